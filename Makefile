@@ -1,0 +1,53 @@
+# `make paper` and `make test` are all that is needed; `make help` lists the rest. Every target may be run again at any
+# time: what is there already is kept.
+
+# the Python that .venv is made with; further options for Snakemake (--configfile presets/tiny.yaml); workers of the tests
+PYTHON ?= python3
+ARGS ?=
+WORKERS ?= 2
+
+export PYTHON
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help paper report test lint environment latex clean
+
+help:
+	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
+	@echo 'make report       results/report.html: every result with the rule and settings it came from'
+	@echo 'make test         style checks and the whole test suite'
+	@echo 'make lint         style checks alone'
+	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
+	@echo 'make latex        the LaTeX packages that are missing (as root; otherwise says how)'
+	@echo 'make clean        remove all results'
+	@echo
+	@echo 'make paper ARGS="--configfile presets/tiny.yaml" runs another configuration.'
+
+paper: latex environment
+	snakemake --cores all $(ARGS)
+	@$(MAKE) --no-print-directory report
+	@echo
+	@echo 'paper      results/paper/main.pdf'
+	@echo 'notebooks  results/notebooks/*.html'
+	@echo 'report     results/report.html'
+
+report: environment
+	@test results/report.html -nt results/paper/main.pdf || snakemake --report results/report.html $(ARGS)
+
+test: latex lint
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+lint: environment
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	snakemake --lint
+
+environment:
+	@sh envs/install-python.sh
+
+latex:
+	@sh envs/install-latex.sh
+
+clean:
+	@find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -1,0 +1,99 @@
+"""The program ``correlation.py``: both tables of a shard, or one message."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from weight_importance.storage import read_table, save_tensors
+from weight_importance.tables import COLUMNS
+
+PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "correlation.py"
+SETTINGS = {"study": "tiny", "permutations": 2, "seeds": [2, 3]}
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> dict[str, Path]:
+    """Importances of three estimators for the seeds 2 and 3."""
+    random = torch.Generator().manual_seed(0)
+    files = {name: tmp_path / name / "seeds-2-3.safetensors" for name in ("mas", "fisher", "si")}
+    for name, path in files.items():
+        tensors = {"fc1.weight": torch.rand(2, 5, 6, generator=random), "fc1.bias": torch.rand(2, 5, generator=random)}
+        save_tensors(path, tensors, {"study": "tiny", "estimator": name, "seeds": "[2, 3]"})
+    return files
+
+
+def run(importances: list[str], folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        str(PROGRAM),
+        "--importance",
+        *importances,
+        "--settings",
+        json.dumps(SETTINGS | settings),
+    ]
+    command += ["--output", str(folder / "out.csv"), "--null", str(folder / "out.null.csv")]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def named(files: dict[str, Path]) -> list[str]:
+    return [f"{name}={path}" for name, path in files.items()]
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], folder: Path, *words: str) -> None:
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert not list(folder.glob("out*"))
+
+
+def test_writes_both_tables(shard: dict[str, Path], tmp_path: Path) -> None:
+    result = run(named(shard), tmp_path)
+    assert result.returncode == 0, result.stderr
+    table = read_table(tmp_path / "out.csv", COLUMNS["correlation"])
+    null = read_table(tmp_path / "out.null.csv", COLUMNS["correlation_null"])
+    assert len(table) == 2 * 3 * 3 * 4  # seeds, tensors, pairs, coefficients
+    assert len(null) == 2 * len(table)
+    assert set(table["seed"]) == {2, 3}
+    assert set(table["study"]) == {"tiny"}
+    pairs = table[["estimator_a", "estimator_b"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [["mas", "fisher"], ["mas", "si"], ["fisher", "si"]]  # in the order given
+
+
+def test_writes_the_same_bytes_twice(shard: dict[str, Path], tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        assert run(named(shard), folder).returncode == 0
+    for name in ("out.csv", "out.null.csv"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+
+
+def test_a_file_cut_off_is_named(shard: dict[str, Path], tmp_path: Path) -> None:
+    shard["si"].write_bytes(shard["si"].read_bytes()[:-10])
+    assert_refused(run(named(shard), tmp_path), tmp_path, str(shard["si"]), "Delete it")
+
+
+def test_importances_of_other_seeds_are_refused(shard: dict[str, Path], tmp_path: Path) -> None:
+    assert_refused(run(named(shard), tmp_path, seeds=[0, 1]), tmp_path, str(shard["mas"]), "seeds [2, 3]", "[0, 1]")
+
+
+def test_importances_of_another_estimator_are_refused(shard: dict[str, Path], tmp_path: Path) -> None:
+    swapped = [f"mas={shard['fisher']}", f"si={shard['si']}"]
+    assert_refused(run(swapped, tmp_path), tmp_path, "estimator fisher, expected mas")
+
+
+def test_an_argument_without_a_file_is_refused(shard: dict[str, Path], tmp_path: Path) -> None:
+    assert_refused(run(["mas", *named(shard)], tmp_path), tmp_path, "NAME=FILE", "'mas'")
+
+
+def test_an_estimator_given_twice_is_refused(shard: dict[str, Path], tmp_path: Path) -> None:
+    assert_refused(run([*named(shard), f"mas={shard['mas']}"], tmp_path), tmp_path, "'mas' twice")
+
+
+def test_a_single_estimator_is_refused(shard: dict[str, Path], tmp_path: Path) -> None:
+    assert_refused(run([f"mas={shard['mas']}"], tmp_path), tmp_path, "at least two estimators", "config.yaml")

@@ -1,0 +1,46 @@
+"""The program ``selected_lambda.py``: from the retention table to one lambda per study and estimator."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from weight_importance.storage import write_table
+from weight_importance.tables import COLUMNS
+
+PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "selected_lambda.py"
+ACCURACIES = {("mas", 0.5): 0.7, ("mas", 4.0): 0.8, ("mas", 40.0): float("nan"), ("si", 1.0): float("nan")}
+
+
+def run(retention: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROGRAM), "--retention", str(retention), "--output", str(output)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def write_retention(path: Path) -> None:
+    rows = [
+        ("study", estimator, strength, seed, 1, 1, split, accuracy if split == "validation" else 1 - accuracy)
+        for (estimator, strength), accuracy in ACCURACIES.items()
+        for seed in (0, 1)
+        for split in ("validation", "test")
+    ]
+    write_table(path, pd.DataFrame(rows, columns=list(COLUMNS["retention"])), COLUMNS["retention"])
+
+
+def test_writes_the_selection(tmp_path: Path) -> None:
+    write_retention(tmp_path / "retention.csv")
+    result = run(tmp_path / "retention.csv", tmp_path / "selected_lambda.csv")
+    assert result.returncode == 0, result.stderr
+    written = (tmp_path / "selected_lambda.csv").read_text()
+    assert written == "study,estimator,lambda,criterion\nstudy,mas,4.0,validation\nstudy,si,nan,validation\n"
+
+
+def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "retention.csv"
+    write_retention(source)
+    source.write_bytes(source.read_bytes()[:-2])
+    result = run(source, tmp_path / "selected_lambda.csv")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {source} is cut off")
+    assert not (tmp_path / "selected_lambda.csv").exists()

@@ -1,0 +1,206 @@
+"""The stages as command-line programs on the small data set: what they write, and that seeds and shards cannot mix."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from weight_importance.storage import load_tensors, read_table
+from weight_importance.tables import COLUMNS
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
+STUDY = {
+    "study": "small",
+    "network": "mlp",
+    "dataset": "mnist_subset",
+    "tasks": {"kind": "permuted", "count": 3, "seed": 1},
+    "images": {"training": 600, "validation": 200},
+}
+TRAINING = {"batch_size": 50, "learning_rate": 0.001}
+SHAPES = {
+    "fc1.weight": (300, 784),
+    "fc1.bias": (300,),
+    "fc2.weight": (150, 300),
+    "fc2.bias": (150,),
+    "fc3.weight": (10, 150),
+    "fc3.bias": (10,),
+}
+
+
+def run(program: str, *arguments, fails: bool = False) -> str:
+    command = [sys.executable, SCRIPTS / f"{program}.py", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode != 0) == fails, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+class Shard:
+    """The stages of one shard in one folder."""
+
+    def __init__(self, folder: Path, data: Path, seeds: list[int]) -> None:
+        self.folder, self.data, self.seeds = folder, data, seeds
+        self.parameters, self.path = folder / "w.safetensors", folder / "w.path.safetensors"
+
+    def baseline(self) -> None:
+        settings = STUDY | {"training": TRAINING | {"epochs": 2}, "seeds": self.seeds}
+        run(
+            "baseline", "--data", self.data, "--settings", json.dumps(settings), "--parameters", self.parameters,
+            "--path", self.path, "--accuracy", self.folder / "w.csv",
+        )  # fmt: skip
+
+    def importance(self, estimator: str) -> Path:
+        output = self.folder / f"{estimator}.safetensors"
+        settings = STUDY | {"importance": {"samples": 200}, "seeds": self.seeds}
+        run(
+            "importance", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters,
+            "--path", self.path, "--settings", json.dumps(settings), "--output", output,
+        )  # fmt: skip
+        return output
+
+    def retention(self, estimator: str, lambdas: list[float]) -> Path:
+        output = self.folder / f"retention-{estimator}.csv"
+        settings = STUDY | {
+            "training": TRAINING,
+            "importance": {"samples": 200},
+            "retention": {"epochs": 1, "clamp_negative": True},
+            "lambdas": lambdas,
+            "seeds": self.seeds,
+        }
+        given = [] if estimator == "none" else ["--importance", self.folder / f"{estimator}.safetensors"]
+        run(
+            "retention", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters, *given,
+            "--settings", json.dumps(settings), "--output", output,
+        )  # fmt: skip
+        return output
+
+    def pruning(self, criterion: str) -> Path:
+        output = self.folder / f"pruning-{criterion}.csv"
+        settings = STUDY | {"pruning": {"fractions": [0.0, 0.5, 0.95]}, "seeds": self.seeds}
+        given = [] if criterion == "random" else ["--importance", self.folder / f"{criterion}.safetensors"]
+        run(
+            "pruning", "--criterion", criterion, "--data", self.data, "--parameters", self.parameters, *given,
+            "--settings", json.dumps(settings), "--output", output,
+        )  # fmt: skip
+        return output
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "subset.safetensors"
+    run("dataset", "--dataset", "mnist_subset", "--output", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory, data) -> Shard:
+    shard = Shard(tmp_path_factory.mktemp("pair"), data, [0, 1])
+    shard.baseline()
+    return shard
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, data) -> Shard:
+    shard = Shard(tmp_path_factory.mktemp("alone"), data, [1])
+    shard.baseline()
+    return shard
+
+
+def test_the_baseline_learns_and_says_what_it_is(shard):
+    parameters, metadata = load_tensors(shard.parameters)
+    assert {name: tuple(tensor.shape[1:]) for name, tensor in parameters.items()} == SHAPES
+    assert json.loads(metadata["seeds"]) == [0, 1]
+    assert metadata["study"] == "small"
+    assert json.loads(metadata["config"])["training"]["epochs"] == 2
+    assert len(metadata["code"]) == 64
+    assert json.loads(metadata["versions"])["torch"] == torch.__version__
+    accuracies = read_table(shard.folder / "w.csv", COLUMNS["baseline"])
+    assert accuracies.groupby(["seed", "split"]).size().tolist() == [1] * 4
+    assert accuracies.accuracy.min() > 0.6
+    path, _ = load_tensors(shard.path)
+    assert set(path) == {f"{kind}/{name}" for kind in ("path_integral", "displacement") for name in SHAPES}
+
+
+@pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_sampled", "mas", "si", "total_signal", "magnitude"])
+def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, estimator):
+    pair, _ = load_tensors(shard.importance(estimator))
+    single, _ = load_tensors(alone.importance(estimator))
+    assert {name: tuple(tensor.shape) for name, tensor in single.items()} == {k: (1, *v) for k, v in SHAPES.items()}
+    for name, tensor in single.items():
+        assert torch.equal(pair[name][1], tensor[0]), name
+
+
+@pytest.mark.parametrize("estimator", ["mas", "si", "none"])
+def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(shard, alone, estimator):
+    if estimator != "none":
+        shard.importance(estimator), alone.importance(estimator)
+    lambdas = [0.0] if estimator == "none" else [0.5, 2.0]
+    pair = read_table(shard.retention(estimator, lambdas), COLUMNS["retention"])
+    assert len(pair) == 2 * len(lambdas) * (1 + 2 + 3) * 2
+    assert not pair.duplicated([*COLUMNS["retention"][:-1]]).any()
+    assert pair.accuracy.between(0, 1).all()
+    single = read_table(alone.retention(estimator, lambdas[-1:]), COLUMNS["retention"])
+    expected = pair[(pair.seed == 1) & (pair["lambda"] == lambdas[-1])].reset_index(drop=True)
+    assert single.equals(expected)
+
+
+def test_two_runs_write_the_same_bytes(shard, tmp_path):
+    again = Shard(tmp_path, shard.data, [0, 1])
+    again.baseline()
+    for file in (shard.parameters, shard.path, shard.folder / "w.csv"):
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+    for folder in (shard, again):
+        folder.importance("mas")
+    assert again.retention("mas", [0.5, 2.0]).read_bytes() == shard.retention("mas", [0.5, 2.0]).read_bytes()
+
+
+def test_a_lambda_that_diverges_is_recorded_and_the_others_are_not_touched(shard):
+    shard.importance("mas")
+    both = read_table(shard.retention("mas", [0.5, 1e39]), COLUMNS["retention"])
+    later = both[both.tasks_learnt > 1]
+    assert later[later["lambda"] > 1].accuracy.isna().all()
+    assert not both[both.tasks_learnt == 1].accuracy.isna().any()
+    sane = read_table(shard.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
+    kept, expected = (frame[frame["lambda"] == 0.5].reset_index(drop=True) for frame in (both, sane))
+    assert kept.equals(expected)
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+def test_pruning_starts_at_the_baseline_accuracy(shard, criterion):
+    if criterion != "random":
+        shard.importance(criterion)
+    table = read_table(shard.pruning(criterion), COLUMNS["pruning"])
+    assert len(table) == 2 * 2 * 3
+    accuracies = read_table(shard.folder / "w.csv", COLUMNS["baseline"]).query("split == 'test'").set_index("seed")
+    for row in table[table.fraction == 0].itertuples():
+        assert math.isclose(row.accuracy, accuracies.accuracy[row.seed])
+    assert table[table.fraction == 0.95].accuracy.max() < accuracies.accuracy.min()
+
+
+def test_errors_are_one_message(shard, tmp_path):
+    settings = json.dumps(STUDY | {"importance": {"samples": 200}, "seeds": [0, 1]})
+    rest = ["--data", shard.data, "--path", shard.path, "--settings", settings, "--output", tmp_path / "x.safetensors"]
+    stderr = run("importance", "--estimator", "ms", "--parameters", shard.parameters, *rest, fails=True)
+    assert stderr.startswith("error: unknown estimator 'ms'. Did you mean 'mas'?")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(shard.parameters.read_bytes()[:-1])
+    stderr = run("importance", "--estimator", "mas", "--parameters", cut, *rest, fails=True)
+    assert stderr.startswith("error: cannot read") and "cut.safetensors" in stderr and "same command again" in stderr
+    many = json.dumps(STUDY | {"importance": {"samples": 601}, "seeds": [0, 1]})
+    rest[rest.index(settings)] = many
+    stderr = run("importance", "--estimator", "mas", "--parameters", shard.parameters, *rest, fails=True)
+    assert "importance.samples is 601" in stderr
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_message(shard):
+    settings = json.dumps(STUDY | {"importance": {"samples": 200}, "seeds": [0, 1]})
+    stderr = run(
+        "importance", "--estimator", "magnitude", "--data", shard.data, "--parameters", shard.parameters,
+        "--path", shard.path, "--settings", settings, "--output", shard.parameters / "x.safetensors", fails=True,
+    )  # fmt: skip
+    assert "cannot write" in stderr and "writable directory" in stderr

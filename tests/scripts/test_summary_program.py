@@ -1,0 +1,173 @@
+"""The program ``summary.py``: joins whole tables, and names the file when one of them is not."""
+
+import itertools
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pandas as pd
+import pytest
+
+from weight_importance.storage import read_table, write_table
+from weight_importance.tables import COLUMNS
+
+PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "summary.py"
+STRENGTHS = {"mas": [10.0, 2.0], "none": [0.0]}
+
+
+def retention(study: str, estimator: str, seeds: range) -> pd.DataFrame:
+    """Three tasks; as the workflow writes it: the seeds within the tasks."""
+    rows = [
+        (study, estimator, strength, seed, learnt, task, split, strength / 100 + seed / 1000)
+        for learnt in range(1, 4)
+        for seed in seeds
+        for strength in STRENGTHS[estimator]
+        for task in range(1, learnt + 1)
+        for split in ("validation", "test")
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS["retention"]))
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    """Retention of two studies and two estimators, four seeds each in two shards."""
+    paths = []
+    for study, estimator, first in itertools.product("ab", STRENGTHS, (0, 2)):
+        path = tmp_path / study / estimator / f"seeds-{first}-{first + 1}.csv"
+        write_table(path, retention(study, estimator, range(first, first + 2)), COLUMNS["retention"])
+        paths.append(path)
+    return paths
+
+
+def run(table: str, output: Path, files: list[Path]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROGRAM), "--table", table, "--output", str(output), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], output: Path, *words: str) -> None:
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert not output.exists()
+
+
+def test_joins_and_sorts(shards: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "retention.csv"
+    result = run("retention", output, shards)
+    assert result.returncode == 0, result.stderr
+    table = read_table(output, COLUMNS["retention"])
+    expected = pd.concat([read_table(path, COLUMNS["retention"]) for path in shards])
+    keys = list(COLUMNS["retention"][:-1])
+    pd.testing.assert_frame_equal(table, expected.sort_values(keys, ignore_index=True), check_exact=True)
+    assert table.loc[table["estimator"] == "mas", "lambda"].unique().tolist() == [2.0, 10.0]  # as numbers, not as text
+
+
+def test_the_order_of_the_files_does_not_matter(shards: list[Path], tmp_path: Path) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    assert run("retention", one, shards).returncode == 0
+    assert run("retention", other, shards[::-1]).returncode == 0
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_numbers_pass_unchanged(tmp_path: Path) -> None:
+    """Seventeen digits, denormal numbers, negative values and nan come out as they were written."""
+    values = [0.1 + 0.2, 5e-324, -1 / 3, float("nan")]
+    keys = itertools.product(["s"], ["w"], ["a"], ["b"], ["pearson", "spearman"], [0, 1])
+    frame = pd.DataFrame([(*key, value) for key, value in zip(keys, values, strict=True)])
+    frame.columns = list(COLUMNS["correlation"])
+    write_table(tmp_path / "seeds-0-1.csv", frame, COLUMNS["correlation"])
+    assert run("correlation", tmp_path / "out.csv", [tmp_path / "seeds-0-1.csv"]).returncode == 0
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "seeds-0-1.csv").read_bytes()
+
+
+@pytest.mark.parametrize("lines", range(1, 49))
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_file_cut_off_between_two_lines_is_named(shards: list[Path], tmp_path: Path, lines: int, alone: bool) -> None:
+    """Wherever it is cut, and also when no other shard exists to compare with."""
+    cut = shards[0]
+    whole = cut.read_text().splitlines(keepends=True)
+    assert len(whole) == 49
+    cut.write_text("".join(whole[:lines]))
+    files = [path for path in shards if path.name == "seeds-0-1.csv"] if alone else shards
+    others = [str(path) for path in files if path != cut]
+    result = run_here(files, tmp_path / "out.csv")
+    assert str(cut) in result
+    assert "Delete it and run the same command again" in result
+    assert not any(other in result for other in others)
+    assert cut.read_text() == "".join(whole[:lines])
+
+
+def run_here(files: list[Path], output: Path) -> str:
+    """The message of the program, run within this process: fast enough for each line of a file."""
+    arguments = ["summary.py", "--table", "retention", "--output", str(output), *map(str, files)]
+    with patch.object(sys, "argv", arguments), pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(PROGRAM), run_name="__main__")
+    assert not output.exists()
+    return str(stopped.value)
+
+
+def test_a_file_cut_off_within_a_line_is_named(shards: list[Path], tmp_path: Path) -> None:
+    cut = shards[5]
+    cut.write_bytes(cut.read_bytes()[:-4])
+    assert_refused(run("retention", tmp_path / "out.csv", shards), tmp_path / "out.csv", str(cut), "Delete it")
+    assert cut.exists()
+
+
+def test_a_shard_that_is_not_given_is_missed(shards: list[Path], tmp_path: Path) -> None:
+    absent = shards.pop(0)
+    result = run("retention", tmp_path / "out.csv", shards)
+    assert_refused(result, tmp_path / "out.csv", "study a, estimator mas", "seed 0", "give the table of that shard too")
+    assert str(absent) not in result.stderr
+
+
+def test_a_table_given_twice_is_refused(shards: list[Path], tmp_path: Path) -> None:
+    result = run("retention", tmp_path / "out.csv", [*shards, shards[1]])
+    assert_refused(
+        result, tmp_path / "out.csv", str(shards[1]), "more than once", "study a, estimator mas, lambda 10.0, seed 2"
+    )
+
+
+def test_overlapping_shards_are_refused(shards: list[Path], tmp_path: Path) -> None:
+    overlapping = shards[0].with_name("seeds-1-2.csv")
+    write_table(overlapping, retention("a", "mas", range(1, 3)), COLUMNS["retention"])
+    result = run("retention", tmp_path / "out.csv", [*shards, overlapping])
+    assert_refused(result, tmp_path / "out.csv", str(overlapping), str(shards[0]), "and ")
+
+
+def test_seeds_other_than_the_name_declares_are_refused(shards: list[Path], tmp_path: Path) -> None:
+    renamed = shards[1].rename(shards[1].with_name("seeds-4-5.csv"))
+    files = [renamed if path == shards[1] else path for path in shards]
+    assert_refused(
+        run("retention", tmp_path / "out.csv", files), tmp_path / "out.csv", str(renamed), "[2, 3]", "[4, 5]"
+    )
+
+
+def test_other_columns_are_refused(shards: list[Path], tmp_path: Path) -> None:
+    result = run("pruning", tmp_path / "out.csv", shards)
+    assert_refused(result, tmp_path / "out.csv", str(shards[0]), "columns", "fraction")
+
+
+def test_a_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
+    shards[3].unlink()
+    assert_refused(
+        run("retention", tmp_path / "out.csv", shards), tmp_path / "out.csv", str(shards[3]), "does not exist"
+    )
+
+
+@pytest.mark.parametrize("name", ["retentoin", "selected_lambda"])
+def test_an_unknown_table_is_refused(shards: list[Path], tmp_path: Path, name: str) -> None:
+    result = run(name, tmp_path / "out.csv", shards)
+    assert_refused(result, tmp_path / "out.csv", f"unknown table '{name}'", "Known: baseline, correlation")
+
+
+def test_an_older_summary_stays_when_a_shard_is_damaged(shards: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    assert run("retention", output, shards).returncode == 0
+    before = output.read_bytes()
+    shards[0].write_bytes(shards[0].read_bytes()[:-1])
+    assert run("retention", output, shards).returncode == 1
+    assert output.read_bytes() == before

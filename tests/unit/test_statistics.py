@@ -1,0 +1,189 @@
+"""Intervals over seeds, paired differences, and the selection of lambda."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from weight_importance.statistics import Interval, final_accuracy, interval, intervals, paired, select_lambda
+from weight_importance.tables import COLUMNS
+
+NAN = math.nan
+
+
+def retention(accuracies: dict[tuple[str, float], list[float]], study: str = "study", tasks: int = 2) -> pd.DataFrame:
+    """A retention table in which a run's mean validation accuracy over all tasks in the end is the given one.
+
+    On test data, and while tasks are still to come, the order of the runs is the reverse.
+    """
+    rows = []
+    for (estimator, strength), by_seed in accuracies.items():
+        for seed, accuracy in enumerate(by_seed):
+            for learnt in range(1, tasks + 1):
+                for task in range(1, learnt + 1):
+                    shift = 0.01 * (task - (tasks + 1) / 2)
+                    validation = accuracy + shift if learnt == tasks else 1 - accuracy
+                    rows.append((study, estimator, strength, seed, learnt, task, "validation", validation))
+                    rows.append((study, estimator, strength, seed, learnt, task, "test", 1 - accuracy + shift))
+    return pd.DataFrame(rows, columns=list(COLUMNS["retention"]))
+
+
+def selected(frame: pd.DataFrame) -> dict[tuple[str, str], float]:
+    table = select_lambda(frame)
+    assert tuple(table.columns) == COLUMNS["selected_lambda"]
+    assert set(table["criterion"]) == {"validation"}
+    assert not table.duplicated(["study", "estimator"]).any()
+    return {(row["study"], row["estimator"]): row["lambda"] for row in table.to_dict("records")}
+
+
+def test_interval_by_hand() -> None:
+    # s = 1, and the 97.5 % quantile of Student's t with two degrees of freedom is 4.302653
+    half = 4.302653 / math.sqrt(3)
+    found = interval([1.0, 2.0, 3.0])
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((2, 2 - half, 2 + half, 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("n", [2, 3, 4, 20])
+def test_interval_agrees_with_scipy(n: int, level: float) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(level)
+    found = interval(values, level)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_interval_covers_the_expectation_as_often_as_it_says(seed: int) -> None:
+    draws = np.random.default_rng(seed).normal(3.0, 2.0, size=(1500, 4))
+    covered = np.mean([found.low < 3.0 < found.high for found in map(interval, draws)])
+    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / len(draws))
+
+
+def test_a_single_value_has_no_interval() -> None:
+    found = interval([0.5])
+    assert (found.mean, found.n) == (0.5, 1)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_equal_values_have_an_interval_of_no_width() -> None:
+    assert interval([0.25, 0.25, 0.25]) == Interval(0.25, 0.25, 0.25, 3)
+
+
+@pytest.mark.parametrize("values", [[NAN], [0.5, NAN], [0.1, 0.2, NAN, 0.3]])
+def test_a_value_that_does_not_exist_leaves_no_mean(values: list[float]) -> None:
+    found = interval(values)
+    assert found.n == len(values)
+    assert all(math.isnan(value) for value in (found.mean, found.low, found.high))
+
+
+@pytest.mark.parametrize("values", [[], [[1.0, 2.0]], 1.0])
+def test_interval_needs_a_list_of_values(values: object) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        interval(values)
+
+
+def test_intervals_of_groups() -> None:
+    frame = pd.DataFrame(
+        {"b": ["y", "x", "y", "x"], "a": [2, 1, 2, 1], "seed": [0, 0, 1, 1], "accuracy": [1.0, 5.0, 3.0, NAN]}
+    )
+    found = intervals(frame, ["a", "b"], "accuracy")
+    assert list(found.columns) == ["a", "b", "mean", "low", "high", "n"]
+    assert found[["a", "b", "n"]].to_numpy().tolist() == [[1, "x", 2], [2, "y", 2]]
+    assert math.isnan(found["mean"][0])
+    expected = interval([1.0, 3.0])
+    assert (found["mean"][1], found["low"][1], found["high"][1]) == (expected.mean, expected.low, expected.high)
+
+
+def test_intervals_keep_groups_without_lambda() -> None:
+    frame = pd.DataFrame({"estimator": ["none", "none"], "lambda": [NAN, NAN], "value": [1.0, 2.0]})
+    assert intervals(frame, ["estimator", "lambda"])["mean"].tolist() == [1.5]
+
+
+def test_intervals_of_no_rows() -> None:
+    found = intervals(pd.DataFrame({"a": [], "value": []}), ["a"])
+    assert found.empty
+    assert list(found.columns) == ["a", "mean", "low", "high", "n"]
+
+
+def test_paired_differences_by_seed() -> None:
+    a = pd.Series({0: 0.9, 1: 0.5, 2: 0.7})
+    b = pd.Series({2: 0.6, 0: 0.7, 1: 0.2})  # in another order
+    found, expected = paired(a, b), interval([0.2, 0.3, 0.1])
+    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
+
+
+def test_paired_does_not_see_what_a_seed_does_to_both() -> None:
+    of_seed = pd.Series(np.random.default_rng(0).normal(scale=100, size=6))
+    a, b = pd.Series(np.linspace(1.0, 1.5, 6)), pd.Series(np.zeros(6))
+    found, expected = paired(a + of_seed, b + of_seed), paired(a, b)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_paired_needs_the_same_seeds() -> None:
+    with pytest.raises(ValueError, match=r"seeds \[1, 2\] occur in one"):
+        paired(pd.Series({0: 1.0, 1: 2.0}), pd.Series({0: 1.0, 2: 2.0}))
+    with pytest.raises(ValueError, match=r"twice: \[0\]"):
+        paired(pd.Series([1.0, 2.0], index=[0, 0]), pd.Series({0: 1.0}))
+
+
+def test_final_accuracy_is_the_mean_over_tasks_after_the_last() -> None:
+    frame = retention({("mas", 1.0): [0.8, 0.6], ("none", 0.0): [0.3, NAN]}, tasks=3)
+    found = final_accuracy(frame.sample(frac=1, random_state=0), "validation")
+    assert list(found.columns) == ["study", "estimator", "lambda", "seed", "accuracy"]
+    assert found["accuracy"].tolist() == pytest.approx([0.8, 0.6, 0.3, NAN], nan_ok=True)
+    assert final_accuracy(frame, "test")["accuracy"].tolist()[0] == pytest.approx(0.2)
+
+
+def test_final_accuracy_knows_each_study_s_last_task() -> None:
+    frame = pd.concat([retention({("mas", 1.0): [0.8]}, "a", tasks=2), retention({("mas", 1.0): [0.6]}, "b", tasks=4)])
+    assert final_accuracy(frame, "validation")["accuracy"].tolist() == pytest.approx([0.8, 0.6])
+
+
+def test_one_task_that_does_not_exist_is_a_diverged_run() -> None:
+    frame = retention({("mas", 1.0): [0.8]})
+    frame.loc[frame.index[-2], "accuracy"] = NAN
+    assert frame.loc[frame.index[-2], "split"] == "validation"
+    assert math.isnan(final_accuracy(frame, "validation")["accuracy"][0])
+
+
+def test_final_accuracy_of_an_unknown_split() -> None:
+    with pytest.raises(ValueError, match="no rows of split 'training'"):
+        final_accuracy(retention({("mas", 1.0): [0.8]}), "training")
+
+
+def test_the_best_mean_on_validation_is_selected() -> None:
+    frame = retention({("mas", 1.0): [0.6, 0.6], ("mas", 2.0): [0.9, 0.5], ("mas", 4.0): [0.95, 0.3]})
+    assert selected(frame) == {("study", "mas"): 2.0}
+
+
+def test_each_study_and_estimator_has_its_own() -> None:
+    frame = pd.concat(
+        [
+            retention({("si", 1.0): [0.6], ("si", 2.0): [0.5], ("mas", 1.0): [0.1], ("mas", 2.0): [0.2]}, "b"),
+            retention({("si", 1.0): [0.3], ("si", 2.0): [0.4]}, "a", tasks=3),
+        ]
+    )
+    assert selected(frame) == {("a", "si"): 2.0, ("b", "mas"): 2.0, ("b", "si"): 1.0}
+    assert select_lambda(frame)["study"].tolist() == ["a", "b", "b"]
+
+
+def test_of_equally_good_the_smallest() -> None:
+    frame = retention(
+        {("mas", strength): [0.5, 0.5] for strength in (4.0, 10.0, 2.0, 1.0)} | {("mas", 0.5): [0.4, 0.4]}
+    )
+    assert selected(frame) == {("study", "mas"): 1.0}
+    assert selected(frame.sample(frac=1, random_state=1)) == {("study", "mas"): 1.0}
+
+
+def test_a_lambda_that_diverged_for_one_seed_is_not_eligible() -> None:
+    assert selected(retention({("mas", 1.0): [0.2, 0.2], ("mas", 9.0): [0.9, NAN]})) == {("study", "mas"): 1.0}
+
+
+def test_where_all_diverged_none_is_selected() -> None:
+    frame = retention({("mas", 1.0): [NAN, 0.9], ("mas", 9.0): [0.9, NAN], ("si", 3.0): [0.1, 0.2]})
+    found = selected(frame)
+    assert math.isnan(found["study", "mas"])
+    assert found["study", "si"] == 3.0

@@ -1,0 +1,129 @@
+"""A results file is whole or it is an error that names it; a failed write leaves what was there."""
+
+import os
+import resource
+import signal
+
+import pandas as pd
+import pytest
+import torch
+
+from weight_importance.errors import UserError
+from weight_importance.integrity import damage
+from weight_importance.storage import atomic_path, load_tensors, read_table, save_tensors, write_table, write_text
+
+COLUMNS = ("seed", "value")
+
+
+def table(rows=50):
+    return pd.DataFrame({"seed": range(rows), "value": [1 / (i + 3) for i in range(rows)]})
+
+
+def test_tensors_round_trip_with_metadata(tmp_path):
+    tensors = {"w": torch.randn(2, 3, 4).transpose(1, 2), "b": torch.randn(2)}
+    save_tensors(tmp_path / "new" / "x.safetensors", tensors, {"seeds": "[0, 1]"})
+    loaded, metadata = load_tensors(tmp_path / "new" / "x.safetensors")
+    assert metadata == {"seeds": "[0, 1]"}
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+    assert os.listdir(tmp_path / "new") == ["x.safetensors"]
+
+
+def test_tables_round_trip_exactly_with_nan(tmp_path):
+    frame = table()
+    frame.loc[3, "value"] = float("nan")
+    write_table(tmp_path / "t.csv", frame, COLUMNS)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv", COLUMNS), frame)
+    assert "3,nan\n" in (tmp_path / "t.csv").read_text()
+
+
+def test_every_truncation_of_a_tensor_file_is_noticed(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_tensors(path, {"w": torch.randn(5)}, {"a": "b"})
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert damage(path), length
+        with pytest.raises(UserError, match=r"x\.safetensors.*same command again"):
+            load_tensors(path)
+
+
+def test_a_truncated_table_is_noticed_within_any_line(tmp_path):
+    path = tmp_path / "t.csv"
+    write_table(path, table(), COLUMNS)
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert damage(path) or content[:length].endswith(b"\n"), length
+
+
+def test_other_columns_are_refused(tmp_path):
+    write_table(tmp_path / "t.csv", table(), COLUMNS)
+    with pytest.raises(UserError, match="has columns"):
+        read_table(tmp_path / "t.csv", ("seed", "accuracy"))
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "t.csv"])
+def test_a_missing_file_is_named(tmp_path, name):
+    with pytest.raises(UserError, match=name):
+        load_tensors(tmp_path / name) if name.startswith("x") else read_table(tmp_path / name, COLUMNS)
+
+
+def test_a_directory_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot write .*file/t\.csv.*writable"):
+        write_table(tmp_path / "file" / "t.csv", table(), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_text(path, "x" * 100_000),
+        lambda path: write_table(path, table(20_000), COLUMNS),
+        lambda path: save_tensors(path, {"w": torch.zeros(100_000)}, {}),
+    ],
+    ids=["text", "table", "tensors"],
+)
+def test_a_full_disk_keeps_what_was_there_and_leaves_nothing_behind(tmp_path, write):
+    """A limit on file size fails writes half-way, as a full disk does; in a child, for limits cannot be lifted."""
+    path = tmp_path / "result"
+    path.write_text("old")
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            write(path)
+        except UserError as error:
+            os._exit(0 if "cannot write" in str(error) and "free space" in str(error) else 2)
+        except BaseException:
+            os._exit(3)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+def test_an_interrupt_while_writing_keeps_what_was_there(tmp_path):
+    path = tmp_path / "result"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result"]
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "cut"),
+    [
+        ("a.pdf", b"%PDF-1.5 ...\n%%EOF\n", b"%PDF-1.5 ..."),
+        ("a.html", b"<html></html>\n", b"<html>"),
+        ("a.ipynb", b'{"cells": []}', b'{"cells": ['),
+        ("a.tex", b"x", b""),
+    ],
+)
+def test_damage_by_file_type(tmp_path, name, whole, cut):
+    (tmp_path / name).write_bytes(whole)
+    assert damage(tmp_path / name) is None
+    (tmp_path / name).write_bytes(cut)
+    assert damage(tmp_path / name)

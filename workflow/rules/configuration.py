@@ -1,0 +1,233 @@
+"""Checking the configuration before anything is planned, with errors that name key, value, remedy and place.
+
+The schema says what a key may hold; what depends on the code (names of estimators, networks and data sets) is read off
+the source files without importing them, since parsing the workflow must not load PyTorch.
+"""
+
+import ast
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = REPOSITORY / "workflow/scripts/weight_importance"
+SCHEMA = REPOSITORY / "workflow/schemas/config.schema.yaml"
+
+TYPES = {
+    "object": "a mapping (key: value)",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+LIMITS = {"minimum": "at least", "exclusiveMinimum": "greater than", "maximum": "at most"}
+
+KeyPath = tuple[str | int, ...]
+
+
+def validate(config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
+    """End the program with one readable message unless the configuration is sound.
+
+    Args:
+        config: the configuration as merged from all files.
+        files: where it comes from, later ones overriding earlier ones.
+    """
+    found = problems(config, files)
+    if found:
+        sys.exit("\n".join(["error: the configuration cannot be used", *(f"  - {problem}" for problem in found)]))
+
+
+def problems(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> list[str]:
+    """Everything that is wrong with a configuration, one sentence or two each; empty when it is sound."""
+    places = Places(config, files)
+    errors = sorted(VALIDATOR.iter_errors(config), key=lambda error: [str(key) for key in error.absolute_path])
+    described = [problem for error in errors for problem in _describe(error)]
+    if not errors:  # cross-checks may take the shape for granted
+        described = list(_cross_checks(config))
+    return places.repeated + [f"{_dotted(path)}: {text} Mend it in {places.of(path)}." for path, text in described]
+
+
+def estimators() -> list[str]:
+    """The known estimators: the modules of the catalogue."""
+    return sorted(file.stem for file in (PACKAGE / "estimators/catalogue").glob("*.py") if file.stem != "__init__")
+
+
+def networks() -> list[str]:
+    """The known networks: the keys of ``NETWORKS`` in networks.py."""
+    return _keys(PACKAGE / "networks.py", "NETWORKS")
+
+
+def datasets() -> list[str]:
+    """The known data sets: the keys of ``DATASETS`` in datasets.py."""
+    return _keys(PACKAGE / "datasets.py", "DATASETS")
+
+
+def _keys(file: Path, name: str) -> list[str]:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return sorted(ast.literal_eval(key) for key in node.value.keys)
+    raise ValueError(f"{file} does not define {name} as a dict literal")
+
+
+def _whole(checker: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _finite(checker: Any, value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# JSON schema takes 4.0 for an integer and knows no infinity; ranges of seeds and sorted JSON need better
+CHECKER = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _whole, "number": _finite})
+VALIDATOR = extend(Draft202012Validator, type_checker=CHECKER)(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+
+
+def _describe(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
+    """The key path and the description of each problem that one schema error stands for."""
+    path, value, allowed = tuple(error.absolute_path), error.instance, error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema["properties"])
+            for key in value:
+                if key not in known:
+                    yield (*path, key), f"unknown key. {_nearest(key, known)}Allowed here: {', '.join(known)}."
+        case "required":
+            for key in allowed:
+                if key not in value:
+                    yield (*path, key), "missing. " + error.schema["properties"][key]["description"]
+        case "type":
+            kinds = [allowed] if isinstance(allowed, str) else allowed
+            expected = " or ".join(TYPES[kind] for kind in kinds)
+            yield path, f"expected {expected}, found {_shown(value)}.{_number_hint(value, kinds)}"
+        case "enum":
+            yield path, f"unknown value {_shown(value)}. {_nearest(value, allowed)}Allowed: {', '.join(allowed)}."
+        case "minimum" | "exclusiveMinimum" | "maximum":
+            yield path, f"must be {LIMITS[error.validator]} {allowed}, found {_shown(value)}."
+        case "uniqueItems":
+            twice = sorted({repr(item) for item in value if value.count(item) > 1})
+            yield path, f"lists {', '.join(twice)} more than once."
+        case "minItems" | "minProperties":
+            yield path, "must not be empty."
+        case "pattern":
+            yield (*path, value), "not a usable name: use lower-case letters, digits and underscores."
+        case _:
+            yield path, f"{error.message}."
+
+
+def _cross_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    known = estimators()
+    for position, name in enumerate(config["estimators"]):
+        if name not in known:
+            yield ("estimators", position), _unknown("estimator", name, known)
+    for study, settings in config["studies"].items():
+        for key, names in (("network", networks()), ("dataset", datasets())):
+            if settings[key] not in names:
+                yield ("studies", study, key), _unknown(key, settings[key], names)
+        lambdas, path = settings["retention"]["lambdas"], ("studies", study, "retention", "lambdas")
+        for name in lambdas:
+            if name not in known:
+                yield (*path, name), _unknown("estimator", name, known)
+        for name in config["estimators"]:
+            if name in known and name not in lambdas:
+                yield (*path, name), f"missing: '{name}' is listed under estimators and needs a list of strengths."
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    return f"unknown {kind} '{name}'. {_nearest(name, known)}Known: {', '.join(known)}."
+
+
+def _nearest(name: Any, known: Sequence[str]) -> str:
+    near = get_close_matches(str(name), known, n=1)
+    return f"Did you mean '{near[0]}'? " if near else ""
+
+
+def _number_hint(value: Any, kinds: Sequence[str]) -> str:
+    """YAML reads ``1e-3`` as text, which is puzzling enough to be told."""
+    if not isinstance(value, str) or not {"number", "integer"} & set(kinds):
+        return ""
+    try:
+        return f" YAML takes this for text; write {float(value)!r}." if math.isfinite(float(value)) else ""
+    except ValueError:
+        return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value)
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("\n").removesuffix("\n...")
+
+
+def _dotted(path: KeyPath) -> str:
+    """A key path such as ``studies.mlp.pruning.fractions[3]``."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "the whole file"
+
+
+class Places:
+    """Where the keys of a merged configuration stand: file and line, or else the command line."""
+
+    def __init__(self, config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
+        self._config = config
+        texts = {os.path.relpath(file): Path(file).read_text(encoding="utf-8") for file in files}
+        self._files = [(name, yaml.safe_load(text), yaml.compose(text)) for name, text in texts.items()]
+        self.repeated = [f"{name}, {text}" for name, _, root in self._files for text in _repeated(root)]
+
+    def of(self, path: KeyPath) -> str:
+        """Where to mend the value at ``path``; if there is none, where its nearest parent begins."""
+        while path and not _holds(self._config, path):
+            path = path[:-1]
+        if not path:
+            return self._files[0][0] if self._files else "the configuration"
+        for name, content, root in reversed(self._files):
+            if _holds(content, path) and (
+                isinstance(_at(content, path), Mapping) or _at(content, path) == _at(self._config, path)
+            ):
+                return f"{name}, line {_line(root, path)}"
+        return "the --config option on the command line"
+
+
+def _at(content: Any, path: KeyPath) -> Any:
+    for key in path:
+        content = content[key]
+    return content
+
+
+def _holds(content: Any, path: KeyPath) -> bool:
+    try:
+        _at(content, path)
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def _line(node: yaml.Node, path: KeyPath) -> int:
+    """The line, counted from 1, on which the key (or the list's element) at ``path`` stands."""
+    for key in path:
+        if isinstance(node, yaml.MappingNode):
+            mark, node = next((name.start_mark, value) for name, value in node.value if name.value == str(key))
+        else:
+            mark, node = node.value[key].start_mark, node.value[key]
+    return mark.line + 1
+
+
+def _repeated(node: yaml.Node, path: KeyPath = ()) -> Iterator[str]:
+    """Keys that a mapping holds twice: YAML readers keep the last one and say nothing."""
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for name, value in node.value:
+            here, line = (*path, name.value), name.start_mark.line + 1
+            if name.value in lines:
+                yield f"line {line}: {_dotted(here)} is there twice, first on line {lines[name.value]}; remove one."
+            lines[name.value] = line
+            yield from _repeated(value, here)

@@ -1,0 +1,56 @@
+# The paper: all numbers of its text, then LaTeX.
+
+
+rule paper_numbers:
+    input:
+        code=code(f"{SCRIPTS}/paper_numbers.py", *configuration.estimators()),
+        summaries=SUMMARIES,
+        published=PUBLISHED,
+    output:
+        "results/paper/numbers.tex",
+    log:
+        "results/logs/paper_numbers.log",
+    benchmark:
+        "results/benchmarks/paper_numbers.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=compact(config),
+    message:
+        "Writing the numbers that the paper quotes"
+    shell:
+        "python workflow/scripts/paper_numbers.py --settings {params.settings:q} --summary results/summary "
+        "--published workflow/resources/published --output {output} > {log} 2>&1"
+
+
+rule paper:
+    input:
+        code=code(f"{SCRIPTS}/paper.py"),
+        text=paper_text(),
+        figures=FIGURES,
+        tables=TABLES,
+        numbers="results/paper/numbers.tex",
+    output:
+        report("results/paper/main.pdf", category="Paper", caption="../report/paper.rst"),
+    log:
+        "results/logs/paper.log",
+    benchmark:
+        "results/benchmarks/paper.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=compact({"version": version()}),
+    message:
+        "Typesetting the paper"
+    shell:
+        "python workflow/scripts/paper.py --text {input.text} --figures {input.figures} --tables {input.tables} "
+        "--numbers {input.numbers} --settings {params.settings:q} --build results/paper/build --output {output} "
+        "> {log} 2>&1"

@@ -1,0 +1,32 @@
+# Learning the later tasks one after another, held back by one estimator's importances; all strengths in one process.
+
+
+rule retention:
+    input:
+        code=lambda wildcards: code(f"{SCRIPTS}/retention.py", wildcards.estimator),
+        data=dataset,
+        parameters="results/runs/{study}/baseline/{shard}.safetensors",
+        importance=lambda wildcards: importances(wildcards, wildcards.estimator),
+    output:
+        "results/runs/{study}/retention/{estimator}/{shard}.csv",
+    log:
+        "results/logs/retention/{study}/{estimator}/{shard}.log",
+    benchmark:
+        "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
+    wildcard_constraints:
+        estimator="|".join(["none", *config["estimators"]]),
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=480,
+    params:
+        settings=retention_settings,
+        importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
+    message:
+        "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"
+    shell:
+        "python workflow/scripts/retention.py --estimator {wildcards.estimator} --data {input.data} "
+        "--parameters {input.parameters} {params.importance} --settings {params.settings:q} --threads {threads} "
+        "--output {output} > {log} 2>&1"

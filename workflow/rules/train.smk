@@ -1,0 +1,29 @@
+# Training on the first task: all seeds of a shard at once, with the optimiser's path recorded.
+
+
+rule baseline:
+    input:
+        code=code(f"{SCRIPTS}/baseline.py"),
+        data=dataset,
+    output:
+        parameters="results/runs/{study}/baseline/{shard}.safetensors",
+        path="results/runs/{study}/baseline/{shard}.path.safetensors",
+        accuracy="results/runs/{study}/baseline/{shard}.csv",
+    log:
+        "results/logs/baseline/{study}/{shard}.log",
+    benchmark:
+        "results/benchmarks/baseline/{study}/{shard}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    # One thread each: processes side by side use the cores best, and the bits do not depend on how many there are
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: settings(wildcards, "network", "dataset", "tasks", "images", "training"),
+    message:
+        "Training {wildcards.study} on its first task ({wildcards.shard})"
+    shell:
+        "python workflow/scripts/baseline.py --data {input.data} --settings {params.settings:q} --threads {threads} "
+        "--parameters {output.parameters} --path {output.path} --accuracy {output.accuracy} > {log} 2>&1"

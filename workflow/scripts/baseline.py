@@ -1,0 +1,57 @@
+"""Train the first task of a study for a shard of seeds, recording the optimiser's path."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from weight_importance.datasets import load
+from weight_importance.device import prepare
+from weight_importance.errors import run_program
+from weight_importance.estimators.path import PathRecorder
+from weight_importance.networks import NETWORKS
+from weight_importance.provenance import metadata
+from weight_importance.replicas import initialise
+from weight_importance.storage import save_tensors, write_table
+from weight_importance.tables import COLUMNS
+from weight_importance.tasks import task_sequence
+from weight_importance.training import ProgressLine, accuracy, at_least_two, train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--parameters", type=Path, required=True, help="output: weights (.safetensors)")
+    parser.add_argument("--path", type=Path, required=True, help="output: path integral and displacement")
+    parser.add_argument("--accuracy", type=Path, required=True, help="output: accuracies (.csv)")
+    arguments = parser.parse_args()
+    settings, device = arguments.settings, prepare(arguments.threads)
+
+    seeds = at_least_two(settings["seeds"])
+    tasks = task_sequence(settings, load(arguments.data), device)
+    replicas = initialise(NETWORKS[settings["network"]], seeds, device)
+    recorder = PathRecorder()
+    training = settings["training"]
+    steps = len(tasks.splits.training) // training["batch_size"] * training["epochs"]
+    progress = ProgressLine(1, steps, len(seeds))
+    train(replicas, seeds, tasks.part(0, "training"), 0, **training, recorder=recorder, progress=progress)
+
+    kept = range(len(settings["seeds"]))
+    rows = [
+        (settings["study"], seeds[replica], split, value)
+        for split in ("validation", "test")
+        for replica, value in list(enumerate(accuracy(replicas, tasks.part(0, split))))[: len(kept)]
+    ]
+    about = {"settings": settings, "seeds": settings["seeds"]}
+    save_tensors(arguments.parameters, replicas.take(kept).parameters, metadata("baseline", **about))
+    path = {f"path_integral/{name}": tensor[: len(kept)] for name, tensor in recorder.path_integral.items()}
+    path |= {f"displacement/{name}": tensor[: len(kept)] for name, tensor in recorder.displacement.items()}
+    save_tensors(arguments.path, path, metadata("baseline path", **about))
+    write_table(arguments.accuracy, pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])
+
+
+if __name__ == "__main__":
+    run_program(main)

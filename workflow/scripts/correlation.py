@@ -1,0 +1,51 @@
+"""Correlate the importances of a shard's networks between estimators, and under a permutation null."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from weight_importance.correlation import correlate
+from weight_importance.errors import UserError, run_program
+from weight_importance.storage import REMAKE, load_tensors, write_table
+from weight_importance.tables import COLUMNS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--importance", nargs="+", required=True, metavar="NAME=FILE", help="importances by estimator")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: study, permutations, seeds")
+    parser.add_argument("--output", type=Path, required=True, help="table of coefficients to write")
+    parser.add_argument("--null", type=Path, required=True, help="table of coefficients under permutation to write")
+    arguments = parser.parse_args()
+    settings = arguments.settings
+
+    torch.set_num_threads(1)  # the order of summation, hence the last bits, would depend on their number
+    importances = {}
+    for argument in arguments.importance:
+        name, separator, path = argument.partition("=")
+        if not separator or not path:
+            raise UserError(f"--importance takes NAME=FILE, found '{argument}'")
+        if name in importances:
+            raise UserError(f"--importance names the estimator '{name}' twice")
+        importances[name] = load_importance(name, path, settings)
+
+    observed, null = correlate(settings["study"], importances, settings["seeds"], settings["permutations"])
+    write_table(arguments.null, null, COLUMNS["correlation_null"])
+    write_table(arguments.output, observed, COLUMNS["correlation"])
+
+
+def load_importance(name: str, path: str, settings: dict) -> dict[str, Tensor]:
+    """The importances in ``path``, once it is clear that they are those asked for."""
+    tensors, metadata = load_tensors(path)
+    expected = {"study": settings["study"], "estimator": name, "seeds": json.dumps(settings["seeds"])}
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            raise UserError(f"{path} is of {key} {metadata.get(key)}, expected {value}. {REMAKE}")
+    return tensors
+
+
+if __name__ == "__main__":
+    run_program(main)

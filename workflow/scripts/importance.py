@@ -1,0 +1,52 @@
+"""Compute one estimator's importances on the first task for a shard of seeds."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from weight_importance.continual import stacked_importance
+from weight_importance.datasets import load
+from weight_importance.device import prepare
+from weight_importance.errors import run_program
+from weight_importance.estimators import registry
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.networks import NETWORKS
+from weight_importance.provenance import metadata
+from weight_importance.replicas import restore
+from weight_importance.storage import load_tensors, save_tensors
+from weight_importance.tasks import task_sequence
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--estimator", required=True, help="the estimator's name")
+    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--path", type=Path, required=True, help="path integral and displacement of the baseline")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="output: importances (.safetensors)")
+    arguments = parser.parse_args()
+    settings, device = arguments.settings, prepare(arguments.threads)
+
+    parameters, _ = load_tensors(arguments.parameters)
+    estimator = registry.load(arguments.estimator)
+    if isinstance(estimator, PathEstimator):
+        path, _ = load_tensors(arguments.path)
+        values = {
+            name: estimator.importance(path[f"path_integral/{name}"], path[f"displacement/{name}"])
+            for name in parameters
+        }
+    else:
+        replicas = restore(NETWORKS[settings["network"]], parameters, device)
+        tasks = task_sequence(settings, load(arguments.data), device)
+        samples = tasks.part(0, "training").last(settings["importance"]["samples"])
+        with torch.no_grad():
+            values = stacked_importance(arguments.estimator, replicas, samples, settings["seeds"], 0)
+    save_tensors(arguments.output, values, metadata(arguments.estimator, settings, settings["seeds"]))
+
+
+if __name__ == "__main__":
+    run_program(main)

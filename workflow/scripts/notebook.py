@@ -1,0 +1,95 @@
+"""Execute a notebook with the given parameters; keep the executed notebook and a readable page.
+
+Nothing of the user's Jupyter settings takes part, the kernel talks through files of a private folder (kernels that run
+side by side cannot meet on a port), and the page fetches nothing from the network.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from weight_importance.errors import UserError, run_program
+from weight_importance.storage import write_text
+
+# The page of nbconvert's "lab" template without the scripts that it would load from the network
+OFFLINE_PAGE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--notebook", type=Path, required=True, help="notebook to execute (.ipynb)")
+    parser.add_argument("--parameters", type=json.loads, required=True, help="values of its parameters cell, as JSON")
+    parser.add_argument("--executed", type=Path, required=True, help="output: executed notebook, also if a cell fails")
+    parser.add_argument("--html", type=Path, required=True, help="output: the same as a page (.html)")
+    arguments = parser.parse_args()
+    if not arguments.notebook.is_file():
+        raise UserError(f"there is no notebook {arguments.notebook}")
+    with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
+        isolate(Path(scratch))
+        text, failure = execute(arguments.notebook, arguments.parameters, Path(scratch))
+    write_text(arguments.executed, text)
+    if failure:
+        raise UserError(
+            f"{arguments.notebook}, {failure}\nThe executed notebook, {arguments.executed}, shows the error in its "
+            f"place. Mend {arguments.notebook} or the module named above, then run the same command again."
+        )
+    write_text(arguments.html, page(text, title=arguments.notebook.stem))
+
+
+def isolate(scratch: Path) -> None:
+    """Keep the user's own Jupyter and IPython settings out, and let the kernel import our package."""
+    for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        folder = scratch / variable.lower()
+        folder.mkdir()
+        os.environ[variable] = str(folder)
+    paths = [str(Path(__file__).parent.resolve()), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str | None]:
+    """Run every cell in a fresh kernel, in the current folder.
+
+    Returns:
+        the executed notebook as JSON, and what failed (cell, error, its traceback), if anything did.
+    """
+    import nbformat  # Jupyter reads the variables set by isolate() when it is first imported
+    from papermill.exceptions import PapermillExecutionError, strip_color
+    from papermill.execute import execute_notebook
+    from traitlets.config import Config
+
+    private = Config(KernelManager={"transport": "ipc", "connection_file": str(scratch / "kernel.json")})
+    executed, failure = scratch / "executed.ipynb", None
+    try:
+        execute_notebook(
+            notebook, executed, parameters, kernel_name="python3", language="python", progress_bar=False, config=private
+        )
+    except PapermillExecutionError as error:
+        failure = f"cell [{error.exec_count}] failed:\n" + strip_color("\n".join(error.traceback))
+    content = nbformat.read(executed, as_version=4)
+    for index, cell in enumerate(content.cells):  # the identifiers of cells that papermill adds are random
+        cell.id = f"cell-{index}"
+    return nbformat.writes(content) + "\n", failure
+
+
+def page(text: str, title: str) -> str:
+    """The executed notebook as one self-contained HTML page, code included."""
+    import nbformat
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        extra_loaders=[DictLoader({"offline.html.j2": OFFLINE_PAGE})], template_file="offline.html.j2"
+    )
+    html, _ = exporter.from_notebook_node(nbformat.reads(text, as_version=4), {"metadata": {"name": title}})
+    return html
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,110 @@
+"""Typeset the paper: bring text, figures, tables and numbers together in one folder and run LaTeX there.
+
+In that folder main.tex finds its figures as figures/NAME.pdf, its tables as tables/NAME.tex, the numbers as numbers.tex
+and the state of the code as version.tex (macro \\version). The PDF holds no dates and no paths: the same text and
+results give the same bytes.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from weight_importance.errors import UserError, run_program
+from weight_importance.storage import atomic_path
+
+PACKAGES = "latexmk lmodern texlive-binaries texlive-latex-base texlive-latex-recommended texlive-science"
+INSTALL = f"sudo apt-get install --no-install-recommends {PACKAGES}"
+PRETEX = r"\pdfinfoomitdate=1\pdftrailerid{}\pdfsuppressptexinfo=-1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path, nargs="+", required=True, help="main.tex, then all that it reads by name")
+    parser.add_argument("--figures", type=Path, nargs="*", default=[], help="figures (.pdf)")
+    parser.add_argument("--tables", type=Path, nargs="*", default=[], help="tables (.tex)")
+    parser.add_argument("--numbers", type=Path, required=True, help="macros of all quoted numbers (numbers.tex)")
+    parser.add_argument("--settings", type=json.loads, required=True, help='JSON: {"version": state of the code}')
+    parser.add_argument("--build", type=Path, required=True, help="folder to typeset in; emptied first")
+    parser.add_argument("--output", type=Path, required=True, help="output: the paper (.pdf)")
+    arguments = parser.parse_args()
+    if shutil.which("latexmk") is None or shutil.which("pdflatex") is None:
+        raise UserError(
+            "LaTeX is missing: the paper needs the programs latexmk and pdflatex. Install them with\n"
+            f"  {INSTALL}\nthen run the same command again; nothing but the paper is left to make."
+        )
+    gather(arguments)
+    typeset(arguments.build)
+    with atomic_path(arguments.output) as temporary:
+        shutil.copyfile(arguments.build / "main.pdf", temporary)
+
+
+def gather(arguments: argparse.Namespace) -> None:
+    """Copy everything that LaTeX reads into a fresh build folder."""
+    build = arguments.build
+    shutil.rmtree(build, ignore_errors=True)
+    try:
+        root = arguments.text[0].parent
+        copies = {file: build / file.relative_to(root) for file in arguments.text}
+        copies |= {file: build / "figures" / file.name for file in arguments.figures}
+        copies |= {file: build / "tables" / file.name for file in arguments.tables}
+        copies[arguments.numbers] = build / "numbers.tex"
+        for file, copy in copies.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        version = re.sub(r"([#$%&_{}])", r"\\\1", arguments.settings["version"])
+        (build / "version.tex").write_text(f"\\newcommand{{\\version}}{{{version}}}\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot copy {error.filename} to {build}: {error.strerror}") from error
+
+
+def typeset(build: Path) -> None:
+    """Run latexmk in the build folder.
+
+    Raises:
+        UserError: LaTeX failed; the lines of its log that say why come last.
+    """
+    command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error"]
+    command += ["-no-shell-escape", f"-usepretex={PRETEX}", "main.tex"]
+    fixed = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
+    run = subprocess.run(command, cwd=build, env=os.environ | fixed, stdout=sys.stderr, stderr=sys.stderr, check=False)
+    errors, undefined = said(build / "main.log", ERROR, 3), said(build / "main.log", UNDEFINED)
+    if run.returncode:
+        lines = errors + said(build / "main.blg", BIBTEX_ERROR, 1) or undefined
+        lines = lines or [f"(no reason found; all that LaTeX said is in {build / 'main.log'})"]
+        raise UserError("\n".join(["LaTeX could not typeset the paper:", *lines, hint(lines)]))
+    if undefined:
+        raise UserError("\n".join(["the paper refers to things that do not exist:", *undefined, hint(undefined)]))
+
+
+ERROR = re.compile(r"! |\S+\.(tex|sty|cls|bib|bbl):\d+: (?! ==>)")
+UNDEFINED = re.compile(r".*Warning: (Citation|Reference) .* undefined")
+BIBTEX_ERROR = re.compile(r".*---line \d+ of file|I (couldn't|found no|was expecting)")
+
+
+def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
+    """The lines of a LaTeX or BibTeX log that match, each with as many lines ``following`` it."""
+    if not log.is_file():
+        return []
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = []
+    for index, line in enumerate(lines):
+        if pattern.match(line):
+            found += [line, *(f"  {later}" for later in lines[index + 1 : index + 1 + following] if later.strip())]
+    return found[:20]
+
+
+def hint(lines: Sequence[str]) -> str:
+    """Where to mend it."""
+    if any(re.search(r"File `[^']*\.(sty|cls)' not found", line) for line in lines):
+        return f"A LaTeX package is missing; install it with\n  {INSTALL}"
+    return "Mend it in the folder paper/ (the line numbers are the same there), then run the same command again."
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,31 @@
+r"""Write every number that the paper's text quotes as a LaTeX macro, ``\result{key}``.
+
+Not named ``numbers.py``: a program's folder comes first on Python's path, and would hide the standard ``numbers``.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from weight_importance import published
+from weight_importance.errors import run_program
+from weight_importance.numbers import collect, render
+from weight_importance.storage import read_table, write_text
+from weight_importance.tables import COLUMNS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="the whole configuration as JSON")
+    parser.add_argument("--summary", type=Path, required=True, help="folder of the summary tables")
+    parser.add_argument("--published", type=Path, required=True, help="folder of the published results")
+    parser.add_argument("--output", type=Path, required=True, help="output: macros (.tex)")
+    arguments = parser.parse_args()
+    tables = {name: read_table(arguments.summary / f"{name}.csv", columns) for name, columns in COLUMNS.items()}
+    theirs = published.last_task(published.retention(arguments.published))
+    results = collect(arguments.settings, tables, theirs, published.pruning(arguments.published))
+    write_text(arguments.output, render(results))
+
+
+if __name__ == "__main__":
+    run_program(main)

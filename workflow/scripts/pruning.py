@@ -1,0 +1,68 @@
+"""Accuracy of a shard of baseline networks as their least important weights are removed."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from weight_importance.datasets import load
+from weight_importance.device import prepare
+from weight_importance.errors import run_program
+from weight_importance.networks import NETWORKS
+from weight_importance.pruning import SCOPES, prune
+from weight_importance.replicas import Replicas, restore
+from weight_importance.seeding import generator
+from weight_importance.storage import load_tensors, write_table
+from weight_importance.tables import COLUMNS
+from weight_importance.tasks import task_sequence
+from weight_importance.training import accuracy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--criterion", required=True, help="the estimator's name, or 'random'")
+    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--importance", type=Path, help="importances on the first task; not with 'random'")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
+    arguments = parser.parse_args()
+    settings, device = arguments.settings, prepare(arguments.threads)
+    is_random = arguments.criterion == "random"
+    if is_random != (arguments.importance is None):
+        parser.error("--importance goes with every estimator and not with 'random'")
+
+    parameters, _ = load_tensors(arguments.parameters)
+    importance = random_scores(parameters, settings["seeds"]) if is_random else load_tensors(arguments.importance)[0]
+    replicas = restore(NETWORKS[settings["network"]], parameters, device)
+    test = task_sequence(settings, load(arguments.data), device).part(0, "test")
+    fractions = settings["pruning"]["fractions"]
+    rows = []
+    for scope in SCOPES:
+        for index, seed in enumerate(settings["seeds"]):
+            own = {name: tensor[index] for name, tensor in replicas.parameters.items()}
+            scores = {name: importance[name][index].to(device) for name in own}
+            pruned = [prune(own, scores, fraction, scope) for fraction in fractions]
+            stacked = {name: torch.stack([one[name] for one in pruned]) for name in own}
+            accuracies = accuracy(Replicas(replicas.template, stacked, {}), test)
+            rows += [
+                (settings["study"], scope, arguments.criterion, seed, fraction, value)
+                for fraction, value in zip(fractions, accuracies, strict=True)
+            ]
+    write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["pruning"]), COLUMNS["pruning"])
+
+
+def random_scores(parameters: dict[str, torch.Tensor], seeds: list[int]) -> dict[str, torch.Tensor]:
+    """Scores drawn at random per seed: the reference that every criterion has to beat."""
+    draws = [generator("random pruning", seed) for seed in seeds]
+    return {
+        name: torch.stack([torch.rand(tensor.shape[1:], generator=draw) for draw in draws])
+        for name, tensor in parameters.items()
+    }
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,73 @@
+"""Learn the later tasks of a study under consolidation, for a shard of seeds and a grid of λ at once."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from weight_importance.continual import retention
+from weight_importance.datasets import load
+from weight_importance.device import prepare
+from weight_importance.errors import run_program
+from weight_importance.networks import NETWORKS
+from weight_importance.replicas import restore
+from weight_importance.storage import load_tensors, write_table
+from weight_importance.tables import COLUMNS
+from weight_importance.tasks import task_sequence
+from weight_importance.training import at_least_two
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--estimator", required=True, help="the estimator's name, or 'none' for no penalty")
+    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--importance", type=Path, help="importances on the first task; not with 'none'")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
+    arguments = parser.parse_args()
+    settings, device = arguments.settings, prepare(arguments.threads)
+    plain = arguments.estimator == "none"
+    if plain != (arguments.importance is None):
+        parser.error("--importance goes with every estimator and not with 'none'")
+
+    parameters, _ = load_tensors(arguments.parameters)
+    importance = None if plain else load_tensors(arguments.importance)[0]
+    strengths = settings["lambdas"]
+    # one replica alone would take another matrix product: its copies under the same seed stand beside it
+    seeds = settings["seeds"] if len(strengths) > 1 else at_least_two(settings["seeds"])
+    shown = {seed: index for index, seed in enumerate(settings["seeds"])}
+    order = [shown[seed] for seed in seeds]
+    baseline = restore(NETWORKS[settings["network"]], parameters, device).take(order)
+    observations = retention(
+        baseline,
+        seeds,
+        strengths,
+        None if plain else arguments.estimator,
+        importance and {name: values[order] for name, values in importance.items()},
+        task_sequence(settings, load(arguments.data), device),
+        samples=settings["importance"]["samples"],
+        **settings["training"],
+        **settings["retention"],
+    )
+    rows = [
+        (
+            settings["study"],
+            arguments.estimator,
+            strengths[seen.replica % len(strengths)],
+            seeds[seen.replica // len(strengths)],
+            seen.tasks_learnt,
+            seen.task,
+            seen.split,
+            seen.accuracy,
+        )
+        for seen in observations
+        if seen.replica < len(settings["seeds"]) * len(strengths)
+    ]
+    write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["retention"]), COLUMNS["retention"])
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,22 @@
+"""Select each estimator's strength lambda by its accuracy on validation data."""
+
+import argparse
+from pathlib import Path
+
+from weight_importance.errors import run_program
+from weight_importance.statistics import select_lambda
+from weight_importance.storage import read_table, write_table
+from weight_importance.tables import COLUMNS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--retention", type=Path, required=True, help="summary table of retention")
+    parser.add_argument("--output", type=Path, required=True, help="table to write")
+    arguments = parser.parse_args()
+    retention = read_table(arguments.retention, COLUMNS["retention"])
+    write_table(arguments.output, select_lambda(retention), COLUMNS["selected_lambda"])
+
+
+if __name__ == "__main__":
+    run_program(main)

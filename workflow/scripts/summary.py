@@ -1,0 +1,115 @@
+"""Join the tables of all shards into one, once it is clear that none of them lost a row or came twice."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from weight_importance.errors import UserError, run_program, unknown_name
+from weight_importance.storage import REMAKE, read_table, write_table
+from weight_importance.tables import COLUMNS
+
+SHARD = re.compile(r"seeds-(\d+)-(\d+)")
+# what tells one run, or one comparison of two, from another; each must be observed under the same circumstances
+RUN = ("seed", "estimator", "lambda", "criterion", "estimator_a", "estimator_b")
+SHOWN = 3  # rows that a message quotes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", required=True, help="name of the table, which fixes its columns")
+    parser.add_argument("--output", type=Path, required=True, help="table to write")
+    parser.add_argument("shards", nargs="+", type=Path, metavar="FILE", help="the same table of one shard")
+    arguments = parser.parse_args()
+    tables = [name for name, columns in COLUMNS.items() if "seed" in columns]
+    if arguments.table not in tables:
+        raise unknown_name("table", arguments.table, tables)
+    columns = COLUMNS[arguments.table]
+    keys = list(columns[:-1])
+
+    rows = pd.concat([read_shard(path, columns) for path in arguments.shards], ignore_index=True)
+    refuse_duplicates(rows, keys)
+    refuse_gaps(rows, keys, run=[key for key in keys if key in RUN])
+    refuse_gaps(rows, keys, run=["seed"])
+    joined = rows.sort_values(keys, kind="stable", ignore_index=True)
+    write_table(arguments.output, joined[list(columns)], columns)
+
+
+def read_shard(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A shard's table with one more column, ``file``; its seeds must be those that the file's name declares."""
+    frame = read_table(path, columns)
+    if frame.empty:
+        raise UserError(f"{path} holds no rows. {REMAKE}")
+    declared = SHARD.match(path.name)
+    if declared:
+        expected = set(range(int(declared[1]), int(declared[2]) + 1))
+        found = set(frame["seed"])
+        if found != expected:
+            raise UserError(
+                f"{path} holds the seeds {sorted(found)}, but its name declares {sorted(expected)}: it is cut off or "
+                f"was renamed. {REMAKE}"
+            )
+    return frame.assign(file=str(path))
+
+
+def refuse_duplicates(rows: pd.DataFrame, keys: list[str]) -> None:
+    """Raise an error that names files and rows if rows agree in all their keys."""
+    twice = rows[rows.duplicated(keys, keep=False)]
+    if not twice.empty:
+        raise UserError(
+            f"rows come more than once, in {', '.join(twice['file'].unique())}: {described(twice[keys])}. Give each "
+            "shard's table once, and delete tables that stem from another division into shards."
+        )
+
+
+def refuse_gaps(rows: pd.DataFrame, keys: list[str], run: list[str]) -> None:
+    """Raise an error that names the file unless all runs of a study have rows with the same keys.
+
+    This finds a file that was cut off between two lines, which looks whole by itself.
+
+    Args:
+        rows: all rows, with their files.
+        keys: the key columns.
+        run: those of the key columns that tell the runs of a study apart.
+    """
+    others = [key for key in keys if key not in run]
+    runs = rows[["study", *run]].drop_duplicates()
+    expected = runs.merge(rows[others].drop_duplicates(), on="study").merge(rows, on=keys, how="left")
+    missing = expected.loc[expected["file"].isna(), keys]
+    if missing.empty:
+        return
+    files = suspects(rows, missing.iloc[[0]], run, others)
+    remedy = f"{' or '.join(files)} is cut off, or was made with other settings than the rest. {REMAKE}"
+    if not files:
+        remedy = "No given file holds rows of this kind and seed: give the table of that shard too."
+    raise UserError(f"{len(missing)} rows are missing that others of their study have: {described(missing)}. {remedy}")
+
+
+def suspects(rows: pd.DataFrame, missing: pd.DataFrame, run: list[str], others: list[str]) -> list[str]:
+    """The files where a missing row should stand: of those with rows of its run, the likest to one that is whole there.
+
+    Args:
+        rows: all rows, with their files.
+        missing: one row with the keys that are missing.
+        run: the key columns that tell the runs of a study apart.
+        others: the other key columns.
+    """
+    whole = rows[rows["file"] == missing[others].merge(rows, on=others)["file"].iloc[0]]
+    of_run = rows.merge(missing[["study", *run]], on=["study", *run])
+    shared = of_run.merge(whole[others].drop_duplicates(), on=others)["file"].value_counts()
+    return sorted(shared.index[shared == shared.max()])
+
+
+def described(keys: pd.DataFrame) -> str:
+    """The first few rows of ``keys`` in words."""
+    shown = keys.drop_duplicates()
+    first = shown.head(SHOWN).to_dict("records")
+    texts = [", ".join(f"{name} {value}" for name, value in row.items()) for row in first]
+    more = [f"and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else []
+    return "; ".join(texts + more)
+
+
+if __name__ == "__main__":
+    run_program(main)

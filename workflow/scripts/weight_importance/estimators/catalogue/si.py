@@ -1,0 +1,24 @@
+"""Synaptic Intelligence: a parameter's share in the fall of the loss over its squared displacement.
+
+Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). It may be negative.
+"""
+
+from torch import Tensor
+
+from weight_importance.estimators.kinds import PathEstimator
+
+DAMPING = 0.1
+"""ξ in the denominator."""
+
+
+def importance(path_integral: Tensor, displacement: Tensor) -> Tensor:
+    """ω / (Δ² + ξ), elementwise."""
+    return path_integral / (displacement.square() + DAMPING)
+
+
+ESTIMATOR = PathEstimator(
+    label="SI",
+    formula=r"\frac{-\sum_t g_t\,\Delta\theta_t}{(\sum_t\Delta\theta_t)^2 + 0.1}",
+    source="zenke2017continual",
+    importance=importance,
+)

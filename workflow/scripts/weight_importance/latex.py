@@ -1,0 +1,56 @@
+"""Values and tables as LaTeX (booktabs, siunitx). Knows nothing of files and of what the values mean."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+
+def number(value: float, decimals: int) -> str:
+    r"""A value as ``\num{0.97}``; an en dash where it does not exist."""
+    if not math.isfinite(value):
+        return "--"
+    text = f"{value:.{decimals}f}"
+    return rf"\num{{{text if float(text) else text.lstrip('-')}}}"
+
+
+def plain(value: float) -> str:
+    r"""A setting (λ, learning rate, count) with as many digits as it has."""
+    return rf"\num{{{value:.12g}}}"
+
+
+def with_interval(row: Mapping[str, float], decimals: int, scale: float = 1.0) -> str:
+    r"""Mean and half-width of the interval in units of the last digit, rounded up: ``\num{0.974(3)}``.
+
+    Args:
+        row: with ``mean``, ``low``, ``high``.
+        decimals: digits after the point.
+        scale: factor on all three.
+    """
+    mean, half = row["mean"] * scale, (row["high"] - row["low"]) / 2 * scale
+    if not math.isfinite(mean) or not math.isfinite(half):
+        return number(mean, decimals)
+    units = math.ceil(round(half * 10**decimals, 9))
+    return rf"\num{{{mean:.{decimals}f}({units})}}"
+
+
+def listing(items: Iterable[str], nothing: str = "none") -> str:
+    """Items as in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    items = list(items)
+    if not items:
+        return nothing
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def escape(text: str) -> str:
+    """Text with the characters that are special to LaTeX in names of tensors and files."""
+    return text.replace("_", r"\_").replace("%", r"\%").replace("&", r"\&")
+
+
+def booktabs(frame: pd.DataFrame, column_format: str, empty: str = "no rows in this configuration") -> str:
+    """A table of finished LaTeX strings as a ``tabular`` with booktabs rules, the index left out."""
+    if frame.empty:
+        frame = pd.DataFrame([[rf"\multicolumn{{{len(frame.columns)}}}{{c}}{{{empty}}}"]])
+        header = rf"\begin{{tabular}}{{{column_format}}}"
+        return f"{header}\n\\toprule\n{frame.iat[0, 0]} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+    return frame.style.hide(axis="index").to_latex(hrules=True, column_format=column_format)

@@ -1,0 +1,80 @@
+"""Many networks of one architecture as one: parameters stacked along a leading replica axis ``R``.
+
+Works for any ``nn.Module`` through ``torch.func``. Knows nothing of data, training or importances.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from weight_importance.seeding import derive
+
+
+@dataclass
+class Replicas:
+    """A stack of networks.
+
+    Attributes:
+        template: the architecture; its own weights are never read.
+        parameters: parameter name → tensor ``(R, *shape)``.
+        buffers: buffer name → tensor ``(R, *shape)``.
+    """
+
+    template: nn.Module
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.parameters.values())))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits ``(R, B, K)`` of inputs ``(R, B, ...)``, each replica on its own batch."""
+
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            return functional_call(self.template, (parameters, buffers), (inputs,))
+
+        return vmap(one)(self.parameters, self.buffers, inputs)
+
+    def network(self, replica: int) -> nn.Module:
+        """One replica as the template holding its weights: valid until the next call."""
+        state = {name: tensor[replica] for name, tensor in (self.parameters | self.buffers).items()}
+        self.template.load_state_dict(state)
+        return self.template
+
+    def take(self, indices: Sequence[int]) -> "Replicas":
+        """A new stack of the replicas at ``indices``, in that order; repetition copies a replica."""
+        return Replicas(
+            self.template,
+            {name: tensor.detach()[list(indices)].clone() for name, tensor in self.parameters.items()},
+            {name: tensor[list(indices)].clone() for name, tensor in self.buffers.items()},
+        )
+
+    def finite(self) -> Tensor:
+        """Which replicas hold finite weights only: booleans ``(R,)``."""
+        flags = [tensor.detach().isfinite().flatten(1).all(1) for tensor in self.parameters.values()]
+        return torch.stack(flags).all(0)
+
+
+def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device | str = "cpu") -> Replicas:
+    """Freshly initialised replicas, one per seed; each depends on its own seed only."""
+    networks = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in seeds:
+            torch.manual_seed(derive("initialisation", seed))
+            networks.append(build())
+    return stack(networks, device)
+
+
+def restore(build: Callable[[], nn.Module], parameters: dict[str, Tensor], device: torch.device | str) -> Replicas:
+    """Replicas of an architecture without buffers from stacked parameters ``(R, *shape)``."""
+    template = build().to(device)
+    return Replicas(template, {name: parameters[name].to(device) for name, _ in template.named_parameters()}, {})
+
+
+def stack(networks: Sequence[nn.Module], device: torch.device | str = "cpu") -> Replicas:
+    """Stack the weights of networks of one architecture."""
+    parameters, buffers = stack_module_state([network.to(device) for network in networks])
+    return Replicas(networks[0], {name: tensor.detach() for name, tensor in parameters.items()}, buffers)

@@ -1,0 +1,128 @@
+"""Statements over seeds: means with their intervals, paired differences, and the choice of each estimator's strength.
+
+Works on tidy tables in memory; knows nothing of files, training or drawing.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from weight_importance.tables import COLUMNS
+
+CRITERION = "validation"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over n seeds and the interval that covers the expectation with the stated confidence."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """The mean of independent values with Student's t interval, mean ± t((1 + level) / 2, n - 1) · s / sqrt(n).
+
+    A value that does not exist for one seed leaves no mean over seeds: with any ``nan`` among the values, mean, low and
+    high are ``nan``. A single value is its own mean and has no interval: low and high are ``nan``.
+
+    Args:
+        values: one per seed, ``(n,)``.
+        level: confidence, between 0 and 1.
+
+    Raises:
+        ValueError: there are no values, or they are not one-dimensional.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"an interval needs a list of at least one value, found the shape {values.shape}")
+    mean = float(values.mean())
+    if values.size == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = float(stats.t.ppf((1 + level) / 2, values.size - 1) * stats.sem(values))
+    return Interval(mean, mean - half, mean + half, values.size)
+
+
+def intervals(frame: pd.DataFrame, by: Sequence[str], value: str = "value", level: float = 0.95) -> pd.DataFrame:
+    """One :func:`interval` for each group of rows that agree in the columns ``by``.
+
+    Args:
+        frame: tidy table with one row per group and seed.
+        by: columns that tell the groups apart; a group may have ``nan`` in one of them.
+        value: column with the values.
+        level: confidence, between 0 and 1.
+
+    Returns:
+        A table with columns ``by``, mean, low, high, n, sorted by the first.
+    """
+    groups = frame.groupby(list(by), dropna=False)[value]
+    rows = [dict(zip(by, key, strict=True)) | asdict(interval(values, level)) for key, values in groups]
+    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
+
+
+def paired(a: pd.Series, b: pd.Series, level: float = 0.95) -> Interval:
+    """The :func:`interval` of the differences a - b of two conditions that share their seeds.
+
+    Args:
+        a, b: values indexed by seed.
+        level: confidence, between 0 and 1.
+
+    Raises:
+        ValueError: a seed is missing from one of them, or occurs twice.
+    """
+    for series in (a, b):
+        if not series.index.is_unique:
+            raise ValueError(f"a seed occurs twice: {sorted(series.index[series.index.duplicated()])}")
+    alone = set(a.index) ^ set(b.index)
+    if alone:
+        raise ValueError(f"seeds {sorted(alone)} occur in one of the two conditions only")
+    return interval(a - b.loc[a.index], level)
+
+
+def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The mean accuracy over all tasks once the last task of each study is learnt.
+
+    Args:
+        retention: table ``retention``.
+        split: ``validation`` or ``test``.
+
+    Returns:
+        A table with columns study, estimator, lambda, seed, accuracy; ``nan`` where a run diverged.
+
+    Raises:
+        ValueError: the table has no rows of this split.
+    """
+    last = retention.groupby("study")["tasks_learnt"].transform("max")
+    final = retention[(retention["tasks_learnt"] == last) & (retention["split"] == split)]
+    if final.empty:
+        raise ValueError(f"no rows of split '{split}', found {sorted(retention['split'].unique())}")
+    keys = ["study", "estimator", "lambda", "seed"]
+    return final.groupby(keys, dropna=False)["accuracy"].mean(skipna=False).reset_index()
+
+
+def select_lambda(retention: pd.DataFrame) -> pd.DataFrame:
+    """The strength λ of each study and estimator with the best mean validation accuracy over tasks and seeds.
+
+    Accuracies are those of :func:`final_accuracy`. A λ that diverged for any seed is not eligible; of equally good ones
+    the smallest is taken; where every λ diverged, lambda is ``nan``.
+
+    Args:
+        retention: table ``retention``.
+
+    Returns:
+        The table ``selected_lambda``, with criterion ``validation``.
+    """
+    final = final_accuracy(retention, CRITERION)
+    means = intervals(final, by=["study", "estimator", "lambda"], value="accuracy")
+    means["lambda"] = means["lambda"].where(means["mean"].notna())
+    # within a group λ ascends and the sort is stable, so the first of equals has the smallest λ
+    best_first = means.sort_values("mean", ascending=False, kind="stable", na_position="last")
+    chosen = best_first.groupby(["study", "estimator"], as_index=False).nth(0).sort_values(["study", "estimator"])
+    return chosen.assign(criterion=CRITERION)[list(COLUMNS["selected_lambda"])].reset_index(drop=True)

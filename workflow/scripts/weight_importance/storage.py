@@ -1,0 +1,121 @@
+"""Reading and writing results so that a file under its final name is always whole.
+
+Every write goes to a temporary file beside the target, is flushed to disk, and is then renamed over it. Every read
+checks that the file is whole and names it if it is not. Knows nothing of what the tensors and tables mean.
+"""
+
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from weight_importance.errors import UserError
+from weight_importance.integrity import damage
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success flush it to disk and rename it to ``path``.
+
+    Raises:
+        UserError: the directory cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        # safetensors and LaTeX may replace the file: open it anew to flush what is there now
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}. Check that {path.parent} is a writable directory on a "
+            "disk with free space, then run the same command again; finished results are kept."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors and string metadata as one safetensors file, atomically."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(contiguous, temporary, metadata=dict(metadata))
+            _sort_header(temporary)
+        except SafetensorError as error:  # how safetensors reports a failed write
+            raise OSError(str(error)) from error
+
+
+def _sort_header(path: Path) -> None:
+    """Put the header's keys in order: safetensors writes metadata in random order; equal results are equal bytes."""
+    with open(path, "r+b") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(length))
+        text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > length:
+            raise ValueError(f"the sorted header of {path} does not fit: {len(text)} > {length} bytes")
+        file.seek(8)
+        file.write(text.ljust(length))
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: ``(tensors by name, metadata)``.
+
+    Raises:
+        UserError: the file is missing or is not a whole safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (safe_open is no mapping)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot read {path}: {error}. {REMAKE}") from error
+
+
+def write_table(path: str | Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Write a tidy table as CSV with exactly ``columns``; a value that does not exist is written as ``nan``."""
+    if list(frame.columns) != list(columns):
+        raise ValueError(f"table for {path} has columns {list(frame.columns)}, expected {list(columns)}")
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
+
+
+def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV table with exactly ``columns``.
+
+    Raises:
+        UserError: the file is missing, cut off, or has other columns.
+    """
+    problem = damage(path)
+    if problem:
+        raise UserError(f"{path} {problem}. {REMAKE}")
+    frame = pd.read_csv(path)
+    if list(frame.columns) != list(columns):
+        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {REMAKE}")
+    return frame
+
+
+REMAKE = "Delete it and run the same command again: it will be made anew."
