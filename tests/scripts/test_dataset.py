@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from weight_importance import datasets
+from weight_importance import image_file
 
 PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "dataset.py"
 
@@ -19,7 +19,7 @@ def test_writes_the_subset(tmp_path: Path) -> None:
     output = tmp_path / "data" / "mnist_subset.safetensors"
     result = run("--dataset", "mnist_subset", "--output", output)
     assert result.returncode == 0, result.stderr
-    loaded = datasets.load(output)
+    loaded = image_file.load(output)
     assert loaded.train_images.shape == (3000, 28, 28)
     assert loaded.test_labels.shape == (1000,)
     assert loaded.train_images.max() == 255

@@ -248,6 +248,16 @@ def test_the_null_permutes_the_second_estimator_jointly() -> None:
     assert len(set(b.round(12))) > 3
 
 
+def test_each_seed_tensor_and_index_has_its_own_permutation() -> None:
+    """Equal entries for two seeds in two tensors of one size: nothing but the permutation tells their nulls apart."""
+    x, y = torch.rand(2, 100, generator=torch.Generator().manual_seed(0))
+    twice = {name: {"v": torch.stack([z, z]), "w": torch.stack([z, z])} for name, z in {"a": x, "b": y}.items()}
+    _, null = correlate("study", twice, [0, 1], 3)
+    spearman = null.query("coefficient == 'spearman' and tensor != 'all'")
+    assert len(spearman) == 2 * 2 * 3
+    assert spearman["value"].round(12).is_unique
+
+
 def test_a_seed_does_not_depend_on_the_others() -> None:
     importance = importances(3, replicas=3)
     together = correlate("study", importance, [4, 8, 2], 2)

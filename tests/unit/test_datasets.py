@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import torch
 
-from weight_importance import datasets
+from weight_importance import datasets, image_file
 from weight_importance.datasets import DATASETS, SUBSET_FOLDER, DataSource, Folder, NpmPackage, TorchvisionMirrors
 from weight_importance.errors import UserError
 from weight_importance.storage import load_tensors, save_tensors
@@ -134,7 +134,7 @@ def test_subset_is_real_and_loads_through_a_file(tmp_path: Path) -> None:
     assert_subset(fetched.arrays)
     path = tmp_path / "subset.safetensors"
     datasets.save(path, "mnist_subset", fetched)
-    loaded = datasets.load(path)
+    loaded = image_file.load(path)
     for role, array in fetched.arrays.items():
         assert np.array_equal(getattr(loaded, role).numpy(), array)
     assert loaded.train_images.dtype == loaded.train_labels.dtype == torch.uint8
@@ -374,9 +374,9 @@ def test_file_that_is_no_data_set(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_tensors(path, {"fc1.weight": torch.zeros(2)}, {})
     with pytest.raises(UserError, match="not a data set"):
-        datasets.load(path)
+        image_file.load(path)
     with pytest.raises(UserError, match=r"absent\.safetensors"):
-        datasets.load(tmp_path / "absent.safetensors")
+        image_file.load(tmp_path / "absent.safetensors")
 
 
 # The format

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.datasets import load
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.estimators.path import PathRecorder
+from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
 from weight_importance.provenance import metadata
 from weight_importance.replicas import initialise

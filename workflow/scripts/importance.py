@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from weight_importance.continual import stacked_importance
-from weight_importance.datasets import load
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
 from weight_importance.provenance import metadata
 from weight_importance.replicas import restore

@@ -75,7 +75,10 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
     content = nbformat.read(executed, as_version=4)
     for index, cell in enumerate(content.cells):  # the identifiers of cells that papermill adds are random
         cell.id = f"cell-{index}"
-    return nbformat.writes(content) + "\n", failure
+        for output in cell.get("outputs", []) if failure else []:
+            if "data" in output:  # Snakemake prints the logs of a failed job: pictures would bury the error
+                output.data = {kind: value for kind, value in output.data.items() if kind == "text/plain"}
+    return nbformat.writes(content, indent=None if failure else 1) + "\n", failure
 
 
 def page(text: str, title: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from weight_importance.datasets import load
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
+from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
 from weight_importance.pruning import SCOPES, prune
 from weight_importance.replicas import Replicas, restore

@@ -1,7 +1,7 @@
 """Data sets of images in the IDX format: where they can be had, what every byte must be, and how they are read.
 
 :func:`fetch` tries the sources of a data set in order and accepts only content with the pinned SHA-256; :func:`save`
-and :func:`load` keep it as one safetensors file. Knows nothing of tasks, studies and command lines.
+keeps it as one safetensors file. Knows nothing of tasks, studies and command lines.
 """
 
 import gzip
@@ -25,10 +25,10 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from weight_importance.errors import UserError, unknown_name
-from weight_importance.storage import REMAKE, load_tensors, save_tensors
+from weight_importance.image_file import ROLES
+from weight_importance.storage import save_tensors
 
 DATA_FOLDER_VARIABLE = "IMPORTANCE_ATLAS_DATA"
 SUBSET_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "mnist_subset"
@@ -84,16 +84,6 @@ class Fetched:
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Images ``(N, height, width)``, 0 to 255, and labels ``(N,)`` of a training and a test set; all uint8."""
-
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-
-
 def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetched:
     """Get a data set from the first source that gives exactly the pinned content.
 
@@ -138,18 +128,6 @@ def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, D
         "sha256": json.dumps({file.name: file.sha256 for file in files.values()}, sort_keys=True),
     }
     save_tensors(path, {role: torch.from_numpy(array) for role, array in fetched.arrays.items()}, metadata)
-
-
-def load(path: str | Path) -> Dataset:
-    """Read a data set that :func:`save` wrote.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds something else.
-    """
-    tensors, _ = load_tensors(path)
-    if set(tensors) != set(ROLES):
-        raise UserError(f"{path} holds {sorted(tensors)}, not a data set ({', '.join(ROLES)}). {REMAKE}")
-    return Dataset(**tensors)
 
 
 def parse_idx(content: bytes) -> np.ndarray:
@@ -451,9 +429,6 @@ def shorten(text: str, length: int = 300) -> str:
     """Text on one line, cut at ``length`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 4] + " ..."
-
-
-ROLES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def idx_files(*contents: tuple[int, str]) -> dict[str, IdxFile]:

@@ -112,7 +112,10 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     problem = damage(path)
     if problem:
         raise UserError(f"{path} {problem}. {REMAKE}")
-    frame = pd.read_csv(path)
+    try:
+        frame = pd.read_csv(path)
+    except pd.errors.ParserError as error:
+        raise UserError(f"{path} is not a table: {error}. {REMAKE}") from error
     if list(frame.columns) != list(columns):
         raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {REMAKE}")
     return frame

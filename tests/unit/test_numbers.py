@@ -1,0 +1,230 @@
+"""The numbers of the paper: what a sentence says is what the tables hold, and an unknown key stops LaTeX."""
+
+import itertools
+import math
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from weight_importance import published
+from weight_importance.correlation import COEFFICIENTS
+from weight_importance.findings import difference
+from weight_importance.latex import listing, number, with_interval
+from weight_importance.numbers import collect, configuration, render
+from weight_importance.published import AGREES, side_by_side, verdict
+from weight_importance.statistics import final_accuracy, interval, select_lambda
+from weight_importance.tables import COLUMNS
+
+STUDY = "mlp_permuted_mnist"
+ESTIMATORS = ["fisher_empirical", "mas", "si"]
+LAMBDAS = {"fisher_empirical": [10.0, 41.0], "mas": [1.0, 4.5], "si": [0.1, 1.0]}
+SEEDS = range(3)
+
+
+def table(name: str, rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS[name])
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    """A small study: MAS diverges for one seed at its larger λ; without a penalty earlier tasks are forgotten."""
+    random = np.random.default_rng(5)
+    pairs = list(itertools.combinations(ESTIMATORS, 2))
+    correlation = [
+        (STUDY, tensor, a, b, coefficient, seed, value * sign + 0.01 * random.normal())
+        for tensor, sign in (("fc1.weight", 1), ("fc1.bias", -1), ("all", 1))
+        for (a, b), value in zip(pairs, (0.9, 0.3, 0.5), strict=True)
+        for coefficient in COEFFICIENTS
+        for seed in SEEDS
+    ]
+    null = [(*row[:6], permutation, 0.02 * random.normal()) for row in correlation for permutation in range(4)]
+    retention = [
+        (STUDY, name, strength, seed, learnt, task, split, accuracy)
+        for name, strengths in (LAMBDAS | {"none": [0.0]}).items()
+        for strength in strengths
+        for seed in SEEDS
+        for learnt in range(1, 11)
+        for task in range(1, learnt + 1)
+        for split in ("validation", "test")
+        for accuracy in [
+            math.nan
+            if (name, strength, seed) == ("mas", 4.5, 1) and learnt > 1
+            else 0.5 - 0.02 * (learnt - task) + 0.001 * random.normal()
+            if name == "none"
+            else 0.95 - 0.01 * (strength == max(strengths)) + 0.001 * random.normal()
+        ]
+    ]
+    frames = {
+        "baseline": table(
+            "baseline", [(STUDY, s, split, 0.97 + 0.001 * s) for s in SEEDS for split in ("validation", "test")]
+        ),
+        "correlation": table("correlation", correlation),
+        "correlation_null": table("correlation_null", null),
+        "retention": table("retention", retention),
+        "pruning": table(
+            "pruning",
+            [
+                (STUDY, scope, criterion, seed, fraction, 0.97 - fraction * (0.5 + 0.1 * place) + 0.001 * seed)
+                for scope in ("tensor", "network")
+                for place, criterion in enumerate([*ESTIMATORS, "random"])
+                for seed in SEEDS
+                for fraction in (0.0, 0.5, 0.9)
+            ],
+        ),
+    }
+    return frames | {"selected_lambda": select_lambda(frames["retention"])}
+
+
+@pytest.fixture(scope="module")
+def config() -> dict:
+    study = {
+        "tasks": {"count": 10},
+        "images": {"training": None},
+        "retention": {"clamp_negative": True, "lambdas": LAMBDAS},
+    }
+    return {"seeds": 3, "estimators": ESTIMATORS, "studies": {STUDY: study}}
+
+
+@pytest.fixture(scope="module")
+def theirs() -> pd.DataFrame:
+    """Published values of which one lies within our scatter and one far above it."""
+    rows = [
+        (STUDY, "fisher_empirical", 41.0, 10, 0.94, 0.939, 0.941, 20),
+        (STUDY, "mas", 1.0, 10, 0.99, 0.989, 0.991, 20),
+    ]
+    return pd.DataFrame(rows, columns=["study", "estimator", "lambda", "tasks_learnt", "mean", "low", "high", "n"])
+
+
+@pytest.fixture(scope="module")
+def results(config, tables, theirs) -> dict[str, str]:
+    pruning = pd.DataFrame(columns=["study", "scope", "criterion", "fraction", "mean", "low", "high", "n"])
+    found = collect(config, tables, theirs, pruning)
+    prefix = f"{STUDY}/"
+    return {key.removeprefix(prefix): value for key, value in found.items()}
+
+
+def value(text: str) -> float:
+    return float(re.fullmatch(r"\\num\{(.*)\}", text)[1])
+
+
+def test_a_mean_and_its_interval_are_those_of_the_table(results, tables):
+    rows = tables["correlation"].query("estimator_a == 'fisher_empirical' and estimator_b == 'mas'")
+    rows = rows.query("tensor == 'fc1.weight' and coefficient == 'pearson'")
+    expected = interval(rows["value"])
+    for order in ("fisher_empirical/mas", "mas/fisher_empirical"):
+        key = f"correlation/pearson/{order}/fc1.weight"
+        assert value(results[f"{key}/mean"]) == pytest.approx(expected.mean, abs=0.005)
+        assert value(results[f"{key}/low"]) == pytest.approx(expected.low, abs=0.005)
+        assert results[f"{key}/interval"] == rf"\numrange{{{expected.low:.2f}}}{{{expected.high:.2f}}}"
+
+
+def test_claims_about_correlations_follow_the_signs_and_sizes(results):
+    assert results["correlation/pearson/strong/list"] == "Fisher (empirical) with MAS (softmax)"
+    assert value(results["correlation/pearson/turning/count"]) == 3
+    assert value(results["correlation/pearson/pairs/count"]) == 3
+    assert results["correlation/pearson/all/lowest/pair"] == "Fisher (empirical) with SI"
+
+
+def test_accuracies_are_in_per_cent_and_at_the_selected_strength(results, tables):
+    assert value(results["retention/fisher_empirical/selected/lambda"]) == 10
+    final = final_accuracy(tables["retention"], "test").query("estimator == 'fisher_empirical' and `lambda` == 10")
+    expected = 100 * final["accuracy"].mean()
+    assert value(results["retention/fisher_empirical/selected/test/mean"]) == pytest.approx(expected, abs=0.005)
+    assert results["retention/effective/verdict"] == "each of the 3"
+    assert value(results["retention/edge/count"]) == 3
+
+
+def test_divergence_of_one_seed_is_named_and_never_averaged_over(results):
+    assert results["retention/mas/4.5/test/mean"] == "--"
+    assert results["retention/mas/4.5/test/interval"] == "no interval"
+    assert results["retention/diverged/list"] == r"MAS (softmax) at $\lambda$ = \num{4.5}"
+
+
+def test_words_on_published_values_follow_the_interval_of_the_difference(results):
+    assert results["difference/fisher_empirical/41/verdict"] == AGREES
+    gap = abs(value(results["difference/mas/1/mean"]))
+    assert results["difference/mas/1/verdict"] == rf"lies \num{{{gap:.2f}}} points below the published value"
+    assert value(results["published/common/count"]) == 2
+    assert value(results["published/agreeing/count"]) == 1
+    assert verdict(math.nan, math.nan, math.nan) == "diverged here"
+    assert verdict(0.01, math.nan, math.nan) == "cannot be judged from a single seed"
+
+
+def test_published_values_after_another_number_of_tasks_are_not_compared(tables, theirs):
+    assert side_by_side(tables["retention"], theirs.assign(tasks_learnt=4)).empty
+
+
+def test_configuration_is_quoted_with_labels_and_counts():
+    found = configuration({"seeds": 4, "estimators": ["mas", "si"], "studies": {"a": {"images": {"training": None}}}})
+    assert found["config/seeds"] == r"\num{4}"
+    assert found["config/estimators"] == "MAS (softmax) and SI"
+    assert found["config/estimators/count"] == r"\num{2}"
+    assert found["a/config/images/training"] == "all"
+
+
+def test_largest_fraction_has_a_name_of_its_own(results):
+    assert results["pruning/tensor/best/last/label"] == "Fisher (empirical)"
+    assert results["pruning/tensor/random/last/mean"] == results["pruning/tensor/random/0.9/mean"]
+    assert results["pruning/last/percent"] == r"\num{90}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_difference_is_welchs(seed):
+    random = np.random.default_rng(seed)
+    ours, theirs = random.normal(1, 0.5, 4), random.normal(1, 2.0, 20)
+    found = difference(vars(interval(ours)), vars(interval(theirs)))
+    expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    assert found == pytest.approx((ours.mean() - theirs.mean(), expected.low, expected.high), rel=1e-10)
+
+
+def test_difference_to_a_single_run_has_no_interval():
+    change, low, high = difference(vars(interval([1.0])), vars(interval([0.5, 0.7])))
+    assert change == pytest.approx(0.4)
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_published_files_are_read_under_our_names():
+    folder = "workflow/resources/published"
+    last = published.last_task(published.retention(folder)).query("study == @STUDY")
+    best = last.sort_values("mean").groupby("estimator").last()
+    assert dict(best["lambda"]) == {"fisher_empirical": 41.0, "mas": 4.5}
+    assert best.loc["mas", "mean"] == pytest.approx(0.955323)
+    assert best.loc["mas", "high"] - best.loc["mas", "mean"] == pytest.approx(
+        2.093 * 0.001663 / math.sqrt(20), rel=1e-3
+    )
+    criteria = {"magnitude", "fisher_empirical", "mas", "si", "total_signal"}
+    assert set(published.pruning(folder)["criterion"]) == criteria
+
+
+def test_rounding_of_printed_values():
+    assert number(-0.001, 2) == r"\num{0.00}"
+    assert number(math.nan, 2) == "--"
+    assert with_interval({"mean": 0.9741, "low": 0.9719, "high": 0.9763}, 3) == r"\num{0.974(3)}"
+    assert with_interval({"mean": 0.5, "low": math.nan, "high": math.nan}, 2) == r"\num{0.50}"
+    assert listing([]) == "none"
+    assert listing(["a", "b", "c"]) == "a, b and c"
+
+
+LATEX = shutil.which("pdflatex")
+
+
+def typeset(folder, results: dict[str, str], text: str) -> subprocess.CompletedProcess:
+    (folder / "numbers.tex").write_text(render(results))
+    preamble = r"\documentclass{article}\usepackage{siunitx}\input{numbers}"
+    (folder / "text.tex").write_text(rf"{preamble}\begin{{document}}{text}\end{{document}}")
+    command = [LATEX, "-interaction=nonstopmode", "-halt-on-error", "text.tex"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_latex_knows_every_key_and_stops_at_an_unknown_one(tmp_path, results):
+    quoted = " ".join(rf"\result{{{key}}}" for key in results)
+    assert typeset(tmp_path, results, quoted).returncode == 0
+    run = typeset(tmp_path, results, r"\result{retention/mass/best}")
+    assert run.returncode == 1
+    assert "Unknown result 'retention/mass/best'" in run.stdout

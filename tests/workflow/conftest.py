@@ -1,0 +1,72 @@
+"""A copy of the repository to run the workflow in, and one finished run of the tiny preset in it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = "presets/tiny.yaml"
+LEFT_OUT = shutil.ignore_patterns(".*", "results", "__pycache__", "node_modules")
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A copy of the repository, run with the tiny preset."""
+
+    folder: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        """Snakemake's command line; targets stand before the preset, which would swallow them."""
+        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", TINY]
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def plan(self, *arguments: str) -> set[str]:
+        """The messages of the jobs that would run."""
+        dry = self.run("--dry-run", *arguments)
+        assert dry.returncode == 0, dry.stdout + dry.stderr
+        return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, re.MULTILINE))
+
+    @contextmanager
+    def edited(self, file: str) -> Iterator[None]:
+        """A comment at the end of a file, for as long as the context lasts."""
+        path = self.folder / file
+        before = path.read_bytes()
+        path.write_bytes(before + (b"% edited\n" if path.suffix == ".tex" else b"# edited\n"))
+        try:
+            yield
+        finally:
+            path.write_bytes(before)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A copy of the repository without results."""
+    folder = tmp_path_factory.mktemp("repository") / "copy"
+    shutil.copytree(REPOSITORY, folder, ignore=LEFT_OUT)
+    return Workflow(folder)
+
+
+@pytest.fixture(scope="module")
+def tiny_run(fresh: Workflow) -> Workflow:
+    """The same with a finished run of everything; its logs tell which modules each job imported."""
+    run = fresh.run("--cores", "2", PYTHONPROFILEIMPORTTIME="1")
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-10000:]
+    return fresh

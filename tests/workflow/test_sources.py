@@ -1,0 +1,88 @@
+"""The closure of imports found by reading agrees with the modules that are really loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import configuration
+import sources
+
+REPOSITORY = configuration.REPOSITORY
+SCRIPTS = REPOSITORY / "workflow/scripts"
+PROGRAMS = sorted(SCRIPTS.glob("*.py"))
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+
+# prints the files of our modules that running a piece of Python has loaded
+LOADED = """
+import json, sys
+from pathlib import Path
+try:
+    {piece}
+except SystemExit:
+    pass
+files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+print("\\n" + json.dumps([file for file in files if file and Path(file).is_relative_to({scripts!r})]))
+"""
+
+
+def loaded(piece: str) -> set[str]:
+    code = LOADED.format(piece=piece, scripts=str(SCRIPTS))
+    run = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_programs_load_only_what_is_declared(program):
+    piece = f"import runpy; sys.argv = [{program.name!r}, '--help']; runpy.run_path({str(program)!r}, None, '__main__')"
+    assert loaded(piece) <= set(sources.closure(program, SCRIPTS))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_notebooks_load_only_what_is_declared(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    lines = [line.strip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
+    imports = "; ".join(line for line in lines if line.startswith(("import ", "from ")))
+    assert loaded(imports) <= set(sources.closure(notebook, SCRIPTS))
+
+
+def test_training_does_not_depend_on_formulas():
+    files = sources.closure(SCRIPTS / "baseline.py", SCRIPTS)
+    assert not [file for file in files if "catalogue" in file or file.endswith("moments.py")]
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path):
+    package = tmp_path / "weight_importance"
+    (package / "rooms").mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from importlib import import_module\n"
+        "def __getattr__(name):\n    return getattr(import_module('weight_importance.public'), name)\n"
+    )
+    (package / "rooms/__init__.py").write_text("")
+    (package / "rooms/inner.py").write_text("import weight_importance.outer\n")
+    (package / "outer.py").write_text("import os\n")
+    (package / "public.py").write_text("NAME = 1\n")
+    (package / "unused.py").write_text("")
+    program = tmp_path / "program.py"
+
+    def found(text):
+        program.write_text(text)
+        sources._imported.cache_clear()
+        return {str(Path(file).relative_to(tmp_path)) for file in sources.closure(program, tmp_path)} - {"program.py"}
+
+    inner = {f"weight_importance/{name}.py" for name in ("__init__", "rooms/__init__", "rooms/inner", "outer")}
+    assert found("import numpy\n") == set()
+    assert found("from weight_importance.rooms import inner\n") == inner
+    assert found("def later():\n    from weight_importance.rooms.inner import outer\n") == inner
+    assert found("from weight_importance import NAME\n") == {
+        "weight_importance/__init__.py", "weight_importance/public.py",
+    }  # fmt: skip
+
+
+def test_a_syntax_error_names_file_and_line(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("x = 1\nimport (\n")
+    with pytest.raises(SystemExit, match=r"program\.py is not valid Python \(line 2\)"):
+        sources.closure(program, tmp_path)

@@ -1,0 +1,36 @@
+"""A data set as the workflow keeps it: one safetensors file of images and labels.
+
+Apart from :mod:`weight_importance.datasets`, so that a new source or data set there changes nothing that only reads.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from weight_importance.errors import UserError
+from weight_importance.storage import REMAKE, load_tensors
+
+ROLES = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images ``(N, height, width)``, 0 to 255, and labels ``(N,)`` of a training and a test set; all uint8."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+def load(path: str | Path) -> Dataset:
+    """Read a data set that :func:`save` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    tensors, _ = load_tensors(path)
+    if set(tensors) != set(ROLES):
+        raise UserError(f"{path} holds {sorted(tensors)}, not a data set ({', '.join(ROLES)}). {REMAKE}")
+    return Dataset(**tensors)
