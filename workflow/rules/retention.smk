@@ -18,6 +18,7 @@ rule retention:
     conda:
         "../../envs/workflow.yaml"
     threads: 1
+    priority: 1  # the longest jobs first, so that none runs alone at the end
     resources:
         mem_mb=6000,
         runtime=480,
