@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = "presets/tiny.yaml"
@@ -23,14 +24,15 @@ class Workflow:
 
     folder: Path
 
-    def command(self, *arguments: str) -> list[str]:
-        """Snakemake's command line; targets stand before the preset, which would swallow them."""
-        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", TINY]
+    def command(self, *arguments: str, change: dict | None = None) -> list[str]:
+        """Snakemake's command line, with a changed configuration; targets come first, or they pass for more presets."""
+        (self.folder / "change.yaml").write_text(yaml.safe_dump(change or {}), encoding="utf-8")
+        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", TINY, "change.yaml"]
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, change: dict | None = None, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake to its end."""
         return subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, change=change),
             cwd=self.folder,
             env=os.environ | environment,
             capture_output=True,
@@ -38,9 +40,9 @@ class Workflow:
             check=False,
         )
 
-    def plan(self, *arguments: str) -> set[str]:
+    def plan(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that would run."""
-        dry = self.run("--dry-run", *arguments)
+        dry = self.run("--dry-run", *arguments, change=change)
         assert dry.returncode == 0, dry.stdout + dry.stderr
         return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, re.MULTILINE))
 

@@ -119,7 +119,7 @@ def _describe(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
             twice = sorted({repr(item) for item in value if value.count(item) > 1})
             yield path, f"lists {', '.join(twice)} more than once."
         case "minItems" | "minProperties":
-            yield path, "must not be empty."
+            yield path, f"needs at least {allowed} {'entries' if allowed > 1 else 'entry'}, found {len(value)}."
         case "pattern":
             yield (*path, value), "not a usable name: use lower-case letters, digits and underscores."
         case _:
@@ -154,13 +154,14 @@ def _nearest(name: Any, known: Sequence[str]) -> str:
 
 
 def _number_hint(value: Any, kinds: Sequence[str]) -> str:
-    """YAML reads ``1e-3`` as text, which is puzzling enough to be told."""
+    """YAML reads ``1e-3`` as text, Snakemake reads nested values of ``--config`` so: puzzling enough to be told."""
     if not isinstance(value, str) or not {"number", "integer"} & set(kinds):
         return ""
     try:
-        return f" YAML takes this for text; write {float(value)!r}." if math.isfinite(float(value)) else ""
+        number = float(value)
     except ValueError:
         return ""
+    return f" It was read as text; write {number!r} in a configuration file." if math.isfinite(number) else ""
 
 
 def _shown(value: Any) -> str:
