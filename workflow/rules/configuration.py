@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+
+# On import jsonschema compiles grammars of web addresses, for a second of every command, if this optional package is
+# there (Jupyter brings it); our schema has no such formats
+sys.modules.setdefault("rfc3987_syntax", None)
+
+from jsonschema import Draft202012Validator  # noqa: E402
+from jsonschema.exceptions import ValidationError  # noqa: E402
+from jsonschema.validators import extend  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "workflow/scripts/weight_importance"

@@ -1,0 +1,228 @@
+"""Mistakes in the configuration: each is named with its key, the value found, the remedy and the place."""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import configuration
+
+REPOSITORY = configuration.REPOSITORY
+DEFAULT = REPOSITORY / "config.yaml"
+STUDY = "mlp_permuted_mnist"
+GONE = object()
+
+
+def default():
+    return yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
+
+
+def changed(path, value):
+    """The default configuration with one value replaced, or removed; ``path`` is dotted, ``*`` stands for the study."""
+    config = copy.deepcopy(default())
+    *parents, last = [int(key) if key.isdigit() else key for key in path.replace("*", f"studies.{STUDY}").split(".")]
+    place = config
+    for key in parents:
+        place = place[key]
+    if value is GONE:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+MISTAKES = [
+    # unknown and misspelt keys at every level
+    ("seedz", 4, r"^seedz: unknown key\. Did you mean 'seeds'\?"),
+    ("*.trainin", {}, rf"^studies\.{STUDY}\.trainin: unknown key\. Did you mean 'training'\?"),
+    ("*.tasks.cuont", 3, r"tasks\.cuont: unknown key\. Did you mean 'count'\?"),
+    ("*.images.test", 3, r"images\.test: unknown key\. Allowed here: training, validation\."),
+    ("*.training.epoch", 3, r"training\.epoch: unknown key\. Did you mean 'epochs'\?"),
+    ("*.importance.sample", 3, r"importance\.sample: unknown key\. Did you mean 'samples'\?"),
+    ("*.retention.lambda", {}, r"retention\.lambda: unknown key\. Did you mean 'lambdas'\?"),
+    ("*.pruning.fraction", [], r"pruning\.fraction: unknown key\. Did you mean 'fractions'\?"),
+    ("correlation.permutation", 3, r"correlation\.permutation: unknown key\. Did you mean 'permutations'\?"),
+    # missing keys
+    ("seeds", GONE, r"^seeds: missing\. How many networks"),
+    ("*.pruning", GONE, r"pruning: missing\."),
+    ("*.retention.lambdas.mas", GONE, r"lambdas\.mas: missing: 'mas' is listed under estimators"),
+    # wrong types
+    ("seeds", "four", r"^seeds: expected a whole number, found 'four'\."),
+    ("seeds", True, r"^seeds: expected a whole number, found true\."),
+    ("shard_size", 2.0, r"^shard_size: expected a whole number, found 2\.0\."),
+    ("estimators", "mas", r"^estimators: expected a list, found 'mas'\."),
+    ("estimators.0", 3, r"^estimators\[0\]: expected text, found 3\."),
+    ("studies", [], r"^studies: expected a mapping \(key: value\), found \[\]\."),
+    ("*", None, rf"^studies\.{STUDY}: expected a mapping \(key: value\), found null\."),
+    ("*.images.training", "all", r"images\.training: expected a whole number or null, found 'all'\."),
+    ("*.training.learning_rate", "1e-3", r"learning_rate: expected a number, found '1e-3'\. .* write 0\.001 in"),
+    ("*.retention.clamp_negative", "yes", r"clamp_negative: expected true or false, found 'yes'\."),
+    ("*.retention.lambdas.mas", 4.5, r"lambdas\.mas: expected a list, found 4\.5\."),
+    # out of range
+    ("seeds", 0, r"^seeds: must be at least 1, found 0\."),
+    ("seeds", -3, r"^seeds: must be at least 1, found -3\."),
+    ("shard_size", 0, r"^shard_size: must be at least 1, found 0\."),
+    ("*.tasks.count", 1, r"tasks\.count: must be at least 2, found 1\."),
+    ("*.images.validation", 0, r"images\.validation: must be at least 1, found 0\."),
+    ("*.training.learning_rate", 0, r"learning_rate: must be greater than 0, found 0\."),
+    ("*.retention.lambdas.mas.1", -4.5, r"lambdas\.mas\[1\]: must be greater than 0, found -4\.5\."),
+    ("*.retention.lambdas.mas.1", float("inf"), r"lambdas\.mas\[1\]: expected a number, found \.inf\."),
+    ("*.pruning.fractions.1", 1.5, r"fractions\[1\]: must be at most 1, found 1\.5\."),
+    ("*.pruning.fractions.0", -0.1, r"fractions\[0\]: must be at least 0, found -0\.1\."),
+    ("correlation.permutations", 0, r"^correlation\.permutations: must be at least 1, found 0\."),
+    # empty and repeated
+    ("estimators", [], r"^estimators: needs at least 2 entries, found 0\."),
+    ("studies", {}, r"^studies: needs at least 1 entry, found 0\."),
+    ("estimators", ["mas", "si", "mas"], r"^estimators: lists 'mas' more than once\."),
+    ("*.retention.lambdas.si", [1, 1.0], r"lambdas\.si: lists .*1.* more than once\."),
+    ("*.pruning.fractions", [0.5, 0.5], r"fractions: lists 0\.5 more than once\."),
+    # unknown names
+    ("estimators.2", "mass", r"^estimators\[2\]: unknown estimator 'mass'\. Did you mean 'mas'\? Known: .*, si,"),
+    ("*.retention.lambdas.sii", [1], r"lambdas\.sii: unknown estimator 'sii'\. Did you mean 'si'\?"),
+    ("*.network", "mpl", r"network: unknown network 'mpl'\. Did you mean 'mlp'\?"),
+    ("*.dataset", "minst", r"dataset: unknown dataset 'minst'\. Did you mean 'mnist'\?"),
+    ("*.tasks.kind", "permutd", r"tasks\.kind: unknown value 'permutd'\. Did you mean 'permuted'\?"),
+    ("studies.A-B", {}, r"^studies\.A-B: not a usable name: use lower-case"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[f"{path}={value}" for path, value, _ in MISTAKES])
+def test_every_mistake_is_named(path, value, message):
+    found = configuration.problems(changed(path, value), [DEFAULT])
+    assert any(re.search(message, problem) for problem in found), found
+    assert all("Mend it in" in problem for problem in found)
+
+
+def test_several_mistakes_are_told_at_once():
+    config = changed("seeds", 0) | {"shard_sise": 2}
+    assert len(configuration.problems(config, [DEFAULT])) == 2
+
+
+@pytest.mark.parametrize("preset", sorted((REPOSITORY / "presets").glob("*.yaml")), ids=lambda preset: preset.name)
+def test_the_default_and_every_preset_are_sound(preset):
+    merged = merge(default(), yaml.safe_load(preset.read_text(encoding="utf-8")))
+    assert configuration.problems(default(), [DEFAULT]) == []
+    assert configuration.problems(merged, [DEFAULT, preset]) == []
+
+
+def merge(config, changes):
+    """As Snakemake merges configuration files: mappings key by key, all else replaced."""
+    if not isinstance(config, dict) or not isinstance(changes, dict):
+        return changes
+    return config | {key: merge(config.get(key), value) for key, value in changes.items()}
+
+
+def test_the_place_is_the_file_and_line_that_hold_the_value(tmp_path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(
+        "# mine\nstudies:\n  mlp_permuted_mnist:\n    pruning:\n      fractions:\n        - 0.5\n        - 7\n"
+    )
+    config = merge(default(), yaml.safe_load(preset.read_text()))
+    place = re.escape(os.path.relpath(preset))
+    [problem] = configuration.problems(config, [DEFAULT, preset])
+    assert re.search(rf"fractions\[1\]: .* Mend it in {place}, line 7\.$", problem)
+
+    [problem] = configuration.problems(changed("seeds", 0), [DEFAULT, preset])
+    assert problem.endswith("Mend it in the --config option on the command line.")
+
+
+def test_a_key_given_twice_is_named(tmp_path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("seeds: 3\nshard_size: 1\nseeds: 4\n")
+    config = merge(default(), yaml.safe_load(preset.read_text()))
+    [problem] = configuration.problems(config, [DEFAULT, preset])
+    assert re.search(r"mine\.yaml, line 3: seeds is there twice, first on line 1", problem)
+
+
+def test_names_read_from_the_source_are_those_of_the_import():
+    from weight_importance.datasets import DATASETS
+    from weight_importance.estimators.registry import names
+    from weight_importance.networks import NETWORKS
+
+    assert configuration.estimators() == names()
+    assert configuration.networks() == sorted(NETWORKS)
+    assert configuration.datasets() == sorted(DATASETS)
+
+
+def schema_keys(schema, path=()):
+    """Every key that the schema knows, as a path, with its description; a study's name is ``*``."""
+    for key, content in schema.get("properties", {}).items():
+        yield (*path, key), content
+        yield from schema_keys(content, (*path, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield (*path, "*"), schema["additionalProperties"]
+        yield from schema_keys(schema["additionalProperties"], (*path, "*"))
+    if "items" in schema:
+        yield (*path, "[]"), schema["items"]
+
+
+SCHEMA = yaml.safe_load(configuration.SCHEMA.read_text(encoding="utf-8"))
+
+
+def test_schema_and_default_configuration_know_the_same_keys():
+    def keys(content, schema, path=()):
+        for key, value in content.items() if isinstance(content, dict) else ():
+            known = key in schema.get("properties", {})
+            name = key if known else "*"
+            yield (*path, name)
+            yield from keys(
+                value, schema["properties"][key] if known else schema["additionalProperties"], (*path, name)
+            )
+
+    documented = {path for path, _ in schema_keys(SCHEMA) if path[-1] != "[]"}
+    assert documented == set(keys(default(), SCHEMA))
+
+
+def test_every_key_is_described_in_the_schema_and_commented_in_the_file():
+    undescribed = [path for path, content in schema_keys(SCHEMA) if not content.get("description")]
+    assert not undescribed
+
+    in_lambdas, bare = False, []
+    lines = DEFAULT.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        key = re.match(r"( *)(\w+):", line)
+        if key:
+            in_lambdas = (in_lambdas and len(key[1]) > 6) or key[2] == "lambdas"
+            if "#" not in line and key[2] != STUDY and (not in_lambdas or key[2] == "lambdas"):
+                bare.append(line)
+    assert not bare, "keys of config.yaml without a comment"
+
+
+def strict(schema):
+    """All mappings of the schema."""
+    if schema.get("type") == "object":
+        yield schema
+    for inner in [*schema.get("properties", {}).values(), schema.get("additionalProperties"), schema.get("items")]:
+        if isinstance(inner, dict):
+            yield from strict(inner)
+
+
+def test_no_mapping_accepts_unknown_keys():
+    assert all("additionalProperties" in mapping for mapping in strict(SCHEMA))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seedz=3"], "seedz: unknown key. Did you mean 'seeds'?"),
+        (["seeds=0"], "seeds: must be at least 1, found 0."),
+        (["estimators=[mass, si]"], "unknown estimator 'mass'. Did you mean 'mas'?"),
+    ],
+)
+def test_snakemake_shows_one_message_and_no_trace(arguments, message):
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--config", *arguments]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.count(message) == 1
+    assert "Traceback" not in run.stderr and "WorkflowError" not in run.stderr
+
+
+def test_reading_the_workflow_is_quick_because_it_loads_no_heavy_library():
+    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "--list-rules"]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in run.stderr.splitlines() if "|" in line}
+    assert not loaded & {"torch", "pandas", "scipy", "matplotlib"}
