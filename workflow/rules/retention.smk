@@ -15,10 +15,10 @@ rule retention:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
         estimator="|".join(["none", *config["estimators"]]),
+    priority: 1  # the longest jobs first, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
     threads: 1
-    priority: 1  # the longest jobs first, so that none runs alone at the end
     resources:
         mem_mb=6000,
         runtime=480,
