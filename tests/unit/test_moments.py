@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from networks_under_test import CLASSES, NETWORKS, make, mlp
+from networks_under_test import CLASSES, NETWORKS, convolutional, grouped_convolutions, make, mlp, single_layer
 from reference import POWERS, assert_close, naive
 from weight_importance import ESTIMATORS, estimate
 from weight_importance.errors import UserError
-from weight_importance.estimators.moments import closed_form_layers
+from weight_importance.estimators import closed_forms
+from weight_importance.estimators.closed_forms import closed_form_layers
 
 MOMENTS = sorted(name for name in ESTIMATORS if ESTIMATORS[name].kind == "moment")
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -37,32 +38,65 @@ def test_equals_the_naive_loop(name, build, dtype, seed):
 @pytest.mark.parametrize(
     ("build", "closed"),
     [
-        ("mlp", ["0", "2", "4"]),
-        ("single_layer", [""]),
-        ("in_place_activation", ["0", "2"]),
-        ("normalised", ["0", "4"]),
-        ("convolution", ["4"]),
-        ("CalledTwice", ["head"]),
-        ("Tied", ["head"]),
-        ("UsedOutside", ["head"]),
-        ("Sequences", ["head"]),
-        ("BareParameter", ["head"]),
+        ("mlp", "0 2 4"),
+        ("mlp_without_bias", "0 2"),
+        ("confident", "0 2 4"),
+        ("in_place_activation", "0 2"),
+        ("normalised", "0 1 4"),
+        ("layer_norm", "0 1 3"),
+        ("convolution", "1 4"),
+        ("CalledTwice", "head"),
+        ("Tied", "head"),
+        ("UsedOutside", "head"),
+        ("Sequences", "layer head"),
+        ("BareParameter", "head"),
+        ("strided_convolutions", "1 3 5"),
+        ("padding_by_name", "1 3 5"),
+        ("circular_padding", "1 3 5"),
+        ("grouped_convolutions", "1 3 5 7"),
+        ("convolutional", "1 2 5 6 9"),
+        ("group_norm", "1 2 5 6"),
+        ("layer_norm_of_sequences", "1 2 4 6"),
+        ("batch_norm_of_sequences", "1 2 5"),
+        ("parametrised", "2"),
+        ("ConvolutionCalledTwice", "norm head"),
+        ("Residual", "first norm shortcut head"),
+        ("Attention", "query key value head"),
+        ("SequenceFirst", "head"),
+        ("OtherOrder", "head"),
     ],
 )
-def test_the_closed_form_is_used_where_it_holds_and_only_there(build, closed):
-    network, inputs, _ = make({b.__name__: b for b in NETWORKS}[build], 0, torch.float32)
-    assert closed_form_layers(network.eval(), inputs) == closed
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_the_closed_form_is_used_where_it_holds_and_only_there(build, closed, dtype):
+    network, inputs, _ = make({b.__name__: b for b in NETWORKS}[build], 0, dtype)
+    assert closed_form_layers(network.eval(), inputs) == closed.split()
+
+
+def test_a_network_that_is_one_layer_has_the_closed_form():
+    network, inputs, _ = make(single_layer, 0, torch.float32)
+    assert closed_form_layers(network, inputs) == [""]
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("build", [mlp, convolutional, grouped_convolutions], ids=lambda build: build.__name__)
 @pytest.mark.parametrize("name", [name for name in MOMENTS if name != "fisher_sampled"] + ["total_signal"])
-def test_duplicating_or_permuting_samples_or_the_chunk_size_changes_nothing(name, seed):
-    network, inputs, labels = make(mlp, seed, torch.float64)
+def test_duplicating_or_permuting_samples_or_the_chunk_size_changes_nothing(name, build, seed):
+    network, inputs, labels = make(build, seed, torch.float64)
     once = estimate(name, network, inputs, labels)
     order = torch.randperm(len(inputs))
     assert_close(estimate(name, network, inputs[order], labels[order]), once, 1e-12)
     assert_close(estimate(name, network, inputs.repeat(3, 1), labels.repeat(3)), once, 1e-12)
     assert_close(estimate(name, network, inputs, labels, chunk=2), once, 1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+@pytest.mark.parametrize("name", ["fisher_exact", "mas", "total_signal"])
+def test_how_many_samples_a_product_takes_at_once_changes_nothing(name, samples, monkeypatch):
+    network, inputs, labels = make(convolutional, 0, torch.float64)
+    once = estimate(name, network, inputs, labels)
+    # the first convolution: 36 weights, 4 outputs and 9 inputs at 49 positions
+    monkeypatch.setattr(closed_forms, "PRODUCT_BYTES", 8 * samples * (36 + 4 * 49 + 9 * 49))
+    assert_close(estimate(name, network, inputs, labels), once, 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,14 +157,36 @@ class Branching(nn.Module):
         return x * self.scale if x.sum().item() > 0 else x
 
 
+class EarlyExit(nn.Module):
+    """Calls its first layer for small batches only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+        self.head = nn.Linear(6, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.layer(x) if len(x) <= 8 else x)
+
+
+def batch_statistics() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, track_running_stats=False), nn.Linear(5, CLASSES))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda n, x, y: estimate("fisher_emprical", n, x, y), "Did you mean 'fisher_empirical'"),
         (lambda n, x, y: estimate("si", n, x, y), "path estimator"),
         (lambda n, x, y: estimate("mas", n, x[:0], y[:0]), "at least one sample"),
+        (lambda n, x, y: estimate("total_signal", n, x[:0], y[:0]), "at least one sample"),
         (lambda n, x, y: estimate("fisher_sampled", n, x, y), "generator"),
         (lambda n, x, y: estimate("mas", Branching(), x, y), "torch.func.vmap"),
+        (lambda n, x, y: estimate("mas", batch_statistics(), x, y), "'1' is a BatchNorm1d without running statistics"),
+        (
+            lambda n, x, y: estimate("mas", EarlyExit(), x.repeat(2, 1), y.repeat(2)),
+            "the same layers whatever the data",
+        ),
     ],
 )
 def test_errors_say_what_to_do(call, message):

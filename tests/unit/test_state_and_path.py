@@ -3,8 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from networks_under_test import CalledTwice, convolution, make, mlp, mlp_without_bias, single_layer
+from networks_under_test import (
+    Attention,
+    BareParameter,
+    CalledTwice,
+    ConvolutionCalledTwice,
+    Tied,
+    UsedOutside,
+    layer_norm_of_sequences,
+    make,
+    mlp,
+    mlp_without_bias,
+    parametrised,
+    shaken,
+    single_layer,
+)
 from reference import assert_close
 from weight_importance import estimate
 from weight_importance.errors import UserError
@@ -53,7 +68,142 @@ def test_total_signal_of_one_layer_and_without_bias(build):
     assert_close({"w": next(iter(importance.values()))}, {"w": first.abs() * inputs.abs().mean(0)}, 1e-12)
 
 
-@pytest.mark.parametrize(("build", "message"), [(convolution, "Conv2d"), (CalledTwice, "exactly once")])
+def small_convolutional() -> nn.Module:
+    return shaken(
+        nn.Sequential(
+            nn.Conv2d(2, 4, (2, 3), stride=(1, 2), padding=(1, 0)),
+            nn.BatchNorm2d(4),
+            nn.LeakyReLU(0.01),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 6, (2, 1), groups=2),
+            nn.LeakyReLU(0.01),
+            nn.Flatten(),
+            nn.Linear(24, 3),
+        )
+    )
+
+
+def loop_convolution(image, weight, bias, stride, padding, groups, signal):
+    """One image's convolution literally; adds each |w · x| to ``signal``, of the weight's shape."""
+    image = np.pad(image, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    units, inputs, height, width = weight.shape
+    rows, columns = (image.shape[1] - height) // stride[0] + 1, (image.shape[2] - width) // stride[1] + 1
+    out = np.zeros((units, rows, columns))
+    for o, r, c in np.ndindex(out.shape):
+        out[o, r, c] = bias[o]
+        for i, u, v in np.ndindex(inputs, height, width):
+            x = image[o // (units // groups) * inputs + i, r * stride[0] + u, c * stride[1] + v]
+            out[o, r, c] += weight[o, i, u, v] * x
+            signal[o, i, u, v] += abs(weight[o, i, u, v]) * abs(x)
+    return out
+
+
+def loop_total_signal_of_a_convolutional_network(network, images):
+    """The definition literally for :func:`small_convolutional`: a sum over samples, positions and connections."""
+    p = {name: tensor.detach().double().numpy() for name, tensor in network.state_dict().items()}
+    totals = {name: np.zeros(tensor.shape) for name, tensor in network.named_parameters()}
+    for image in images:
+        x = loop_convolution(image, p["0.weight"], p["0.bias"], (1, 2), (1, 0), 1, totals["0.weight"])
+        for c, row, column in np.ndindex(x.shape):
+            totals["0.bias"][c] += abs(x[c, row, column])
+            x[c, row, column] = (x[c, row, column] - p["1.running_mean"][c]) / (p["1.running_var"][c] + 1e-5) ** 0.5
+            totals["1.weight"][c] += abs(p["1.weight"][c]) * abs(x[c, row, column])
+            x[c, row, column] = x[c, row, column] * p["1.weight"][c] + p["1.bias"][c]
+        x = np.where(x > 0, x, 0.01 * x)
+        pooled = np.zeros((4, x.shape[1] // 2, x.shape[2] // 2))
+        for c, row, column in np.ndindex(pooled.shape):
+            pooled[c, row, column] = x[c, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].max()
+            totals["1.bias"][c] += abs(pooled[c, row, column])
+        x = loop_convolution(pooled, p["4.weight"], p["4.bias"], (1, 1), (0, 0), 2, totals["4.weight"])
+        x = np.where(x > 0, x, 0.01 * x)
+        for c, row, column in np.ndindex(x.shape):
+            totals["4.bias"][c] += abs(x[c, row, column])
+        flat = x.ravel()
+        for i, j in np.ndindex(3, len(flat)):
+            totals["7.weight"][i, j] += abs(p["7.weight"][i, j]) * abs(flat[j])
+        z = np.exp(p["7.weight"] @ flat + p["7.bias"])
+        totals["7.bias"] += z / z.sum()
+    return {name: torch.tensor(total / len(images)) for name, total in totals.items()}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("seed", range(4))
+def test_total_signal_of_a_convolutional_network(seed, dtype, tolerance):
+    torch.manual_seed(seed)
+    network, images = small_convolutional().to(dtype), torch.randn(5, 2, 5, 9).to(dtype)
+    expected = loop_total_signal_of_a_convolutional_network(network, images.double().numpy())
+    assert_close(estimate("total_signal", network, images, torch.zeros(5).long()), expected, tolerance)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_total_signal_of_sequences_sums_over_the_steps(seed):
+    network, inputs, labels = make(layer_norm_of_sequences, seed, torch.float64)
+    with torch.no_grad():
+        outputs = [inputs]
+        for module in network.eval():
+            outputs.append(module(outputs[-1]))
+        step = outputs[2] - outputs[2].mean(3, keepdim=True)
+        step /= (step.square().mean(3, keepdim=True) + 1e-5).sqrt()
+        whole = outputs[4] - outputs[4].mean((2, 3), keepdim=True)
+        whole /= (whole.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
+        expected = {
+            "1.weight": network[1].weight.abs() * outputs[1].abs().sum((1, 2)).mean(0),
+            "1.bias": outputs[2].abs().sum((1, 2)).mean(0),
+            "2.weight": network[2].weight.abs() * step.abs().sum((1, 2)).mean(0),
+            "4.weight": network[4].weight.abs() * whole.abs().sum(1).mean(0),
+            "4.bias": outputs[5].abs().sum(1).mean(0),
+            "6.weight": network[6].weight.abs() * outputs[6].abs().mean(0),
+            "6.bias": outputs[7].softmax(1).mean(0),
+        }
+    assert_close(estimate("total_signal", network, inputs, labels), expected, 1e-10)
+
+
+def test_a_unit_whose_output_the_next_layer_does_not_receive_has_the_layers_own_output():
+    """After the query comes the key, which receives the sequence itself."""
+    network, inputs, labels = make(Attention, 0, torch.float64)
+    importance = estimate("total_signal", network, inputs, labels)
+    with torch.no_grad():
+        own = network.query(network.lift(inputs)).abs().sum(1).mean(0)
+    assert_close({"bias": importance["query.bias"]}, {"bias": own}, 1e-10)
+
+
+def test_a_layout_that_only_looks_like_units_is_not_taken_for_them():
+    """Four channels at four positions, handed on as four positions of four channels."""
+    torch.manual_seed(0)
+
+    class Transposed(nn.Module):
+        def forward(self, x):
+            return x.flatten(2).transpose(1, 2)
+
+    network = nn.Sequential(nn.Conv2d(1, 4, 2), nn.Tanh(), Transposed(), nn.Linear(4, 2), nn.Flatten()).double()
+    images = torch.randn(5, 1, 3, 3).double()
+    importance = estimate("total_signal", network, images, torch.zeros(5).long())
+    own = network[0](images).detach().abs().sum((2, 3)).mean(0)
+    assert_close({"bias": importance["0.bias"]}, {"bias": own}, 1e-10)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = nn.LSTM(3, 4, batch_first=True)
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.head(self.memory(x.view(-1, 2, 3))[0][:, -1])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (Recurrent, "'memory.weight_ih_l0' of a LSTM"),
+        (BareParameter, "'scale' of a BareParameter"),
+        (CalledTwice, "exactly once.* 'square.weight'"),
+        (ConvolutionCalledTwice, "exactly once.* 'layer.weight'"),
+        (Tied, "sharing no parameter.* 'first.weight'"),
+        (UsedOutside, "'layer.weight'"),
+        (parametrised, "of a ParametrizedLinear"),
+    ],
+)
 def test_total_signal_refuses_what_it_does_not_define(build, message):
     network, inputs, labels = make(build, 0, torch.float32)
     with pytest.raises(UserError, match=message):

@@ -51,13 +51,14 @@ class StateEstimator:
     """Read off weights and activations, without any gradient.
 
     Attributes:
-        importance: ``(network in evaluation mode, inputs (N, ...), chunk) -> parameter name → importance``.
+        importance: ``(network in evaluation mode, inputs (N, ...), chunk) -> parameter name → importance``; the chunk
+            is samples per forward pass, or ``None`` for as many as the memory bound allows.
     """
 
     label: str
     formula: str
     source: str
-    importance: Callable[[nn.Module, Tensor, int], dict[str, Tensor]]
+    importance: Callable[[nn.Module, Tensor, int | None], dict[str, Tensor]]
     kind: ClassVar[str] = "state"
 
 

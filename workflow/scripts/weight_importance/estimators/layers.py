@@ -1,4 +1,4 @@
-"""Watching a forward pass: which layers were called, with what input and what output."""
+"""Watching a forward pass: which layers were called, with what input and what output, in how much memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+CHUNK = 1000
+"""Samples per forward pass, at most."""
+
+PASS_BYTES = 64 * 2**20
+"""Memory bound on what one forward pass records and its backward passes return; at least one sample's."""
+
+PROBE = 8
+"""Samples on which memory is measured, and closed forms are checked, before the rest is computed."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +87,32 @@ def watch(network: nn.Module, inputs: Tensor) -> tuple[Tensor, list[Call]]:
         for handle in handles:
             handle.remove()
     return logits, calls
+
+
+def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
+    """Bytes per sample, beyond the inputs, that a watched pass with gradients records and its backward pass returns.
+
+    That is what the graph saves for the backward pass, every watched layer's input and output, and the gradient at
+    that output.
+    """
+    held: dict[int, int] = {}
+
+    def hold(tensor: Tensor) -> Tensor:
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        # not the tensor itself, which would tie the graph to itself and outlive it
+        return tensor.detach()
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+        _, calls = watch(network, inputs)
+    for call in calls:
+        hold(call.output)
+        if call.input is not None:
+            hold(call.input)
+    for tensor in (inputs, *network.parameters(), *network.buffers()):
+        held.pop(tensor.untyped_storage().data_ptr(), None)
+    return (sum(held.values()) + sum(call.output.nbytes for call in calls)) // len(inputs)
+
+
+def samples_per_pass(size: int) -> int:
+    """How many samples of ``size`` recorded bytes each go into one forward pass."""
+    return min(CHUNK, max(1, PASS_BYTES // max(1, size)))

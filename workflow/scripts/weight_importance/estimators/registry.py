@@ -15,7 +15,7 @@ from weight_importance.errors import UserError, unknown_name
 from weight_importance.estimators import catalogue
 from weight_importance.estimators.kinds import Estimator, MomentEstimator, PathEstimator
 from weight_importance.estimators.layers import evaluation_mode
-from weight_importance.estimators.moments import CHUNK, moments
+from weight_importance.estimators.moments import moments
 from weight_importance.estimators.path import ImportanceRecorder
 
 
@@ -69,7 +69,8 @@ def estimate(
         inputs: ``(N, ...)``.
         labels: ``(N,)`` integers.
         generator: randomness, needed by estimators that sample labels.
-        chunk: samples per forward pass (default 1,000): bounds memory, changes results by rounding only.
+        chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000; changes
+            results by rounding only.
 
     Returns:
         parameter name → tensor of that parameter's shape.
@@ -87,7 +88,7 @@ def estimate(
     if isinstance(estimator, MomentEstimator):
         return moments(network, inputs, labels, estimator.cotangents, estimator.power, generator, chunk)
     with evaluation_mode(network), torch.no_grad():
-        return estimator.importance(network, inputs, chunk or CHUNK)
+        return estimator.importance(network, inputs, chunk)
 
 
 def recorder(name: str) -> ImportanceRecorder:

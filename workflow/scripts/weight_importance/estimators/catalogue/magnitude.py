@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from weight_importance.estimators.kinds import StateEstimator
 
 
-def importance(network: nn.Module, inputs: Tensor, chunk: int) -> dict[str, Tensor]:
+def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
     """|θ| for every parameter; the inputs play no part."""
     return {name: parameter.detach().abs() for name, parameter in network.named_parameters()}
 

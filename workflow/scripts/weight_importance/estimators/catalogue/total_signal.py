@@ -1,65 +1,115 @@
-"""Total absolute signal: how much signal passes through a connection (Kutalev 2020).
+"""Total absolute signal: how much signal passes through a connection.
 
-For a weight w_ij, |w_ij| times the mean of |x_j| over the samples; for a bias, the mean of the absolute output of its
-neuron. A neuron's output is what the next layer receives (its activation), in the last layer the softmax.
+Kutalev (2020) defines it for linear layers on (N, in): for a weight w_ij, |w_ij| times the mean of |x_j| over the
+samples; for a bias, the mean of the absolute output of its neuron, which is what the next layer receives (its
+activation), in the last layer the softmax.
+
+Beyond that we extend it, naturally but on our own account, by summing over the positions at which a parameter is used:
+
+- a weight: |w| E_x Σ_positions |what it multiplies|. For a convolution that is |w_oiuv| E_x Σ_l |x_i| at l + (u, v), in
+  the padded image; for the scale of a normalisation, |w| E_x Σ |normalised input|; for a linear layer on sequences, the
+  sum over the sequence.
+- a bias: E_x Σ_positions |output of its unit| (a neuron, a channel, an entry). A unit's output is what the next layer
+  with parameters receives, after activation, pooling or flattening, as long as it depends on that unit and no other of
+  the layer; else it is the layer's own output. For the last layer the network's softmax takes that place.
 """
 
 import torch
 from torch import Tensor, nn
 
 from weight_importance.errors import UserError
+from weight_importance.estimators.closed_forms import (
+    FORMS,
+    closed_form_layers,
+    input_factors,
+    parameter_names,
+    single_calls,
+)
 from weight_importance.estimators.kinds import StateEstimator
-from weight_importance.estimators.layers import Call, watch
+from weight_importance.estimators.layers import PROBE, Call, recorded_bytes, samples_per_pass, watch
 
 
-def importance(network: nn.Module, inputs: Tensor, chunk: int) -> dict[str, Tensor]:
-    """The mean absolute signal through every weight and out of every neuron.
+def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
+    """The mean absolute signal through every weight and out of every unit.
 
     Args:
-        network: linear layers, each called once on a matrix ``(N, in)``.
+        network: layers whose types are in :data:`weight_importance.estimators.closed_forms.FORMS`, each called once.
         inputs: ``(N, ...)``.
         chunk: samples per forward pass.
 
     Raises:
         UserError: a parameter belongs to something else than such a layer.
     """
-    parameters = dict(network.named_parameters())
+    if len(inputs) == 0:
+        raise UserError("an importance needs at least one sample; the inputs are empty")
+    probe = inputs[:PROBE]
+    layers = closed_form_layers(network, probe)
+    _refuse_other_parameters(network, layers)
+    passing = _layers_whose_units_pass(network, probe, layers)
+    chunk = chunk or samples_per_pass(recorded_bytes(network, probe))
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
     totals = {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
     for samples in inputs.split(chunk):
         logits, calls = watch(network, samples)
-        _refuse_other_layers(calls, parameters, len(samples))
-        for call, following in zip(calls, [*calls[1:], None], strict=True):
+        calls = single_calls(layers, calls)
+        received = [*(call.input for call in calls[1:]), logits.softmax(1)]
+        for call, after in zip(calls, received, strict=True):
             prefix = f"{call.name}." if call.name else ""
-            signal = call.input.abs().sum(0, dtype=torch.float64)
-            totals[f"{prefix}weight"] += call.module.weight.detach().abs() * signal
+            signal = sum(factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
+            magnitude = call.module.weight.detach().abs().reshape(len(signal), -1, signal.shape[1])
+            weight = totals[f"{prefix}weight"]
+            weight += (magnitude * signal[:, None]).view_as(weight)
             if call.module.bias is not None:
-                totals[f"{prefix}bias"] += _neuron_output(call, following, logits).abs().sum(0, dtype=torch.float64)
+                output = after if call.name in passing else call.output
+                bias = totals[f"{prefix}bias"]
+                bias += _units(call, output).abs().sum((0, 2), dtype=torch.float64).view_as(bias)
     return {name: (total / len(inputs)).to(parameters[name].dtype) for name, total in totals.items()}
 
 
-def _neuron_output(call: Call, following: Call | None, logits: Tensor) -> Tensor:
-    if following is None:
-        return logits.softmax(1)
-    return following.input if following.input.shape == call.output.shape else call.output
+def _units(call: Call, values: Tensor) -> Tensor:
+    """``(N, ...)``, the output of the call or what became of it, by unit: ``(N, units, positions)``."""
+    return FORMS[type(call.module)].output_factor(call.module, values).flatten(1, 2)
 
 
-def _refuse_other_layers(calls: list[Call], parameters: dict[str, Tensor], samples: int) -> None:
-    """Everything outside the definition is refused by name rather than given a made-up value."""
-    covered = []
-    for call in calls:
-        if type(call.module) is not nn.Linear or call.input is None or call.input.shape[:-1] != (samples,):
-            raise UserError(
-                f"total_signal is defined for linear layers on (N, in) inputs; '{call.name}' is a "
-                f"{type(call.module).__name__}. Leave total_signal out of 'estimators' for this network."
+def _layers_whose_units_pass(network: nn.Module, inputs: Tensor, layers: list[str]) -> set[str]:
+    """Layers whose units are what the next one receives: each received unit depends on its own unit alone."""
+    with torch.enable_grad():
+        logits, calls = watch(network, inputs)
+        calls = single_calls(layers, calls)
+        received = [*(call.input for call in calls[1:]), logits]
+        return {call.name for call, after in zip(calls, received, strict=True) if _pass_unit_by_unit(call, after)}
+
+
+def _pass_unit_by_unit(call: Call, received: Tensor) -> bool:
+    units = _units(call, call.output).shape[1]
+    if not received.requires_grad or len(received) != len(call.output) or received[0].numel() % units:
+        return False
+    by_unit = _units(call, received)
+    number = torch.arange(units, device=by_unit.device)
+    random = torch.empty_like(by_unit).normal_(generator=torch.Generator(by_unit.device).manual_seed(0))
+    # two units differ in some bit of their numbers: what leaks from one to the other shows when that bit divides them
+    for bit in range(max(1, (units - 1).bit_length())):
+        for side in (0, 1):
+            chosen = (number >> bit) % 2 == side
+            (gradient,) = torch.autograd.grad(
+                by_unit, call.output, random * chosen[:, None], retain_graph=True, allow_unused=True
             )
-        covered += [f"{call.name}.{name}" if call.name else name for name, _ in call.module.named_parameters()]
-    if sorted(covered) != sorted(parameters):
-        missing = sorted(set(parameters) - set(covered)) or sorted(
-            {name for name in covered if covered.count(name) > 1}
-        )
-        raise UserError(
-            f"total_signal needs every layer to be called exactly once; this does not hold for {', '.join(missing)}."
-        )
+            if gradient is None or _units(call, gradient)[:, ~chosen].any():
+                return False
+    return True
+
+
+def _refuse_other_parameters(network: nn.Module, layers: list[str]) -> None:
+    """Everything outside the definition is refused by name rather than given a made-up value."""
+    covered = {name for layer in layers for name in parameter_names(layer, network)}
+    for name, _ in network.named_parameters():
+        if name not in covered:
+            owner = type(network.get_submodule(name.rpartition(".")[0])).__name__
+            raise UserError(
+                f"total_signal is defined for layers of the types {', '.join(form.__name__ for form in FORMS)}, each "
+                "called exactly once on the way to the logits and sharing no parameter; this does not hold for "
+                f"'{name}' of a {owner}. Leave total_signal out of 'estimators' for this network."
+            )
 
 
 ESTIMATOR = StateEstimator(
