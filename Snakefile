@@ -13,8 +13,13 @@ include: "workflow/rules/common.smk"
 
 
 configuration.validate(config, ["config.yaml", *workflow.overwrite_configfiles])
+
+
+include: "workflow/rules/grid.smk"
+
+
 if workflow.is_main_process:
-    repair.remove_damaged("results", sys.argv[1:])
+    repair.set_damaged_aside("results", sys.argv[1:])
 
 
 include: "workflow/rules/data.smk"
@@ -32,14 +37,18 @@ localrules:
     summary,
 
 
-# Everything: the paper, the notebooks as pages, the tables, and what they rest on; so whatever is lost is made anew.
+# Everything: the paper, the notebooks as pages, and all that they rest on; so whatever is lost is made anew.
 rule all:
     default_target: True
     input:
         "results/paper/main.pdf",
-        expand("results/notebooks/{notebook}.html", notebook=NOTEBOOKS),
+        PAGES,
+        "results/paper/numbers.tex",
+        FIGURES,
+        TABLES,
         SUMMARIES,
         shard_results(),
+        DATASETS,
 
 
 # Every figure and LaTeX table, with the notebooks that draw them.

@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from weight_importance.storage import write_table
 from weight_importance.tables import COLUMNS
 
 PROGRAM = "workflow/scripts/paper_numbers.py"
@@ -22,7 +24,7 @@ def summary(tmp_path) -> Path:
     folder = tmp_path / "summary"
     folder.mkdir()
     for name, columns in COLUMNS.items():
-        (folder / f"{name}.csv").write_text(",".join(columns) + "\n")
+        write_table(folder / f"{name}.csv", pd.DataFrame(columns=columns), columns)
     return folder
 
 
@@ -38,7 +40,7 @@ def test_a_damaged_table_is_named(summary, tmp_path, damage):
     if damage == "missing":
         table.unlink()
     else:
-        table.write_text(table.read_text() + "mlp_permuted_mnist,mas,4.5")
+        table.write_bytes(table.read_bytes()[:-1])
     done = run(summary, tmp_path / "numbers.tex")
     assert done.returncode == 1
     assert "retention.csv" in done.stderr

@@ -13,8 +13,8 @@ PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "select
 ACCURACIES = {("mas", 0.5): 0.7, ("mas", 4.0): 0.8, ("mas", 40.0): float("nan"), ("si", 1.0): float("nan")}
 
 
-def run(retention: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), "--retention", str(retention), "--output", str(output)]
+def run(retention: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROGRAM), "--retention", str(retention), "--output", str(output), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -34,6 +34,9 @@ def test_writes_the_selection(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     written = (tmp_path / "selected_lambda.csv").read_text()
     assert written == "study,estimator,lambda,criterion\nstudy,mas,4.0,validation\nstudy,si,nan,validation\n"
+    assert run(tmp_path / "retention.csv", tmp_path / "selected_lambda.csv", "--split", "test").returncode == 0
+    written = (tmp_path / "selected_lambda.csv").read_text()
+    assert written == "study,estimator,lambda,criterion\nstudy,mas,0.5,test\nstudy,si,nan,test\n"
 
 
 def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
@@ -42,5 +45,5 @@ def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
     source.write_bytes(source.read_bytes()[:-2])
     result = run(source, tmp_path / "selected_lambda.csv")
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {source} is cut off")
+    assert result.stderr.startswith(f"error: {source} is not what was written")
     assert not (tmp_path / "selected_lambda.csv").exists()

@@ -16,10 +16,12 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 STUDY = {
     "study": "small",
     "network": "mlp",
-    "dataset": "mnist_subset",
+    "datasets": ["mnist_subset"],
+    "protocol": "held_out",
     "tasks": {"kind": "permuted", "count": 3, "seed": 1},
-    "images": {"training": 600, "validation": 200},
+    "images": {"training": 600, "validation": 200, "test": None},
 }
+RETENTION = {"images": None, "epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"}
 TRAINING = {"batch_size": 50, "learning_rate": 0.001}
 SHAPES = {
     "fc1.weight": (300, 784),
@@ -42,48 +44,52 @@ def run(program: str, *arguments, fails: bool = False) -> str:
 class Shard:
     """The stages of one shard in one folder."""
 
-    def __init__(self, folder: Path, data: Path, seeds: list[int]) -> None:
-        self.folder, self.data, self.seeds = folder, data, seeds
+    def __init__(self, folder: Path, data: Path, seeds: list[int], **study) -> None:
+        self.folder, self.data, self.seeds, self.study = folder, data, seeds, STUDY | study
         self.parameters, self.path = folder / "w.safetensors", folder / "w.path.safetensors"
+        self.state = folder / "w.state.safetensors"
 
     def baseline(self) -> None:
-        settings = STUDY | {"training": TRAINING | {"epochs": 2}, "seeds": self.seeds}
+        settings = self.study | {"training": TRAINING | {"epochs": 2}, "seeds": self.seeds}
         run(
             "baseline", "--data", self.data, "--settings", json.dumps(settings), "--parameters", self.parameters,
-            "--path", self.path, "--accuracy", self.folder / "w.csv",
+            "--state", self.state, "--path", self.path, "--accuracy", self.folder / "w.csv",
         )  # fmt: skip
 
-    def importance(self, estimator: str) -> Path:
+    def importance(self, estimator: str, part: str = "training") -> Path:
         output = self.folder / f"{estimator}.safetensors"
-        settings = STUDY | {"importance": {"samples": 200}, "seeds": self.seeds}
+        settings = self.study | {"importance": {"samples": 200}, "seeds": self.seeds}
         run(
             "importance", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters,
-            "--path", self.path, "--settings", json.dumps(settings), "--output", output,
+            "--part", part, "--state", self.state, "--path", self.path, "--settings", json.dumps(settings),
+            "--output", output,
         )  # fmt: skip
         return output
 
-    def retention(self, estimator: str, lambdas: list[float]) -> Path:
+    def retention(self, estimator: str, lambdas: list[float], **retention) -> Path:
         output = self.folder / f"retention-{estimator}.csv"
-        settings = STUDY | {
+        settings = self.study | {
             "training": TRAINING,
             "importance": {"samples": 200},
-            "retention": {"epochs": 1, "clamp_negative": True},
+            "retention": RETENTION | retention,
             "lambdas": lambdas,
             "seeds": self.seeds,
         }
         given = [] if estimator == "none" else ["--importance", self.folder / f"{estimator}.safetensors"]
         run(
-            "retention", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters, *given,
+            "retention", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters,
+            "--state", self.state, *given,
             "--settings", json.dumps(settings), "--output", output,
         )  # fmt: skip
         return output
 
     def pruning(self, criterion: str) -> Path:
         output = self.folder / f"pruning-{criterion}.csv"
-        settings = STUDY | {"pruning": {"fractions": [0.0, 0.5, 0.95]}, "seeds": self.seeds}
+        settings = self.study | {"pruning": {"fractions": [0.0, 0.5, 0.95]}, "seeds": self.seeds}
         given = [] if criterion == "random" else ["--importance", self.folder / f"{criterion}.safetensors"]
         run(
-            "pruning", "--criterion", criterion, "--data", self.data, "--parameters", self.parameters, *given,
+            "pruning", "--criterion", criterion, "--data", self.data, "--parameters", self.parameters,
+            "--state", self.state, *given,
             "--settings", json.dumps(settings), "--output", output,
         )  # fmt: skip
         return output
@@ -183,7 +189,18 @@ def test_pruning_starts_at_the_baseline_accuracy(shard, criterion):
 
 def test_errors_are_one_message(shard, tmp_path):
     settings = json.dumps(STUDY | {"importance": {"samples": 200}, "seeds": [0, 1]})
-    rest = ["--data", shard.data, "--path", shard.path, "--settings", settings, "--output", tmp_path / "x.safetensors"]
+    rest = [
+        "--data",
+        shard.data,
+        "--state",
+        shard.state,
+        "--path",
+        shard.path,
+        "--settings",
+        settings,
+        "--output",
+        tmp_path / "x.safetensors",
+    ]
     stderr = run("importance", "--estimator", "ms", "--parameters", shard.parameters, *rest, fails=True)
     assert stderr.startswith("error: unknown estimator 'ms'. Did you mean 'mas'?")
     cut = tmp_path / "cut.safetensors"
@@ -201,6 +218,58 @@ def test_an_output_that_cannot_be_written_is_one_message(shard):
     settings = json.dumps(STUDY | {"importance": {"samples": 200}, "seeds": [0, 1]})
     stderr = run(
         "importance", "--estimator", "magnitude", "--data", shard.data, "--parameters", shard.parameters,
-        "--path", shard.path, "--settings", settings, "--output", shard.parameters / "x.safetensors", fails=True,
+        "--state", shard.state, "--path", shard.path, "--settings", settings,
+        "--output", shard.parameters / "x.safetensors", fails=True,
     )  # fmt: skip
     assert "cannot write" in stderr and "writable directory" in stderr
+
+
+@pytest.fixture(scope="module")
+def convolutional(tmp_path_factory, data) -> Shard:
+    """The convolutional network on few images, with batch normalisation and turned images."""
+    shard = Shard(
+        tmp_path_factory.mktemp("cnn"), data, [0, 1], network="cnn", tasks={"kind": "rotated", "count": 2},
+        images={"training": 200, "validation": 40, "test": 60},
+    )  # fmt: skip
+    shard.baseline()
+    return shard
+
+
+def test_buffers_are_kept_beside_the_parameters(shard, convolutional):
+    parameters, _ = load_tensors(convolutional.parameters)
+    state, metadata = load_tensors(convolutional.state)
+    assert parameters["conv3.weight"].shape == (2, 256, 128, 3, 3)
+    assert not any("running" in name for name in parameters)
+    assert state["buffer/bn1.running_mean"].shape == (2, 64)
+    assert state["buffer/bn1.num_batches_tracked"].tolist() == [8, 8]
+    assert json.loads(metadata["seeds"]) == [0, 1]
+    assert load_tensors(shard.state)[0] == {}
+
+
+def test_frozen_statistics_and_the_stabilised_penalty_change_what_is_retained(convolutional):
+    convolutional.importance("magnitude")
+    tables = [
+        read_table(convolutional.retention("magnitude", [1.0, 1e3], **options), COLUMNS["retention"])
+        for options in ({}, {"batch_norm": "frozen"}, {"penalty": "stabilised"})
+    ]
+    plain, frozen, stabilised = (table.set_index([*COLUMNS["retention"][:-1]]).accuracy for table in tables)
+    assert plain.index.equals(frozen.index) and plain.index.equals(stabilised.index)
+    first = plain.index.get_level_values("tasks_learnt") == 1
+    assert plain[first].equals(frozen[first]) and plain[first].equals(stabilised[first])
+    assert not plain.equals(frozen) and not plain.equals(stabilised)
+
+
+def test_the_published_protocol_trains_on_all_images_and_carries_adam_on(data, shard, tmp_path):
+    published = Shard(tmp_path, data, [0, 1], protocol="published")
+    published.baseline()
+    state, _ = load_tensors(published.state)
+    assert state["adam/steps"].item() == 2 * 600 // TRAINING["batch_size"]
+    assert state["adam/first/fc1.weight"].shape == (2, *SHAPES["fc1.weight"])
+    on_test, on_training = (load_tensors(published.importance("mas", part))[0] for part in ("test", "training"))
+    assert not torch.equal(on_test["fc3.bias"], on_training["fc3.bias"])
+    carried = read_table(published.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
+    published.study |= {"protocol": "held_out"}
+    (tmp_path / "w.state.safetensors").unlink()
+    published.state = shard.state
+    fresh = read_table(published.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
+    assert len(carried) == len(fresh) and not carried.equals(fresh)

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pandas as pd
 import pytest
 
+from weight_importance.integrity import seal_of
 from weight_importance.storage import read_table, write_table
 from weight_importance.tables import COLUMNS
 
@@ -87,8 +88,9 @@ def test_numbers_pass_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lines", range(1, 49))
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_file_cut_off_between_two_lines_is_named(shards: list[Path], tmp_path: Path, lines: int, alone: bool) -> None:
-    """Wherever it is cut, and also when no other shard exists to compare with."""
+    """Wherever it is cut, without a seal to tell by, and also when no other shard exists to compare with."""
     cut = shards[0]
+    seal_of(cut).unlink()
     whole = cut.read_text().splitlines(keepends=True)
     assert len(whole) == 49
     cut.write_text("".join(whole[:lines]))
@@ -158,10 +160,18 @@ def test_a_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["retentoin", "selected_lambda"])
-def test_an_unknown_table_is_refused(shards: list[Path], tmp_path: Path, name: str) -> None:
-    result = run(name, tmp_path / "out.csv", shards)
-    assert_refused(result, tmp_path / "out.csv", f"unknown table '{name}'", "Known: baseline, correlation")
+def test_an_unknown_table_is_refused(shards: list[Path], tmp_path: Path) -> None:
+    result = run("retentoin", tmp_path / "out.csv", shards)
+    assert_refused(result, tmp_path / "out.csv", "unknown table 'retentoin'", "Did you mean 'retention'?")
+
+
+def test_tables_of_studies_are_joined_too(tmp_path: Path) -> None:
+    files = [tmp_path / study / "selected_lambda.csv" for study in "ba"]
+    for file in files:
+        frame = pd.DataFrame([(file.parent.name, "mas", 2.0, "validation")], columns=COLUMNS["selected_lambda"])
+        write_table(file, frame, COLUMNS["selected_lambda"])
+    assert run("selected_lambda", tmp_path / "out.csv", files).returncode == 0
+    assert read_table(tmp_path / "out.csv", COLUMNS["selected_lambda"])["study"].tolist() == ["a", "b"]
 
 
 def test_an_older_summary_stays_when_a_shard_is_damaged(shards: list[Path], tmp_path: Path) -> None:

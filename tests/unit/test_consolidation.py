@@ -34,3 +34,28 @@ def test_an_anchor_does_not_move_with_the_parameters():
     consolidation.task_learnt(parameters, {"w": torch.ones(1, 2)})
     parameters["w"] += 1
     assert consolidation.penalty().gradient("w", parameters["w"], torch.zeros(1, 2)).tolist() == [[2.0, 2.0]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_stabilised_gradient_is_that_of_its_penalty(seed):
+    """½ Σ λΩ / (λΩη + 1) (θ − θ*)², by automatic differentiation."""
+    torch.manual_seed(seed)
+    rate, strengths, omega, anchor = 1e-3, 10 ** (8 * torch.rand(4) - 2), torch.rand(4, 3, 2), torch.randn(4, 3, 2)
+    consolidation = Consolidation(strengths, True, "stabilised", rate)
+    consolidation.task_learnt({"w": anchor}, {"w": omega})
+    theta = torch.randn(4, 3, 2, requires_grad=True)
+    weighted = strengths[:, None, None] * omega
+    (0.5 * weighted / (weighted * rate + 1) * (theta - anchor) ** 2).sum().backward()
+    actual = consolidation.penalty().gradient("w", theta.detach(), torch.zeros(4, 3, 2))
+    torch.testing.assert_close(actual, theta.grad)
+    assert (actual.abs() <= (theta.detach() - anchor).abs() / rate * (1 + 1e-5)).all()
+
+
+def test_for_small_strengths_the_stabilised_penalty_at_twice_lambda_is_the_plain_one():
+    omega, anchor, theta = torch.rand(1, 5), torch.zeros(1, 5), torch.randn(1, 5)
+    gradients = []
+    for penalty, strength in (("plain", 0.01), ("stabilised", 0.02)):
+        consolidation = Consolidation(torch.tensor([strength]), True, penalty, 1e-3)
+        consolidation.task_learnt({"w": anchor}, {"w": omega})
+        gradients.append(consolidation.penalty().gradient("w", theta, torch.zeros(1, 5)))
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=0)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from weight_importance import ESTIMATORS
@@ -14,7 +15,10 @@ from weight_importance.plots import style
 from weight_importance.plots.correlation import correlation_matrix, correlation_null
 from weight_importance.plots.estimators import estimator_factors, estimator_scatter
 from weight_importance.plots.pruning import pruning
+from weight_importance.plots.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
 from weight_importance.plots.retention import retention_lambda, retention_tasks
+from weight_importance.plots.variants import variants
+from weight_importance.reproduction import pruning_means, retention_means
 from weight_importance.tables import COLUMNS
 
 STUDY = "mlp_permuted_mnist"
@@ -69,10 +73,44 @@ def selected(strength: float = 4.5) -> pd.DataFrame:
     return pd.DataFrame([*rows, (STUDY, "none", 0.0, "validation")], columns=COLUMNS["selected_lambda"])
 
 
-PUBLISHED = pd.DataFrame(
-    [(STUDY, "mas", 4.5, 10, 0.95, 0.94, 0.96, 20), (STUDY, "mas", 5.0, 10, 0.9, 0.89, 0.91, 20)],
-    columns=["study", "estimator", "lambda", "tasks_learnt", "mean", "low", "high", "n"],
-)
+def published_retention(zero: bool = False) -> pd.DataFrame:
+    """Two estimators as published; with ``zero`` the first of them without a penalty, too."""
+    rows = [
+        (STUDY, name, strength, learnt, mean, mean - 0.01, mean + 0.01, 20)
+        for name, best in (("fisher_empirical", 4.5), ("mas", 5.0))
+        for strength in ([0.0] if zero and name != "mas" else []) + [1.0, 4.5, 5.0, 200.0]
+        for learnt in range(1, 5)
+        for mean in [0.95 - 0.01 * learnt + 0.02 * (strength == best)]
+    ]
+    return pd.DataFrame(rows, columns=["study", "estimator", "lambda", "tasks_learnt", "mean", "low", "high", "n"])
+
+
+def published_pruning() -> pd.DataFrame:
+    rows = [
+        (STUDY, "tensor", name, fraction / 10, mean, mean - 0.02, mean + 0.02, 10)
+        for name in ("mas", "si", "magnitude")
+        for fraction in range(10)
+        for mean in [0.97 - 0.08 * fraction]
+    ]
+    return pd.DataFrame(rows, columns=["study", "scope", "criterion", "fraction", "mean", "low", "high", "n"])
+
+
+def settings(*variants: str) -> dict[str, dict]:
+    """Of the study, and of those like it by what they change."""
+    found = {STUDY: {"protocol": "held_out", "retention": {"penalty": "plain"}}}
+    for name in variants:
+        penalty = "stabilised" if name == "stabilised" else "plain"
+        found[f"{STUDY}_{name}"] = {"like": STUDY, "protocol": "held_out", "retention": {"penalty": penalty}}
+    return found
+
+
+def varied(*variants: str, **options) -> pd.DataFrame:
+    """The retention of a study and of variants, which have one estimator less."""
+    parts = [retention(**options)]
+    for name in variants:
+        part = retention(**options).query("estimator != 'mas'").assign(study=f"{STUDY}_{name}")
+        parts.append(part.assign(**{"lambda": part["lambda"] * (2 if name == "stabilised" else 1)}))
+    return pd.concat(parts)
 
 
 def pruned() -> pd.DataFrame:
@@ -86,14 +124,18 @@ def pruned() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS["pruning"])
 
 
-def scatter() -> Figure:
+def scatter(tensors: int = 1) -> Figure:
     random = torch.Generator().manual_seed(0)
-    weights = {name: {"fc1.weight": torch.randn(30, 40, generator=random) + 1} for name in NAMES}
+    shapes = {"fc1.weight": (30, 40)} | {f"conv{number}.weight": (8, 4, 3, 3) for number in range(1, tensors)}
+    weights = {
+        name: {tensor: torch.randn(shape, generator=random) + 1 for tensor, shape in shapes.items()} for name in NAMES
+    }
     return estimator_scatter(weights, [("fisher_empirical", "mas", 0.5), ("mas", "si", None)])
 
 
-def factors() -> Figure:
-    rows = [(name, "fc1.weight", seed, 0.9 - 0.3 * seed) for name in NAMES for seed in range(2)]
+def factors(tensors: int = 1) -> Figure:
+    names = [f"fc{number + 1}.weight" for number in range(tensors)]
+    rows = [(name, tensor, seed, 0.9 - 0.3 * seed) for name in NAMES for tensor in names for seed in range(2)]
     return estimator_factors(pd.DataFrame(rows, columns=["estimator", "tensor", "seed", "value"]))
 
 
@@ -102,12 +144,46 @@ FIGURES = {
     "correlation_overlap": lambda: correlation_matrix(correlations(), "overlap_top10"),
     "correlation_matrix_two": lambda: correlation_matrix(correlations(NAMES[:2]), "pearson"),
     "correlation_null": lambda: correlation_null(correlations(), null()),
-    "retention_lambda": lambda: retention_lambda(retention(), selected(), PUBLISHED),
-    "retention_lambda_one": lambda: retention_lambda(retention((1.0,), seeds=1), selected(1.0), PUBLISHED),
+    "retention_lambda": lambda: retention_lambda(retention(), selected()),
+    "retention_lambda_one": lambda: retention_lambda(retention((1.0,), seeds=1), selected(1.0)),
     "retention_tasks": lambda: retention_tasks(retention(), selected()),
     "pruning": lambda: pruning(pruned()),
     "estimator_scatter": scatter,
+    "estimator_scatter_four": lambda: scatter(4),
+    "estimator_scatter_six": lambda: scatter(6),
     "estimator_factors": factors,
+    "estimator_factors_six": lambda: factors(6),
+    "reproduction_lambda": lambda: reproduction_lambda(retention_means(retention()), published_retention(zero=True)),
+    "reproduction_lambda_one": lambda: reproduction_lambda(
+        retention_means(retention((4.5,), seeds=1)), published_retention()
+    ),
+    "reproduction_lambda_without": lambda: reproduction_lambda(
+        retention_means(retention().head(0)), published_retention()
+    ),
+    "reproduction_lambda_unpublished": lambda: reproduction_lambda(
+        retention_means(retention()), published_retention().head(0)
+    ),
+    "reproduction_lambda_diverged": lambda: reproduction_lambda(
+        retention_means(retention().assign(accuracy=math.nan)), published_retention()
+    ),
+    "reproduction_tasks": lambda: reproduction_tasks(retention_means(retention()), published_retention()),
+    "reproduction_tasks_one": lambda: reproduction_tasks(
+        retention_means(retention((4.5,), seeds=1)), published_retention()
+    ),
+    "reproduction_tasks_unpublished": lambda: reproduction_tasks(
+        retention_means(retention()), published_retention().head(0)
+    ),
+    "reproduction_pruning": lambda: reproduction_pruning(pruning_means(pruned()), published_pruning()),
+    "reproduction_pruning_one": lambda: reproduction_pruning(
+        pruning_means(pruned().query("seed == 0")), published_pruning()
+    ),
+    "reproduction_pruning_unpublished": lambda: reproduction_pruning(
+        pruning_means(pruned()), published_pruning().head(0)
+    ),
+    "variants": lambda: variants(STUDY, settings("stabilised", "frozen"), varied("stabilised", "frozen")),
+    "variants_one": lambda: variants(STUDY, settings("stabilised"), varied("stabilised", strengths=(4.5,), seeds=1)),
+    "variants_none": lambda: variants(STUDY, settings(), retention()),
+    "variants_diverged": lambda: variants(STUDY, settings("frozen"), varied("frozen").assign(accuracy=math.nan)),
 }
 
 
@@ -149,7 +225,7 @@ def test_axes_stand_in_the_order_of_the_layers():
 
 
 def test_a_diverged_strength_is_marked_and_not_drawn_as_a_mean():
-    figure = retention_lambda(retention(), selected(), PUBLISHED)
+    figure = retention_lambda(retention(), selected())
     (axes,) = [axes for axes in figure.axes if axes.get_title() == "SI"]
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[20.0]]
@@ -157,13 +233,63 @@ def test_a_diverged_strength_is_marked_and_not_drawn_as_a_mean():
     assert list(means.get_xdata()) == [1.0, 4.5]
 
 
-def test_published_values_appear_at_the_same_strength_only():
-    figure = retention_lambda(retention(), selected(), PUBLISHED)
-    diamonds = {
-        axes.get_title(): line for axes in figure.axes for line in axes.lines if line.get_markerfacecolor() == "white"
-    }
-    assert list(diamonds["MAS (softmax)"].get_xdata()) == [4.5]
-    assert list(diamonds["SI"].get_xdata()) == []
+def panel(figure: Figure, title: str) -> Axes:
+    (axes,) = [axes for axes in figure.axes if axes.get_title() == title]
+    return axes
+
+
+def bars(axes: Axes) -> list[tuple[float, float]]:
+    """The points with error bars: where they stand."""
+    (container,) = axes.containers
+    return [tuple(point) for point in container.lines[0].get_xydata() if not np.isnan(point).any()]
+
+
+def test_the_published_curve_has_all_its_strengths_and_ours_stand_where_they_were_run():
+    figure = reproduction_lambda(retention_means(retention()), published_retention(zero=True))
+    axes = panel(figure, "MAS (softmax)")
+    curve, best, *_ = axes.lines
+    assert list(curve.get_xdata()) == [1.0, 4.5, 5.0, 200.0]
+    assert list(best.get_xdata()) == [5.0]
+    assert [x for x, _ in bars(axes)] == [1.0, 4.5, 20.0]
+    # after as many tasks as here, three of four; λ = 0 is a level and no point of a logarithmic axis
+    assert curve.get_ydata()[0] == pytest.approx(92)
+    assert not any(0.0 in np.atleast_1d(line.get_xdata()) for line in panel(figure, "Fisher (empirical)").lines[:1])
+
+
+def test_tasks_are_those_at_the_published_best_strength_if_that_was_run():
+    figure = reproduction_tasks(retention_means(retention()), published_retention())
+    run, other = panel(figure, "Fisher (empirical), λ = 4.5"), panel(figure, "MAS (softmax), λ = 5")
+    assert [x for x, _ in bars(run)] == [1, 2, 3]
+    assert bars(other) == []
+    assert [text.get_text() for text in other.texts] == ["λ not run here"]
+
+
+def test_pruning_panels_hold_published_curve_and_our_fractions():
+    axes = panel(reproduction_pruning(pruning_means(pruned()), published_pruning()), "SI")
+    assert len(axes.lines[0].get_xdata()) == 10
+    assert [x for x, _ in bars(axes)] == pytest.approx([0, 50, 90])
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name.endswith(("unpublished", "variants_none"))])
+def test_where_there_is_nothing_to_draw_the_figure_says_so(name):
+    (axes,) = FIGURES[name]().axes
+    (text,) = axes.texts
+    assert text.get_text().endswith(("is published for this study.", "has no variants in this configuration."))
+
+
+def test_variants_are_drawn_over_the_strengths_of_the_plain_penalty():
+    figure = variants(STUDY, settings("stabilised"), varied("stabilised"))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["stabilised: Fisher (empirical)", "stabilised: magnitude", "stabilised: SI"]
+    itself, variant = (line for line in panel(figure, titles[0]).lines if len(line.get_xdata()) == 3)
+    assert list(itself.get_xdata()) == list(variant.get_xdata()) == [1.0, 4.5, 20.0]
+
+
+def test_weight_tensors_are_drawn_four_abreast_and_each_has_its_name():
+    figure = scatter(6)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert sorted(titles) == sorted(2 * ["fc1.weight", *(f"conv{number}.weight" for number in range(1, 6))])
+    assert len([axes for axes in scatter(4).axes if axes.get_title()]) == 4
 
 
 def test_every_estimator_looks_different_and_so_would_thirty(monkeypatch):

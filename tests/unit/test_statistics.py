@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from weight_importance.statistics import Interval, final_accuracy, interval, intervals, paired, select_lambda
+from weight_importance.statistics import (
+    Interval,
+    equivalence,
+    final_accuracy,
+    interval,
+    intervals,
+    paired,
+    select_lambda,
+)
 from weight_importance.tables import COLUMNS
 
 NAN = math.nan
@@ -108,6 +116,12 @@ def test_intervals_of_no_rows() -> None:
     assert list(found.columns) == ["a", "mean", "low", "high", "n"]
 
 
+def test_intervals_of_no_rows_can_be_joined_with_others() -> None:
+    frame = pd.DataFrame({"a": [0.5, 0.5], "value": [1.0, 2.0]})
+    found = intervals(frame[frame["a"] > 1], ["a"])
+    assert found.merge(intervals(frame, ["a"]), on="a").empty
+
+
 def test_paired_differences_by_seed() -> None:
     a = pd.Series({0: 0.9, 1: 0.5, 2: 0.7})
     b = pd.Series({2: 0.6, 0: 0.7, 1: 0.2})  # in another order
@@ -127,6 +141,46 @@ def test_paired_needs_the_same_seeds() -> None:
         paired(pd.Series({0: 1.0, 1: 2.0}), pd.Series({0: 1.0, 2: 2.0}))
     with pytest.raises(ValueError, match=r"twice: \[0\]"):
         paired(pd.Series([1.0, 2.0], index=[0, 0]), pd.Series({0: 1.0}))
+
+
+def summary(values: np.ndarray) -> tuple[float, float, int]:
+    return float(values.mean()), float(values.std(ddof=1)), len(values)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_equivalence_holds_where_the_90_percent_interval_lies_within_the_margin(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    a, b = random.normal(0, 0.5, 4), random.normal(random.uniform(-1, 1), 0.2, 20)
+    inner = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.9)
+    for margin in (0.3, 0.6, 0.9, 1.2):
+        p = equivalence(*summary(a), *summary(b), margin)
+        assert (p < 0.05) == (-margin < inner.low and inner.high < margin)
+        assert p == pytest.approx(equivalence(*summary(b), *summary(a), margin))
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_equivalence_errs_as_seldom_as_it_says_where_the_difference_is_the_margin(side: int) -> None:
+    random = np.random.default_rng(7)
+    pairs = [(random.normal(side * 1.0, 0.3, 5), random.normal(0, 0.1, 20)) for _ in range(1500)]
+    wrong = np.mean([equivalence(*summary(a), *summary(b), 1.0) < 0.05 for a, b in pairs])
+    assert abs(wrong - 0.05) < 4 * math.sqrt(0.05 * 0.95 / len(pairs))
+
+
+def test_equivalence_is_found_where_means_are_equal_and_scatter_is_small() -> None:
+    random = np.random.default_rng(8)
+    pairs = [(random.normal(0, 0.3, 5), random.normal(0, 0.1, 20)) for _ in range(300)]
+    assert np.mean([equivalence(*summary(a), *summary(b), 1.0) < 0.05 for a, b in pairs]) > 0.95
+
+
+def test_equivalence_without_scatter_compares_the_means() -> None:
+    assert equivalence(0.5, 0.0, 3, 0.505, 0.0, 3, 0.01) == 0
+    assert equivalence(0.5, 0.0, 3, 0.52, 0.0, 3, 0.01) == 1
+
+
+@pytest.mark.parametrize("first", [(0.5, NAN, 1), (0.5, 0.0, 1), (NAN, NAN, 3)])
+def test_equivalence_needs_two_values_and_a_mean(first: tuple[float, float, int]) -> None:
+    assert math.isnan(equivalence(*first, 0.5, 0.1, 20, 0.01))
+    assert math.isnan(equivalence(0.5, 0.1, 20, *first, 0.01))
 
 
 def test_final_accuracy_is_the_mean_over_tasks_after_the_last() -> None:
@@ -186,3 +240,17 @@ def test_where_all_diverged_none_is_selected() -> None:
     found = selected(frame)
     assert math.isnan(found["study", "mas"])
     assert found["study", "si"] == 3.0
+
+
+def test_on_test_data_as_published_the_choice_is_another() -> None:
+    # on test data the order of the runs is the reverse
+    frame = retention({("mas", 1.0): [0.6, 0.6], ("mas", 2.0): [0.9, 0.5]}, tasks=3)
+    assert select_lambda(frame).to_numpy().tolist() == [["study", "mas", 2.0, "validation"]]
+    assert select_lambda(frame, "test").to_numpy().tolist() == [["study", "mas", 1.0, "test"]]
+
+
+def test_each_choice_needs_its_own_split_only() -> None:
+    frame = retention({("mas", 1.0): [0.6], ("mas", 2.0): [0.9]}).query("split == 'test'")
+    assert select_lambda(frame, "test")["lambda"].tolist() == [1.0]
+    with pytest.raises(ValueError, match="no rows of split 'validation'"):
+        select_lambda(frame)

@@ -1,29 +1,35 @@
-"""Tasks are views of one data set: disjoint splits, one permutation per task, nothing lost."""
-
-from types import SimpleNamespace
+"""Tasks are views of data sets: disjoint splits, one exact transform per round, nothing lost."""
 
 import pytest
 import torch
 
 from weight_importance.errors import UserError
-from weight_importance.tasks import permuted, split, task_sequence, to_inputs
+from weight_importance.image_file import Dataset
+from weight_importance.tasks import permuted, rotated, split, task_sequence, to_inputs
+
+CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def dataset():
-    torch.manual_seed(0)
-    return SimpleNamespace(
-        train_images=torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8),
+def make(seed: int, size=(28, 28)) -> Dataset:
+    torch.manual_seed(seed)
+    return Dataset(
+        train_images=torch.randint(0, 256, (50, *size), dtype=torch.uint8),
         train_labels=torch.randint(10, (50,), dtype=torch.uint8),
-        test_images=torch.randint(0, 256, (20, 28, 28), dtype=torch.uint8),
+        test_images=torch.randint(0, 256, (20, *size), dtype=torch.uint8),
         test_labels=torch.randint(10, (20,), dtype=torch.uint8),
     )
 
 
-def settings(count=4, training=None, validation=10, seed=1):
+@pytest.fixture
+def dataset() -> Dataset:
+    return make(0)
+
+
+def settings(kind="permuted", count=4, protocol="held_out"):
     return {
-        "tasks": {"kind": "permuted", "count": count, "seed": seed},
-        "images": {"training": training, "validation": validation},
+        "protocol": protocol,
+        "tasks": {"kind": kind, "count": count} | ({"seed": 1} if kind == "permuted" else {}),
+        "images": {"training": None, "validation": 10, "test": None},
     }
 
 
@@ -33,12 +39,24 @@ def test_splits_are_disjoint_and_validation_is_the_end_of_the_training_set(datas
     assert torch.equal(parts.validation.labels, dataset.train_labels[-10:].long())
     assert len(split(dataset, 7, 10).training) == 7
     assert torch.equal(parts.training.last(3).images, dataset.train_images[37:40])
+    assert torch.equal(split(dataset, None, 10, 5).test.images, dataset.test_images[:5])
+
+
+def test_the_published_protocol_trains_on_validation_images_too(dataset):
+    tasks = task_sequence(settings(protocol="published"), [dataset], CPU)
+    assert torch.equal(tasks.part(0, "training").images, dataset.train_images)
+    assert torch.equal(tasks.part(0, "validation").images, dataset.train_images[-10:])
 
 
 @pytest.mark.parametrize(("training", "validation"), [(None, 50), (41, 10), (None, 60)])
 def test_a_data_set_that_is_too_small_is_refused(dataset, training, validation):
     with pytest.raises(UserError, match="the training set has 50 images"):
         split(dataset, training, validation)
+
+
+def test_more_test_images_than_there_are_is_refused(dataset):
+    with pytest.raises(UserError, match=r"images\.test is 21, but the test set has 20"):
+        split(dataset, None, 10, 21)
 
 
 @pytest.mark.parametrize("count", [0, 41])
@@ -48,11 +66,11 @@ def test_more_samples_than_there_are_is_refused(dataset, count):
 
 
 def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_pixels(dataset):
-    tasks = task_sequence(settings(), dataset, torch.device("cpu"))
+    tasks = task_sequence(settings(), [dataset], CPU)
     assert torch.equal(tasks.part(0, "test").images, dataset.test_images)
     seen = set()
     for task in range(1, len(tasks)):
-        order = tasks.transforms[task].order
+        order = tasks.transforms[task - 1].order
         assert torch.equal(order.sort().values, torch.arange(784))
         seen.add(tuple(order.tolist()))
         for name in ("training", "validation", "test"):
@@ -62,10 +80,32 @@ def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_p
     assert len(seen) == 3
 
 
-def test_permutations_depend_on_seed_and_task_only():
-    short, long, other = permuted(3, 1, 784), permuted(5, 1, 784), permuted(3, 2, 784)
-    assert all(torch.equal(a.order, b.order) for a, b in zip(short[1:], long[1:], strict=False))
-    assert not torch.equal(short[1].order, other[1].order)
+def test_permutations_depend_on_seed_and_round_only():
+    assert torch.equal(permuted(1, 1, (28, 28)).order, permuted(1, 1, (28, 28)).order)
+    assert not torch.equal(permuted(1, 1, (28, 28)).order, permuted(1, 2, (28, 28)).order)
+    assert not torch.equal(permuted(1, 1, (28, 28)).order, permuted(2, 1, (28, 28)).order)
+
+
+def test_rounds_go_through_all_data_sets_and_quarter_turns_are_exact(dataset):
+    other = make(1)
+    tasks = task_sequence(settings("rotated", 5), [dataset, other], CPU)
+    assert len(tasks) == 5
+    assert tasks.training_sizes() == [40] * 5
+    for task, (source, quarters) in enumerate([(dataset, 0), (other, 0), (dataset, 1), (other, 1), (dataset, 2)]):
+        part = tasks.part(task, "test")
+        assert torch.equal(part.labels, source.test_labels.long())
+        image = part.images[3]
+        for row in range(28):
+            for column in range(28):
+                turned = {0: (row, column), 1: (column, 27 - row), 2: (27 - row, 27 - column)}[quarters]
+                assert image[row, column] == source.test_images[3][turned]
+
+
+def test_what_cannot_be_turned_is_refused(dataset):
+    with pytest.raises(UserError, match="square images, found 28 × 20"):
+        task_sequence(settings("rotated", 2), [make(0, (28, 20))], CPU)
+    with pytest.raises(UserError, match="four tasks per data set"):
+        rotated(4, 0, (28, 28))
 
 
 def test_inputs_are_scaled_to_the_unit_interval():

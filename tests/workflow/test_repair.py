@@ -1,60 +1,73 @@
-"""Damaged results are named and removed before planning; whole ones, and what is not ours, are left alone."""
+"""Damaged results are named and set aside before planning; whole ones, and what is not ours, are left alone."""
 
 import pytest
 
 import repair
+from weight_importance.storage import write_text
 
-WHOLE = {
-    "summary/a.csv": "x,y\n1,2\n",
-    "notebooks/a.ipynb": "{}\n",
-    "notebooks/a.html": "<html></html>\n",
-    "figures/a.pdf": "%PDF\n%%EOF\n",
-    "tables/a.tex": "text\n",
+RESULTS = [
+    "data/a.safetensors",
+    "summary/a.csv",
+    "notebooks/a.ipynb",
+    "figures/a.pdf",
+    "tables/a.tex",
+    "paper/numbers.tex",
+    "runs/study/importance/mas/seeds-0-0.safetensors",
+]
+DAMAGE = {
+    "cut off within a line": lambda content: content[:-3],
+    "cut off after a line": lambda content: content[: content.index(b"\n") + 1],
+    "altered": lambda content: content.replace(b"1", b"2"),
+    "emptied": lambda content: b"",
 }
-DAMAGED = {
-    "summary/a.csv": "x,y\n1",
-    "notebooks/a.ipynb": '{"cells": [',
-    "notebooks/a.html": "<html>",
-    "figures/a.pdf": "%PDF\n",
-    "tables/a.tex": "",
-    "runs/study/importance/mas/seeds-0-0.safetensors": "\x10",
-}
 
 
-def written(folder, files):
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def results(folder):
+    for name in RESULTS:
+        write_text(folder / name, "x,y\n1,2\n3,4\n")
     return folder
 
 
-@pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_file_is_named_and_removed(name, tmp_path, capsys):
-    written(tmp_path, WHOLE | {name: DAMAGED[name]})
-    repair.remove_damaged(tmp_path, ["--cores", "2"])
-    assert capsys.readouterr().err.startswith(f"{tmp_path / name}: is ")
-    gone = {name} | ({"notebooks/a.html"} if name.endswith(".ipynb") else set())
-    assert {file for file in WHOLE | DAMAGED if not (tmp_path / file).exists()} & (WHOLE.keys() | {name}) == gone
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_damaged_file_is_named_and_set_aside(name, damage, tmp_path, capsys):
+    file = results(tmp_path) / name
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    found = file.read_bytes()
+    repair.set_damaged_aside(tmp_path, ["--cores", "2"])
+    assert capsys.readouterr().err.startswith(f"{file}: is not what was written")
+    assert [other for other in RESULTS if not (tmp_path / other).exists()] == [name]
+    assert file.with_name(f"{file.name}.altered").read_bytes() == found
 
 
-def test_whole_results_are_left_alone(tmp_path, capsys):
-    written(tmp_path, WHOLE)
-    repair.remove_damaged(tmp_path, [])
+def test_with_a_damaged_notebook_goes_its_page(tmp_path):
+    write_text(tmp_path / "a.ipynb", "{}")
+    write_text(tmp_path / "a.html", "<html></html>")
+    (tmp_path / "a.ipynb").write_text("{")
+    repair.set_damaged_aside(tmp_path, [])
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_whole_results_and_files_of_others_are_left_alone(tmp_path, capsys):
+    results(tmp_path)
+    (tmp_path / "summary" / "notes.csv").write_text("")
+    repair.set_damaged_aside(tmp_path, [])
     assert capsys.readouterr().err == ""
-    assert all((tmp_path / name).exists() for name in WHOLE)
+    assert all((tmp_path / name).exists() for name in [*RESULTS, "summary/notes.csv"])
 
 
-@pytest.mark.parametrize("option", ["-n", "-np", "--dry-run", "--dryrun"])
-def test_a_dry_run_only_tells(option, tmp_path, capsys):
-    written(tmp_path, DAMAGED)
-    repair.remove_damaged(tmp_path, ["--cores", "all", option])
-    assert capsys.readouterr().err.count("would be removed") == len(DAMAGED)
-    assert all((tmp_path / name).exists() for name in DAMAGED)
+@pytest.mark.parametrize(
+    "option", ["-n", "-np", "--dry-run", "--dryrun", "--lint", "--report=x.html", "--dag", "--unlock"]
+)
+def test_where_nothing_runs_nothing_is_renamed(option, tmp_path, capsys):
+    (results(tmp_path) / RESULTS[0]).write_text("x")
+    repair.set_damaged_aside(tmp_path, ["--cores", "all", option])
+    assert capsys.readouterr().err.count("would be renamed") == 1
+    assert all((tmp_path / name).exists() for name in RESULTS)
 
 
-@pytest.mark.parametrize("name", ["logs/a.csv", "mine.csv", "paper/build/main.pdf", "runs/.a.csv.x1.partial", ".a.csv"])
-def test_logs_scratch_and_files_being_written_are_not_looked_at(name, tmp_path):
-    written(tmp_path, {name: ""})
-    repair.remove_damaged(tmp_path, [])
-    assert (tmp_path / name).exists()
+@pytest.mark.parametrize("option", ["-F", "--forceall", "-R", "--keep-going", "--report-after-run"])
+def test_where_something_runs_damage_is_set_aside(option, tmp_path):
+    (results(tmp_path) / RESULTS[0]).write_text("x")
+    repair.set_damaged_aside(tmp_path, ["--cores", "all", option])
+    assert not (tmp_path / RESULTS[0]).exists()

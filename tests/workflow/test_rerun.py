@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 
 import pytest
 import yaml
@@ -13,47 +14,120 @@ import configuration
 import sources
 
 STUDY = "mlp_permuted_mnist"
-SHARDS = ("seeds-0-0", "seeds-1-1")
 PACKAGE = "workflow/scripts/weight_importance"
 ESTIMATORS = yaml.safe_load((configuration.REPOSITORY / "config.yaml").read_text(encoding="utf-8"))["estimators"]
 
+
+@dataclass(frozen=True)
+class Study:
+    """What the tiny preset asks of a study."""
+
+    shards: tuple[str, ...]
+    retained: tuple[str, ...]
+    estimators: tuple[str, ...] = ()  # whose importances are its own; none where it shares another's networks
+    prunes_on_test: bool = False
+
+
+CNN = ("fisher_empirical", "mas", "si", "total_signal")
+PUBLISHED = ("fisher_empirical", "mas", "si", "total_signal", "magnitude")
+STUDIES = {
+    STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS)),
+    f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
+    f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
+    "cnn_mnist_fashion": Study(("seeds-0-1",), ("none", *CNN), CNN),
+    "cnn_mnist_fashion_frozen": Study(("seeds-0-1",), ("none", "fisher_empirical")),
+    "cnn_mnist_fashion_stabilised": Study(("seeds-0-1",), ("fisher_empirical",)),
+}
+OWN = {name: study for name, study in STUDIES.items() if study.estimators}
+MAIN = (STUDY, "cnn_mnist_fashion")
+
 PAPER = {"Typesetting the paper"}
 NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
-LAMBDA = {"Choosing lambda on validation data"}
 
 
-def notebooks(*names):
-    return {f"Executing notebook notebooks/{name}.ipynb" for name in names}
+def notebooks(*names, studies=MAIN):
+    return {f"Executing notebook notebooks/{name}.ipynb ({study})" for name in names for study in studies}
 
 
-def joined(*tables):
-    return {f"Joining the shards of {table}" for table in tables}
+ALL_NOTEBOOKS = ("correlation", "retention", "pruning", "estimators", "variants", "reproduction")
 
 
-def correlated(shards=SHARDS):
-    return {f"Correlating importances of {STUDY} ({shard})" for shard in shards}
+def trained(studies=OWN, shards=None):
+    return {
+        f"Training {study} on its first task ({shard})"
+        for study in studies
+        for shard in shards or STUDIES[study].shards
+    }
 
 
-def trained(shards=SHARDS):
-    return {f"Training {STUDY} on its first task ({shard})" for shard in shards}
+def computed(names, studies=OWN, shards=None):
+    return {
+        f"Computing {name} of {study} on {images} images ({shard})"
+        for study in studies
+        for name in names
+        if name in STUDIES[study].estimators
+        for shard in shards or STUDIES[study].shards
+        for images in (["training", "test"] if STUDIES[study].prunes_on_test else ["training"])
+    }
 
 
-def learnt(names, shards=SHARDS):
-    return {f"Learning the later tasks of {STUDY} under {name} ({shard})" for name in names for shard in shards}
+def correlated(studies=OWN, shards=None):
+    return {
+        f"Correlating importances of {study} ({shard})"
+        for study in studies
+        for shard in shards or STUDIES[study].shards
+    }
 
 
-def pruned(names, shards=SHARDS):
-    return {f"Pruning {STUDY} by {name} ({shard})" for name in names for shard in shards}
+def learnt(names, studies=STUDIES, shards=None):
+    return {
+        f"Learning the later tasks of {study} under {name} ({shard})"
+        for study in studies
+        for name in names
+        if name in STUDIES[study].retained
+        for shard in shards or STUDIES[study].shards
+    }
 
 
-def of_estimators(names, shards=SHARDS):
-    computed = {f"Computing {name} of {STUDY} ({shard})" for name in names for shard in shards}
-    return computed | learnt(names, shards) | pruned(names, shards) | correlated(shards)
+def pruned(names, studies=OWN, shards=None):
+    return {
+        f"Pruning {study} by {name} ({shard})"
+        for study in studies
+        for name in names
+        if name in ("random", *STUDIES[study].estimators)
+        for shard in shards or STUDIES[study].shards
+    }
 
 
-ALL_NOTEBOOKS = notebooks("correlation", "retention", "pruning", "estimators")
-AFTER_IMPORTANCE = joined("correlation", "correlation_null", "retention", "pruning") | LAMBDA | ALL_NOTEBOOKS | NUMBERS
-CONTROLS = learnt(["none"]) | pruned(["random"])
+def joined(*tables, studies):
+    """The tables of the studies, those of all studies, and the strengths chosen where retention is among them."""
+    found = {f"Joining the shards of {study}: {table}" for study in studies for table in tables}
+    found |= {f"Joining all studies: {table}" for table in tables}
+    if "retention" in tables:
+        split = {study: "test" if STUDIES[study].prunes_on_test else "validation" for study in studies}
+        found |= {f"Choosing lambda of {study} on {split[study]} data" for study in studies}
+        found |= {"Joining all studies: selected_lambda"}
+    return found
+
+
+def with_estimator(name):
+    """All that follows from an estimator's importances."""
+    retaining = [study for study in STUDIES if name in STUDIES[study].retained]
+    owning = [study for study in OWN if name in STUDIES[study].estimators]
+    runs = computed([name]) | learnt([name]) | pruned([name]) | correlated(owning)
+    tables = joined("retention", studies=retaining) | joined(
+        "correlation", "correlation_null", "pruning", studies=owning
+    )
+    return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS
+
+
+EVERY_TABLE = joined("baseline", "correlation", "correlation_null", "pruning", studies=OWN) | joined(
+    "retention", studies=STUDIES
+)
+AFTER_TABLES = EVERY_TABLE | notebooks(*ALL_NOTEBOOKS) | NUMBERS
+EVERYTHING = (
+    trained() | computed(ESTIMATORS) | correlated() | learnt(["none", *ESTIMATORS]) | pruned(["random", *ESTIMATORS])
+) | AFTER_TABLES
 
 
 def test_a_second_run_does_nothing(tiny_run):
@@ -72,20 +146,26 @@ def test_touching_every_file_runs_nothing(tiny_run):
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        (f"{PACKAGE}/estimators/catalogue/mas.py", of_estimators(["mas"]) | AFTER_IMPORTANCE),
-        (f"{PACKAGE}/estimators/catalogue/si.py", of_estimators(["si"]) | AFTER_IMPORTANCE),
-        (f"{PACKAGE}/correlation.py", correlated() | joined("correlation", "correlation_null")
-         | notebooks("correlation", "estimators") | NUMBERS),
+        (f"{PACKAGE}/estimators/catalogue/mas.py", with_estimator("mas")),
+        (f"{PACKAGE}/estimators/catalogue/si.py", with_estimator("si")),
+        (
+            f"{PACKAGE}/correlation.py",
+            correlated()
+            | joined("correlation", "correlation_null", studies=OWN)
+            | notebooks("correlation", "estimators")
+            | NUMBERS,
+        ),
         (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER),
-        (f"{PACKAGE}/plots/style.py", ALL_NOTEBOOKS | PAPER),
-        ("workflow/scripts/baseline.py", trained() | joined("baseline") | CONTROLS
-         | of_estimators(ESTIMATORS) | AFTER_IMPORTANCE),
-        ("workflow/scripts/summary.py", joined("baseline") | AFTER_IMPORTANCE),
+        (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER),
+        (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
+        ("workflow/scripts/baseline.py", EVERYTHING),
+        ("workflow/scripts/summary.py", AFTER_TABLES),
         ("paper/main.tex", PAPER),
         ("config.yaml", set()),
         ("presets/tiny.yaml", set()),
+        ("README.md", set()),
     ],
-)  # fmt: skip
+)
 def test_an_edit_runs_again_exactly_what_uses_the_file(tiny_run, file, expected):
     with tiny_run.edited(file):
         assert tiny_run.plan() == expected
@@ -103,38 +183,51 @@ def test_a_notebook_edit_executes_that_notebook(tiny_run):
 
 
 def test_one_more_seed_trains_only_that_seed(tiny_run):
-    new = ("seeds-2-2",)
-    runs = trained(new) | of_estimators(ESTIMATORS, new) | learnt(["none"], new) | pruned(["random"], new)
-    assert tiny_run.plan(change={"seeds": 3}) == runs | joined("baseline") | AFTER_IMPORTANCE
+    new, study = ["seeds-2-2"], [STUDY]
+    runs = trained(study, new) | computed(ESTIMATORS, study, new) | correlated(study, new)
+    runs |= learnt(["none", *ESTIMATORS], study, new) | pruned(["random", *ESTIMATORS], study, new)
+    tables = joined("baseline", "correlation", "correlation_null", "retention", "pruning", studies=study)
+    expected = runs | tables | notebooks(*ALL_NOTEBOOKS, studies=study) | NUMBERS
+    assert tiny_run.plan(change={"studies": {STUDY: {"seeds": 3}}}) == expected
 
 
 def test_another_lambda_touches_only_that_estimators_retention(tiny_run):
     change = {"studies": {STUDY: {"retention": {"lambdas": {"mas": [2, 3]}}}}}
-    expected = learnt(["mas"]) | joined("retention") | LAMBDA | notebooks("retention") | NUMBERS
+    study = [STUDY]
+    expected = learnt(["mas"], study) | joined("retention", studies=study)
+    expected |= notebooks("retention", "variants", "reproduction", studies=study) | NUMBERS
     assert tiny_run.plan(change=change) == expected
 
 
 def test_a_target_runs_only_what_it_needs(fresh):
-    correlation_only = fresh.plan("results/figures/correlation_matrix.pdf", "--forceall")
-    assert notebooks("correlation") <= correlation_only
-    assert not correlation_only & (learnt(ESTIMATORS) | pruned(ESTIMATORS) | PAPER)
+    planned = fresh.plan(f"results/figures/correlation_matrix-{STUDY}.pdf", "--forceall")
+    assert notebooks("correlation", studies=[STUDY]) <= planned
+    assert not planned & (learnt(ESTIMATORS) | pruned(ESTIMATORS) | PAPER)
+    assert not any("cnn" in message or "published" in message for message in planned)
 
 
 @pytest.mark.parametrize(
-    "damaged", ["results/summary/pruning.csv", f"results/runs/{STUDY}/importance/magnitude/seeds-1-1.safetensors"]
+    "damaged",
+    [
+        "results/summary/pruning.csv",
+        f"results/runs/{STUDY}/importance/magnitude/seeds-1-1.safetensors",
+        f"results/figures/pruning-{STUDY}.pdf",
+        "results/paper/numbers.tex",
+    ],
 )
 def test_a_truncated_result_is_named_and_made_anew(tiny_run, damaged):
     file = tiny_run.folder / damaged
     whole = file.read_bytes()
-    file.write_bytes(whole[:-2])
+    cut = whole[: whole.index(b"\n", len(whole) // 2) + 1]  # after a line, where there are lines
+    file.write_bytes(cut)
     dry = tiny_run.run("--dry-run")
-    assert f"{damaged}: is cut off" in dry.stderr
-    assert len(file.read_bytes()) == len(whole) - 2, "a dry run must change nothing"
-    again = tiny_run.run("--cores", "2", damaged)
-    assert f"{damaged}: is cut off" in again.stderr
+    assert f"{damaged}: is not what was written" in dry.stderr
+    assert file.read_bytes() == cut, "a dry run must change nothing"
+    again = tiny_run.run("--cores", "2")
+    assert f"{damaged}: is not what was written" in again.stderr
     assert again.returncode == 0, again.stderr
     assert file.read_bytes() == whole
-    assert tiny_run.run("--cores", "2").returncode == 0
+    assert "Nothing to be done" in tiny_run.run("--cores", "2").stderr
 
 
 def test_after_an_interrupt_the_same_command_continues(tiny_run):
@@ -166,6 +259,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
     checked = 0
     for log in sorted((tiny_run.folder / "results/logs").rglob("*.log")):
         rule, *names = log.relative_to(tiny_run.folder / "results/logs").with_suffix("").parts
+        rule = rule.removesuffix("_test")  # importances on test images are computed by the same program
         declared = set(sources.closure(scripts / f"{rule}.py", scripts))
         match rule:
             case "importance" | "retention":

@@ -3,10 +3,10 @@
 
 rule pruning:
     input:
+        unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
         code=code(f"{SCRIPTS}/pruning.py"),
-        data=dataset,
-        parameters="results/runs/{study}/baseline/{shard}.safetensors",
-        importance=lambda wildcards: importances(wildcards, wildcards.criterion),
+        data=datasets,
+        importance=pruning_importances,
     output:
         "results/runs/{study}/pruning/{criterion}/{shard}.csv",
     log:
@@ -14,7 +14,7 @@ rule pruning:
     benchmark:
         "results/benchmarks/pruning/{study}/{criterion}/{shard}.tsv"
     wildcard_constraints:
-        criterion="|".join(["random", *config["estimators"]]),
+        criterion="|".join(["random", *ESTIMATORS]),
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -22,20 +22,22 @@ rule pruning:
         mem_mb=3000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(wildcards, "network", "tasks", "images", "pruning"),
+        settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "pruning"),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Pruning {wildcards.study} by {wildcards.criterion} ({wildcards.shard})"
     shell:
         "python workflow/scripts/pruning.py --criterion {wildcards.criterion} --data {input.data} "
-        "--parameters {input.parameters} {params.importance} --settings {params.settings:q} --threads {threads} "
+        "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} --threads {threads} "
         "--output {output} > {log} 2>&1"
 
 
 rule correlation:
     input:
         code=code(f"{SCRIPTS}/correlation.py"),
-        importances=lambda wildcards: [importances(wildcards, name) for name in sorted(config["estimators"])],
+        importances=lambda wildcards: [
+            importances(wildcards, name) for name in sorted(STUDIES[wildcards.study]["estimators"])
+        ],
     output:
         table="results/runs/{study}/correlation/{shard}.csv",
         null="results/runs/{study}/correlation/{shard}.null.csv",
@@ -54,7 +56,7 @@ rule correlation:
             {"study": wildcards.study, "seeds": seeds(wildcards.shard)} | config["correlation"]
         ),
         importances=lambda wildcards: [
-            f"{name}={importances(wildcards, name)}" for name in sorted(config["estimators"])
+            f"{name}={importances(wildcards, name)}" for name in sorted(STUDIES[wildcards.study]["estimators"])
         ],
     message:
         "Correlating importances of {wildcards.study} ({wildcards.shard})"
@@ -63,16 +65,16 @@ rule correlation:
         "--output {output.table} --null {output.null} > {log} 2>&1"
 
 
-rule summary_table:
+rule study_table:
     input:
         code=code(f"{SCRIPTS}/summary.py"),
-        tables=lambda wildcards: shard_tables(wildcards.table),
+        tables=lambda wildcards: shard_tables(wildcards.study, wildcards.table),
     output:
-        "results/summary/{table}.csv",
+        "results/summary/{study}/{table}.csv",
     log:
-        "results/logs/summary/{table}.log",
+        "results/logs/summary/{study}/{table}.log",
     benchmark:
-        "results/benchmarks/summary/{table}.tsv"
+        "results/benchmarks/summary/{study}/{table}.tsv"
     wildcard_constraints:
         table="|".join(SHARD_TABLES),
     conda:
@@ -82,7 +84,7 @@ rule summary_table:
         mem_mb=2000,
         runtime=10,
     message:
-        "Joining the shards of {wildcards.table}"
+        "Joining the shards of {wildcards.study}: {wildcards.table}"
     shell:
         "python workflow/scripts/summary.py --table {wildcards.table} --output {output} {input.tables} > {log} 2>&1"
 
@@ -90,20 +92,39 @@ rule summary_table:
 rule selected_lambda:
     input:
         code=code(f"{SCRIPTS}/selected_lambda.py"),
-        retention="results/summary/retention.csv",
+        retention="results/summary/{study}/retention.csv",
     output:
-        "results/summary/selected_lambda.csv",
+        "results/summary/{study}/selected_lambda.csv",
     log:
-        "results/logs/selected_lambda.log",
+        "results/logs/selected_lambda/{study}.log",
     benchmark:
-        "results/benchmarks/selected_lambda.tsv"
+        "results/benchmarks/selected_lambda/{study}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        split=lambda wildcards: "test" if STUDIES[wildcards.study]["protocol"] == "published" else "validation",
     message:
-        "Choosing lambda on validation data"
+        "Choosing lambda of {wildcards.study} on {params.split} data"
     shell:
-        "python workflow/scripts/selected_lambda.py --retention {input.retention} --output {output} > {log} 2>&1"
+        "python workflow/scripts/selected_lambda.py --retention {input.retention} --split {params.split} "
+        "--output {output} > {log} 2>&1"
+
+
+use rule study_table as summary_table with:
+    input:
+        code=code(f"{SCRIPTS}/summary.py"),
+        tables=lambda wildcards: study_tables(wildcards.table),
+    output:
+        "results/summary/{table}.csv",
+    log:
+        "results/logs/summary/{table}.log",
+    benchmark:
+        "results/benchmarks/summary/{table}.tsv"
+    wildcard_constraints:
+        table="|".join(SUMMARY_TABLES),
+    message:
+        "Joining all studies: {wildcards.table}"

@@ -56,11 +56,69 @@ def validate(config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
 def problems(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> list[str]:
     """Everything that is wrong with a configuration, one sentence or two each; empty when it is sound."""
     places = Places(config, files)
-    errors = sorted(VALIDATOR.iter_errors(config), key=lambda error: [str(key) for key in error.absolute_path])
-    described = [problem for error in errors for problem in _describe(error)]
-    if not errors:  # cross-checks may take the shape for granted
-        described = list(_cross_checks(config))
+    described = list(_likenesses(config))
+    if not described:
+        whole = resolved(config)
+        errors = sorted(VALIDATOR.iter_errors(whole), key=lambda error: [str(key) for key in error.absolute_path])
+        described = [problem for error in errors for problem in _describe(error)]
+        if not errors:  # cross-checks may take the shape for granted
+            described = list(_cross_checks(whole))
+        described = [problem for problem in described if not _inherited(problem, described, whole)]
     return places.repeated + [f"{_dotted(path)}: {text} Mend it in {places.of(path)}." for path, text in described]
+
+
+def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with every study complete: what it does not say is that of the study it is like, or of all.
+
+    The lists of strengths are taken over as a whole, not estimator by estimator, where a study gives its own.
+    """
+    if not isinstance(config.get("studies"), Mapping):
+        return dict(config)
+    common = {key: config[key] for key in OF_ALL_STUDIES if key in config}
+    studies = {}
+    for name, settings in config["studies"].items():
+        if isinstance(settings, Mapping):
+            model = config["studies"].get(settings.get("like"), {})
+            settings = common | _merged(model, settings)
+        studies[name] = settings
+    return dict(config) | {"studies": studies}
+
+
+OF_ALL_STUDIES = ("seeds", "shard_size", "estimators")
+
+
+def _merged(model: Any, changes: Any, key: str = "") -> Any:
+    if not isinstance(model, Mapping) or not isinstance(changes, Mapping) or key == "lambdas":
+        return changes
+    return {**model} | {name: _merged(model.get(name), value, name) for name, value in changes.items()}
+
+
+def _likenesses(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with the names of the studies that others are like; the rest waits until these are known."""
+    studies = config.get("studies")
+    for name, settings in studies.items() if isinstance(studies, Mapping) else ():
+        model = settings.get("like") if isinstance(settings, Mapping) else None
+        if model is None:
+            continue
+        path = ("studies", name, "like")
+        others = [other for other in studies if other != name]
+        if model not in others:
+            yield path, _unknown("study", model, others)
+        elif isinstance(studies[model], Mapping) and "like" in studies[model]:
+            yield path, f"'{model}' is itself like '{studies[model]['like']}'; name that one and repeat what differs."
+
+
+def _inherited(
+    problem: tuple[KeyPath, str], all_problems: list[tuple[KeyPath, str]], config: Mapping[str, Any]
+) -> bool:
+    """Whether a study's problem is that of a study it is like, or of the defaults, and so told already."""
+    path, text = problem
+    if len(path) < 3 or path[0] != "studies" or not isinstance(config["studies"].get(path[1]), Mapping):
+        return False
+    model = config["studies"][path[1]].get("like")
+    return ((path[2:], text) in all_problems and path[2] in OF_ALL_STUDIES) or (
+        model is not None and (("studies", model, *path[2:]), text) in all_problems
+    )
 
 
 def estimators() -> list[str]:
@@ -132,21 +190,92 @@ def _describe(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _cross_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    known = estimators()
-    for position, name in enumerate(config["estimators"]):
-        if name not in known:
-            yield ("estimators", position), _unknown("estimator", name, known)
+    yield from _unknown_names(("estimators",), "estimator", config["estimators"], estimators())
     for study, settings in config["studies"].items():
-        for key, names in (("network", networks()), ("dataset", datasets())):
-            if settings[key] not in names:
-                yield ("studies", study, key), _unknown(key, settings[key], names)
-        lambdas, path = settings["retention"]["lambdas"], ("studies", study, "retention", "lambdas")
-        for name in lambdas:
-            if name not in known:
-                yield (*path, name), _unknown("estimator", name, known)
-        for name in config["estimators"]:
-            if name in known and name not in lambdas:
-                yield (*path, name), f"missing: '{name}' is listed under estimators and needs a list of strengths."
+        path = ("studies", study)
+        if settings["network"] not in networks():
+            yield (*path, "network"), _unknown("network", settings["network"], networks())
+        yield from _unknown_names((*path, "datasets"), "dataset", settings["datasets"], datasets())
+        yield from _unknown_names((*path, "estimators"), "estimator", settings["estimators"], estimators())
+        yield from _retention_checks((*path, "retention"), settings)
+        yield from _task_checks((*path, "tasks"), settings["tasks"], len(settings["datasets"]))
+        yield from _size_checks(path, settings)
+        if "like" in settings:
+            yield from _likeness_checks(path, settings, config["studies"])
+
+
+def _unknown_names(
+    path: KeyPath, kind: str, names: Sequence[str], known: Sequence[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    for position, name in enumerate(names):
+        if name not in known:
+            yield (*path, position), _unknown(kind, name, known)
+
+
+def _retention_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    retention, known = settings["retention"], estimators()
+    for name in retention["lambdas"]:
+        if name not in known:
+            yield (*path, "lambdas", name), _unknown("estimator", name, known)
+    for name in settings["estimators"]:
+        if name in known and name not in retention["lambdas"]:
+            text = f"missing: '{name}' is listed under estimators and needs a list of strengths."
+            yield (*path, "lambdas", name), text
+    most, size, total = retention["seeds"], settings["shard_size"], settings["seeds"]
+    if most is not None and (most > total or (most % size and most != total)):
+        text = f"must be at most seeds, {total}, and a multiple of shard_size, {size}, found {most}."
+        yield (*path, "seeds"), text
+    if retention["penalty"] == "stabilised" and not retention["clamp_negative"]:
+        text = "must be true with penalty 'stabilised', whose denominator a negative importance can bring to zero."
+        yield (*path, "clamp_negative"), text
+    if "like" not in settings:
+        if not retention["unpenalised"]:
+            yield (*path, "unpenalised"), "must be true, found false: every estimator is compared with it."
+        if not any(retention["lambdas"].get(name) for name in settings["estimators"]):
+            yield (*path, "lambdas"), "needs strengths for one of the study's estimators at least, found none."
+
+
+def _task_checks(path: KeyPath, tasks: Mapping[str, Any], datasets: int) -> Iterator[tuple[KeyPath, str]]:
+    if tasks["kind"] == "permuted" and "seed" not in tasks:
+        yield (*path, "seed"), "missing. Seed of the permutations; the same for every network."
+    if tasks["kind"] == "rotated" and "seed" in tasks:
+        yield (*path, "seed"), "not used by kind 'rotated', which draws nothing; remove it."
+    if tasks["kind"] == "rotated" and tasks["count"] > 4 * datasets:
+        yield (
+            (*path, "count"),
+            f"must be at most {4 * datasets}, four quarter turns per data set, found {tasks['count']}.",
+        )
+
+
+def _likeness_checks(
+    path: KeyPath, settings: Mapping[str, Any], studies: Mapping[str, Any]
+) -> Iterator[tuple[KeyPath, str]]:
+    """What a study that is like another cannot change without networks of its own, and what it cannot be twice."""
+    model = studies[settings["like"]]
+    if settings["protocol"] == "published":
+        others = [name for name, other in studies.items() if other.get("like") == settings["like"]]
+        first = next(name for name in others if studies[name]["protocol"] == "published")
+        if path[1] != first:
+            yield (
+                (*path, "protocol"),
+                f"'{first}' is like '{settings['like']}' and follows the published protocol already.",
+            )
+    if settings["pruning"] != model["pruning"] and all(settings[key] == model[key] for key in OF_NETWORKS):
+        text = f"has no effect: the networks are those of '{settings['like']}', which are pruned there; remove it."
+        yield (*path, "pruning"), text
+
+
+OF_NETWORKS = ("network", "datasets", "protocol", "tasks", "images", "training")
+
+
+def _size_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """What needs more images than a task has; where all images are trained on, their number is not known yet."""
+    sizes = {"images.training": settings["images"]["training"], "retention.images": settings["retention"]["images"]}
+    for name, images in sizes.items():
+        for section, key in (("training", "batch_size"), ("importance", "samples")):
+            wanted = settings[section][key]
+            if images is not None and wanted > images:
+                yield (*path, section, key), f"must be at most {name}, {images}, found {wanted}."
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

@@ -1,43 +1,24 @@
-# Notebooks, executed with the tables they need: pages to read, figures and LaTeX tables for the paper. An executed
-# notebook is a log, so that it survives a failing cell and shows the error in its place.
+# Notebooks, executed for a study with the tables they need: pages to read, figures and LaTeX tables for the paper. An
+# executed notebook is a log, so that it survives a failing cell and shows the error in its place.
 
 
 rule notebook_correlation:
     input:
         **notebook_input("correlation"),
     output:
-        html=report("results/notebooks/correlation.html", category="Notebooks", caption="../report/notebook.rst"),
-        figures=[
-            report(
-                "results/figures/correlation_matrix.pdf",
-                category="Figures",
-                caption="../report/correlation_matrix.rst",
-            ),
-            report(
-                "results/figures/correlation_matrix_spearman.pdf",
-                category="Figures",
-                caption="../report/correlation_matrix_spearman.rst",
-            ),
-            report(
-                "results/figures/correlation_matrix_pearson_log.pdf",
-                category="Figures",
-                caption="../report/correlation_matrix_pearson_log.rst",
-            ),
-            report(
-                "results/figures/correlation_matrix_overlap_top10.pdf",
-                category="Figures",
-                caption="../report/correlation_matrix_overlap_top10.rst",
-            ),
-            report(
-                "results/figures/correlation_null.pdf", category="Figures", caption="../report/correlation_null.rst"
-            ),
-        ],
-        tables=["results/tables/correlation.tex", "results/tables/correlation_coefficients.tex"],
+        html=report(
+            "results/notebooks/correlation-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("correlation"),
+        tables=tables("correlation"),
     log:
-        notebook="results/notebooks/correlation.ipynb",
-        messages="results/logs/notebook/correlation.log",
+        notebook="results/notebooks/correlation-{study}.ipynb",
+        messages="results/logs/notebook/correlation/{study}.log",
     benchmark:
-        "results/benchmarks/notebook/correlation.tsv"
+        "results/benchmarks/notebook/correlation/{study}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -47,7 +28,7 @@ rule notebook_correlation:
     params:
         parameters=notebook_parameters("correlation"),
     message:
-        "Executing notebook {input.notebook}"
+        "Executing notebook {input.notebook} ({wildcards.study})"
     shell:
         "python workflow/scripts/notebook.py --notebook {input.notebook} --parameters {params.parameters:q} "
         "--executed {log.notebook} --html {output.html} > {log.messages} 2>&1"
@@ -57,59 +38,112 @@ use rule notebook_correlation as notebook_retention with:
     input:
         **notebook_input("retention"),
     output:
-        html=report("results/notebooks/retention.html", category="Notebooks", caption="../report/notebook.rst"),
-        figures=[
-            report(
-                "results/figures/retention_lambda.pdf", category="Figures", caption="../report/retention_lambda.rst"
-            ),
-            report("results/figures/retention_tasks.pdf", category="Figures", caption="../report/retention_tasks.rst"),
-        ],
-        tables=["results/tables/retention.tex", "results/tables/published.tex"],
+        html=report(
+            "results/notebooks/retention-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("retention"),
+        tables=tables("retention"),
     log:
-        notebook="results/notebooks/retention.ipynb",
-        messages="results/logs/notebook/retention.log",
+        notebook="results/notebooks/retention-{study}.ipynb",
+        messages="results/logs/notebook/retention/{study}.log",
     benchmark:
-        "results/benchmarks/notebook/retention.tsv"
+        "results/benchmarks/notebook/retention/{study}.tsv"
     params:
         parameters=notebook_parameters("retention"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
 
 
 use rule notebook_correlation as notebook_pruning with:
     input:
         **notebook_input("pruning"),
     output:
-        html=report("results/notebooks/pruning.html", category="Notebooks", caption="../report/notebook.rst"),
-        figures=[
-            report("results/figures/pruning.pdf", category="Figures", caption="../report/pruning.rst"),
-        ],
-        tables=["results/tables/pruning.tex"],
+        html=report(
+            "results/notebooks/pruning-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("pruning"),
+        tables=tables("pruning"),
     log:
-        notebook="results/notebooks/pruning.ipynb",
-        messages="results/logs/notebook/pruning.log",
+        notebook="results/notebooks/pruning-{study}.ipynb",
+        messages="results/logs/notebook/pruning/{study}.log",
     benchmark:
-        "results/benchmarks/notebook/pruning.tsv"
+        "results/benchmarks/notebook/pruning/{study}.tsv"
     params:
         parameters=notebook_parameters("pruning"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
 
 
 use rule notebook_correlation as notebook_estimators with:
     input:
         **notebook_input("estimators"),
     output:
-        html=report("results/notebooks/estimators.html", category="Notebooks", caption="../report/notebook.rst"),
-        figures=[
-            report(
-                "results/figures/estimator_scatter.pdf", category="Figures", caption="../report/estimator_scatter.rst"
-            ),
-            report(
-                "results/figures/estimator_factors.pdf", category="Figures", caption="../report/estimator_factors.rst"
-            ),
-        ],
-        tables=["results/tables/estimators.tex", "results/tables/estimator_factors.tex"],
+        html=report(
+            "results/notebooks/estimators-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("estimators"),
+        tables=tables("estimators"),
     log:
-        notebook="results/notebooks/estimators.ipynb",
-        messages="results/logs/notebook/estimators.log",
+        notebook="results/notebooks/estimators-{study}.ipynb",
+        messages="results/logs/notebook/estimators/{study}.log",
     benchmark:
-        "results/benchmarks/notebook/estimators.tsv"
+        "results/benchmarks/notebook/estimators/{study}.tsv"
     params:
         parameters=notebook_parameters("estimators"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
+
+
+use rule notebook_correlation as notebook_variants with:
+    input:
+        **notebook_input("variants"),
+    output:
+        html=report(
+            "results/notebooks/variants-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("variants"),
+        tables=tables("variants"),
+    log:
+        notebook="results/notebooks/variants-{study}.ipynb",
+        messages="results/logs/notebook/variants/{study}.log",
+    benchmark:
+        "results/benchmarks/notebook/variants/{study}.tsv"
+    params:
+        parameters=notebook_parameters("variants"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
+
+
+use rule notebook_correlation as notebook_reproduction with:
+    input:
+        **notebook_input("reproduction"),
+    output:
+        html=report(
+            "results/notebooks/reproduction-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("reproduction"),
+        tables=tables("reproduction"),
+    log:
+        notebook="results/notebooks/reproduction-{study}.ipynb",
+        messages="results/logs/notebook/reproduction/{study}.log",
+    benchmark:
+        "results/benchmarks/notebook/reproduction/{study}.tsv"
+    params:
+        parameters=notebook_parameters("reproduction"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"

@@ -1,20 +1,21 @@
-# Importances of the trained networks' parameters, by one estimator.
+# Importances of the trained networks' parameters, by one estimator, on training or on test images.
 
 
 rule importance:
     input:
+        unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
         code=lambda wildcards: code(f"{SCRIPTS}/importance.py", wildcards.estimator),
-        data=dataset,
-        parameters="results/runs/{study}/baseline/{shard}.safetensors",
-        path="results/runs/{study}/baseline/{shard}.path.safetensors",
+        data=datasets,
     output:
-        "results/runs/{study}/importance/{estimator}/{shard}.safetensors",
+        "results/runs/{study}/{part}/{estimator}/{shard}.safetensors",
     log:
-        "results/logs/importance/{study}/{estimator}/{shard}.log",
+        "results/logs/{part}/{study}/{estimator}/{shard}.log",
     benchmark:
-        "results/benchmarks/importance/{study}/{estimator}/{shard}.tsv"
+        "results/benchmarks/{part}/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(config["estimators"]),
+        estimator="|".join(ESTIMATORS),
+        part="importance|importance_test",
+    priority: 2  # short, and the long jobs of retention wait for it
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -22,10 +23,11 @@ rule importance:
         mem_mb=3000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(wildcards, "network", "tasks", "images", "importance"),
+        settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "importance"),
+        images=lambda wildcards: "test" if wildcards.part == "importance_test" else "training",
     message:
-        "Computing {wildcards.estimator} of {wildcards.study} ({wildcards.shard})"
+        "Computing {wildcards.estimator} of {wildcards.study} on {params.images} images ({wildcards.shard})"
     shell:
         "python workflow/scripts/importance.py --estimator {wildcards.estimator} --data {input.data} "
-        "--parameters {input.parameters} --path {input.path} --settings {params.settings:q} --threads {threads} "
-        "--output {output} > {log} 2>&1"
+        "--part {params.images} --parameters {input.parameters} --state {input.state} --path {input.path} "
+        "--settings {params.settings:q} --threads {threads} --output {output} > {log} 2>&1"

@@ -1,4 +1,4 @@
-"""Looking over existing results before anything is planned: a damaged one is removed, and so made anew."""
+"""Looking over existing results before anything is planned: a damaged one is set aside, and so made anew."""
 
 import re
 import sys
@@ -7,32 +7,38 @@ from pathlib import Path
 
 from weight_importance.integrity import damage
 
-# Folders of results; what else lies there (logs, the report, a user's own files) is left alone
-CHECKED = ("data", "runs", "summary", "notebooks", "figures", "tables", "paper")
-SCRATCH = "build"  # LaTeX's
+# Snakemake's options with which nothing is run: then nothing is renamed either
+ONLY_TELLS = re.compile(
+    "--(dry-?run|lint|report|dag|rulegraph|filegraph|d3dag|list.*|l[tcipu]|summary|detailed-summary|unlock|touch|archive|"
+    "generate-unit-tests|containerize|export-cwl|cleanup-.*|cm|conda-.*|delete-.*|print-compilation)(=.*)?|"
+    "-[a-zA-Z]*n[a-zA-Z]*|-[lSDt]"
+)
 
 
-def remove_damaged(results: str | Path, arguments: Sequence[str]) -> None:
-    """Name every damaged file on standard error and remove it; only name it in a dry run.
+def set_damaged_aside(results: str | Path, arguments: Sequence[str]) -> None:
+    """Name every damaged file on standard error and rename it to ``NAME.altered``, in case a person wrote into it.
+
+    Where Snakemake will run nothing it is only named.
 
     Args:
         results: the folder of results.
         arguments: Snakemake's command line.
     """
-    dry = any(re.fullmatch("--dry-?run|-[a-zA-Z]*n[a-zA-Z]*", argument) for argument in arguments)
+    only_tells = any(ONLY_TELLS.fullmatch(argument) for argument in arguments)
     for file, problem in damaged(results):
-        print(f"{file}: {problem}: {'would be ' if dry else ''}removed, to be made anew", file=sys.stderr)
-        if not dry:
-            for victim in (file, file.with_suffix(".html")) if file.suffix == ".ipynb" else (file,):
-                victim.unlink(missing_ok=True)  # an executed notebook is a log: it is its page that is made anew
+        aside = file.with_name(f"{file.name}.altered")
+        told = "would be renamed" if only_tells else "renamed"
+        print(f"{file}: {problem}: {told} to {aside.name}, and made anew", file=sys.stderr)
+        if not only_tells:
+            file.replace(aside)
+            if file.suffix == ".ipynb":  # an executed notebook is a log: it is its page that is made anew
+                file.with_suffix(".html").unlink(missing_ok=True)
 
 
 def damaged(results: str | Path) -> Iterator[tuple[Path, str]]:
-    """Results that are visibly not whole, with what is wrong with each."""
-    for folder in CHECKED:
-        for file in sorted(Path(results, folder).rglob("*")):
-            # a hidden file is one that a program is writing at this moment
-            if file.is_file() and SCRATCH not in file.parts and not file.name.startswith("."):
-                problem = damage(file)
-                if problem:
-                    yield file, problem
+    """Results that are not what was written, with what is wrong with each; files without a seal are not ours."""
+    for seal in sorted(Path(results).rglob(".*.sha256")):
+        file = seal.with_name(seal.name.removeprefix(".").removesuffix(".sha256"))
+        problem = damage(file) if file.is_file() else None
+        if problem:
+            yield file, problem

@@ -3,9 +3,9 @@
 
 rule retention:
     input:
+        unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
         code=lambda wildcards: code(f"{SCRIPTS}/retention.py", wildcards.estimator),
-        data=dataset,
-        parameters="results/runs/{study}/baseline/{shard}.safetensors",
+        data=datasets,
         importance=lambda wildcards: importances(wildcards, wildcards.estimator),
     output:
         "results/runs/{study}/retention/{estimator}/{shard}.csv",
@@ -14,8 +14,8 @@ rule retention:
     benchmark:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(["none", *config["estimators"]]),
-    priority: 1  # the longest jobs first, so that none runs alone at the end
+        estimator="|".join(["none", *ESTIMATORS]),
+    priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -29,5 +29,5 @@ rule retention:
         "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"
     shell:
         "python workflow/scripts/retention.py --estimator {wildcards.estimator} --data {input.data} "
-        "--parameters {input.parameters} {params.importance} --settings {params.settings:q} --threads {threads} "
+        "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} --threads {threads} "
         "--output {output} > {log} 2>&1"

@@ -15,29 +15,33 @@ from weight_importance.provenance import metadata
 from weight_importance.replicas import initialise
 from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
-from weight_importance.tasks import task_sequence
+from weight_importance.tasks import PUBLISHED, task_sequence
 from weight_importance.training import ProgressLine, accuracy, at_least_two, train
+from weight_importance.training_state import pack
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--parameters", type=Path, required=True, help="output: weights (.safetensors)")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="output: buffers, and Adam's state if it is carried on"
+    )
     parser.add_argument("--path", type=Path, required=True, help="output: path integral and displacement")
     parser.add_argument("--accuracy", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
     settings, device = arguments.settings, prepare(arguments.threads)
 
     seeds = at_least_two(settings["seeds"])
-    tasks = task_sequence(settings, load(arguments.data), device)
+    tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
     replicas = initialise(NETWORKS[settings["network"]], seeds, device)
     recorder = PathRecorder()
     training = settings["training"]
-    steps = len(tasks.splits.training) // training["batch_size"] * training["epochs"]
-    progress = ProgressLine(1, steps, len(seeds))
-    train(replicas, seeds, tasks.part(0, "training"), 0, **training, recorder=recorder, progress=progress)
+    data = tasks.part(0, "training")
+    progress = ProgressLine([len(data) // training["batch_size"] * training["epochs"]], len(seeds))
+    adam = train(replicas, seeds, data, 0, **training, recorder=recorder, progress=progress)
 
     kept = range(len(settings["seeds"]))
     rows = [
@@ -46,7 +50,10 @@ def main() -> None:
         for replica, value in list(enumerate(accuracy(replicas, tasks.part(0, split))))[: len(kept)]
     ]
     about = {"settings": settings, "seeds": settings["seeds"]}
-    save_tensors(arguments.parameters, replicas.take(kept).parameters, metadata("baseline", **about))
+    replicas = replicas.take(kept)
+    save_tensors(arguments.parameters, replicas.parameters, metadata("baseline", **about))
+    carried = adam.take(list(kept)) if settings["protocol"] == PUBLISHED else None
+    save_tensors(arguments.state, pack(replicas.buffers, carried), metadata("baseline state", **about))
     path = {f"path_integral/{name}": tensor[: len(kept)] for name, tensor in recorder.path_integral.items()}
     path |= {f"displacement/{name}": tensor[: len(kept)] for name, tensor in recorder.displacement.items()}
     save_tensors(arguments.path, path, metadata("baseline path", **about))

@@ -17,13 +17,21 @@ from weight_importance.provenance import metadata
 from weight_importance.replicas import restore
 from weight_importance.storage import load_tensors, save_tensors
 from weight_importance.tasks import task_sequence
+from weight_importance.training_state import unpack
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--estimator", required=True, help="the estimator's name")
-    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
+    parser.add_argument(
+        "--part",
+        choices=("training", "test"),
+        default="training",
+        help="images to compute it on: the last training images, or all test images",
+    )
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
     parser.add_argument("--path", type=Path, required=True, help="path integral and displacement of the baseline")
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -40,9 +48,11 @@ def main() -> None:
             for name in parameters
         }
     else:
-        replicas = restore(NETWORKS[settings["network"]], parameters, device)
-        tasks = task_sequence(settings, load(arguments.data), device)
-        samples = tasks.part(0, "training").last(settings["importance"]["samples"])
+        buffers, _ = unpack(load_tensors(arguments.state)[0])
+        replicas = restore(NETWORKS[settings["network"]], parameters, buffers, device)
+        tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
+        part = tasks.part(0, arguments.part)
+        samples = part if arguments.part == "test" else part.last(settings["importance"]["samples"])
         with torch.no_grad():
             values = stacked_importance(arguments.estimator, replicas, samples, settings["seeds"], 0)
     save_tensors(arguments.output, values, metadata(arguments.estimator, settings, settings["seeds"]))

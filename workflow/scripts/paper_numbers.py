@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="output: macros (.tex)")
     arguments = parser.parse_args()
     tables = {name: read_table(arguments.summary / f"{name}.csv", columns) for name, columns in COLUMNS.items()}
-    theirs = published.last_task(published.retention(arguments.published))
-    results = collect(arguments.settings, tables, theirs, published.pruning(arguments.published))
+    theirs = published.retention(arguments.published), published.pruning(arguments.published)
+    results = collect(arguments.settings, tables, *theirs)
     write_text(arguments.output, render(results))
 
 

@@ -18,13 +18,15 @@ from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import task_sequence
 from weight_importance.training import accuracy
+from weight_importance.training_state import unpack
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--criterion", required=True, help="the estimator's name, or 'random'")
-    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
     parser.add_argument("--importance", type=Path, help="importances on the first task; not with 'random'")
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -37,8 +39,9 @@ def main() -> None:
 
     parameters, _ = load_tensors(arguments.parameters)
     importance = random_scores(parameters, settings["seeds"]) if is_random else load_tensors(arguments.importance)[0]
-    replicas = restore(NETWORKS[settings["network"]], parameters, device)
-    test = task_sequence(settings, load(arguments.data), device).part(0, "test")
+    buffers, _ = unpack(load_tensors(arguments.state)[0])
+    replicas = restore(NETWORKS[settings["network"]], parameters, buffers, device)
+    test = task_sequence(settings, [load(file) for file in arguments.data], device).part(0, "test")
     fractions = settings["pruning"]["fractions"]
     rows = []
     for scope in SCOPES:
@@ -47,7 +50,8 @@ def main() -> None:
             scores = {name: importance[name][index].to(device) for name in own}
             pruned = [prune(own, scores, fraction, scope) for fraction in fractions]
             stacked = {name: torch.stack([one[name] for one in pruned]) for name in own}
-            accuracies = accuracy(Replicas(replicas.template, stacked, {}), test)
+            shared = {name: buffer[[index] * len(pruned)] for name, buffer in replicas.buffers.items()}
+            accuracies = accuracy(Replicas(replicas.template, stacked, shared), test)
             rows += [
                 (settings["study"], scope, arguments.criterion, seed, fraction, value)
                 for fraction, value in zip(fractions, accuracies, strict=True)

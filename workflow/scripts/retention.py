@@ -14,15 +14,17 @@ from weight_importance.networks import NETWORKS
 from weight_importance.replicas import restore
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
-from weight_importance.tasks import task_sequence
+from weight_importance.tasks import PUBLISHED, task_sequence
 from weight_importance.training import at_least_two
+from weight_importance.training_state import unpack
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--estimator", required=True, help="the estimator's name, or 'none' for no penalty")
-    parser.add_argument("--data", type=Path, required=True, help="data set (.safetensors)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--state", type=Path, required=True, help="buffers and Adam's state of the baseline")
     parser.add_argument("--importance", type=Path, help="importances on the first task; not with 'none'")
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -40,17 +42,20 @@ def main() -> None:
     seeds = settings["seeds"] if len(strengths) > 1 else at_least_two(settings["seeds"])
     shown = {seed: index for index, seed in enumerate(settings["seeds"])}
     order = [shown[seed] for seed in seeds]
-    baseline = restore(NETWORKS[settings["network"]], parameters, device).take(order)
+    buffers, adam = unpack(load_tensors(arguments.state)[0])
+    baseline = restore(NETWORKS[settings["network"]], parameters, buffers, device).take(order)
     observations = retention(
         baseline,
         seeds,
         strengths,
         None if plain else arguments.estimator,
         importance and {name: values[order] for name, values in importance.items()},
-        task_sequence(settings, load(arguments.data), device),
+        task_sequence(settings, [load(file) for file in arguments.data], device),
         samples=settings["importance"]["samples"],
         **settings["training"],
         **settings["retention"],
+        published=settings["protocol"] == PUBLISHED,
+        adam=adam and adam.take(order),
     )
     rows = [
         (

@@ -1,4 +1,4 @@
-"""Select each estimator's strength lambda by its accuracy on validation data."""
+"""Select each estimator's strength lambda by its accuracy on validation data (the published protocol: test data)."""
 
 import argparse
 from pathlib import Path
@@ -11,11 +11,12 @@ from weight_importance.tables import COLUMNS
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--retention", type=Path, required=True, help="summary table of retention")
+    parser.add_argument("--retention", type=Path, required=True, help="table of retention")
+    parser.add_argument("--split", choices=("validation", "test"), default="validation", help="what it is chosen on")
     parser.add_argument("--output", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
     retention = read_table(arguments.retention, COLUMNS["retention"])
-    write_table(arguments.output, select_lambda(retention), COLUMNS["selected_lambda"])
+    write_table(arguments.output, select_lambda(retention, arguments.split), COLUMNS["selected_lambda"])
 
 
 if __name__ == "__main__":

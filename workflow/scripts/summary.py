@@ -1,4 +1,4 @@
-"""Join the tables of all shards into one, once it is clear that none of them lost a row or came twice."""
+"""Join the tables of all shards, or of all studies, into one, once it is clear that no row is lost or comes twice."""
 
 import argparse
 import re
@@ -23,16 +23,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="table to write")
     parser.add_argument("shards", nargs="+", type=Path, metavar="FILE", help="the same table of one shard")
     arguments = parser.parse_args()
-    tables = [name for name, columns in COLUMNS.items() if "seed" in columns]
-    if arguments.table not in tables:
-        raise unknown_name("table", arguments.table, tables)
+    if arguments.table not in COLUMNS:
+        raise unknown_name("table", arguments.table, COLUMNS)
     columns = COLUMNS[arguments.table]
     keys = list(columns[:-1])
 
     rows = pd.concat([read_shard(path, columns) for path in arguments.shards], ignore_index=True)
     refuse_duplicates(rows, keys)
-    refuse_gaps(rows, keys, run=[key for key in keys if key in RUN])
-    refuse_gaps(rows, keys, run=["seed"])
+    if "seed" in keys:
+        refuse_gaps(rows, keys, run=[key for key in keys if key in RUN])
+        refuse_gaps(rows, keys, run=["seed"])
     joined = rows.sort_values(keys, kind="stable", ignore_index=True)
     write_table(arguments.output, joined[list(columns)], columns)
 

@@ -1,13 +1,23 @@
 """Elastic weight consolidation: importances accumulated over tasks, and the quadratic penalty around an anchor.
 
-The penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018): one anchor θ*, the weights
-after the latest task; Ω the sum of the importances of all tasks so far; all parameters included.
+The plain penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018); the stabilised one, by the
+same authors, is ½ Σ λΩ / (λΩη + 1) (θ − θ*)² with the learning rate η. There is one anchor θ*, the weights after the
+latest task; Ω is the sum of the importances of all tasks so far; all parameters are included.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+
+PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "plain": lambda weighted, learning_rate: 2 * weighted,
+    "stabilised": lambda weighted, learning_rate: weighted / (weighted * learning_rate + 1),
+}
+"""By name, the stiffness (factor of θ − θ* in the penalty's gradient) from λΩ and the learning rate.
+
+For small λΩη the stabilised penalty at 2λ is the plain one at λ; its stiffness never exceeds 1 / learning rate.
+"""
 
 
 class Consolidation:
@@ -16,11 +26,17 @@ class Consolidation:
     Args:
         strengths: λ per replica ``(R,)``.
         clamp_negative: count negative importances as zero, task by task, before they are summed.
+        penalty: a name in :data:`PENALTIES`.
+        learning_rate: of the optimiser.
     """
 
-    def __init__(self, strengths: Tensor, clamp_negative: bool) -> None:
+    def __init__(
+        self, strengths: Tensor, clamp_negative: bool, penalty: str = "plain", learning_rate: float = 0.0
+    ) -> None:
         self._strengths = strengths
         self._clamp_negative = clamp_negative
+        self._stiffness = PENALTIES[penalty]
+        self._learning_rate = learning_rate
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}
 
@@ -34,7 +50,7 @@ class Consolidation:
     def penalty(self) -> "QuadraticPenalty":
         """The penalty to train the next task under."""
         stiffness = {
-            name: 2 * self._strengths.view(-1, *[1] * (values.ndim - 1)) * values
+            name: self._stiffness(self._strengths.view(-1, *[1] * (values.ndim - 1)) * values, self._learning_rate)
             for name, values in self.importance.items()
         }
         return QuadraticPenalty(stiffness, self.anchor)
@@ -44,7 +60,7 @@ class QuadraticPenalty:
     """Adds the penalty's gradient, stiffness · (θ − anchor), to the loss's.
 
     Args:
-        stiffness: 2λΩ per parameter, ``(R, *shape)``.
+        stiffness: per parameter, ``(R, *shape)``.
         anchor: θ* per parameter, ``(R, *shape)``.
     """
 

@@ -13,6 +13,7 @@ from weight_importance.replicas import Replicas
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, TaskSequence, to_inputs
 from weight_importance.training import ProgressLine, accuracy, train
+from weight_importance.training_state import AdamState
 
 
 def stacked_importance(
@@ -28,20 +29,21 @@ def stacked_importance(
         task: the task's number.
 
     Returns:
-        parameter name → ``(R, *shape)``.
+        parameter name → ``(R, *shape)``; ``nan`` for a replica that has diverged.
     """
     inputs = to_inputs(data.images)
-    values = [
-        estimate(
+    values = {name: torch.full_like(tensor, torch.nan) for name, tensor in replicas.parameters.items()}
+    for replica in replicas.finite().nonzero()[:, 0].tolist():
+        found = estimate(
             estimator,
             replicas.network(replica),
             inputs,
             data.labels,
-            generator=generator("label sampling", seed, task),
+            generator=generator("label sampling", seeds[replica], task),
         )
-        for replica, seed in enumerate(seeds)
-    ]
-    return {name: torch.stack([value[name] for value in values]) for name in replicas.parameters}
+        for name, value in found.items():
+            values[name][replica] = value
+    return values
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,15 @@ def retention(
     tasks: TaskSequence,
     *,
     samples: int,
+    images: int | None,
     epochs: int,
     batch_size: int,
     learning_rate: float,
     clamp_negative: bool,
+    penalty: str,
+    batch_norm: str,
+    published: bool,
+    adam: AdamState | None = None,
 ) -> Iterator[Observation]:
     """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every λ at once.
 
@@ -82,10 +89,17 @@ def retention(
         importance: the estimator's importance on task 1, ``(S, *shape)`` per parameter; ``None`` without estimator.
         tasks: the sequence.
         samples: training images over which importances are averaged.
+        images: to train on in each task, at most (the last ones of its split); ``None`` for all.
         epochs: per task.
         batch_size: images per step.
-        learning_rate: of Adam, whose state is fresh for every task.
+        learning_rate: of Adam.
         clamp_negative: see :class:`weight_importance.consolidation.Consolidation`.
+        penalty: the same.
+        batch_norm: ``running`` lets the running statistics of batch normalisation follow every task (they belong to no
+            penalty), ``frozen`` keeps those of the first task.
+        published: follow the published protocol, which carries Adam's state from task to task and feeds path
+            estimators the penalised gradient; else Adam is fresh for every task and the gradient the loss's own.
+        adam: with ``published``, Adam's state after task 1 of the S replicas.
 
     Yields:
         Accuracies on every task learnt so far, validation and test, after every task.
@@ -97,17 +111,21 @@ def retention(
     consolidation = None
     if estimator is not None:
         device = next(iter(replicas.parameters.values())).device
-        consolidation = Consolidation(torch.tensor([*strengths] * len(seeds), device=device), clamp_negative)
+        consolidation = Consolidation(
+            torch.tensor([*strengths] * len(seeds), device=device), clamp_negative, penalty, learning_rate
+        )
         consolidation.task_learnt(
             replicas.parameters, {name: values[spread].to(device) for name, values in importance.items()}
         )
     is_path = estimator is not None and isinstance(load(estimator), PathEstimator)
-    progress = ProgressLine(len(tasks), len(tasks.splits.training) // batch_size * epochs, len(replicas), first_task=1)
+    steps = [min(size, images or size) // batch_size * epochs for size in tasks.training_sizes()[1:]]
+    progress = ProgressLine(steps, len(replicas), first_task=1)
+    adam = adam and adam.take(spread)
     yield from _observe(replicas, tasks, 1)
     for task in range(1, len(tasks)):
-        data = tasks.part(task, "training")
+        data = tasks.part(task, "training").at_most(images)
         watcher = recorder(estimator) if is_path else None
-        train(
+        reached = train(
             replicas,
             seeds,
             data,
@@ -117,8 +135,12 @@ def retention(
             learning_rate=learning_rate,
             penalty=consolidation and consolidation.penalty(),
             recorder=watcher,
+            record_penalty=published,
+            freeze_statistics=batch_norm == "frozen",
+            adam=adam,
             progress=progress,
         )
+        adam = reached if published else None
         yield from _observe(replicas, tasks, task + 1)
         if consolidation and task + 1 < len(tasks):
             values = (

@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 
+def rounded(value: float, decimals: int) -> str | None:
+    """A value with so many digits after the point, zero without a sign; ``None`` where it does not exist."""
+    if not math.isfinite(value):
+        return None
+    text = f"{value:.{decimals}f}"
+    return text if float(text) else text.lstrip("-")
+
+
 def number(value: float, decimals: int) -> str:
     r"""A value as ``\num{0.97}``; an en dash where it does not exist."""
-    if not math.isfinite(value):
-        return "--"
-    text = f"{value:.{decimals}f}"
-    return rf"\num{{{text if float(text) else text.lstrip('-')}}}"
+    text = rounded(value, decimals)
+    return "--" if text is None else rf"\num{{{text}}}"
 
 
 def plain(value: float) -> str:
@@ -31,7 +37,7 @@ def with_interval(row: Mapping[str, float], decimals: int, scale: float = 1.0) -
     if not math.isfinite(mean) or not math.isfinite(half):
         return number(mean, decimals)
     units = math.ceil(round(half * 10**decimals, 9))
-    return rf"\num{{{mean:.{decimals}f}({units})}}"
+    return rf"\num{{{rounded(mean, decimals)}({units})}}"
 
 
 def listing(items: Iterable[str], nothing: str = "none") -> str:

@@ -7,17 +7,19 @@ per cent.
 
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from itertools import combinations
 
 import pandas as pd
 
 from weight_importance import ESTIMATORS
-from weight_importance.findings import at_selected_lambda
-from weight_importance.latex import escape, listing, number, plain
-from weight_importance.published import AGREES, side_by_side
+from weight_importance.findings import at_selected_lambda, beyond_null, part
+from weight_importance.latex import escape, listing, number, plain, rounded
+from weight_importance.published import last_task
+from weight_importance.reproduction import MARGIN, OUTCOMES, claims, departures, published_best, stand_in
 from weight_importance.statistics import final_accuracy, intervals, paired
+from weight_importance.variants import TOLERANCE, compared, usable_range, variants
 
 Results = dict[str, str]
 
@@ -56,24 +58,34 @@ def collect(
     Args:
         config: the whole configuration.
         tables: summary tables by name, as in :data:`weight_importance.tables.COLUMNS`.
-        published_retention: of :mod:`weight_importance.published`, after the last task.
+        published_retention: of :mod:`weight_importance.published`.
         published_pruning: of the same module.
     """
     results = configuration(config) | versions()
     results["config/strong"] = number(STRONG, 1)
-    for study, settings in config["studies"].items():
+    results["config/margin"] = plain(MARGIN * PERCENT)
+    results["config/tolerance"] = plain(TOLERANCE * PERCENT)
+    studies = config["studies"]
+    for study, settings in studies.items():
         clamped = settings["retention"]["clamp_negative"]
         results[f"{study}/penalty/negative"] = CLAMPED if clamped else NOT_CLAMPED
+        limits = settings["images"]["training"], settings["images"]["test"], settings["retention"]["images"]
+        results[f"{study}/scale/words"] = "at reduced scale" if any(limits) else "on all images"
+        results |= {f"{study}/scale/reduced": "yes"} if any(limits) else {}
         of_study = {name: table[table["study"] == study] for name, table in tables.items()}
-        theirs = published_retention[published_retention["study"] == study]
-        found = (
-            baseline(of_study["baseline"])
-            | correlation(of_study["correlation"])
-            | null(of_study["correlation"], of_study["correlation_null"])
-            | retention(of_study["retention"], of_study["selected_lambda"])
-            | comparison(of_study["retention"], theirs)
-            | pruning(of_study["pruning"], published_pruning[published_pruning["study"] == study])
-        )
+        found = accuracies(of_study["retention"], of_study["selected_lambda"])
+        if not of_study["baseline"].empty:
+            found |= baseline(of_study["baseline"])
+            found |= correlation(of_study["correlation"], of_study["correlation_null"])
+        if not of_study["pruning"].empty:
+            found |= pruning(of_study["pruning"])
+        if "like" not in settings:
+            family = {name: of for name, of in studies.items() if study in (name, of.get("like"))}
+            found |= comparison(of_study["retention"], of_study["selected_lambda"])
+            found |= variation(study, family, tables["retention"])
+            found |= reproduction(
+                study, family, tables["retention"], tables["pruning"], published_retention, published_pruning
+            )
         results |= {f"{study}/{key}": value for key, value in found.items()}
     return results
 
@@ -122,15 +134,16 @@ def baseline(table: pd.DataFrame) -> Results:
     return results
 
 
-def correlation(table: pd.DataFrame) -> Results:
-    """``correlation/{coefficient}/{a}/{b}/{tensor}/{mean, low, high, interval}`` in both orders, extremes, verdicts.
+def correlation(table: pd.DataFrame, null: pd.DataFrame) -> Results:
+    """``correlation/{coefficient}/{a}/{b}/{tensor}/{mean, low, high, interval}`` in both orders, extremes, claims.
 
-    Per coefficient and tensor ``{highest, lowest}/{pair, mean, interval}``; per coefficient the pairs strong on every
-    weight tensor (``strong/list``, ``strong/count``), those whose sign is certain and differs between tensors
-    (``turning/…``), and those certain to be negative somewhere (``negative/…``). ``pairs/count`` is of all pairs.
+    Per coefficient and tensor ``{highest, lowest}/{pair, mean, interval}``. Per coefficient lists of pairs, each with
+    ``…/list`` and ``…/count``: ``strong`` (the interval lies above :data:`STRONG` in every weight tensor), ``negative``
+    (somewhere below zero by interval and null), ``turning`` (negative in one tensor, positive in another) and
+    ``ranging`` (negative in one, strong in another). ``pairs/count`` is of all pairs.
     """
     results: Results = {}
-    found = intervals(table, ["coefficient", "tensor", "estimator_a", "estimator_b"], "value")
+    found = beyond_null(table, null)
     for row in found.to_dict("records"):
         for a, b in ((row["estimator_a"], row["estimator_b"]), (row["estimator_b"], row["estimator_a"])):
             results |= _mean(f"correlation/{row['coefficient']}/{a}/{b}/{row['tensor']}", row, 2)
@@ -140,43 +153,45 @@ def correlation(table: pd.DataFrame) -> Results:
             results |= _mean(f"correlation/{coefficient}/{tensor}/{name}", row, 2)
             results[f"correlation/{coefficient}/{tensor}/{name}/pair"] = _pair(row)
     for coefficient, rows in found.groupby("coefficient"):
-        pairs = [(_pair(group.iloc[0]), group) for _, group in rows.groupby(["estimator_a", "estimator_b"])]
-        weights = [(pair, group[group["tensor"].str.endswith("weight")]) for pair, group in pairs]
-        single = [(pair, group[group["tensor"] != "all"]) for pair, group in pairs]
-        claims = {
-            "strong": [pair for pair, group in weights if len(group) and (group["mean"] >= STRONG).all()],
-            "negative": [pair for pair, group in single if (group["high"] < 0).any()],
-            "turning": [pair for pair, group in single if (group["high"] < 0).any() and (group["low"] > 0).any()],
-        }
-        for claim, names in claims.items():
+        pairs = {_pair(group.iloc[0]): group for _, group in rows.groupby(["estimator_a", "estimator_b"])}
+        for claim, holds in CLAIMS.items():
+            names = [pair for pair, group in pairs.items() if holds(group)]
             results[f"correlation/{coefficient}/{claim}/list"] = listing(names, "no pair")
             results[f"correlation/{coefficient}/{claim}/count"] = plain(len(names))
         results[f"correlation/{coefficient}/pairs/count"] = plain(len(pairs))
+    for (coefficient, tensor), rows in found.groupby(["coefficient", "tensor"]):
+        key, first = f"null/{coefficient}/{tensor}", rows.iloc[0]
+        decimals = 2 if first["null_high"] - first["null_low"] > 0.1 else 3
+        results |= {f"{key}/{end}": number(first[f"null_{end}"], decimals) for end in ("low", "high")}
+        results[f"{key}/inside"] = plain(int(rows["mean"].between(rows["null_low"], rows["null_high"]).sum()))
     return results
 
 
-def null(observed: pd.DataFrame, table: pd.DataFrame) -> Results:
-    """``null/{coefficient}/{tensor}/{low, high, inside}``: the null's central 95 %, how many pairs' means lie there."""
-    results: Results = {}
-    means = intervals(observed, ["coefficient", "tensor", "estimator_a", "estimator_b"], "value")
-    for (coefficient, tensor), rows in table.groupby(["coefficient", "tensor"]):
-        low, high = rows["value"].quantile([0.025, 0.975])
-        seen = means[(means["coefficient"] == coefficient) & (means["tensor"] == tensor)]["mean"]
-        key = f"null/{coefficient}/{tensor}"
-        decimals = 2 if high - low > 0.1 else 3
-        results |= {f"{key}/low": number(low, decimals), f"{key}/high": number(high, decimals)}
-        results[f"{key}/inside"] = plain(int(seen.between(low, high).sum()))
-    return results
+def _strong(rows: pd.DataFrame) -> bool:
+    weights = rows[rows["tensor"].str.endswith("weight")]
+    return len(weights) > 0 and bool((weights["low"] >= STRONG).all())
 
 
-def retention(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
-    """Accuracy over all tasks after the last one, and what may be said of the estimators at their selected λ.
+def _signs(rows: pd.DataFrame) -> pd.Series:
+    return rows.loc[rows["tensor"] != "all", "sign"]
+
+
+CLAIMS: dict[str, Callable[[pd.DataFrame], bool]] = {
+    "strong": _strong,
+    "negative": lambda rows: bool((_signs(rows) < 0).any()),
+    "turning": lambda rows: bool((_signs(rows) < 0).any() and (_signs(rows) > 0).any()),
+    "ranging": lambda rows: bool(
+        (_signs(rows) < 0).any() and (rows.loc[rows["tensor"] != "all", "low"] >= STRONG).any()
+    ),
+}
+"""What is said of a pair, from its rows of one coefficient over all tensors."""
+
+
+def accuracies(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
+    """Accuracy over all tasks after the last one.
 
     ``retention/{estimator}/{λ, selected}/{split}/{mean, low, high, interval}``, ``retention/none/{split}/…``,
-    ``retention/{estimator}/selected/lambda``, ``retention/{best, worst}/{label, mean, interval, lambda}``,
-    ``retention/spread``, ``retention/gap/{better}/{worse}/…``, and lists of labels, each with ``…/count``:
-    ``retention/equal/list`` (not to be told from the best on the same seeds), ``retention/effective/list`` (above
-    ``none`` for certain), ``retention/edge/list`` (selected λ at an end of the grid), ``retention/diverged/list``.
+    ``retention/{estimator}/selected/lambda``.
     """
     results: Results = {}
     selected = selected[selected["estimator"] != "none"]
@@ -193,24 +208,39 @@ def retention(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         results[f"retention/{row['estimator']}/selected/lambda"] = (
             "no $\\lambda$" if math.isnan(row["lambda"]) else plain(row["lambda"])
         )
-    final = final_accuracy(table, "test")
-    return results | _ranking(at_selected_lambda(final, selected)) | _grids(final, selected)
+    return results
 
 
-def _ranking(chosen: pd.DataFrame) -> Results:
+def comparison(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
+    """What may be said of the estimators at their selected λ against each other and against no penalty.
+
+    Which is best and worst is decided on validation data; all values are of test data:
+    ``retention/{best, worst}/{label, mean, interval, lambda}``, ``retention/spread/{mean, interval}`` (best less worst,
+    on the same seeds), ``retention/gap/{better}/{worse}/…``, and lists of labels, each with ``…/count``:
+    ``retention/equal/list`` (not to be told from the best on the same seeds), ``retention/effective/list`` (above
+    ``none`` by interval), ``retention/edge/list`` (selected λ at an end of the grid), ``retention/diverged/list``.
+    """
+    selected = selected[selected["estimator"] != "none"]
+    test = final_accuracy(table, "test")
+    chosen = at_selected_lambda(test, selected)
+    validation = at_selected_lambda(final_accuracy(table, "validation"), selected)
+    rank = validation[validation["estimator"] != "none"].groupby("estimator")["accuracy"].mean()
+    ordered = sorted(rank.index, key=lambda name: (-rank[name], name))
+    return _ranking(chosen, ordered) | _grids(test, selected)
+
+
+def _ranking(chosen: pd.DataFrame, ordered: list[str]) -> Results:
     results: Results = {}
     by_seed = {name: rows.set_index("seed")["accuracy"] for name, rows in chosen.groupby("estimator")}
-    none = by_seed.pop("none")
-    means = {name: values.mean() for name, values in by_seed.items()}
-    ordered = sorted(means, key=lambda name: (-means[name], name))
     rows = {row["estimator"]: row for row in intervals(chosen, ["estimator", "lambda"], "accuracy").to_dict("records")}
-    for place, name in (("best", ordered[0]), ("worst", ordered[-1])):
+    best, worst = ordered[0], ordered[-1]
+    for place, name in (("best", best), ("worst", worst)):
         results |= _mean(f"retention/{place}", rows[name], 2, PERCENT)
         results[f"retention/{place}/label"] = ESTIMATORS[name].label
         results[f"retention/{place}/lambda"] = plain(rows[name]["lambda"])
-    results["retention/spread"] = number((means[ordered[0]] - means[ordered[-1]]) * PERCENT, 2)
-    equal = [name for name in ordered[1:] if not paired(by_seed[ordered[0]], by_seed[name]).low > 0]
-    effective = [name for name in ordered if paired(by_seed[name], none).low > 0]
+    results |= _mean("retention/spread", vars(paired(by_seed[best], by_seed[worst])), 2, PERCENT)
+    equal = [name for name in ordered[1:] if not paired(by_seed[best], by_seed[name]).low > 0]
+    effective = [name for name in ordered if paired(by_seed[name], by_seed["none"]).low > 0]
     for first, second in combinations(ordered, 2):
         gap = paired(by_seed[first], by_seed[second])
         results |= _mean(f"retention/gap/{first}/{second}", vars(gap), 2, PERCENT)
@@ -236,38 +266,95 @@ def _grids(final: pd.DataFrame, selected: pd.DataFrame) -> Results:
     }
 
 
-def comparison(table: pd.DataFrame, theirs: pd.DataFrame) -> Results:
-    """Published accuracies and ours at the same λ.
+def variation(study: str, family: Mapping[str, Mapping], table: pd.DataFrame) -> Results:
+    """Variants of a study against the study itself, on the same networks.
 
-    ``published/{estimator}/{λ, best}/{mean, low, high, interval, runs}``, ``published/{estimator}/best/lambda``,
-    ``difference/{estimator}/{λ}/{mean, low, high, interval, verdict}`` for every λ in common; of these
-    ``published/common/count``, ``published/agreeing/count`` with zero in the interval of the difference, and
-    ``published/verdicts`` as a sentence.
+    ``variant/{variant}/{estimator}/{λ}/{mean, low, high, interval}`` is the difference of accuracies (variant less
+    study), ``variant/{variant}/none/…`` that without a penalty; ``variant/{variant}/{lowest, highest}/…`` the smallest
+    and largest of them with ``…/lambda`` and ``…/label``. ``range/{variant}/{estimator}/{study, variant}/words`` is the
+    range of λ over which accuracy stays within :data:`TOLERANCE` of the best, ``…/seeds`` over how many networks, and
+    ``…/outcome`` how the variant's range compares.
     """
     results: Results = {}
-    for row in theirs.to_dict("records"):
-        results |= _published(f"published/{row['estimator']}/{row['lambda']:g}", row)
-    for estimator, rows in theirs.groupby("estimator"):
-        best = rows.sort_values("mean").iloc[-1].to_dict()
-        results |= _published(f"published/{estimator}/best", best)
-        results[f"published/{estimator}/best/lambda"] = plain(best["lambda"])
-    sentences, agreeing = [], 0
-    for row in side_by_side(table, theirs).to_dict("records"):
-        key = f"difference/{row['estimator']}/{row['lambda']:g}"
-        gap = {name: row[f"{name}_difference"] for name in ("mean", "low", "high")}
-        results |= _mean(key, gap, 2, PERCENT)
-        results[f"{key}/verdict"] = row["verdict"]
-        agreeing += row["verdict"] == AGREES
-        label = ESTIMATORS[row["estimator"]].label
-        sentences.append(f"{label} at $\\lambda={plain(row['lambda'])}$ {row['verdict']}")
-    results["published/common/count"] = plain(len(sentences))
-    results["published/agreeing/count"] = plain(agreeing)
-    results["published/verdicts"] = listing(sentences, "this configuration has no $\\lambda$ in common with the sweep")
+    rows = compared(study, family, table)
+    for name in variants(study, family):
+        of_variant = rows[rows["variant"] == name].to_dict("records")
+        for row in of_variant:
+            strength = "" if row["estimator"] == "none" else f"/{row['lambda']:g}"
+            key = f"variant/{name}/{row['estimator']}{strength}"
+            results |= _mean(key, part(row, "difference"), 2, PERCENT)
+        ordered = sorted(
+            (row for row in of_variant if row["estimator"] != "none" and not math.isnan(row["mean_difference"])),
+            key=lambda row: row["mean_difference"],
+        )
+        for place, row in (("lowest", ordered[0]), ("highest", ordered[-1])) if ordered else ():
+            key = f"variant/{name}/{place}"
+            results |= _mean(key, part(row, "difference"), 2, PERCENT)
+            results |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/label": ESTIMATORS[row["estimator"]].label}
+    for row in usable_range(study, family, table).to_dict("records"):
+        key = f"range/{row['variant']}/{row['estimator']}"
+        results |= {f"{key}/outcome": row["outcome"], f"{key}/seeds": plain(row["n"])}
+        results |= {f"{key}/{name}/words": _range(row, who) for name, who in RANGES_OF.items()}
     return results
 
 
-def pruning(table: pd.DataFrame, theirs: pd.DataFrame) -> Results:
-    """``pruning/{scope}/{criterion}/{fraction}/{mean, low, high, interval}``; the published: ``published/pruning/…``.
+RANGES_OF = {"variant": "variant", "study": "counterpart"}
+
+
+def _range(row: Mapping, who: str) -> str:
+    """A usable range of λ as a factor; open where it reaches an end of the strengths compared."""
+    factor = row[f"factor_{who}"]
+    if math.isnan(factor):
+        return "no strength at all"
+    bound = "at least " if row[f"open_low_{who}"] or row[f"open_high_{who}"] else ""
+    return f"{bound}a factor of {plain(round(factor, 1))}"
+
+
+def reproduction(
+    study: str,
+    family: Mapping[str, Mapping],
+    retention: pd.DataFrame,
+    pruned: pd.DataFrame,
+    published_retention: pd.DataFrame,
+    published_pruning: pd.DataFrame,
+) -> Results:
+    """Published values and ours, of :mod:`weight_importance.reproduction`.
+
+    ``published/{estimator}/best/{mean, low, high, interval, runs, lambda}``; for every λ in common
+    ``difference/{estimator}/{λ}/{mean, low, high, interval, ours, published, verdict}``; ``claims/{count, sentence}``,
+    how many claims there are and how often each outcome occurs, and ``claims/{claim}/{…}`` of one sort.
+    ``claims/scale`` says in what the run is not as the published one.
+    """
+    results: Results = {}
+    theirs = published_retention[published_retention["study"] == study]
+    best = published_best(theirs)
+    for row in last_task(theirs).to_dict("records"):
+        if row["lambda"] == best[row["estimator"]]:
+            key = f"published/{row['estimator']}/best"
+            results |= _mean(key, row, 2, PERCENT)
+            results |= {f"{key}/runs": plain(row["n"]), f"{key}/lambda": plain(row["lambda"])}
+    found = claims(study, family, retention, pruned, published_retention, published_pruning)
+    for row in found[found["claim"] == "lambda"].to_dict("records"):
+        key = f"difference/{row['estimator']}/{row['lambda']:g}"
+        results |= _mean(key, part(row, "difference"), 2, PERCENT)
+        results |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
+        results[f"{key}/verdict"] = row["verdict"]
+    for name, rows in [("", found), *((f"{claim}/", rows) for claim, rows in found.groupby("claim"))]:
+        results[f"claims/{name}count"] = plain(len(rows))
+        counts = {word: int((rows["outcome"] == word).sum()) for word in OUTCOMES}
+        said = [f"{plain(count)} {OUTCOME_WORDS.get(word, word)}" for word, count in counts.items() if count]
+        results[f"claims/{name}sentence"] = listing(said)
+    settings = family[stand_in(study, family)]
+    results["claims/scale"] = "; ".join(departures(study, settings)) or "that of the publication"
+    return results
+
+
+OUTCOME_WORDS = {"differs": "different"}
+"""Outcomes of claims where a sentence counts them, if they read otherwise there."""
+
+
+def pruning(table: pd.DataFrame) -> Results:
+    """``pruning/{scope}/{criterion}/{fraction}/{mean, low, high, interval}``.
 
     Also ``pruning/{scope}/{best, worst}/{fraction}/{label, mean, …}`` among the estimators. The largest fraction is
     ``last`` as well; ``pruning/last`` is its value, ``pruning/last/percent`` in per cent.
@@ -275,10 +362,9 @@ def pruning(table: pd.DataFrame, theirs: pd.DataFrame) -> Results:
     results: Results = {}
     last = table["fraction"].max()
     found = intervals(table, ["scope", "criterion", "fraction"], "accuracy")
-    for prefix, frame in (("pruning", found), ("published/pruning", theirs)):
-        for row in frame.to_dict("records"):
-            for fraction in _names(row["fraction"], last):
-                results |= _mean(f"{prefix}/{row['scope']}/{row['criterion']}/{fraction}", row, 2, PERCENT)
+    for row in found.to_dict("records"):
+        for fraction in _names(row["fraction"], last):
+            results |= _mean(f"pruning/{row['scope']}/{row['criterion']}/{fraction}", row, 2, PERCENT)
     estimators = found[found["criterion"] != "random"]
     for (scope, value), rows in estimators.groupby(["scope", "fraction"]):
         ordered = rows.sort_values(["mean", "criterion"]).to_dict("records")
@@ -295,13 +381,8 @@ def _names(fraction: float, last: float) -> list[str]:
 
 def _mean(key: str, row: Mapping[str, float], decimals: int, scale: float = 1.0) -> Results:
     results = {f"{key}/{name}": number(row[name] * scale, decimals) for name in ("mean", "low", "high")}
-    low, high = (f"{row[name] * scale:.{decimals}f}" for name in ("low", "high"))
-    none = math.isnan(row["low"])
-    return results | {f"{key}/interval": "no interval" if none else rf"\numrange{{{low}}}{{{high}}}"}
-
-
-def _published(key: str, row: Mapping[str, float]) -> Results:
-    return _mean(key, row, 2, PERCENT) | {f"{key}/runs": plain(row["n"])}
+    ends = [rounded(row[name] * scale, decimals) for name in ("low", "high")]
+    return results | {f"{key}/interval": "no interval" if None in ends else rf"\numrange{{{ends[0]}}}{{{ends[1]}}}"}
 
 
 def _labels(key: str, names: Iterable[str]) -> Results:

@@ -1,18 +1,14 @@
-"""The published results of Kutalev and Lapina (2021) under the names this repository uses, and ours beside them.
+"""The published results of Kutalev and Lapina (2021) under the names this repository uses, and how they were computed.
 
-Knows the two files' columns; how they came about is told in the README beside them.
+Knows the two files' columns; how they came about is told in the README beside them. What may be said of ours beside
+them is a matter of ``reproduction``.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-
-from weight_importance.findings import difference
-from weight_importance.latex import number
-from weight_importance.statistics import final_accuracy, intervals
 
 STUDIES = {"fc": "mlp_permuted_mnist", "conv": "cnn_mnist_fashion"}
 ESTIMATORS = {
@@ -23,6 +19,35 @@ ESTIMATORS = {
     "sig": "total_signal",
     "w": "magnitude",
 }
+SETUPS = {
+    "mlp_permuted_mnist": (
+        (("network",), "mlp", "network"),
+        (("datasets",), ["mnist"], "data sets"),
+        (("tasks", "kind"), "permuted", "tasks"),
+    ),
+    "cnn_mnist_fashion": (
+        (("network",), "cnn", "network"),
+        (("datasets",), ["mnist", "fashion_mnist"], "data sets"),
+        (("tasks", "kind"), "rotated", "tasks"),
+    ),
+}
+"""By study: path of keys in its settings, what the published results were computed with, and what it is in words."""
+
+SETUP = (
+    (("protocol",), "published", "protocol"),
+    (("images", "training"), None, "training images"),
+    (("images", "test"), None, "test images"),
+    (("training", "epochs"), 6, "epochs for the first task"),
+    (("training", "batch_size"), 100, "images per step"),
+    (("training", "learning_rate"), 0.001, "step size"),
+    (("importance", "samples"), 5000, "images for importances"),
+    (("retention", "images"), None, "training images of each later task"),
+    (("retention", "epochs"), 6, "epochs for each later task"),
+    (("retention", "penalty"), "plain", "penalty"),
+    (("retention", "batch_norm"), "running", "statistics of batch normalisation"),
+    (("retention", "clamp_negative"), False, "negative importances counted as zero"),
+)
+"""The same of both studies; of the authors' files, only those of the plain penalty are here."""
 
 
 def retention(folder: str | Path) -> pd.DataFrame:
@@ -62,46 +87,6 @@ def last_task(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of :func:`retention` after each study's last task."""
     last = frame.groupby("study")["tasks_learnt"].transform("max")
     return frame[frame["tasks_learnt"] == last]
-
-
-AGREES = "agrees with the published value"
-
-
-def side_by_side(table: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Ours and published test accuracy after the last task where estimator, λ and the number of tasks are the same.
-
-    Args:
-        table: the table ``retention`` of one study.
-        theirs: :func:`last_task` of :func:`retention`.
-
-    Returns:
-        columns ``estimator``, ``lambda``, then ``mean``, ``low``, ``high``, ``n`` with the suffixes ``_ours``,
-        ``_published`` and (without n) ``_difference``, and ``verdict``.
-    """
-    theirs = theirs[theirs["tasks_learnt"] == table["tasks_learnt"].max()].drop(columns="tasks_learnt")
-    keys = ["study", "estimator", "lambda"]
-    ours = intervals(final_accuracy(table, "test"), keys, "accuracy")
-    both = ours.merge(theirs, on=keys, suffixes=("_ours", "_published")).drop(columns="study")
-    changes = [difference(_part(row, "ours"), _part(row, "published")) for row in both.to_dict("records")]
-    for place, name in enumerate(("mean", "low", "high")):
-        both[f"{name}_difference"] = [change[place] for change in changes]
-    both["verdict"] = [verdict(*change) for change in changes]
-    return both
-
-
-def _part(row: dict, who: str) -> dict[str, float]:
-    return {name: row[f"{name}_{who}"] for name in ("mean", "low", "high", "n")}
-
-
-def verdict(change: float, low: float, high: float) -> str:
-    """What may be said of a difference of accuracies ``ours - published`` with its interval, as LaTeX."""
-    if math.isnan(change):
-        return "diverged here"
-    if math.isnan(low):
-        return "cannot be judged from a single seed"
-    if low <= 0 <= high:
-        return AGREES
-    return f"lies {number(abs(change) * 100, 2)} points {'above' if change > 0 else 'below'} the published value"
 
 
 def _intervals(mean: pd.Series, sd: pd.Series, runs: pd.Series) -> pd.DataFrame:

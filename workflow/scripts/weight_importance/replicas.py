@@ -10,7 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from weight_importance.errors import UserError
 from weight_importance.seeding import derive
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass
@@ -18,9 +22,9 @@ class Replicas:
     """A stack of networks.
 
     Attributes:
-        template: the architecture; its own weights are never read.
+        template: the architecture and its mode (training or evaluation); its own weights are never read.
         parameters: parameter name → tensor ``(R, *shape)``.
-        buffers: buffer name → tensor ``(R, *shape)``.
+        buffers: buffer name → tensor ``(R, *shape)``, such as the running statistics of batch normalisation.
     """
 
     template: nn.Module
@@ -31,12 +35,17 @@ class Replicas:
         return len(next(iter(self.parameters.values())))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits ``(R, B, K)`` of inputs ``(R, B, ...)``, each replica on its own batch."""
+        """Logits ``(R, B, K)`` of inputs ``(R, B, ...)``, each replica on its own batch; buffers change in place."""
 
         def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
             return functional_call(self.template, (parameters, buffers), (inputs,))
 
         return vmap(one)(self.parameters, self.buffers, inputs)
+
+    def forward_one(self, replica: int, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        """Logits ``(B, K)`` of inputs ``(B, ...)`` of one replica, with the given parameters in place of its own."""
+        buffers = {name: tensor[replica] for name, tensor in self.buffers.items()}
+        return functional_call(self.template, (parameters, buffers), (channels_last(inputs),))
 
     def network(self, replica: int) -> nn.Module:
         """One replica as the template holding its weights: valid until the next call."""
@@ -68,13 +77,46 @@ def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: tor
     return stack(networks, device)
 
 
-def restore(build: Callable[[], nn.Module], parameters: dict[str, Tensor], device: torch.device | str) -> Replicas:
-    """Replicas of an architecture without buffers from stacked parameters ``(R, *shape)``."""
+def restore(
+    build: Callable[[], nn.Module],
+    parameters: dict[str, Tensor],
+    buffers: dict[str, Tensor],
+    device: torch.device | str,
+) -> Replicas:
+    """Replicas of an architecture from stacked parameters and buffers, each ``(R, *shape)``."""
     template = build().to(device)
-    return Replicas(template, {name: parameters[name].to(device) for name, _ in template.named_parameters()}, {})
+    return Replicas(
+        template,
+        {name: parameters[name].to(device) for name, _ in template.named_parameters()},
+        {name: buffers[name].to(device) for name, _ in template.named_buffers()},
+    )
 
 
 def stack(networks: Sequence[nn.Module], device: torch.device | str = "cpu") -> Replicas:
     """Stack the weights of networks of one architecture."""
+    refuse_dropout(networks[0])
     parameters, buffers = stack_module_state([network.to(device) for network in networks])
     return Replicas(networks[0], {name: tensor.detach() for name, tensor in parameters.items()}, buffers)
+
+
+def refuse_dropout(network: nn.Module) -> None:
+    """Raise an error that names a layer which draws random numbers in training.
+
+    They would come from a generator that all replicas share, so that a replica depended on its shard-mates.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, DROPOUTS) and module.p > 0:
+            raise UserError(
+                f"the network's layer '{name}' is a {type(module).__name__}: replicas that train side by side cannot "
+                "draw random numbers of their own. Leave it out of the network, or set its p to 0."
+            )
+
+
+def convolutional(network: nn.Module) -> bool:
+    """Whether the network holds a convolution."""
+    return any(isinstance(module, CONVOLUTIONS) for module in network.modules())
+
+
+def channels_last(inputs: Tensor) -> Tensor:
+    """Images ``(N, C, H, W)`` laid out channel by channel in memory, which convolutions on a CPU are faster on."""
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs

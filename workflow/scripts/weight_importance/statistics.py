@@ -14,8 +14,6 @@ from scipy import stats
 
 from weight_importance.tables import COLUMNS
 
-CRITERION = "validation"
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -64,7 +62,9 @@ def intervals(frame: pd.DataFrame, by: Sequence[str], value: str = "value", leve
     """
     groups = frame.groupby(list(by), dropna=False)[value]
     rows = [dict(zip(by, key, strict=True)) | asdict(interval(values, level)) for key, values in groups]
-    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
+    # without rows, too, the columns can be compared and joined with those of other tables
+    kinds = dict(frame.dtypes[list(by)]) | dict.fromkeys(("mean", "low", "high"), float) | {"n": int}
+    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"]).astype(kinds)
 
 
 def paired(a: pd.Series, b: pd.Series, level: float = 0.95) -> Interval:
@@ -84,6 +84,33 @@ def paired(a: pd.Series, b: pd.Series, level: float = 0.95) -> Interval:
     if alone:
         raise ValueError(f"seeds {sorted(alone)} occur in one of the two conditions only")
     return interval(a - b.loc[a.index], level)
+
+
+def equivalence(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int, margin: float) -> float:
+    """The p value of two one-sided tests (TOST, Schuirmann 1987) that two means differ by less than a margin.
+
+    Both tests are Welch's, for unequal variances; the larger of their p values is that of the hypothesis that the means
+    lie ``margin`` or more apart. It is below 0.05 exactly where Welch's 90 % interval of the difference lies within the
+    margin.
+
+    Args:
+        mean_a, mean_b: means over independent values.
+        sd_a, sd_b: their standard deviations, with n - 1.
+        n_a, n_b: how many values.
+        margin: the difference that would matter, above zero.
+
+    Returns:
+        the p value; ``nan`` where a mean is, or rests on a single value.
+    """
+    if min(n_a, n_b) < 2 or not np.isfinite([mean_a, sd_a, mean_b, sd_b]).all():
+        return math.nan
+    if sd_a == sd_b == 0:
+        return 0.0 if abs(mean_a - mean_b) < margin else 1.0
+    tests = ((mean_a + margin, "greater"), (mean_a - margin, "less"))
+    return max(
+        float(stats.ttest_ind_from_stats(mean, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False, alternative=side).pvalue)
+        for mean, side in tests
+    )
 
 
 def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -107,22 +134,23 @@ def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:
     return final.groupby(keys, dropna=False)["accuracy"].mean(skipna=False).reset_index()
 
 
-def select_lambda(retention: pd.DataFrame) -> pd.DataFrame:
-    """The strength λ of each study and estimator with the best mean validation accuracy over tasks and seeds.
+def select_lambda(retention: pd.DataFrame, split: str = "validation") -> pd.DataFrame:
+    """The strength λ of each study and estimator with the best mean accuracy over tasks and seeds.
 
     Accuracies are those of :func:`final_accuracy`. A λ that diverged for any seed is not eligible; of equally good ones
     the smallest is taken; where every λ diverged, lambda is ``nan``.
 
     Args:
         retention: table ``retention``.
+        split: what λ is chosen on: ``validation``, or ``test`` as in the published protocol.
 
     Returns:
-        The table ``selected_lambda``, with criterion ``validation``.
+        The table ``selected_lambda``, with the split as its criterion.
     """
-    final = final_accuracy(retention, CRITERION)
+    final = final_accuracy(retention, split)
     means = intervals(final, by=["study", "estimator", "lambda"], value="accuracy")
     means["lambda"] = means["lambda"].where(means["mean"].notna())
     # within a group λ ascends and the sort is stable, so the first of equals has the smallest λ
     best_first = means.sort_values("mean", ascending=False, kind="stable", na_position="last")
     chosen = best_first.groupby(["study", "estimator"], as_index=False).nth(0).sort_values(["study", "estimator"])
-    return chosen.assign(criterion=CRITERION)[list(COLUMNS["selected_lambda"])].reset_index(drop=True)
+    return chosen.assign(criterion=split)[list(COLUMNS["selected_lambda"])].reset_index(drop=True)

@@ -1,7 +1,8 @@
 """Reading and writing results so that a file under its final name is always whole.
 
-Every write goes to a temporary file beside the target, is flushed to disk, and is then renamed over it. Every read
-checks that the file is whole and names it if it is not. Knows nothing of what the tensors and tables mean.
+Every write goes to a temporary file beside the target, is flushed to disk, sealed with its checksum (see
+:mod:`weight_importance.integrity`) and then renamed over the target. Every read checks that the file is whole and names
+it if it is not. Knows nothing of what the tensors and tables mean.
 """
 
 import json
@@ -18,39 +19,53 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from weight_importance.errors import UserError
-from weight_importance.integrity import damage
+from weight_importance.integrity import checksum, damage, seal_of
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success flush it to disk and rename it to ``path``.
+    """Yield a temporary path beside ``path``; on success flush it to disk, seal it and rename it to ``path``.
 
     Raises:
         UserError: the directory cannot be written, or the disk is full.
     """
     path = Path(path)
-    temporary = None
+    temporary = seal = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path)
         yield temporary
-        # safetensors and LaTeX may replace the file: open it anew to flush what is there now
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        # the seal first: whatever happens in between, a file that does not fit its seal is made anew
+        seal = _beside(path)
+        seal.write_text(checksum(temporary) + "\n", encoding="ascii")
+        _publish(seal, seal_of(path))
+        _publish(temporary, path)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}. Check that {path.parent} is a writable directory on a "
             "disk with free space, then run the same command again; finished results are kept."
         ) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        for leftover in filter(None, (temporary, seal)):
+            leftover.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A new, empty, hidden file in the folder of ``path``."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    os.close(handle)
+    return Path(name)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Flush a file to disk, give it the usual permissions, and rename it to ``path``."""
+    # safetensors and LaTeX may replace the file: open it anew to flush what is there now
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(temporary, 0o666 & ~umask)
+    os.replace(temporary, path)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -86,8 +101,11 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: ``(tensors by name, metadata)``.
 
     Raises:
-        UserError: the file is missing or is not a whole safetensors file.
+        UserError: the file is missing, is not what was written, or is not a whole safetensors file.
     """
+    problem = damage(path)
+    if problem:
+        raise UserError(f"cannot read {path}: it {problem}. {REMAKE}")
     try:
         with safe_open(str(path), framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (safe_open is no mapping)
@@ -107,7 +125,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table with exactly ``columns``.
 
     Raises:
-        UserError: the file is missing, cut off, or has other columns.
+        UserError: the file is missing, is not what was written, or has other columns.
     """
     problem = damage(path)
     if problem:

@@ -3,19 +3,22 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from weight_importance.consolidation import QuadraticPenalty
+from weight_importance.errors import UserError
 from weight_importance.estimators.path import PathRecorder
-from weight_importance.replicas import Replicas
+from weight_importance.replicas import Replicas, channels_last, convolutional
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, to_inputs
+from weight_importance.training_state import AdamState
 
-EVALUATION_CHUNK = 2500
+EVALUATION_CHUNK = 500
 """Images per forward pass when accuracies are measured."""
 
 
@@ -26,13 +29,19 @@ class Progress(Protocol):
 
 
 class ProgressLine:
-    """Prints a line every few seconds: task, step, rate in replica-steps per second, time left."""
+    """Prints a line every few seconds: task, step, rate in replica-steps per second, time left.
 
-    def __init__(
-        self, tasks: int, steps_per_task: int, replicas: int, first_task: int = 0, every: float = 10.0
-    ) -> None:
-        self._tasks, self._steps, self._replicas, self._every = tasks, steps_per_task, replicas, every
-        self._first, self._done, self._total = first_task, 0, (tasks - first_task) * steps_per_task
+    Args:
+        steps: of every task that is learnt.
+        replicas: how many learn side by side.
+        first_task: the number of the first of these tasks, counted from 0.
+        every: seconds between two lines.
+    """
+
+    def __init__(self, steps: Sequence[int], replicas: int, first_task: int = 0, every: float = 10.0) -> None:
+        self._steps, self._replicas, self._first, self._every = steps, replicas, first_task, every
+        self._ends = list(accumulate(steps))
+        self._done, self._total = 0, self._ends[-1]
         self._start = self._said = time.monotonic()
 
     def step(self) -> None:
@@ -41,9 +50,10 @@ class ProgressLine:
         if now - self._said >= self._every or self._done == self._total:
             self._said = now
             rate = self._done / (now - self._start)
-            task, step = divmod(self._done - 1, self._steps)
+            task = next(index for index, end in enumerate(self._ends) if self._done <= end)
+            step = self._done - self._ends[task] + self._steps[task]
             print(
-                f"task {self._first + task + 1}/{self._tasks}, step {step + 1}/{self._steps}, "
+                f"task {self._first + task + 1}/{self._first + len(self._steps)}, step {step}/{self._steps[task]}, "
                 f"{rate * self._replicas:,.0f} replica-steps/s, {(self._total - self._done) / rate:,.0f} s left",
                 file=sys.stderr,
                 flush=True,
@@ -79,9 +89,12 @@ def train(
     learning_rate: float,
     penalty: QuadraticPenalty | None = None,
     recorder: PathRecorder | None = None,
+    record_penalty: bool = False,
+    freeze_statistics: bool = False,
+    adam: AdamState | None = None,
     progress: Progress | None = None,
-) -> None:
-    """Train every replica on one task, in place, with a fresh Adam.
+) -> AdamState:
+    """Train every replica on one task, in place.
 
     Args:
         replicas: the stack; R must be a multiple of the number of seeds, replicas of one seed standing together.
@@ -92,11 +105,26 @@ def train(
         batch_size: images per step and replica.
         learning_rate: of Adam (Kingma and Ba 2015), its other constants at torch's defaults.
         penalty: added to the loss.
-        recorder: is fed the unpenalised gradient and the displacement of every step.
+        recorder: is fed the gradient of the unpenalised loss and the displacement of every step.
+        record_penalty: feed it the penalised gradient instead (as the published protocol does).
+        freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
+        adam: the state to go on from; fresh if there is none.
         progress: is told about every step.
+
+    Returns:
+        Adam's state after the last step.
+
+    Raises:
+        UserError: there are too few images for one batch.
     """
+    if len(data) < batch_size:
+        raise UserError(
+            f"training.batch_size is {batch_size}, but a task has {len(data)} training images; lower the one or raise "
+            "images.training in the config"
+        )
     copies = len(replicas) // len(seeds)
     device = data.labels.device
+    _set_mode(replicas.template, freeze_statistics)
     for number, indices in enumerate(batch_indices(seeds, task, len(data), batch_size, epochs)):
         indices = indices.to(device)
         inputs = to_inputs(data.images[indices]).repeat_interleave(copies, 0)
@@ -106,6 +134,8 @@ def train(
             weights = {name: flat(parameter) for name, parameter in parameters.items()}
             slots = {name: torch.zeros_like(weight) for name, weight in weights.items()}
             optimiser = torch.optim.Adam(weights.values(), lr=learning_rate, fused=True)
+            if adam:
+                _restore(optimiser, adam, parameters, weights)
             penalty = penalty and penalty.like(parameters)
             before = {name: torch.empty_like(parameter) for name, parameter in parameters.items()}
         gradients = _gradients(replicas, inputs, labels)
@@ -113,6 +143,8 @@ def train(
             gradients[name] = _in_layout_of(parameter, gradients[name])
             total = penalty.gradient(name, parameter, gradients[name]) if penalty else gradients[name]
             weights[name].grad = _padded(total, slots[name])
+            if record_penalty:
+                gradients[name] = total
             if recorder:
                 before[name].copy_(parameter)
         optimiser.step()
@@ -124,15 +156,63 @@ def train(
         if progress:
             progress.step()
     replicas.parameters = {name: parameter.detach() for name, parameter in replicas.parameters.items()}
+    return _remembered(optimiser, parameters, weights)
+
+
+def _set_mode(network: nn.Module, freeze_statistics: bool) -> None:
+    """Training mode; with frozen statistics, normalisation that keeps some stays in evaluation mode."""
+    network.train()
+    for module in network.modules() if freeze_statistics else ():
+        if getattr(module, "running_mean", None) is not None:
+            module.eval()
+
+
+def _restore(
+    optimiser: torch.optim.Adam, adam: AdamState, parameters: dict[str, Tensor], weights: dict[str, Tensor]
+) -> None:
+    """Put a remembered state into a fresh Adam over the parameters' memory."""
+    for name, parameter in parameters.items():
+        means = {"exp_avg": adam.first[name], "exp_avg_sq": adam.second[name]}
+        step = torch.tensor(float(adam.steps), device=parameter.device)
+        optimiser.state[weights[name]] = {"step": step} | {
+            key: flat(_laid_out(mean.to(parameter.device), parameter.stride())) for key, mean in means.items()
+        }
+
+
+def _remembered(optimiser: torch.optim.Adam, parameters: dict[str, Tensor], weights: dict[str, Tensor]) -> AdamState:
+    states = {name: optimiser.state[weights[name]] for name in parameters}
+    first, second = (
+        {
+            name: states[name][key].as_strided(parameter.shape, parameter.stride()).clone()
+            for name, parameter in parameters.items()
+        }
+        for key in ("exp_avg", "exp_avg_sq")
+    )
+    return AdamState(int(next(iter(states.values()))["step"].item()), first, second)
 
 
 def _gradients(replicas: Replicas, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Each replica's gradient of its own mean cross-entropy, stacked."""
+    """Each replica's gradient of its own mean cross-entropy, stacked.
+
+    Networks of matrix products run as one, by ``vmap``. Those with convolutions run one after another: vmap would make
+    grouped convolutions of theirs, which take up to twice as long, and hold the activations of all at once.
+    """
+    if convolutional(replicas.template):
+        parts = [_gradient_of_one(replicas, index, inputs[index], labels[index]) for index in range(len(replicas))]
+        return {name: torch.stack([part[name] for part in parts]) for name in replicas.parameters}
     with torch.enable_grad():
         logits = replicas.forward(inputs)
         loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
         gradients = torch.autograd.grad(loss, list(replicas.parameters.values()))
     return dict(zip(replicas.parameters, gradients, strict=True))
+
+
+def _gradient_of_one(replicas: Replicas, replica: int, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    leaves = {name: tensor.detach()[replica].requires_grad_() for name, tensor in replicas.parameters.items()}
+    with torch.enable_grad():
+        loss = cross_entropy(replicas.forward_one(replica, leaves, inputs), labels)
+        gradients = torch.autograd.grad(loss, list(leaves.values()))
+    return dict(zip(leaves, gradients, strict=True))
 
 
 def _lay_out_as_gradients(replicas: Replicas, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -143,16 +223,19 @@ def _lay_out_as_gradients(replicas: Replicas, inputs: Tensor, labels: Tensor) ->
     Returns:
         The parameters outside any graph, sharing memory with the replicas' own.
     """
-    replicas.parameters = {name: tensor.detach().requires_grad_() for name, tensor in replicas.parameters.items()}
-    gradients = _gradients(replicas, inputs, labels)
-    laid_out = {
-        name: torch.zeros(_whole_vectors(leaf), dtype=leaf.dtype, device=leaf.device)
-        .as_strided(leaf.shape, gradients[name].stride())
-        .copy_(leaf.detach())
-        for name, leaf in replicas.parameters.items()
-    }
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in replicas.parameters.items()}
+    # a trial, whose buffers are thrown away: running statistics must see every batch once
+    trial = Replicas(replicas.template, leaves, {name: buffer.clone() for name, buffer in replicas.buffers.items()})
+    gradients = _gradients(trial, inputs, labels)
+    laid_out = {name: _laid_out(leaf.detach(), gradients[name].stride()) for name, leaf in leaves.items()}
     replicas.parameters = {name: tensor.detach().requires_grad_() for name, tensor in laid_out.items()}
     return laid_out
+
+
+def _laid_out(tensor: Tensor, stride: Sequence[int]) -> Tensor:
+    """A copy of a tensor with the given strides, in memory that is padded to whole vectors with zeros."""
+    memory = torch.zeros(_whole_vectors(tensor), dtype=tensor.dtype, device=tensor.device)
+    return memory.as_strided(tensor.shape, stride).copy_(tensor)
 
 
 def _in_layout_of(parameter: Tensor, gradient: Tensor) -> Tensor:
@@ -199,7 +282,7 @@ def accuracy(replicas: Replicas, data: Split) -> list[float]:
     correct = torch.zeros(len(replicas), dtype=torch.long, device=data.labels.device)
     for start in range(0, len(data), EVALUATION_CHUNK):
         part = slice(start, start + EVALUATION_CHUNK)
-        inputs, labels = to_inputs(data.images[part]), data.labels[part]
+        inputs, labels = channels_last(to_inputs(data.images[part])), data.labels[part]
         for replica in range(len(replicas)):
             network = replicas.network(replica).eval()
             correct[replica] += (network(inputs).argmax(1) == labels).sum()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from weight_importance.findings import tensor_order
+from weight_importance.findings import null_means, tensor_order
 from weight_importance.plots.style import GREY, WIDTH, figure, grid_shape, in_order, label
 from weight_importance.statistics import intervals
 
@@ -135,14 +135,14 @@ def _name_cells(axes: Axes, estimators: list[str], *, left: bool, bottom: bool) 
 
 
 def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
-    """What zero looks like: null coefficients of permuted importances beside the observed means.
+    """What zero looks like: coefficients of permuted importances beside the observed ones, both means over seeds.
 
     Args:
         correlation: the table ``correlation`` of one study.
         null: the table ``correlation_null`` of the same study.
     """
     by = ["tensor", "coefficient", "estimator_a", "estimator_b"]
-    means = intervals(correlation, by, "value")
+    means, null = intervals(correlation, by, "value"), null_means(null)
     tensors = tensor_order(means["tensor"])
     coefficients = [name for name in COEFFICIENT_LABELS if name in set(means["coefficient"])]
     rows, columns = grid_shape(len(coefficients), 2)

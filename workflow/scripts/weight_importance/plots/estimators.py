@@ -1,6 +1,7 @@
 """Figures on single estimators: one against another weight by weight, and what their formulas predict."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from weight_importance.plots.style import WIDTH, figure, in_order, label, look
+from weight_importance.plots.style import WIDTH, figure, grid_shape, in_order, label, look
 from weight_importance.statistics import intervals
+
+MOST_COLUMNS = 4
+"""Panels side by side whose text is still legible."""
 
 
 def estimator_scatter(
@@ -18,19 +22,26 @@ def estimator_scatter(
     """One estimator against another, weight by weight on logarithmic axes: pairs in rows, weight tensors in columns.
 
     Args:
-        importances: estimator → weight tensor's name → importance of one replica, shape of the weight.
+        importances: estimator → weight tensor's name → importance of one replica, shape of the weight (a convolution's
+            kernel has trailing axes). Of more tensors than stand side by side a pair takes several rows.
         pairs: ``(estimator on x, estimator on y, slope that the formulas predict)``; without slope no line is drawn.
     """
     tensors = list(importances[pairs[0][0]])
-    with figure(len(pairs) * WIDTH / len(tensors) * 0.72) as drawn:
-        grid = drawn.subplots(len(pairs), len(tensors), squeeze=False)
-        for row, (first, second, slope) in zip(grid, pairs, strict=True):
-            for axes, tensor in zip(row, tensors, strict=True):
+    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    with figure(rows * len(pairs) * max(WIDTH / columns * 0.72, 1.6)) as drawn:
+        grid = drawn.subplots(rows * len(pairs), columns, squeeze=False)
+        for place, (first, second, slope) in enumerate(pairs):
+            panels = grid[place * rows : (place + 1) * rows]
+            for axes, tensor in zip_longest(panels.flat, tensors):
+                if tensor is None:
+                    axes.set_axis_off()
+                    continue
                 _hexagons(axes, importances[first][tensor], importances[second][tensor], slope)
                 axes.set_xlabel(f"log$_{{10}}$ {label(first)}")
-            row[0].set_ylabel(f"log$_{{10}}$ {label(second)}")
-        for axes, tensor in zip(grid[0], tensors, strict=True):
-            axes.set_title(tensor, pad=4)
+                if place == 0 or rows > 1:
+                    axes.set_title(tensor, pad=4)
+            for axes in panels[:, 0]:
+                axes.set_ylabel(f"log$_{{10}}$ {label(second)}")
     return drawn
 
 
@@ -44,7 +55,8 @@ def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) ->
     if slope is not None:
         ends = np.array(extent[:2])
         axes.plot(ends, y.mean() + slope * (ends - x.mean()), color="#CC3311", linewidth=1.2)
-    axes.set(xlim=extent[:2], ylim=extent[2:])
+    bottom, top = extent[2:]
+    axes.set(xlim=extent[:2], ylim=(bottom, top + 0.3 * (top - bottom)))  # the text stands above the cloud
     said = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
     axes.text(
         0.04, 0.96, said,
@@ -63,9 +75,13 @@ def estimator_factors(factors: pd.DataFrame) -> Figure:
     estimators = in_order(found["estimator"])
     tensors = list(dict.fromkeys(found["tensor"]))
     left = min(0, factors["value"].min() - 0.05)
-    with figure(0.2 * len(estimators) + 0.75) as drawn:
-        grid = drawn.subplots(1, len(tensors), squeeze=False, sharey=True)[0]
-        for axes, tensor in zip(grid, tensors, strict=True):
+    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    with figure(rows * (0.2 * len(estimators) + 0.4) + 0.35) as drawn:
+        grid = drawn.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes, tensor in zip_longest(grid.flat, tensors):
+            if tensor is None:
+                axes.set_axis_off()
+                continue
             for height, name in enumerate(estimators):
                 mean = found[(found["tensor"] == tensor) & (found["estimator"] == name)].iloc[0]
                 seeds = factors[(factors["tensor"] == tensor) & (factors["estimator"] == name)]["value"]

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from weight_importance import ESTIMATORS
 from weight_importance.storage import atomic_path
@@ -25,6 +27,11 @@ PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#4
 DASHES: tuple = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MARKERS = "osD^vP*X"
 GREY = "#555555"
+DIVERGED = {"linestyle": "", "marker": "x", "color": "#AA3311", "markersize": 6, "markeredgewidth": 1.4}
+CHOSEN = {
+    "linestyle": "", "marker": "o", "color": "black", "markersize": 8, "markerfacecolor": "none",
+    "markeredgewidth": 0.9,
+}  # fmt: skip
 
 SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -109,6 +116,72 @@ def band(axes: Axes, name: str, x: Sequence[float], rows, *, scale: float = 1.0)
     drawn = look(name)
     axes.fill_between(x, rows["low"] * scale, rows["high"] * scale, color=drawn["color"], alpha=0.2, linewidth=0)
     axes.plot(x, rows["mean"] * scale, label=label(name), **drawn)
+
+
+def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
+    """A logarithmic axis of λ, named at the strengths tried: at most four, evenly chosen, first and last among them."""
+    strengths = np.unique(np.asarray(strengths, dtype=float))
+    axes.set_xscale("log")
+    margin = max(1.25, (strengths[-1] / strengths[0]) ** 0.12)
+    axes.set_xlim(strengths[0] / margin, strengths[-1] * margin)
+    shown = np.linspace(0, len(strengths) - 1, min(4, len(strengths))).round().astype(int)
+    axes.set_xticks(strengths[shown])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
+    axes.grid(axis="y")
+
+
+def in_view(rows: pd.DataFrame) -> np.ndarray:
+    """The accuracies in per cent that a figure must have room for.
+
+    These are the means, and the ends of intervals over three seeds or more; intervals over two mostly exceed what an
+    accuracy can be, and are cut by the frame.
+    """
+    ends = rows.loc[rows["n"] > 2, ["low", "high"]].to_numpy()
+    return np.concatenate([rows["mean"].to_numpy(), ends.flatten()]).clip(0, 1) * 100
+
+
+def error_axis(axes: Axes, rows: pd.DataFrame) -> None:
+    """An axis of accuracies in per cent that is logarithmic in the error, so that 95 and 96 % stay apart beside 60 %.
+
+    Args:
+        axes: with the accuracies on y.
+        rows: ``mean``, ``low``, ``high`` (between 0 and 1) and ``n`` of all that is drawn; see :func:`in_view`.
+    """
+    shown = in_view(rows)
+    if np.isnan(shown).all():
+        return
+    axes.set_yscale("function", functions=(_of_error, lambda value: 100.5 - np.exp(-value)))
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    room = 0.12 * (_of_error(high) - _of_error(low)) + 0.02
+    limits = 100.5 - np.exp(-np.array([_of_error(low) - room, _of_error(high) + room]))
+    least = 0.1 * (_of_error(limits[1]) - _of_error(limits[0]))  # between two tick labels
+    ticks: list[float] = []
+    for tick in (99, 98, 97, 96, 95, 93, 90, 85, 80, 70, 60, 40, 20, 0):
+        if limits[0] < tick < limits[1] and (not ticks or _of_error(ticks[-1]) - _of_error(tick) > least):
+            ticks.append(tick)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(limits)
+
+
+def _of_error(accuracy: float | np.ndarray) -> float | np.ndarray:
+    return -np.log(np.maximum(100.5 - accuracy, 1e-3))
+
+
+def mark_diverged(axes: Axes, strengths: Iterable[float], height: float = 0.06) -> None:
+    """A cross near the bottom at every strength that has no accuracy, as training diverged."""
+    for strength in strengths:
+        axes.plot(strength, height, transform=axes.get_xaxis_transform(), clip_on=False, **DIVERGED)
+
+
+def sentence(text: str) -> Figure:
+    """A figure of one panel that says why there is nothing to draw."""
+    with figure(0.8) as drawn:
+        axes = drawn.subplots()
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    return drawn
 
 
 def grid_shape(panels: int, columns: int) -> tuple[int, int]:

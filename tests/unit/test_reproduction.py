@@ -1,0 +1,370 @@
+"""Our results beside the published ones: which run stands in, what is compared with what, and what is said of it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weight_importance import published
+from weight_importance.findings import deviation, difference
+from weight_importance.plots.reproduction import reproduction_lambda
+from weight_importance.reproduction import (
+    COLUMNS,
+    MARGIN,
+    OUTCOMES,
+    claims,
+    departures,
+    is_as_published,
+    judge,
+    pruning_means,
+    published_best,
+    retention_means,
+    stand_in,
+    tally,
+)
+from weight_importance.statistics import equivalence, final_accuracy, interval
+from weight_importance.tables import COLUMNS as TABLES
+
+STUDY = "mlp_permuted_mnist"
+FOLLOWER = f"{STUDY}_published"
+FOLDER = "workflow/resources/published"
+NAN = math.nan
+
+FULL = {
+    "network": "mlp",
+    "datasets": ["mnist"],
+    "protocol": "published",
+    "tasks": {"kind": "permuted", "count": 10},
+    "images": {"training": None, "validation": 5000, "test": None},
+    "training": {"epochs": 6, "batch_size": 100, "learning_rate": 0.001},
+    "importance": {"samples": 5000},
+    "retention": {"images": None, "epochs": 6, "penalty": "plain", "batch_norm": "running", "clamp_negative": False},
+}
+
+
+def changed(settings: dict, **changes) -> dict:
+    """Settings but for some keys of a section, or a whole one: ``retention={"epochs": 1}``, ``network="cnn"``."""
+    return settings | {
+        key: settings[key] | value if isinstance(value, dict) else value for key, value in changes.items()
+    }
+
+
+HELD_OUT = changed(FULL, protocol="held_out")
+SETTINGS = {
+    STUDY: HELD_OUT,
+    f"{STUDY}_stabilised": HELD_OUT | {"like": STUDY},
+    FOLLOWER: FULL | {"like": STUDY},
+}
+REDUCED = SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], retention={"epochs": 1})}
+CNN = "cnn_mnist_fashion"
+CNN_SETTINGS = {
+    CNN: changed(FULL, network="cnn", datasets=["mnist", "fashion_mnist"], tasks={"kind": "rotated", "count": 4})
+}
+
+
+@pytest.fixture(scope="module")
+def theirs() -> pd.DataFrame:
+    return published.retention(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def their_pruning() -> pd.DataFrame:
+    return published.pruning(FOLDER)
+
+
+def retention(theirs, shifts: dict[tuple[str, float], float], study=FOLLOWER, tasks=10, seeds=3, of=STUDY):
+    """Runs whose mean test accuracy is the published one plus a shift and a small scatter; validation is elsewhere."""
+    random = np.random.default_rng(3)
+    means = theirs[theirs["study"] == of].set_index(["estimator", "lambda", "tasks_learnt"])["mean"]
+    rows = [
+        (study, name, strength, seed, learnt, task, split, accuracy if split == "test" else 0.1)
+        for (name, strength), shift in shifts.items()
+        for seed in range(seeds)
+        for learnt in range(1, tasks + 1)
+        for accuracy in [means[name, strength, learnt] + shift + 0.001 * random.normal()]
+        for task in range(1, learnt + 1)
+        for split in ("validation", "test")
+    ]
+    return pd.DataFrame(rows, columns=TABLES["retention"])
+
+
+def pruned(their_pruning, shift=0.0, study=FOLLOWER) -> pd.DataFrame:
+    rows = [
+        (study, scope, name, seed, fraction, 0.5 if mean is None else mean + shift + 0.001 * (seed - 1))
+        for scope in ("tensor", "network")
+        for name in ("mas", "magnitude", "random", "mas_logits")
+        for seed in range(3)
+        for fraction in (0.0, 0.5, 0.123)
+        for mean in [next(iter(_published(their_pruning, name, fraction)), None)]
+    ]
+    frame = pd.DataFrame(rows, columns=TABLES["pruning"])
+    frame.loc[frame["scope"] == "network", "accuracy"] = 0.0
+    return frame
+
+
+def _published(their_pruning, name, fraction):
+    return their_pruning[(their_pruning["criterion"] == name) & (their_pruning["fraction"] == fraction)]["mean"]
+
+
+SHIFTS = {("fisher_empirical", 41.0): 0.0, ("fisher_empirical", 12.0): -0.03, ("mas", 4.5): -0.02, ("mas", 10.0): 0.0}
+
+
+@pytest.fixture(scope="module")
+def found(theirs, their_pruning) -> pd.DataFrame:
+    return claims(STUDY, SETTINGS, retention(theirs, SHIFTS), pruned(their_pruning), theirs, their_pruning)
+
+
+def one(found: pd.DataFrame, **values) -> dict:
+    for name, value in values.items():
+        found = found[found[name] == value]
+    (row,) = found.to_dict("records")
+    return row
+
+
+def test_the_study_of_the_published_protocol_stands_in_where_there_is_one():
+    assert stand_in(STUDY, SETTINGS) == FOLLOWER
+    assert stand_in(STUDY, {STUDY: HELD_OUT, "other": FULL | {"like": "else"}}) == STUDY
+    assert stand_in(FOLLOWER, {FOLLOWER: SETTINGS[FOLLOWER]}) == FOLLOWER
+    with pytest.raises(KeyError, match="no settings of study 'cnn'"):
+        stand_in("cnn", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "matters_for_pruning"),
+    [
+        ({"network": "cnn"}, "network: cnn instead of mlp", True),
+        ({"datasets": ["mnist_subset"]}, "data sets: mnist subset instead of mnist", True),
+        ({"protocol": "held_out"}, "protocol: held out instead of published", True),
+        ({"images": {"training": 2000}}, "training images: 2000 instead of all", True),
+        ({"training": {"learning_rate": 0.01}}, "step size: 0.01 instead of 0.001", True),
+        ({"importance": {"samples": 300}}, "images for importances: 300 instead of 5000", True),
+        # what follows happens after the first task, whose network is pruned
+        ({"tasks": {"kind": "rotated"}}, "tasks: rotated instead of permuted", False),
+        ({"retention": {"epochs": 1}}, "epochs for each later task: 1 instead of 6", False),
+        ({"retention": {"images": 800}}, "training images of each later task: 800 instead of all", False),
+        ({"retention": {"penalty": "stabilised"}}, "penalty: stabilised instead of plain", False),
+        (
+            {"retention": {"batch_norm": "frozen"}},
+            "statistics of batch normalisation: frozen instead of running",
+            False,
+        ),
+        ({"retention": {"clamp_negative": True}}, "negative importances counted as zero: yes instead of no", False),
+    ],
+)
+def test_whatever_is_not_as_published_is_named(changes, expected, matters_for_pruning):
+    settings = changed(FULL, **changes)
+    assert departures(STUDY, settings) == [expected]
+    assert departures(STUDY, settings, "pruning") == ([expected] if matters_for_pruning else [])
+
+
+def test_only_a_run_as_published_in_everything_is_taken_for_one():
+    assert is_as_published(STUDY, FULL)
+    assert is_as_published(CNN, CNN_SETTINGS[CNN])
+    assert not is_as_published(CNN, FULL)
+    assert not is_as_published("a_study_of_ones_own", FULL)
+
+
+def test_every_claim_has_one_row_and_every_outcome_is_a_known_one(found):
+    assert tuple(found.columns) == COLUMNS
+    assert set(found["outcome"]) <= set(OUTCOMES)
+    place = ["claim", "estimator", "lambda", "fraction", "tasks_learnt"]
+    assert not found.duplicated(place).any()
+    counts = found.groupby("claim").size().to_dict()
+    # of two estimators 2 strengths, and tasks 2 to 9; of MAS another best; fraction 0.5 of two published criteria
+    assert counts == {"lambda": 4, "tasks": 16, "best_value": 1, "pruning": 2}
+
+
+def test_no_two_rows_compare_the_same_runs(found):
+    """Nor those of one pair of values under two names: means of random numbers do not meet by chance."""
+    learnt = found[found["claim"] != "best_value"]
+    assert not learnt.duplicated(["mean_ours", "mean_published"]).any()
+    # the best values rest on means that stand elsewhere, too, but never in one row
+    best = found[found["claim"] == "best_value"].merge(learnt, on=["mean_ours", "mean_published"])
+    assert best.empty
+
+
+def test_means_are_those_of_the_run_and_of_the_published_file(found, theirs):
+    table = retention(theirs, SHIFTS)
+    row = one(found, claim="lambda", estimator="mas", **{"lambda": 4.5})
+    expected = interval(final_accuracy(table, "test").query("estimator == 'mas' and `lambda` == 4.5")["accuracy"])
+    assert (row["mean_ours"], row["low_ours"], row["n_ours"]) == pytest.approx((expected.mean, expected.low, 3))
+    assert (row["mean_published"], row["n_published"]) == (pytest.approx(0.955323), 20)
+    ours, there = ({key: row[f"{key}_{who}"] for key in ("mean", "low", "high", "n")} for who in ("ours", "published"))
+    change = [row[f"{key}_difference"] for key in ("mean", "low", "high")]
+    assert change == pytest.approx(difference(ours, there))
+    p = equivalence(ours["mean"], deviation(ours), 3, there["mean"], deviation(there), 20, MARGIN)
+    assert row["tost_p"] == pytest.approx(p)
+
+
+def test_the_spread_behind_an_interval_is_found_again():
+    values = np.array([0.1, 0.4, 0.35, 0.2])
+    assert deviation(vars(interval(values))) == pytest.approx(values.std(ddof=1))
+    assert math.isnan(deviation(vars(interval([0.3]))))
+
+
+def test_a_small_shift_is_reproduced_and_a_large_one_differs(found):
+    same = one(found, claim="lambda", estimator="fisher_empirical", **{"lambda": 41.0})
+    assert same["outcome"] == "reproduced"
+    assert same["verdict"].startswith("reproduced (equivalent within 1 point, p")
+    other = one(found, claim="lambda", estimator="fisher_empirical", **{"lambda": 12.0})
+    assert other["outcome"] == "differs"
+    assert other["verdict"] == f"differs by {-100 * other['mean_difference']:.2f} points (lower here)"
+
+
+def test_task_by_task_it_is_the_published_best_strength(found):
+    rows = found[(found["claim"] == "tasks") & (found["estimator"] == "mas")]
+    assert set(rows["lambda"]) == {4.5}
+    # the first knows no penalty, and the last is the row of all tasks at this strength
+    assert sorted(rows["tasks_learnt"]) == list(range(2, 10))
+
+
+def test_the_best_of_both_are_compared_where_they_lie_apart(found, theirs):
+    assert published_best(theirs[theirs["study"] == STUDY]) == {"fisher_empirical": 41.0, "mas": 4.5}
+    row = one(found, claim="best_value", estimator="mas")
+    assert (row["lambda"], row["lambda_ours"]) == (4.5, 10.0)
+    assert row["mean_published"] == pytest.approx(0.955323)
+    at_ten = one(found, claim="lambda", estimator="mas", **{"lambda": 10.0})
+    assert row["mean_ours"] == at_ten["mean_ours"]
+    # that of the Fisher information is the published one, and so a row of its own already
+    assert set(found.loc[found["claim"] == "best_value", "estimator"]) == {"mas"}
+
+
+def test_the_best_are_compared_where_the_published_best_was_not_run(theirs, their_pruning):
+    table = retention(theirs, {("mas", 10.0): 0.0})
+    found = claims(STUDY, SETTINGS, table, pruned(their_pruning), theirs, their_pruning)
+    row = one(found, claim="best_value", estimator="mas")
+    assert (row["lambda"], row["lambda_ours"]) == (4.5, 10.0)
+    assert "tasks" not in set(found["claim"])
+
+
+def test_a_published_sweep_without_penalty_is_set_beside_ours_once(theirs, their_pruning):
+    shifts = {("fisher_empirical", 0.0): 0.0, ("fisher_empirical", 675.0): 0.0}
+    table = retention(theirs, shifts, CNN, tasks=4, of=CNN)
+    table["estimator"] = table["estimator"].mask(table["lambda"] == 0, "none")
+    # as if the sweep of another estimator began there, too
+    twice = pd.concat([theirs, theirs[(theirs["study"] == CNN) & (theirs["lambda"] == 0)].assign(estimator="mas")])
+    found = claims(CNN, CNN_SETTINGS, table, pruned(their_pruning).head(0), twice, their_pruning)
+    row = one(found, estimator="none")
+    assert (row["claim"], row["lambda"], row["lambda_ours"], row["tasks_learnt"]) == ("lambda", 0.0, 0.0, 4)
+    assert row["mean_published"] == pytest.approx(0.313855)
+    assert row["mean_difference"] == pytest.approx(0, abs=0.002)
+    assert row["outcome"] == "reproduced"
+    # it is no estimator's best
+    assert published_best(twice[twice["study"] == CNN]) == {"fisher_empirical": 675.0}
+
+
+def test_pruning_is_compared_within_matrices_at_fractions_and_criteria_in_common(found):
+    rows = found[found["claim"] == "pruning"]
+    assert set(rows["estimator"]) == {"mas", "magnitude"}
+    # at 0 every criterion leaves one and the same network
+    assert set(rows["fraction"]) == {0.5}
+    assert rows["mean_difference"].abs().max() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_study_with_held_out_data_is_shown_but_never_judged(theirs, their_pruning):
+    tables = retention(theirs, SHIFTS, STUDY), pruned(their_pruning, study=STUDY)
+    found = claims(STUDY, {STUDY: HELD_OUT}, *tables, theirs, their_pruning)
+    assert set(found["claim"]) == {"lambda", "tasks", "best_value", "pruning"}
+    assert set(found["outcome"]) == {"not judged"}
+
+
+def test_a_smaller_run_is_shown_but_not_judged(theirs, their_pruning, found):
+    reduced = claims(STUDY, REDUCED, retention(theirs, SHIFTS), pruned(their_pruning), theirs, their_pruning)
+    numbers = [name for name in COLUMNS if name not in ("outcome", "verdict")]
+    pd.testing.assert_frame_equal(reduced[numbers], found[numbers])
+    learnt = reduced[reduced["claim"] != "pruning"]
+    assert set(learnt["outcome"]) == {"not judged"}
+    assert learnt["verdict"].str.startswith("not judged, computed otherwise: ").all()
+    # pruning needs the first task only, and that has its full size
+    assert "not judged" not in set(reduced.loc[reduced["claim"] == "pruning", "outcome"])
+
+
+def test_fewer_tasks_are_compared_after_as_many(theirs, their_pruning):
+    table = retention(theirs, SHIFTS, tasks=3)
+    found = claims(STUDY, SETTINGS, table, pruned(their_pruning), theirs, their_pruning)
+    row = one(found, claim="lambda", estimator="fisher_empirical", **{"lambda": 41.0})
+    assert row["tasks_learnt"] == 3
+    assert row["outcome"] == "reproduced"
+    assert one(found, claim="best_value", estimator="mas")["tasks_learnt"] == 3
+    assert set(found.loc[found["claim"] == "tasks", "tasks_learnt"]) == {2}
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_published_best_strength_that_diverged_here_is_said_to_have(theirs, their_pruning, others):
+    """Whatever else was run: another best stands beside it, and does not take its place."""
+    table = retention(theirs, SHIFTS if others else {("mas", 4.5): 0.0})
+    table.loc[(table["lambda"] == 4.5) & (table["seed"] == 1) & (table["tasks_learnt"] > 5), "accuracy"] = NAN
+    found = claims(STUDY, SETTINGS, table, pruned(their_pruning), theirs, their_pruning)
+    row = one(found, claim="lambda", estimator="mas", **{"lambda": 4.5})
+    assert (row["outcome"], row["verdict"]) == ("diverged", "diverged here")
+    rows = found[(found["claim"] == "tasks") & (found["estimator"] == "mas")].set_index("tasks_learnt")
+    assert list(rows.index[rows["outcome"] == "diverged"]) == [6, 7, 8, 9]
+    assert tally(found).query("claim == 'tasks' and estimator == 'mas'")["diverged"].item() == 4
+    best = found[found["claim"] == "best_value"]
+    assert list(best["lambda_ours"]) == ([10.0] if others else [])
+
+
+def test_a_single_seed_leaves_it_undecided(theirs, their_pruning):
+    single = claims(STUDY, SETTINGS, retention(theirs, SHIFTS, seeds=1), pruned(their_pruning), theirs, their_pruning)
+    verdicts = set(single.loc[single["claim"] == "lambda", "verdict"])
+    assert verdicts == {"undecided: a single run has no interval"}
+    assert math.isnan(one(single, claim="lambda", estimator="mas", **{"lambda": 4.5})["tost_p"])
+
+
+def test_without_anything_in_common_there_are_no_claims(theirs, their_pruning):
+    empty = claims(
+        STUDY, SETTINGS, retention(theirs, SHIFTS, study="x"), pruned(their_pruning, study="x"), theirs, their_pruning
+    )
+    assert empty.empty
+    assert tuple(empty.columns) == COLUMNS
+    assert tally(empty).empty
+    unknown = claims(
+        "other", {"other": FULL}, retention(theirs, SHIFTS, "other"), pruned(their_pruning, 0, "other"), theirs,
+        their_pruning,
+    )  # fmt: skip
+    assert unknown.empty
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.001, -0.002, 0.004, 0.01), ("reproduced", "reproduced (equivalent within 1 point, p = 0.010)")),
+        ((0.003, 0.002, 0.004, 1e-5), ("reproduced", "reproduced (equivalent within 1 point, p below 0.001)")),
+        ((0.02, 0.01, 0.03, 0.9), ("differs", "differs by 2.00 points (higher here)")),
+        ((-0.02, -0.03, -0.01, 0.9), ("differs", "differs by 2.00 points (lower here)")),
+        ((0.02, -0.01, 0.05, 0.6), ("undecided", "undecided: interval too wide")),
+        ((NAN, NAN, NAN, NAN), ("diverged", "diverged here")),
+    ],
+)
+def test_verdicts_follow_the_test_then_the_interval(values, expected):
+    assert judge(*values) == expected
+
+
+def test_a_tally_counts_outcomes_and_names_the_largest_difference(found):
+    row = one(tally(found), claim="tasks", estimator="mas")
+    assert (row["count"], row["differs"], row["verdict"]) == (8, 8, "8 of 8 different")
+    rows = found[(found["claim"] == "tasks") & (found["estimator"] == "mas")]
+    assert row["mean_difference"] == rows["mean_difference"].min()
+    row = one(tally(found), claim="lambda", estimator="fisher_empirical")
+    assert row["verdict"] == "1 of 2 reproduced, 1 different"
+    assert row["lambda"] == 12.0
+
+
+def test_means_of_a_run_have_the_form_of_the_published_ones(theirs, their_pruning):
+    ours = retention_means(retention(theirs, SHIFTS))
+    assert list(ours.columns) == [name for name in theirs.columns if name != "study"]
+    within = pruning_means(pruned(their_pruning))
+    assert list(within.columns) == [name for name in their_pruning.columns if name not in ("study", "scope")]
+    assert within["mean"].min() > 0  # the rows ranked over the whole network are left out
+
+
+def test_the_figure_has_our_training_without_a_penalty_beside_the_published_level(theirs):
+    table = retention(theirs, {("fisher_empirical", 0.0): 0.1, ("fisher_empirical", 675.0): 0.0}, CNN, tasks=4, of=CNN)
+    table["estimator"] = table["estimator"].mask(table["lambda"] == 0, "none")
+    drawn = reproduction_lambda(retention_means(table), theirs[theirs["study"] == CNN])
+    (axes,) = drawn.axes
+    levels = [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+    assert levels == pytest.approx([31.3855, 41.3855], abs=0.2)
+    without = reproduction_lambda(retention_means(table), theirs[(theirs["study"] == CNN) & (theirs["lambda"] > 0)])
+    assert not [line for line in without.axes[0].lines if list(line.get_xdata()) == [0, 1]]

@@ -1,0 +1,65 @@
+"""What a user adds goes through the same rules, notebooks and tables: a network is one class and one study."""
+
+import re
+
+import pandas as pd
+
+CLASS = """
+
+class LayerNormMLP(nn.Module):
+    \"\"\"A network of the user's own.\"\"\"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(784, 32)
+        self.norm = nn.LayerNorm(32)
+        self.fc2 = nn.Linear(32, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc2(leaky_relu(self.norm(self.fc1(images.flatten(1))), 0.01))
+
+"""
+NAMES = ["fisher_exact", "mas", "si", "total_signal"]
+STUDY = {
+    "seeds": 2,
+    "shard_size": 2,
+    "estimators": NAMES,
+    "network": "layer_norm_mlp",
+    "datasets": ["mnist_subset"],
+    "protocol": "held_out",
+    "tasks": {"kind": "rotated", "count": 2},
+    "images": {"training": 500, "validation": 100, "test": 200},
+    "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
+    "importance": {"samples": 100},
+    "retention": {
+        "seeds": None,
+        "images": None,
+        "epochs": 1,
+        "clamp_negative": True,
+        "penalty": "plain",
+        "batch_norm": "running",
+        "unpenalised": True,
+        "lambdas": {name: [1] for name in NAMES},
+    },
+    "pruning": {"fractions": [0.0, 0.5]},
+}
+
+
+def test_a_third_network_is_one_class_and_one_study(fresh):
+    networks = fresh.folder / "workflow/scripts/weight_importance/networks.py"
+    text = networks.read_text(encoding="utf-8")
+    text, count = re.subn(r"\n(NETWORKS: .*)\}\n", CLASS + r'\n\1, "layer_norm_mlp": LayerNormMLP}\n', text)
+    assert count == 1
+    networks.write_text(text, encoding="utf-8")
+
+    targets = [f"results/notebooks/{name}-mine.html" for name in ("correlation", "retention", "pruning", "estimators")]
+    run = fresh.run("--cores", "2", *targets, change={"studies": {"mine": STUDY}})
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
+    correlation = pd.read_csv(fresh.folder / "results/summary/mine/correlation.csv")
+    assert {"fc1.weight", "norm.weight", "norm.bias", "fc2.bias", "all"} <= set(correlation["tensor"])
+    assert set(correlation["estimator_a"]) | set(correlation["estimator_b"]) == set(NAMES)
+    assert (fresh.folder / "results/figures/correlation_matrix-mine.pdf").stat().st_size > 0
+    assert not (fresh.folder / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
+
+    target = "results/notebooks/variants-mine.html"
+    assert fresh.run("--cores", "2", target, change={"studies": {"mine": STUDY}}).returncode == 0

@@ -1,0 +1,278 @@
+# What the configuration asks for: its studies, which of them share results, and the files that follow from both.
+from types import SimpleNamespace
+
+config.update(configuration.resolved(config))
+
+
+wildcard_constraints:
+    study="|".join(config["studies"]),
+    shard=r"seeds-\d+-\d+",
+
+
+STUDIES = config["studies"]
+MAIN = [name for name, study in STUDIES.items() if "like" not in study]
+
+ESTIMATORS = list(dict.fromkeys(name for study in STUDIES.values() for name in study["estimators"]))
+
+DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
+
+SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
+SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
+SUMMARIES = [f"results/summary/{table}.csv" for table in SUMMARY_TABLES]
+
+# What each notebook reads (besides its program files) and writes, for every study that is not like another
+NOTEBOOKS = {
+    "correlation": {
+        "summaries": ["correlation", "correlation_null"],
+        "figures": [
+            "correlation_matrix",
+            "correlation_matrix_spearman",
+            "correlation_matrix_pearson_log",
+            "correlation_matrix_overlap_top10",
+            "correlation_null",
+        ],
+        "tables": ["correlation", "correlation_coefficients"],
+    },
+    "retention": {
+        "summaries": ["retention", "selected_lambda"],
+        "figures": ["retention_lambda", "retention_tasks"],
+        "tables": ["retention"],
+    },
+    "pruning": {
+        "summaries": ["pruning"],
+        "figures": ["pruning"],
+        "tables": ["pruning"],
+    },
+    "estimators": {
+        "summaries": ["correlation"],
+        "runs": "results/runs",
+        "figures": ["estimator_scatter", "estimator_factors"],
+        "tables": ["estimators", "estimator_factors", "estimator_slopes"],
+    },
+    "variants": {
+        "family": "the studies that are like the study, too",
+        "summaries": ["retention"],
+        "figures": ["variants"],
+        "tables": ["variants"],
+    },
+    "reproduction": {
+        "family": "the studies that are like the study, too",
+        "summaries": ["retention", "pruning"],
+        "published": "workflow/resources/published",
+        "figures": ["reproduction_lambda", "reproduction_tasks", "reproduction_pruning"],
+        "tables": ["reproduction"],
+    },
+}
+PUBLISHED = sorted(map(str, Path("workflow/resources/published").glob("*.csv")))
+
+
+def figures(notebook):
+    """What a notebook draws, by study."""
+    return [f"results/figures/{name}-{{study}}.pdf" for name in NOTEBOOKS[notebook]["figures"]]
+
+
+def tables(notebook):
+    """What a notebook tabulates for the paper, by study."""
+    return [f"results/tables/{name}-{{study}}.tex" for name in NOTEBOOKS[notebook]["tables"]]
+
+
+def reported_figures(notebook):
+    """The same figures as the report shows them: by study, with the caption of their name."""
+    shown = {"category": "Figures", "subcategory": "{study}"}
+    captions = [f"../report/{name}.rst" for name in NOTEBOOKS[notebook]["figures"]]
+    return [report(file, caption=text, **shown) for file, text in zip(figures(notebook), captions)]
+
+
+def studies_of(notebook):
+    """The studies that a notebook is executed for."""
+    return [study for study in MAIN if notebook != "pruning" or STUDIES[study]["pruning"]["fractions"]]
+
+
+PAGES = [f"results/notebooks/{name}-{study}.html" for name in NOTEBOOKS for study in studies_of(name)]
+FIGURES = [file for name in NOTEBOOKS for file in expand(figures(name), study=studies_of(name))]
+TABLES = [file for name in NOTEBOOKS for file in expand(tables(name), study=studies_of(name))]
+
+
+def settings(study, shard, *keys, **more):
+    """The parts of a study's configuration that a stage depends on, with the seeds of the shard."""
+    return compact({"study": study, "seeds": seeds(shard)} | {key: STUDIES[study][key] for key in keys} | more)
+
+
+TASKS = ["network", "datasets", "protocol", "tasks", "images"]
+
+
+def retention_settings(wildcards):
+    """Settings of retention under one estimator; without a penalty there is one strength, zero."""
+    training, retention = (STUDIES[wildcards.study][key] for key in ("training", "retention"))
+    return settings(
+        wildcards.study,
+        wildcards.shard,
+        *TASKS,
+        "importance",
+        training={key: training[key] for key in ("batch_size", "learning_rate")},
+        retention={key: retention[key] for key in ("images", "epochs", "clamp_negative", "penalty", "batch_norm")},
+        lambdas=[0.0] if wildcards.estimator == "none" else retention["lambdas"][wildcards.estimator],
+    )
+
+
+def shards(study):
+    """The names of all shards of a study: groups of seeds, first and last."""
+    total, size = STUDIES[study]["seeds"], STUDIES[study]["shard_size"]
+    return [f"seeds-{first}-{min(first + size, total) - 1}" for first in range(0, total, size)]
+
+
+def retention_shards(study):
+    """The shards whose networks learn the remaining tasks."""
+    most = STUDIES[study]["retention"]["seeds"]
+    return [shard for shard in shards(study) if most is None or max(seeds(shard)) < most]
+
+
+def seeds(shard):
+    """The seeds of a shard."""
+    _, first, last = shard.split("-")
+    return list(range(int(first), int(last) + 1))
+
+
+def owner(study, shard, *keys):
+    """Whose results serve a study: those of the study it is like, where these settings and the shard are the same."""
+    model = STUDIES[study].get("like")
+    same = model and all(STUDIES[study][key] == STUDIES[model][key] for key in keys) and shard in shards(model)
+    return model if same else study
+
+
+def network_owner(study, shard):
+    """Whose trained networks are a study's own."""
+    return owner(study, shard, *TASKS, "training")
+
+
+def importance_owner(study, shard, name):
+    """Whose importances by one estimator are a study's own."""
+    model = owner(study, shard, *TASKS, "training", "importance")
+    return model if name in STUDIES[model]["estimators"] else study
+
+
+def is_own(study):
+    """Whether a study trains networks of its own, so that it has correlations and pruning of its own."""
+    return all(network_owner(study, shard) == study for shard in shards(study))
+
+
+def family(study):
+    """A study and all that are like it."""
+    return [other for other in STUDIES if study in (other, STUDIES[other].get("like"))]
+
+
+def datasets(wildcards):
+    """The data sets of a study."""
+    return [f"results/data/{name}.safetensors" for name in STUDIES[wildcards.study]["datasets"]]
+
+
+def networks(wildcards, *kinds):
+    """Files of a shard's trained networks: ``parameters``, ``state``, ``path``, those of ``kinds``."""
+    study = network_owner(wildcards.study, wildcards.shard)
+    endings = {"parameters": "", "state": ".state", "path": ".path"}
+    return {kind: f"results/runs/{study}/baseline/{wildcards.shard}{endings[kind]}.safetensors" for kind in kinds}
+
+
+def importances(wildcards, name, part="importance"):
+    """The importances of a shard by the estimator so named; none for the controls."""
+    if name in CONTROLS:
+        return []
+    study = importance_owner(wildcards.study, wildcards.shard, name)
+    return f"results/runs/{study}/{part}/{name}/{wildcards.shard}.safetensors"
+
+
+def pruning_importances(wildcards):
+    """What weights are pruned by: importances on training images, in the published protocol on test images."""
+    part = "importance_test" if STUDIES[wildcards.study]["protocol"] == "published" else "importance"
+    return importances(wildcards, wildcards.criterion, part)
+
+
+def retained(study):
+    """The estimators under which a study learns the later tasks, and ``none``."""
+    retention = STUDIES[study]["retention"]
+    names = [name for name in STUDIES[study]["estimators"] if retention["lambdas"][name]]
+    return ["none", *names] if retention["unpenalised"] else names
+
+
+def has(study, table):
+    """Whether a study has rows of a table: one without networks of its own has what it retains, and no more."""
+    if table in ("retention", "selected_lambda"):
+        return bool(retained(study))
+    needed = {"pruning": STUDIES[study]["pruning"]["fractions"], "baseline": True}
+    return is_own(study) and bool(needed.get(table, len(STUDIES[study]["estimators"]) > 1))
+
+
+def shard_tables(study, table):
+    """The tables, one per shard, that a study's table joins."""
+    pattern, names = {
+        "baseline": ("baseline/{shard}.csv", [""]),
+        "correlation": ("correlation/{shard}.csv", [""]),
+        "correlation_null": ("correlation/{shard}.null.csv", [""]),
+        "retention": ("retention/{name}/{shard}.csv", retained(study)),
+        "pruning": ("pruning/{name}/{shard}.csv", ["random", *STUDIES[study]["estimators"]]),
+    }[table]
+    found = retention_shards(study) if table == "retention" else shards(study)
+    return expand(f"results/runs/{study}/{pattern}", shard=found, name=names)
+
+
+def study_tables(table):
+    """The tables, one per study, that a summary joins."""
+    return [f"results/summary/{study}/{table}.csv" for study in STUDIES if has(study, table)]
+
+
+def shard_results():
+    """All that is kept of every shard: networks, paths, importances, and tables."""
+    found = set()
+    for study in STUDIES:
+        for shard in shards(study):
+            here = SimpleNamespace(study=study, shard=shard)
+            found |= {*networks(here, "parameters", "state", "path").values()}
+            for name in STUDIES[study]["estimators"]:
+                found.add(importances(here, name))
+                if has(study, "pruning"):
+                    found.add(pruning_importances(SimpleNamespace(**vars(here), criterion=name)))
+        found |= {file for table in SHARD_TABLES if has(study, table) for file in shard_tables(study, table)}
+    return sorted(found)
+
+
+def notebook_input(name):
+    """What a notebook reads: itself, the modules it imports, tables, and where it looks at single weights, tensors."""
+    notebook, reads = f"notebooks/{name}.ipynb", NOTEBOOKS[name]
+    modules = code(notebook, *configuration.estimators())[1:]  # labels, and colours by position in the whole list
+
+    def tensors(wildcards):
+        study = wildcards.study
+        pattern = f"results/runs/{study}/importance/{{estimator}}/{{shard}}.safetensors"
+        found = expand(pattern, estimator=STUDIES[study]["estimators"], shard=shards(study))
+        return found if "runs" in reads else []
+
+    def summaries(wildcards):
+        studies = family(wildcards.study) if "family" in reads else [wildcards.study]
+        tables = [(study, table) for study in studies for table in reads["summaries"] if has(study, table)]
+        return [f"results/summary/{study}/{table}.csv" for study, table in tables]
+
+    return {
+        "notebook": notebook,
+        "code": list(dict.fromkeys([*code(f"{SCRIPTS}/notebook.py"), *modules])),
+        "summaries": summaries,
+        "published": PUBLISHED if "published" in reads else [],
+        "tensors": tensors,
+    }
+
+
+def notebook_parameters(name):
+    """Values for a notebook's parameters cell: which study, what is like it, and where everything lies."""
+    reads = NOTEBOOKS[name]
+    folders = {"figures": "results/figures", "tables": "results/tables"}
+    folders |= {key: reads[key] for key in ("published", "runs") if key in reads}
+
+    def parameters(wildcards):
+        study = wildcards.study
+        more = {"shards": shards(study)} if "runs" in reads else {}
+        if "family" in reads:
+            more |= {"summary": "results/summary", "settings": {other: STUDIES[other] for other in family(study)}}
+        else:
+            more |= {"summary": f"results/summary/{study}"}
+        return compact({"study": study} | folders | more)
+
+    return parameters
