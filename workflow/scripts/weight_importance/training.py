@@ -18,7 +18,7 @@ from weight_importance.seeding import generator
 from weight_importance.tasks import Split, to_inputs
 from weight_importance.training_state import AdamState
 
-EVALUATION_CHUNK = 500
+EVALUATION_CHUNK = 200
 """Images per forward pass when accuracies are measured."""
 
 
