@@ -198,7 +198,7 @@ def test_words_on_published_values_follow_the_tests(results):
     assert value(results["claims/lambda/count"]) == 2
     assert results["claims/lambda/sentence"] == r"\num{1} reproduced and \num{1} different"
     assert value(results["claims/pruning/count"]) == 1
-    assert results["claims/scale"] == "that of the publication"
+    assert results["claims/scale"] == "nothing"
     assert value(results["published/fisher_empirical/best/lambda"]) == 41
 
 

@@ -345,7 +345,7 @@ def reproduction(
         said = [f"{plain(count)} {OUTCOME_WORDS.get(word, word)}" for word, count in counts.items() if count]
         results[f"claims/{name}sentence"] = listing(said)
     settings = family[stand_in(study, family)]
-    results["claims/scale"] = "; ".join(departures(study, settings)) or "that of the publication"
+    results["claims/scale"] = "; ".join(departures(study, settings)) or "nothing"
     return results
 
 
