@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -89,6 +90,7 @@ MISTAKES = [
     ("*.protocol", "publisht", r"protocol: unknown value 'publisht'\. Did you mean 'published'\?"),
     ("*.retention.penalty", "stabilized", r"penalty: unknown value 'stabilized'\. Did you mean 'stabilised'\?"),
     ("*.retention.batch_norm", "fixed", r"batch_norm: unknown value 'fixed'\. Allowed: running, frozen\."),
+    ("studies.mlp_permuted_mnst", {"training": {"epochs": 3}}, r"unknown study\. Did you mean 'mlp_permuted_mnist'\?"),
     # likeness
     ("*_published.like", "mlp_permuted", r"_published\.like: unknown study 'mlp_permuted'\. Did you mean '\w+'\?"),
     (
@@ -168,6 +170,26 @@ def test_a_study_like_another_gives_only_what_differs():
     assert configuration.resolved({"studies": whole} | config)["studies"] == whole
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('ESTIMATOR = Kind(label="SI")\n', "'mine' and 'si' have the same label, 'SI'"),
+        ("", "does not define ESTIMATOR"),
+    ],
+)
+def test_an_estimator_needs_a_label_of_its_own(text, message, tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    shutil.copytree(configuration.PACKAGE, package)
+    (package / "estimators/catalogue/mine.py").write_text(text)
+    monkeypatch.setattr(configuration, "PACKAGE", package)
+    config = changed("estimators", ["si", "mine"])
+    for settings in config["studies"].values():
+        settings.pop("estimators", None)
+        settings.get("retention", {}).get("lambdas", {})["mine"] = [1]
+    found = configuration.problems(config, [DEFAULT])
+    assert any(message in problem for problem in found), found
+
+
 def test_a_key_given_twice_is_named(tmp_path):
     preset = tmp_path / "mine.yaml"
     preset.write_text("seeds: 3\nshard_size: 1\nseeds: 4\n")
@@ -178,11 +200,12 @@ def test_a_key_given_twice_is_named(tmp_path):
 
 def test_names_read_from_the_source_are_those_of_the_import():
     from weight_importance.datasets import DATASETS
-    from weight_importance.estimators.registry import names
+    from weight_importance.estimators.registry import load, names
     from weight_importance.networks import NETWORKS
 
     assert configuration.estimators() == names()
     assert configuration.networks() == sorted(NETWORKS)
+    assert {name: configuration.label(name) for name in names()} == {name: load(name).label for name in names()}
     assert configuration.datasets() == sorted(DATASETS)
 
 

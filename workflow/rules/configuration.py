@@ -56,7 +56,7 @@ def validate(config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
 def problems(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> list[str]:
     """Everything that is wrong with a configuration, one sentence or two each; empty when it is sound."""
     places = Places(config, files)
-    described = list(_likenesses(config))
+    described = [*_misspelt_studies(config), *_likenesses(config)]
     if not described:
         whole = resolved(config)
         errors = sorted(VALIDATOR.iter_errors(whole), key=lambda error: [str(key) for key in error.absolute_path])
@@ -93,6 +93,16 @@ def _merged(model: Any, changes: Any, key: str = "") -> Any:
     return {**model} | {name: _merged(model.get(name), value, name) for name, value in changes.items()}
 
 
+def _misspelt_studies(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Studies that could not stand alone and whose name is nearly that of another: meant to change that one."""
+    studies = config.get("studies")
+    for name, settings in studies.items() if isinstance(studies, Mapping) else ():
+        if isinstance(settings, Mapping) and not {"network", "like"} & set(settings):
+            near = _nearest(name, [other for other in studies if other != name])
+            if near:
+                yield ("studies", name), f"unknown study. {near}A new one needs 'like', or settings of its own."
+
+
 def _likenesses(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong with the names of the studies that others are like; the rest waits until these are known."""
     studies = config.get("studies")
@@ -124,6 +134,17 @@ def _inherited(
 def estimators() -> list[str]:
     """The known estimators: the modules of the catalogue."""
     return sorted(file.stem for file in (PACKAGE / "estimators/catalogue").glob("*.py") if file.stem != "__init__")
+
+
+def label(estimator: str) -> str | None:
+    """The label that an estimator's module gives in its ``ESTIMATOR``; ``None`` where it gives none."""
+    tree = ast.parse((PACKAGE / f"estimators/catalogue/{estimator}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            for keyword in node.value.keywords:
+                if keyword.arg == "label" and isinstance(keyword.value, ast.Constant):
+                    return keyword.value.value
+    return None
 
 
 def networks() -> list[str]:
@@ -191,6 +212,7 @@ def _describe(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
 
 def _cross_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     yield from _unknown_names(("estimators",), "estimator", config["estimators"], estimators())
+    yield from _label_checks(config)
     for study, settings in config["studies"].items():
         path = ("studies", study)
         if settings["network"] not in networks():
@@ -210,6 +232,22 @@ def _unknown_names(
     for position, name in enumerate(names):
         if name not in known:
             yield (*path, position), _unknown(kind, name, known)
+
+
+def _label_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Figures and tables tell estimators by their labels: each needs one of its own."""
+    owners: dict[str, str] = {}
+    for position, name in enumerate(config["estimators"]):
+        if name in estimators():
+            found = label(name)
+            file = f"workflow/scripts/weight_importance/estimators/catalogue/{name}.py"
+            if found is None:
+                yield ("estimators", position), f"{file} does not define ESTIMATOR with a label."
+            elif found in owners:
+                text = f"'{name}' and '{owners[found]}' have the same label, '{found}'; give it another in {file}."
+                yield ("estimators", position), text
+            else:
+                owners[found] = name
 
 
 def _retention_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:

@@ -28,7 +28,7 @@ def set_damaged_aside(results: str | Path, arguments: Sequence[str]) -> None:
     for file, problem in damaged(results):
         aside = file.with_name(f"{file.name}.altered")
         told = "would be renamed" if only_tells else "renamed"
-        print(f"{file}: {problem}: {told} to {aside.name}, and made anew", file=sys.stderr)
+        print(f"{file}: {problem}: {told} to {aside.name}; made anew when needed", file=sys.stderr)
         if not only_tells:
             file.replace(aside)
             if file.suffix == ".ipynb":  # an executed notebook is a log: it is its page that is made anew
