@@ -1,7 +1,8 @@
 # `make paper` and `make test` are all that is needed; `make help` lists the rest. Every target may be run again at any
 # time: what is there already is kept.
 
-# the Python that .venv is made with; further options for Snakemake (--configfile presets/tiny.yaml); workers of the tests
+# the Python that .venv is made with; further options for Snakemake (--configfile presets/tiny.yaml) or, of make benchmark,
+# for the benchmark (--quick); workers of the tests
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
@@ -10,13 +11,14 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test lint environment latex clean
+.PHONY: help paper report test lint benchmark environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
 	@echo 'make report       results/report.html: every result with the rule and settings it came from'
 	@echo 'make test         style checks and the whole test suite'
 	@echo 'make lint         style checks alone'
+	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
 	@echo 'make latex        the LaTeX packages that are missing (as root; otherwise says how)'
 	@echo 'make clean        remove all results'
@@ -42,6 +44,10 @@ lint: environment
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
+
+benchmark:
+	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt
+	.venv-benchmark/bin/python benchmarks/benchmark.py $(ARGS)
 
 environment:
 	@sh envs/install-python.sh

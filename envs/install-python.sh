@@ -1,19 +1,22 @@
 #!/bin/sh
 # Make the virtual environment .venv from requirements.lock, unless it is already whole and of this very lock.
+# With arguments: the environment named first from the lists of packages that follow.
 #
-# A stamp, written last, holds a checksum of the lock and of the folder (an environment does not survive being moved). An
+# A stamp, written last, holds a checksum of the lists and of the folder (an environment does not survive being moved). An
 # environment without it, or whose Python no longer works, is thrown away and made anew. PYTHON names another Python.
 set -eu
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-lock=envs/requirements.lock
-stamp=.venv/.made-from
-expected=$( { pwd -P; cat "$lock"; } | sha256sum)
+[ $# -gt 1 ] || set -- .venv envs/requirements.lock
+environment=$1
+shift
+stamp=$environment/.made-from
+expected=$( { pwd -P; cat "$@"; } | sha256sum)
 
 is_whole() {
     [ "$(cat "$stamp" 2>/dev/null)" = "$expected" ] &&
-        .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("snakemake"))' 2>/dev/null
+        "$environment/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("snakemake"))' 2>/dev/null
 }
 if is_whole; then exit 0; fi
 
@@ -43,9 +46,11 @@ if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
     fi
 fi
 
-echo "Creating .venv (about 1.7 GB, a few minutes) ..."
-rm -rf .venv
-"$python" -m venv .venv || fail "the virtual environment could not be created (see above)"
-.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --requirement "$lock" ||
-    fail "the packages of $lock could not be installed (pip's message stands above). Run the same command again."
+echo "Creating $environment (about 1.7 GB, a few minutes) ..."
+rm -rf "$environment"
+"$python" -m venv "$environment" || fail "the virtual environment could not be created (see above)"
+lists=$*
+for list in $lists; do set -- "$@" --requirement "$list"; shift; done
+"$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$@" ||
+    fail "the packages of $lists could not be installed (pip's message stands above). Run the same command again."
 echo "$expected" >"$stamp"

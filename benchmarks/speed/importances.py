@@ -1,0 +1,186 @@
+"""Importances, samples per second: every way is checked against the reference, tuned, and timed beside the others."""
+
+import copy
+import importlib.util
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from reference import naive
+from speed.floor import Product, importance_flops
+from speed.setting import Setting
+from speed.table import Row
+from speed.timing import FAILED, Contestant, Effort, rates, seconds_of, summary
+from speed.ways import ESTIMATORS, LOOP, OURS, Compute, Way, per_class
+from weight_importance.replicas import convolutional
+
+TOLERANCE = 1e-3
+"""Largest error over largest value, in every tensor: a wrong formula is far above it, single precision far below."""
+
+UNIT = "samples/s"
+
+HELD_BYTES = 2 * 2**30
+"""What the gradients that a way holds at once may take."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many samples.
+
+    Attributes:
+        checked: against the reference.
+        most: in one run, as many as a study averages over.
+        at_once: tried for the ways that leave the choice to us, from few to many.
+    """
+
+    checked: int
+    most: int
+    at_once: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A way that has been checked and tuned."""
+
+    way: Way
+    compute: Compute
+    batch: int | None
+    error: float
+    rate: float
+
+
+def installed(ways: Sequence[Way]) -> list[Way]:
+    """Those whose package is there; of the others one line each says that they are left out."""
+    there = []
+    for way in ways:
+        if way.package is None or importlib.util.find_spec(way.package):
+            there.append(way)
+        else:
+            say(f"{way.who} is not installed and left out; `make benchmark` installs envs/benchmark.txt")
+    return there
+
+
+def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Product, effort: Effort) -> list[Row]:
+    """All estimators of one network by all ways.
+
+    Args:
+        setting: network and samples.
+        ways: to compare, ours and the loop over single samples among them.
+        sizes: numbers of samples.
+        product: the fastest matrix product, timed along as the floor.
+        effort: rounds and time.
+    """
+    rows: list[Row] = []
+    for estimator in ESTIMATORS:
+        say(f"importances: {setting.name}, {estimator}")
+        truth = naive(estimator, setting.network, *_first(setting, sizes.checked))
+        ready = []
+        for way in ways:
+            if estimator not in way.estimators:
+                continue
+            try:
+                ready.append(_prepared(way, estimator, setting, sizes, truth))
+            except Exception as error:  # other people's code may fail in any way; ours must not
+                if way is OURS:
+                    raise
+                note = f"{way.who} fails on {setting.name}, {estimator}: {_first_line(error)}"
+                say(note)
+                rows.append(
+                    Row("importance", setting.name, estimator, way.who, FAILED, UNIT, correct="failed", note=note)
+                )
+        rows += _timed(estimator, setting, ready, sizes, product, effort)
+    return rows
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
+
+
+def _first(setting: Setting, count: int) -> tuple[Tensor, Tensor]:
+    return setting.inputs[:count], setting.labels[:count]
+
+
+def _prepared(way: Way, estimator: str, setting: Setting, sizes: Sizes, truth: dict[str, Tensor]) -> Ready:
+    """Try the numbers of samples at once, keep the fastest, and compare its result with the reference."""
+    tried = [sizes.checked] if way.fixed or not way.batched else _fitting(way, estimator, setting, sizes)
+    best: tuple[float, int, Compute] | None = None
+    for batch in tried:
+        compute = way.prepare(estimator, copy.deepcopy(setting.network), batch)
+        samples = _first(setting, batch)
+        compute(*samples)
+        rate = batch / seconds_of(lambda compute=compute, samples=samples: compute(*samples))
+        if best and rate < best[0]:
+            break
+        best = rate, batch, compute
+    rate, batch, compute = best
+    found = compute(*_first(setting, sizes.checked))
+    return Ready(way, compute, batch if way.batched else None, error_of(found, truth), rate)
+
+
+def _fitting(way: Way, estimator: str, setting: Setting, sizes: Sizes) -> list[int]:
+    """The numbers of samples at once whose gradients fit into memory; at least the smallest."""
+    parameters = sum(parameter.numel() for parameter in setting.network.parameters())
+    held = 4 * parameters * way.held(estimator, convolutional(setting.network))
+    fitting = [batch for batch in sizes.at_once if batch * held <= HELD_BYTES and batch <= sizes.most]
+    return fitting or [sizes.at_once[0]]
+
+
+def error_of(found: dict[str, Tensor], truth: dict[str, Tensor]) -> float:
+    """The largest error over the largest value of the reference; over all tensors, the largest; infinite for nan."""
+    worst = 0.0
+    for name, expected in truth.items():
+        error = ((found[name].double() - expected).abs().max() / expected.abs().max()).item()
+        worst = max(worst, math.inf if math.isnan(error) else error)
+    return worst
+
+
+def _timed(
+    estimator: str, setting: Setting, ready: list[Ready], sizes: Sizes, product: Product, effort: Effort
+) -> list[Row]:
+    counts = {each.way.who: _samples(each, setting, sizes, effort) for each in ready}
+    contestants = [Contestant("floor", product, product.flops)]
+    for each in ready:
+        samples = _first(setting, counts[each.way.who])
+        run = lambda compute=each.compute, samples=samples: compute(*samples)  # noqa: E731 (bound now)
+        contestants.append(Contestant(each.way.who, run, counts[each.way.who]))
+    found = rates(contestants, effort)
+    floor = found["floor"].median / importance_flops(setting.network, setting.inputs[:1], per_class(estimator))
+    plain = found[LOOP.who].median
+    rows = [Row("importance", setting.name, estimator, "floor", summary([floor]), UNIT, ratio=floor / plain)]
+    for each in ready:
+        measured = found[each.way.who]
+        rows.append(
+            Row(
+                "importance", setting.name, estimator, each.way.who, measured, UNIT,
+                size=counts[each.way.who],
+                batch=each.batch or math.nan,
+                error=each.error,
+                correct="yes" if each.error <= TOLERANCE else "no",
+                ratio=measured.median / plain,
+                floor_share=measured.median / floor,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _samples(ready: Ready, setting: Setting, sizes: Sizes, effort: Effort) -> int:
+    """As many as the time is enough for: whole batches, or what is found by trial where there are none."""
+    if ready.batch:
+        return max(1, min(sizes.most, int(ready.rate * effort.seconds)) // ready.batch) * ready.batch
+    count = min(sizes.checked, sizes.most)
+    while count < sizes.most:
+        samples = _first(setting, count)
+        seconds = seconds_of(lambda samples=samples: ready.compute(*samples))
+        if seconds >= effort.seconds / 2:
+            break
+        # at most tenfold, for what a run costs whatever its samples hides the rate
+        count = min(sizes.most, int(count * min(10.0, max(2.0, effort.seconds / seconds))))
+    return count
+
+
+def say(line: str) -> None:
+    """Tell the user how far it is."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,55 @@
+"""What all contestants work on: the networks, briefly trained, and real images."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from weight_importance import datasets
+from weight_importance.image_file import Dataset
+from weight_importance.networks import NETWORKS
+from weight_importance.replicas import initialise
+from weight_importance.tasks import Split, to_inputs
+from weight_importance.training import train
+
+BATCH_SIZE = 100
+LEARNING_RATE = 1e-3
+
+
+def images() -> Dataset:
+    """The images of MNIST that lie in the repository."""
+    arrays = datasets.fetch("mnist_subset").arrays
+    return Dataset(**{role: torch.from_numpy(array) for role, array in arrays.items()})
+
+
+def training_split(dataset: Dataset, count: int, device: torch.device) -> Split:
+    """So many training images, over and over again where there are fewer."""
+    order = torch.arange(count) % len(dataset.train_labels)
+    return Split(dataset.train_images[order], dataset.train_labels.long()[order]).to(device)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network and samples.
+
+    Attributes:
+        name: of the network.
+        network: trained for a while and in evaluation mode, so that gradients have the spread of the real use.
+        inputs: ``(N, 1, 28, 28)``.
+        labels: ``(N,)``.
+    """
+
+    name: str
+    network: nn.Module
+    inputs: Tensor
+    labels: Tensor
+
+
+def setting(name: str, dataset: Dataset, samples: int, steps: int, device: torch.device) -> Setting:
+    """The network called ``name`` after some steps of training, and so many samples."""
+    data = training_split(dataset, samples, device)
+    replicas = initialise(NETWORKS[name], [0], device)
+    learnt = training_split(dataset, steps * BATCH_SIZE, device)
+    train(replicas, [0], learnt, 0, epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
+    return Setting(name, copy.deepcopy(replicas.network(0)).eval(), to_inputs(data.images), data.labels)

@@ -1,0 +1,155 @@
+"""Training of the fully connected network, replica-steps per second: plain loops over one network, and our stack."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+from speed.floor import Product, training_flops
+from speed.setting import BATCH_SIZE, LEARNING_RATE, training_split
+from speed.table import Row
+from speed.timing import Contestant, Effort, rates, summary
+from weight_importance.consolidation import Consolidation
+from weight_importance.estimators.path import PathRecorder
+from weight_importance.image_file import Dataset
+from weight_importance.networks import NETWORKS
+from weight_importance.replicas import Replicas, initialise
+from weight_importance.tasks import Split, to_inputs
+from weight_importance.training import at_least_two, batch_indices, train
+
+NETWORK = "mlp"
+PLAIN = "DataLoader, Adam"
+FUSED = "DataLoader, fused Adam"
+SLICED = "index slicing, fused Adam"
+OURS = "this project"
+EXTRAS = {"none": (False, False), "penalty": (True, False), "recorder": (False, True), "both": (True, True)}
+"""What → whether our training has the penalty, and a recorder for path estimators."""
+
+TOLERANCE = 1e-3
+"""Between our weights and those of ``torch.optim.Adam`` after one epoch, relative to the largest change of a weight."""
+
+
+def plain_loop(network: nn.Module, inputs: Tensor, labels: Tensor, fused: bool) -> None:
+    """One epoch as most people write it."""
+    loader = DataLoader(TensorDataset(inputs, labels), batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=fused)
+    network.train()
+    for images, truth in loader:
+        optimiser.zero_grad()
+        cross_entropy(network(images), truth).backward()
+        optimiser.step()
+
+
+def sliced_loop(network: nn.Module, data: Split, seed: int) -> None:
+    """One epoch over data that stay where they are; the batches are those of our training."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
+    network.train()
+    for indices in batch_indices([seed], 0, len(data), BATCH_SIZE, 1):
+        part = indices[0].to(data.labels.device)
+        optimiser.zero_grad()
+        cross_entropy(network(to_inputs(data.images[part])), data.labels[part]).backward()
+        optimiser.step()
+
+
+def our_epoch(replicas: Replicas, seeds: Sequence[int], data: Split, penalty: bool = False, recorder: bool = False):
+    """One epoch of the stack; the penalty's importances are all one, for its cost does not depend on them."""
+    consolidation = None
+    if penalty:
+        strengths = torch.full((len(replicas),), 1e-3, device=data.labels.device)
+        consolidation = Consolidation(strengths, clamp_negative=True)
+        ones = {name: torch.ones_like(parameter) for name, parameter in replicas.parameters.items()}
+        consolidation.task_learnt(replicas.parameters, ones)
+    train(
+        replicas,
+        seeds,
+        data,
+        0,
+        epochs=1,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        penalty=consolidation and consolidation.penalty(),
+        recorder=PathRecorder() if recorder else None,
+    )
+
+
+def measure(
+    dataset: Dataset, images: int, replicas: Sequence[int], product: Product, device: torch.device, effort: Effort
+) -> list[Row]:
+    """All loops beside our stack of several sizes, then our largest stack without and with what is added to a step.
+
+    Args:
+        dataset: images of MNIST.
+        images: in an epoch.
+        replicas: sizes of the stack; the cost of penalty and recorder is measured with the last of them.
+        product: the fastest matrix product, timed along as the floor.
+        device: to train on.
+        effort: rounds and time.
+    """
+    data = training_split(dataset, images, device)
+    inputs, labels = to_inputs(data.images), data.labels
+    steps = images // BATCH_SIZE
+    network = initialise(NETWORKS[NETWORK], [0], device).network(0)
+    flops = training_flops(copy.deepcopy(network), inputs[:1]) * BATCH_SIZE
+
+    def fresh(run: Callable[[nn.Module], None]) -> Callable[[], None]:
+        return lambda: run(copy.deepcopy(network))
+
+    def stacked(count: int, penalty: bool = False, recorder: bool = False) -> Callable[[], None]:
+        seeds = at_least_two(range(count))
+        start = initialise(NETWORKS[NETWORK], seeds, device)
+        return lambda: our_epoch(start.take(range(len(seeds))), seeds, data, penalty, recorder)
+
+    floor = Contestant("floor", product, product.flops)
+    loops = [
+        Contestant(PLAIN, fresh(lambda one: plain_loop(one, inputs, labels, fused=False)), steps),
+        Contestant(FUSED, fresh(lambda one: plain_loop(one, inputs, labels, fused=True)), steps),
+        Contestant(SLICED, fresh(lambda one: sliced_loop(one, data, 0)), steps),
+    ]
+    stacks = {f"{OURS}/{count}": count for count in replicas}
+    found = rates(
+        [floor, *loops, *(Contestant(who, stacked(count), steps * count) for who, count in stacks.items())], effort
+    )
+    most = replicas[-1]
+    extras = rates(
+        [floor, *(Contestant(name, stacked(most, *extra), steps * most) for name, extra in EXTRAS.items())], effort
+    )
+    error = error_after_one_epoch(dataset, device)
+    about_ours = {"error": error, "correct": "yes" if error <= TOLERANCE else "no"}
+
+    def row(what: str, who: str, measured, size: float, limit: float, **about) -> Row:
+        rates_of = {"ratio": measured.median / found[PLAIN].median, "floor_share": measured.median / limit}
+        unit = "replica-steps/s"
+        return Row("training", NETWORK, what, who, measured, unit, size=size, batch=BATCH_SIZE, **rates_of, **about)
+
+    limit = found["floor"].median / flops
+    rows = [row("none", "floor", summary([limit]), math.nan, limit)]
+    rows += [row("none", each.who, found[each.who], 1, limit) for each in loops]
+    rows += [row("none", OURS, found[who], count, limit, **about_ours) for who, count in stacks.items()]
+    limit = extras["floor"].median / flops
+    rows += [row(f"with {name}", OURS, extras[name], most, limit) for name in EXTRAS]
+    return rows
+
+
+def error_after_one_epoch(dataset: Dataset, device: torch.device) -> float:
+    """Our training against ``torch.optim.Adam`` on single networks, over the same ten batches.
+
+    The largest difference of a weight, over the largest change of a weight.
+    """
+    data = training_split(dataset, 10 * BATCH_SIZE, device)
+    seeds = [0, 1]
+    start = initialise(NETWORKS[NETWORK], seeds, device)
+    ours = start.take(range(len(seeds)))
+    our_epoch(ours, seeds, data)
+    worst = 0.0
+    for index, seed in enumerate(seeds):
+        single = copy.deepcopy(start.network(index))
+        before = {name: parameter.detach().clone() for name, parameter in single.named_parameters()}
+        sliced_loop(single, data, seed)
+        change = max((parameter - before[name]).abs().max().item() for name, parameter in single.named_parameters())
+        for name, parameter in single.named_parameters():
+            worst = max(worst, (ours.parameters[name][index] - parameter).abs().max().item() / change)
+    return worst

@@ -1,0 +1,67 @@
+"""The program ``benchmark.py``: a quick run without other libraries measures everything, and ours is right."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+PROGRAM = "benchmarks/benchmark.py"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, PROGRAM, "--quick", "--threads", "1", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    done = run("--without-peers", "--rounds", "3", "--output", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(folder) -> pd.DataFrame:
+    return pd.read_csv(folder / "benchmark.csv")
+
+
+def test_every_measurement_is_a_positive_number_within_its_range(measured):
+    values = measured[["low", "median", "high"]].to_numpy()
+    assert np.isfinite(values).all() and (values > 0).all()
+    assert (np.diff(values, axis=1) >= 0).all()
+
+
+def test_all_ways_are_checked_and_right(measured):
+    ways = measured[(measured["part"] == "importance") & (measured["who"] != "floor")]
+    assert set(ways["who"]) == {"this project", "loop, one sample", "vmap(grad)"}
+    assert ways.groupby("who").size().tolist() == [6, 6, 6]  # two networks, three estimators
+    assert (ways["correct"] == "yes").all() and (ways["error"] < 1e-4).all()
+
+
+def test_our_training_agrees_with_torch_on_single_networks(measured):
+    ours = measured[(measured["part"] == "training") & (measured["who"] == "this project") & measured["error"].notna()]
+    assert len(ours) and (ours["correct"] == "yes").all()
+
+
+def test_all_that_grows_is_measured(measured):
+    what = set(measured.loc[measured["part"] == "scaling", "what"])
+    assert what == {"time against samples", "time against replicas", "time against tasks", "memory against samples"}
+
+
+def test_page_and_figures_come_from_the_table_alone(folder, tmp_path):
+    (tmp_path / "benchmark.csv").write_bytes((folder / "benchmark.csv").read_bytes())
+    assert run("--redraw", "--output", str(tmp_path)).returncode == 0
+    files = sorted(file.name for file in folder.iterdir())
+    assert files == sorted(file.name for file in tmp_path.iterdir())
+    for name in files:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_missing_table_is_named(tmp_path):
+    done = run("--redraw", "--output", str(tmp_path))
+    assert done.returncode == 1
+    assert "benchmark.csv does not exist" in done.stderr and "Traceback" not in done.stderr
