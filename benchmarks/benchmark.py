@@ -44,8 +44,8 @@ def whole(rounds: int, cuda: bool) -> Plan:
     return Plan(
         floor.PRODUCTS,
         {
-            "mlp": (300, importances.Sizes(64, 5000, (64, 256, 1024, 4096))),
-            "cnn": (20, importances.Sizes(16, 5000, (4, 16, 64, 256))),
+            "mlp": (300, importances.Sizes(64, 5000, (64, 256, 1024, 4096), 5000)),
+            "cnn": (20, importances.Sizes(16, 5000, (4, 16, 64, 256), 200)),
         },
         images=12000,
         replicas=(1, 2, 4, 8, 16, 64, 256) if cuda else (1, 2, 4, 8, 16),
@@ -65,7 +65,7 @@ def quick(rounds: int) -> Plan:
     """Whether everything runs: seconds, and times that mean nothing."""
     return Plan(
         floor.SMALL_PRODUCTS,
-        {"mlp": (2, importances.Sizes(6, 12, (4,))), "cnn": (1, importances.Sizes(3, 4, (4,)))},
+        {"mlp": (2, importances.Sizes(6, 12, (4,), 12)), "cnn": (1, importances.Sizes(3, 4, (4,), 4))},
         images=200,
         replicas=(1, 2),
         growth=scaling.Sizes({"mlp": (8, 16), "cnn": (2, 4)}, memory=(2,), replicas=(2, 3), steps=2, tasks=(1, 2)),
@@ -74,7 +74,7 @@ def quick(rounds: int) -> Plan:
     )
 
 
-def measure(plan: Plan, ways: list, device: torch.device) -> list[table.Row]:
+def measure(plan: Plan, ways: list, device: torch.device, threads: int) -> list[table.Row]:
     """Everything, part by part."""
     importances.say("matrix products")
     rows = floor.measure(plan.products, device, plan.effort)
@@ -84,8 +84,9 @@ def measure(plan: Plan, ways: list, device: torch.device) -> list[table.Row]:
     for name, (steps, sizes) in plan.networks.items():
         settings.append(setting(name, dataset, sizes.most, steps, device))
         rows += importances.measure(settings[-1], ways, sizes, product, plan.effort)
+        rows += importances.together(settings[-1], sizes.together, plan.effort)
     importances.say("training")
-    rows += training.measure(dataset, plan.images, plan.replicas, product, device, plan.effort)
+    rows += training.measure(dataset, plan.images, plan.replicas, product, device, threads, plan.effort)
     importances.say("growth")
     rows += scaling.measure(settings, dataset, plan.growth, device, plan.growth_effort)
     return rows
@@ -119,7 +120,7 @@ def main() -> None:
     if load > 0.5 and not arguments.quick:
         importances.say(f"warning: other programs are using the processor (load {load:.1f}): times will be too long")
     plan = quick(arguments.rounds) if arguments.quick else whole(arguments.rounds, device.type == "cuda")
-    rows = measure(plan, ways, device)
+    rows = measure(plan, ways, device, arguments.threads)
     folder.mkdir(parents=True, exist_ok=True)
     table.write(file, table.table(rows, device, arguments.threads))
     report.write(folder, table.read(file))

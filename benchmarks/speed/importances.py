@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from reference import naive
@@ -15,6 +16,9 @@ from speed.setting import Setting
 from speed.table import Row
 from speed.timing import FAILED, Contestant, Effort, rates, seconds_of, summary
 from speed.ways import ESTIMATORS, LOOP, OURS, Compute, Way, per_class
+from weight_importance import ESTIMATORS as ESTIMATORS_THERE_ARE
+from weight_importance import estimate_all
+from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.replicas import convolutional
 
 TOLERANCE = 1e-3
@@ -34,11 +38,13 @@ class Sizes:
         checked: against the reference.
         most: in one run, as many as a study averages over.
         at_once: tried for the ways that leave the choice to us, from few to many.
+        together: in a run of all estimators.
     """
 
     checked: int
     most: int
     at_once: Sequence[int]
+    together: int
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,39 @@ def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Produc
                 )
         rows += _timed(estimator, setting, ready, sizes, product, effort)
     return rows
+
+
+ALONE, TOGETHER, SINGLY = "exact Fisher alone", "all together", "all, one after another"
+
+
+def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
+    """What all estimators that need no training cost at once and one after another, beside the exact Fisher alone.
+
+    Args:
+        setting: network and samples.
+        samples: in a run.
+        effort: rounds and time.
+    """
+    say(f"all importances together: {setting.name}")
+    names = [name for name, estimator in ESTIMATORS_THERE_ARE.items() if not isinstance(estimator, PathEstimator)]
+    sample, labels = _first(setting, samples)
+
+    def run(*names: str) -> None:
+        estimate_all(names, setting.network, sample, labels, generator=torch.Generator(sample.device).manual_seed(0))
+
+    def singly() -> None:
+        for name in names:
+            run(name)
+
+    contestants = {ALONE: lambda: run("fisher_exact"), TOGETHER: lambda: run(*names), SINGLY: singly}
+    found = rates([Contestant(who, work, samples) for who, work in contestants.items()], effort)
+    return [
+        Row(
+            "together", setting.name, f"{len(names)} estimators", who, measured, UNIT, size=samples,
+            ratio=measured.median / found[ALONE].median,
+        )
+        for who, measured in found.items()
+    ]  # fmt: skip
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from speed import training
+from speed.importances import SINGLY, TOGETHER
 from speed.peers import PEERS
 from speed.ways import COMPILED, ESTIMATORS, FUNC, LOOP, OURS
 from weight_importance.plots.style import GREY, MARKERS, PALETTE, SETTINGS, figure, label
@@ -48,8 +49,11 @@ def page(measured: pd.DataFrame) -> str:
         "error relative to the largest value. An empty cell: computes nothing that is the same, or failed. The "
         "floor is what the operations of one forward pass, one backward pass per cotangent and the moment product take "
         f"at the fastest single-precision matrix product, {_rate(_best(measured)['median'] / 1e9)} GFLOP/s.",
+        "**All estimators that need no training**, as multiples of the time of the exact Fisher alone",
+        _together_table(measured),
         "**Training of the fully connected network, replica-steps per second** (Adam, batches of "
-        f"{training.BATCH_SIZE})",
+        f"{training.BATCH_SIZE}); the loops over one network have all threads, this project's replicas are spread over "
+        "one process a thread, as in the workflow",
         _training_table(measured),
         "**Matrix products, GFLOP/s**",
         _floor_table(measured),
@@ -78,6 +82,22 @@ def _importance_table(measured: pd.DataFrame) -> str:
                 ]
             )
         )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _together_table(measured: pd.DataFrame) -> str:
+    rows = measured[measured["part"] == "together"]
+    lines = [_line(["network", "estimators", "samples", "together", "one after another"])]
+    lines.append(_line(["---", "---:", "---:", "---:", "---:"]))
+    for network, group in rows.groupby("network", sort=False):
+        costs = 1 / group.set_index("who")["ratio"]
+        about = group.iloc[0]
+        cells = [
+            about["what"].split()[0],
+            f"{about['size']:,.0f}",
+            *(f"{costs[who]:.2g}" for who in (TOGETHER, SINGLY)),
+        ]
+        lines.append(_line([TITLES[network], *cells]))
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from speed.timing import Contestant, Effort, race, summary
 from speed.training import NETWORK, our_epoch
 from speed.ways import ESTIMATORS
 from weight_importance import estimate
-from weight_importance.continual import retention
+from weight_importance.continual import Learning, retention
 from weight_importance.image_file import Dataset
 from weight_importance.networks import NETWORKS
 from weight_importance.replicas import initialise
@@ -96,15 +96,14 @@ def _retention(dataset: Dataset, count: int, device: torch.device):
     start = initialise(NETWORKS[NETWORK], [0, 1], device)
     importance = {name: torch.ones_like(parameter) for name, parameter in start.parameters.items()}
 
+    learning = Learning(
+        samples=10 * BATCH_SIZE, images=None, epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE,
+        clamp_negative=True, penalty="plain", batch_norm="running", published=False,
+    )  # fmt: skip
+
     def run() -> None:
-        observations = retention(
-            start, [0, 1], [1.0], "fisher_empirical", importance, tasks,
-            samples=10 * BATCH_SIZE, images=None, epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE,
-            clamp_negative=True, penalty="plain", batch_norm="running", published=False,
-        )  # fmt: skip
         with redirect_stderr(StringIO()):  # the progress lines
-            for _ in observations:
-                pass
+            retention(start, [0, 1], [1.0], "fisher_empirical", importance, tasks, learning)
 
     return run
 

@@ -1,8 +1,11 @@
-"""Training of the fully connected network, replica-steps per second: plain loops over one network, and our stack."""
+"""Training of the fully connected network, replica-steps per second: plain loops over one network, and our stacks."""
 
 import copy
 import math
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +13,19 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from speed.floor import Product, training_flops
+from speed.processes import Team, split
 from speed.setting import BATCH_SIZE, LEARNING_RATE, training_split
+from speed.setting import images as mnist
 from speed.table import Row
 from speed.timing import Contestant, Effort, rates, summary
 from weight_importance.consolidation import Consolidation
+from weight_importance.device import prepare
 from weight_importance.estimators.path import PathRecorder
 from weight_importance.image_file import Dataset
 from weight_importance.networks import NETWORKS
 from weight_importance.replicas import Replicas, initialise
 from weight_importance.tasks import Split, to_inputs
-from weight_importance.training import at_least_two, batch_indices, train
+from weight_importance.training import batch_indices, train
 
 NETWORK = "mlp"
 PLAIN = "DataLoader, Adam"
@@ -76,17 +82,44 @@ def our_epoch(replicas: Replicas, seeds: Sequence[int], data: Split, penalty: bo
     )
 
 
+def our_stack(images: int, extra: tuple[bool, bool], device: str, seeds: Sequence[int]) -> Callable[[], None]:
+    """An epoch of a stack of its own, to be run in this process or in another.
+
+    Args:
+        images: in the epoch.
+        extra: whether there is a penalty, and a recorder.
+        device: to train on; a CPU is set to one thread.
+        seeds: of the replicas.
+    """
+    place = torch.device(device)
+    if place.type == "cpu":
+        with redirect_stdout(StringIO()):
+            prepare(1)
+    data = training_split(mnist(), images, place)
+    start = initialise(NETWORKS[NETWORK], seeds, place)
+    return lambda: our_epoch(start.take(range(len(seeds))), seeds, data, *extra)
+
+
 def measure(
-    dataset: Dataset, images: int, replicas: Sequence[int], product: Product, device: torch.device, effort: Effort
+    dataset: Dataset,
+    images: int,
+    replicas: Sequence[int],
+    product: Product,
+    device: torch.device,
+    threads: int,
+    effort: Effort,
 ) -> list[Row]:
-    """All loops beside our stack of several sizes, then our largest stack without and with what is added to a step.
+    """All loops beside our stacks of several sizes, then our largest without and with what is added to a step.
+
+    On a CPU our replicas are spread over one process a thread, as the workflow does; the loops have all threads.
 
     Args:
         dataset: images of MNIST.
         images: in an epoch.
-        replicas: sizes of the stack; the cost of penalty and recorder is measured with the last of them.
+        replicas: how many train at once; the cost of penalty and recorder is measured with the last of them.
         product: the fastest matrix product, timed along as the floor.
         device: to train on.
+        threads: of the CPU.
         effort: rounds and time.
     """
     data = training_split(dataset, images, device)
@@ -98,10 +131,9 @@ def measure(
     def fresh(run: Callable[[nn.Module], None]) -> Callable[[], None]:
         return lambda: run(copy.deepcopy(network))
 
-    def stacked(count: int, penalty: bool = False, recorder: bool = False) -> Callable[[], None]:
-        seeds = at_least_two(range(count))
-        start = initialise(NETWORKS[NETWORK], seeds, device)
-        return lambda: our_epoch(start.take(range(len(seeds))), seeds, data, penalty, recorder)
+    def stacks(count: int, extra: tuple[bool, bool] = (False, False)) -> Team | Callable[[], None]:
+        make = partial(our_stack, images, extra, str(device))
+        return Team(make, split(count, threads)) if device.type == "cpu" else make(range(count))
 
     floor = Contestant("floor", product, product.flops)
     loops = [
@@ -109,14 +141,15 @@ def measure(
         Contestant(FUSED, fresh(lambda one: plain_loop(one, inputs, labels, fused=True)), steps),
         Contestant(SLICED, fresh(lambda one: sliced_loop(one, data, 0)), steps),
     ]
-    stacks = {f"{OURS}/{count}": count for count in replicas}
-    found = rates(
-        [floor, *loops, *(Contestant(who, stacked(count), steps * count) for who, count in stacks.items())], effort
-    )
+    sizes = {f"{OURS}/{count}": count for count in replicas}
+    teams = {who: stacks(count) for who, count in sizes.items()}
+    found = rates([floor, *loops, *(Contestant(who, team, steps * sizes[who]) for who, team in teams.items())], effort)
     most = replicas[-1]
-    extras = rates(
-        [floor, *(Contestant(name, stacked(most, *extra), steps * most) for name, extra in EXTRAS.items())], effort
-    )
+    extra_teams = {name: stacks(most, extra) for name, extra in EXTRAS.items()}
+    extras = rates([floor, *(Contestant(name, team, steps * most) for name, team in extra_teams.items())], effort)
+    for team in (*teams.values(), *extra_teams.values()):
+        if isinstance(team, Team):
+            team.close()
     error = error_after_one_epoch(dataset, device)
     about_ours = {"error": error, "correct": "yes" if error <= TOLERANCE else "no"}
 
@@ -128,7 +161,7 @@ def measure(
     limit = found["floor"].median / flops
     rows = [row("none", "floor", summary([limit]), math.nan, limit)]
     rows += [row("none", each.who, found[each.who], 1, limit) for each in loops]
-    rows += [row("none", OURS, found[who], count, limit, **about_ours) for who, count in stacks.items()]
+    rows += [row("none", OURS, found[who], count, limit, **about_ours) for who, count in sizes.items()]
     limit = extras["floor"].median / flops
     rows += [row(f"with {name}", OURS, extras[name], most, limit) for name in EXTRAS]
     return rows

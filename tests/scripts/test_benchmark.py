@@ -47,6 +47,12 @@ def test_our_training_agrees_with_torch_on_single_networks(measured):
     assert len(ours) and (ours["correct"] == "yes").all()
 
 
+def test_all_estimators_together_are_set_beside_the_exact_fisher(measured):
+    rows = measured[measured["part"] == "together"]
+    assert rows.groupby("network").size().to_dict() == {"cnn": 3, "mlp": 3}
+    assert (rows.loc[rows["who"] == "exact Fisher alone", "ratio"] == 1).all()
+
+
 def test_all_that_grows_is_measured(measured):
     what = set(measured.loc[measured["part"] == "scaling", "what"])
     assert what == {"time against samples", "time against replicas", "time against tasks", "memory against samples"}

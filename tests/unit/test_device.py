@@ -1,8 +1,14 @@
-"""The set-up of a process: memory that is freed is used again."""
+"""The set-up of a process: device, precision of matrix products, and memory that is freed is used again."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import torch
+
+from weight_importance import device
+from weight_importance.errors import UserError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 PROGRAM = """
@@ -23,4 +29,48 @@ print(faults() - before)
 def test_freed_memory_is_not_mapped_anew_at_every_step():
     """Mapping it anew takes up to 49,152 page faults a step."""
     run = subprocess.run([sys.executable, "-c", PROGRAM], cwd=SCRIPTS, capture_output=True, text=True, check=True)
-    assert int(run.stdout) < 1000
+    assert int(run.stdout.splitlines()[-1]) < 1000
+
+
+def test_the_precision_chosen_has_full_accuracy_and_the_setting_is_left_as_it_was():
+    before = torch.get_float32_matmul_precision()
+    chosen = device.precision(torch.device("cpu"))
+    assert torch.get_float32_matmul_precision() == before
+    left, right = torch.randn(200, 784), torch.randn(784, 300)
+    assert device.product_error(chosen, left, right) < 1e-6
+
+
+@pytest.mark.parametrize(("errors", "expected"), [((2e-7, 5e-7), "medium"), ((2e-7, 2e-3), "highest")])
+def test_a_faster_route_is_taken_where_its_error_is_that_of_single_precision(errors, expected, monkeypatch):
+    """On one kind of processor and on the other; this one is of one kind only."""
+    highest, medium = errors
+    monkeypatch.setattr(device, "product_error", lambda setting, *_: medium if setting == "medium" else highest)
+    assert device.precision(torch.device("cpu")) == expected
+
+
+def test_one_inaccurate_product_is_enough_to_refuse_a_route(monkeypatch):
+    def error(setting, left, right):
+        return 1e-3 if setting == "medium" and left.ndim == 3 else 2e-7
+
+    monkeypatch.setattr(device, "product_error", error)
+    assert device.precision(torch.device("cpu")) == "highest"
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cpu:1", "cuda:x", "", "CPU"])
+def test_a_device_that_is_none_is_refused(wanted):
+    with pytest.raises(UserError, match=f"IMPORTANCE_DEVICE is '{wanted}'; it can be auto, cpu, cuda"):
+        device.choose(wanted)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_device_that_is_not_there_is_refused_with_the_remedy(count, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(UserError, match=r"torch sees .* set it to auto or cpu"):
+        device.choose(f"cuda:{count}")
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "cpu"), (2, "cuda")])
+def test_auto_takes_a_gpu_when_there_is_one(count, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert device.choose("auto").type == expected
+    assert device.choose("cpu").type == "cpu"

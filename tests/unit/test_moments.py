@@ -6,7 +6,7 @@ from torch import nn
 
 from networks_under_test import CLASSES, NETWORKS, convolutional, grouped_convolutions, make, mlp, single_layer
 from reference import POWERS, assert_close, naive
-from weight_importance import ESTIMATORS, estimate
+from weight_importance import ESTIMATORS, estimate, estimate_all
 from weight_importance.errors import UserError
 from weight_importance.estimators import closed_forms
 from weight_importance.estimators.closed_forms import closed_form_layers
@@ -119,6 +119,51 @@ def test_scaling_laws(seed):
     with torch.no_grad():
         network.weight *= 3
     assert_close({"w": estimate("mas_logits", network, inputs, labels)["weight"]}, {"w": 3 * before}, 1e-12)
+
+
+TOGETHER = [*MOMENTS, "magnitude"]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
+def test_estimators_together_give_what_each_gives_alone(build, dtype):
+    network, inputs, labels = make(build, 0, dtype)
+    generator = torch.Generator().manual_seed(5)
+    together = estimate_all(TOGETHER[::-1], network, inputs, labels, generator=generator)
+    assert list(together) == TOGETHER[::-1]
+    for name, values in together.items():
+        alone = torch.Generator().manual_seed(5)
+        assert_close(values, estimate(name, network, inputs, labels, generator=alone), TOLERANCE[dtype])
+        if name == "fisher_sampled":
+            assert torch.equal(alone.get_state(), generator.get_state())
+
+
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
+def test_what_estimators_have_in_common_is_computed_once(build, monkeypatch):
+    """Exact and absolute Fisher have the same cotangents: one backward pass per class, and no more for both."""
+    network, inputs, labels = make(build, 0, torch.float32)
+    passes = []
+    backward = torch.autograd.grad
+
+    def counted(*args, **kwargs):
+        passes.append(args)
+        return backward(*args, **kwargs)
+
+    def count(names):
+        passes.clear()
+        monkeypatch.setattr(torch.autograd, "grad", counted)
+        estimate_all(names, network, inputs, labels)
+        monkeypatch.setattr(torch.autograd, "grad", backward)
+        return len(passes)
+
+    exact = count(["fisher_exact"])
+    assert count(["fisher_exact", "absolute_fisher", "magnitude"]) == exact
+    assert count(["fisher_exact", "mas", "absolute_fisher"]) == exact + 1
+    assert exact > CLASSES
+
+
+def test_no_estimator_at_all_is_nothing():
+    assert estimate_all([], *make(mlp, 0, torch.float32)) == {}
 
 
 def test_the_network_is_left_as_it_was():

@@ -9,14 +9,16 @@ import pandas as pd
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.estimators.path import PathRecorder
+from weight_importance.evaluation import accuracy
 from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
+from weight_importance.progress import ProgressLine
 from weight_importance.provenance import metadata
 from weight_importance.replicas import initialise
 from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import PUBLISHED, task_sequence
-from weight_importance.training import ProgressLine, accuracy, at_least_two, train
+from weight_importance.training import train
 from weight_importance.training_state import pack
 
 
@@ -34,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings, device = arguments.settings, prepare(arguments.threads)
 
-    seeds = at_least_two(settings["seeds"])
+    seeds = settings["seeds"]
     tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
     replicas = initialise(NETWORKS[settings["network"]], seeds, device)
     recorder = PathRecorder()
@@ -43,19 +45,17 @@ def main() -> None:
     progress = ProgressLine([len(data) // training["batch_size"] * training["epochs"]], len(seeds))
     adam = train(replicas, seeds, data, 0, **training, recorder=recorder, progress=progress)
 
-    kept = range(len(settings["seeds"]))
     rows = [
-        (settings["study"], seeds[replica], split, value)
+        (settings["study"], seed, split, value)
         for split in ("validation", "test")
-        for replica, value in list(enumerate(accuracy(replicas, tasks.part(0, split))))[: len(kept)]
+        for seed, value in zip(seeds, accuracy(replicas, tasks.part(0, split)), strict=True)
     ]
-    about = {"settings": settings, "seeds": settings["seeds"]}
-    replicas = replicas.take(kept)
+    about = {"settings": settings, "seeds": seeds}
     save_tensors(arguments.parameters, replicas.parameters, metadata("baseline", **about))
-    carried = adam.take(list(kept)) if settings["protocol"] == PUBLISHED else None
+    carried = adam if settings["protocol"] == PUBLISHED else None
     save_tensors(arguments.state, pack(replicas.buffers, carried), metadata("baseline state", **about))
-    path = {f"path_integral/{name}": tensor[: len(kept)] for name, tensor in recorder.path_integral.items()}
-    path |= {f"displacement/{name}": tensor[: len(kept)] for name, tensor in recorder.displacement.items()}
+    path = {f"path_integral/{name}": tensor for name, tensor in recorder.path_integral.items()}
+    path |= {f"displacement/{name}": tensor for name, tensor in recorder.displacement.items()}
     save_tensors(arguments.path, path, metadata("baseline path", **about))
     write_table(arguments.accuracy, pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])
 

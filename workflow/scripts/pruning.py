@@ -9,6 +9,7 @@ import torch
 
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
+from weight_importance.evaluation import accuracy
 from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
 from weight_importance.pruning import SCOPES, prune
@@ -17,7 +18,6 @@ from weight_importance.seeding import generator
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import task_sequence
-from weight_importance.training import accuracy
 from weight_importance.training_state import unpack
 
 

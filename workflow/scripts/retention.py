@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.continual import retention
+from weight_importance.continual import Learning, retention
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.image_file import load
@@ -15,7 +15,6 @@ from weight_importance.replicas import restore
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import PUBLISHED, task_sequence
-from weight_importance.training import at_least_two
 from weight_importance.training_state import unpack
 
 
@@ -38,24 +37,22 @@ def main() -> None:
     parameters, _ = load_tensors(arguments.parameters)
     importance = None if plain else load_tensors(arguments.importance)[0]
     strengths = settings["lambdas"]
-    # one replica alone would take another matrix product: its copies under the same seed stand beside it
-    seeds = settings["seeds"] if len(strengths) > 1 else at_least_two(settings["seeds"])
-    shown = {seed: index for index, seed in enumerate(settings["seeds"])}
-    order = [shown[seed] for seed in seeds]
+    seeds = settings["seeds"]
     buffers, adam = unpack(load_tensors(arguments.state)[0])
-    baseline = restore(NETWORKS[settings["network"]], parameters, buffers, device).take(order)
+    baseline = restore(NETWORKS[settings["network"]], parameters, buffers, device)
     observations = retention(
         baseline,
         seeds,
         strengths,
         None if plain else arguments.estimator,
-        importance and {name: values[order] for name, values in importance.items()},
+        importance,
         task_sequence(settings, [load(file) for file in arguments.data], device),
-        samples=settings["importance"]["samples"],
-        **settings["training"],
-        **settings["retention"],
-        published=settings["protocol"] == PUBLISHED,
-        adam=adam and adam.take(order),
+        Learning(
+            samples=settings["importance"]["samples"],
+            published=settings["protocol"] == PUBLISHED,
+            **settings["training"] | settings["retention"],
+        ),
+        adam,
     )
     rows = [
         (
@@ -69,7 +66,6 @@ def main() -> None:
             seen.accuracy,
         )
         for seen in observations
-        if seen.replica < len(settings["seeds"]) * len(strengths)
     ]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["retention"]), COLUMNS["retention"])
 

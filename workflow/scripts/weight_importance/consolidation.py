@@ -6,6 +6,7 @@ latest task; Ω is the sum of the importances of all tasks so far; all parameter
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,29 +57,20 @@ class Consolidation:
         return QuadraticPenalty(stiffness, self.anchor)
 
 
+@dataclass(frozen=True)
 class QuadraticPenalty:
-    """Adds the penalty's gradient, stiffness · (θ − anchor), to the loss's.
+    """A penalty whose gradient is stiffness · (θ − anchor); each tensor is ``(R, *shape)``, by parameter's name."""
 
-    Args:
-        stiffness: per parameter, ``(R, *shape)``.
-        anchor: θ* per parameter, ``(R, *shape)``.
-    """
-
-    def __init__(self, stiffness: Mapping[str, Tensor], anchor: Mapping[str, Tensor]) -> None:
-        self._stiffness = stiffness
-        self._anchor = anchor
-        self._scratch: dict[str, Tensor] = {}
-
-    def like(self, parameters: Mapping[str, Tensor]) -> "QuadraticPenalty":
-        """The same penalty with its tensors laid out in memory as the parameters are (a matter of speed only)."""
-        return QuadraticPenalty(
-            {name: torch.empty_like(tensor).copy_(self._stiffness[name]) for name, tensor in parameters.items()},
-            {name: torch.empty_like(tensor).copy_(self._anchor[name]) for name, tensor in parameters.items()},
-        )
+    stiffness: Mapping[str, Tensor]
+    anchor: Mapping[str, Tensor]
 
     def gradient(self, name: str, parameter: Tensor, loss_gradient: Tensor) -> Tensor:
-        """The gradient of loss + penalty for one parameter; the tensor returned is overwritten by the next call."""
-        if name not in self._scratch:
-            self._scratch[name] = torch.empty_like(parameter)
-        scratch = torch.sub(parameter, self._anchor[name], out=self._scratch[name])
-        return torch.addcmul(loss_gradient, self._stiffness[name], scratch, out=scratch)
+        """The gradient of loss + penalty for one parameter."""
+        out = torch.empty_like(loss_gradient)
+        return add_gradient(loss_gradient, parameter, self.anchor[name], self.stiffness[name], out)
+
+
+def add_gradient(loss_gradient: Tensor, parameter: Tensor, anchor: Tensor, stiffness: Tensor, out: Tensor) -> Tensor:
+    """loss_gradient + stiffness · (parameter − anchor), elementwise, written into ``out``."""
+    torch.sub(parameter, anchor, out=out)
+    return torch.addcmul(loss_gradient, stiffness, out, out=out)

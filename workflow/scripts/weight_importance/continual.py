@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from weight_importance.consolidation import Consolidation
+from weight_importance.device import replica_bytes
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.registry import estimate, load, recorder
+from weight_importance.evaluation import accuracy
+from weight_importance.progress import ProgressLine
 from weight_importance.replicas import Replicas
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, TaskSequence, to_inputs
-from weight_importance.training import ProgressLine, accuracy, train
+from weight_importance.training import train
 from weight_importance.training_state import AdamState
 
 
@@ -57,37 +60,11 @@ class Observation:
     accuracy: float
 
 
-def retention(
-    baseline: Replicas,
-    seeds: Sequence[int],
-    strengths: Sequence[float],
-    estimator: str | None,
-    importance: Mapping[str, Tensor] | None,
-    tasks: TaskSequence,
-    *,
-    samples: int,
-    images: int | None,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    clamp_negative: bool,
-    penalty: str,
-    batch_norm: str,
-    published: bool,
-    adam: AdamState | None = None,
-) -> Iterator[Observation]:
-    """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every λ at once.
+@dataclass(frozen=True)
+class Learning:
+    """How the later tasks are learnt.
 
-    Replica ``s · len(strengths) + l`` is seed s under strength l. After each task the importance is computed on it
-    anew, added to the sum, and the anchor moves. A replica that diverges goes on as ``nan`` and disturbs no other.
-
-    Args:
-        baseline: S replicas that have learnt task 1.
-        seeds: their S seeds.
-        strengths: the λ grid.
-        estimator: its name, or ``None`` for training without a penalty.
-        importance: the estimator's importance on task 1, ``(S, *shape)`` per parameter; ``None`` without estimator.
-        tasks: the sequence.
+    Attributes:
         samples: training images over which importances are averaged.
         images: to train on in each task, at most (the last ones of its split); ``None`` for all.
         epochs: per task.
@@ -99,60 +76,165 @@ def retention(
             penalty), ``frozen`` keeps those of the first task.
         published: follow the published protocol, which carries Adam's state from task to task and feeds path
             estimators the penalised gradient; else Adam is fresh for every task and the gradient the loss's own.
-        adam: with ``published``, Adam's state after task 1 of the S replicas.
-
-    Yields:
-        Accuracies on every task learnt so far, validation and test, after every task.
     """
-    copies = len(strengths)
-    spread = [index for index in range(len(seeds)) for _ in range(copies)]
+
+    samples: int
+    images: int | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    clamp_negative: bool
+    penalty: str
+    batch_norm: str
+    published: bool
+
+
+SPLITS = ("validation", "test")
+
+ROWS_KEPT = 14
+"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, path, ..."""
+
+
+def retention(
+    baseline: Replicas,
+    seeds: Sequence[int],
+    strengths: Sequence[float],
+    estimator: str | None,
+    importance: Mapping[str, Tensor] | None,
+    tasks: TaskSequence,
+    learning: Learning,
+    adam: AdamState | None = None,
+    most_bytes: int | None = None,
+) -> list[Observation]:
+    """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every λ at once.
+
+    Replica ``s · len(strengths) + l`` is seed s under strength l. After each task the importance is computed on it
+    anew, added to the sum, and the anchor moves. A replica that diverges goes on as ``nan`` and disturbs no other.
+    Where memory does not hold all replicas they learn in blocks, one block after another; no replica's results depend
+    on the others of its block.
+
+    Args:
+        baseline: S replicas that have learnt task 1.
+        seeds: their S seeds.
+        strengths: the λ grid.
+        estimator: its name, or ``None`` for training without a penalty.
+        importance: the estimator's importance on task 1, ``(S, *shape)`` per parameter; ``None`` without estimator.
+        tasks: the sequence.
+        learning: how they are learnt.
+        adam: with ``learning.published``, Adam's state after task 1 of the S replicas.
+        most_bytes: that the replicas of a block keep; by default what :func:`weight_importance.device.replica_bytes`
+            grants.
+
+    Returns:
+        Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
+        task, split and replica.
+    """
+    device = next(iter(baseline.parameters.values())).device
+    one = ROWS_KEPT * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
+    most = max(1, (most_bytes or replica_bytes(device)) // one)
+    steps = _steps(tasks, learning)
+    progress = ProgressLine(steps, len(seeds) * len(strengths), first_task=1)
+    seen: list[Observation] = []
+    for rows, columns in blocks(len(seeds), len(strengths), most):
+        seen += _learn(
+            baseline.take(rows),
+            [seeds[row] for row in rows],
+            [row * len(strengths) + column for row in rows for column in columns],
+            [strengths[column] for column in columns],
+            estimator,
+            importance and {name: values[rows] for name, values in importance.items()},
+            tasks,
+            learning,
+            adam and adam.take(rows),
+            progress,
+        )
+    return sorted(seen, key=lambda each: (each.tasks_learnt, each.task, SPLITS.index(each.split), each.replica))
+
+
+def _steps(tasks: TaskSequence, learning: Learning) -> list[int]:
+    """Optimiser steps of every task after the first."""
+    sizes = (min(size, learning.images or size) for size in tasks.training_sizes()[1:])
+    return [size // learning.batch_size * learning.epochs for size in sizes]
+
+
+def blocks(seeds: int, strengths: int, most: int) -> list[tuple[list[int], list[int]]]:
+    """The grid of seeds × strengths cut into rectangles of at most ``most`` cells, whole seeds where they fit.
+
+    Returns:
+        ``(indices of seeds, indices of strengths)`` of every rectangle.
+    """
+    columns = min(strengths, most)
+    rows = max(1, most // columns) if columns == strengths else 1
+    return [
+        ([*range(row, min(row + rows, seeds))], [*range(column, min(column + columns, strengths))])
+        for row in range(0, seeds, rows)
+        for column in range(0, strengths, columns)
+    ]
+
+
+def _learn(
+    baseline: Replicas,
+    seeds: Sequence[int],
+    numbers: Sequence[int],
+    strengths: Sequence[float],
+    estimator: str | None,
+    importance: Mapping[str, Tensor] | None,
+    tasks: TaskSequence,
+    learning: Learning,
+    adam: AdamState | None,
+    progress: ProgressLine,
+) -> Iterator[Observation]:
+    """One block of :func:`retention`; ``numbers`` are its replicas' indices in the whole."""
+    spread = [index for index in range(len(seeds)) for _ in strengths]
     replica_seeds = [seeds[index] for index in spread]
     replicas = baseline.take(spread)
     consolidation = None
     if estimator is not None:
         device = next(iter(replicas.parameters.values())).device
         consolidation = Consolidation(
-            torch.tensor([*strengths] * len(seeds), device=device), clamp_negative, penalty, learning_rate
+            torch.tensor([*strengths] * len(seeds), device=device),
+            learning.clamp_negative,
+            learning.penalty,
+            learning.learning_rate,
         )
         consolidation.task_learnt(
             replicas.parameters, {name: values[spread].to(device) for name, values in importance.items()}
         )
     is_path = estimator is not None and isinstance(load(estimator), PathEstimator)
-    steps = [min(size, images or size) // batch_size * epochs for size in tasks.training_sizes()[1:]]
-    progress = ProgressLine(steps, len(replicas), first_task=1)
     adam = adam and adam.take(spread)
-    yield from _observe(replicas, tasks, 1)
+    yield from _observe(replicas, numbers, tasks, 1)
     for task in range(1, len(tasks)):
-        data = tasks.part(task, "training").at_most(images)
+        data = tasks.part(task, "training").at_most(learning.images)
         watcher = recorder(estimator) if is_path else None
         reached = train(
             replicas,
             seeds,
             data,
             task,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
+            epochs=learning.epochs,
+            batch_size=learning.batch_size,
+            learning_rate=learning.learning_rate,
             penalty=consolidation and consolidation.penalty(),
             recorder=watcher,
-            record_penalty=published,
-            freeze_statistics=batch_norm == "frozen",
+            record_penalty=learning.published,
+            freeze_statistics=learning.batch_norm == "frozen",
             adam=adam,
             progress=progress,
         )
-        adam = reached if published else None
-        yield from _observe(replicas, tasks, task + 1)
+        adam = reached if learning.published else None
+        yield from _observe(replicas, numbers, tasks, task + 1)
         if consolidation and task + 1 < len(tasks):
             values = (
                 watcher.importance()
                 if watcher
-                else stacked_importance(estimator, replicas, data.last(samples), replica_seeds, task)
+                else stacked_importance(estimator, replicas, data.last(learning.samples), replica_seeds, task)
             )
             consolidation.task_learnt(replicas.parameters, values)
 
 
-def _observe(replicas: Replicas, tasks: TaskSequence, learnt: int) -> Iterator[Observation]:
+def _observe(replicas: Replicas, numbers: Sequence[int], tasks: TaskSequence, learnt: int) -> Iterator[Observation]:
     for task in range(learnt):
-        for split in ("validation", "test"):
-            for replica, value in enumerate(accuracy(replicas, tasks.part(task, split))):
-                yield Observation(replica, learnt, task + 1, split, value)
+        for split in SPLITS:
+            values = accuracy(replicas, tasks.part(task, split))
+            for number, value in zip(numbers, values, strict=True):
+                yield Observation(number, learnt, task + 1, split, value)

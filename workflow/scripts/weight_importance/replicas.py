@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state
 
 from weight_importance.errors import UserError
 from weight_importance.seeding import derive
@@ -34,18 +34,12 @@ class Replicas:
     def __len__(self) -> int:
         return len(next(iter(self.parameters.values())))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Logits ``(R, B, K)`` of inputs ``(R, B, ...)``, each replica on its own batch; buffers change in place."""
-
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
-            return functional_call(self.template, (parameters, buffers), (inputs,))
-
-        return vmap(one)(self.parameters, self.buffers, inputs)
-
-    def forward_one(self, replica: int, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        """Logits ``(B, K)`` of inputs ``(B, ...)`` of one replica, with the given parameters in place of its own."""
-        buffers = {name: tensor[replica] for name, tensor in self.buffers.items()}
-        return functional_call(self.template, (parameters, buffers), (channels_last(inputs),))
+    def state(self, replica: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Parameters and buffers of one replica, as views of the stack's."""
+        parameters, buffers = (
+            {name: tensor[replica] for name, tensor in stacked.items()} for stacked in (self.parameters, self.buffers)
+        )
+        return parameters, buffers
 
     def network(self, replica: int) -> nn.Module:
         """One replica as the template holding its weights: valid until the next call."""

@@ -9,7 +9,7 @@ groups of one output and one input as it has entries. A bias has the output fact
 Nothing here knows of estimators: it sees weights, powers, and cotangents at the logits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -255,63 +255,116 @@ def input_factors(call: Call) -> Iterator[Tensor]:
     return (form.input_factor(call.module, call.input.detach()[part]) for part in _parts(call, with_gradients=False))
 
 
-def power_sums(
-    calls: list[Call], logits: Tensor, at_logits: Tensor, weights: Tensor, power: int
-) -> Iterator[tuple[str, Tensor]]:
-    """Σ over samples n and cotangents c of w_nc |s_nc|^power for the parameters of the called layers, in parts.
+@dataclass(frozen=True)
+class Term:
+    """Σ_n weight_n |s_n|^power of a pull-back s, one term of the sum called ``key``; weights ``(N,)``."""
 
-    One backward pass per cotangent, to the layers' outputs.
+    key: str
+    power: int
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class PullBack:
+    """A cotangent at the logits ``(N, K)`` and the terms that are formed of its pull-back."""
+
+    cotangent: Tensor
+    terms: list[Term]
+
+
+def power_sums(calls: list[Call], logits: Tensor, pull_backs: list[PullBack]) -> Iterator[tuple[str, str, Tensor]]:
+    """The terms' sums over samples for the parameters of the called layers, in parts.
+
+    One backward pass per pull-back, to the layers' outputs.
 
     Args:
         calls: of layers of closed form.
         logits: ``(N, K)``, with the graph to the calls' outputs.
-        at_logits: ``(C, N, K)``.
-        weights: ``(C, N)``.
-        power: the exponent q.
+        pull_backs: what to sum.
 
     Yields:
-        ``(parameter's name, a part of its sum)``, which has the parameter's number of elements.
+        ``(key, parameter's name, a part of its sum)``, which has the parameter's number of elements.
     """
     if not calls:
         return
-    merged: dict[str, Tensor] = {}
+    # layer's name and power → key → output factor
+    merged: dict[tuple[str, int], dict[str, Tensor]] = {}
     outputs = [call.output for call in calls]
-    for index, (cotangent, weight) in enumerate(zip(at_logits, weights, strict=True)):
-        pulled = torch.autograd.grad(logits, outputs, cotangent, retain_graph=index + 1 < len(at_logits))
+    for index, pull_back in enumerate(pull_backs):
+        pulled = torch.autograd.grad(logits, outputs, pull_back.cotangent, retain_graph=index + 1 < len(pull_backs))
         for call, gradient in zip(calls, pulled, strict=True):
             factor = FORMS[type(call.module)].output_factor(call.module, gradient)
-            if factor.shape[3] == 1:
-                # at one position |s|^q is itself a product, and the factors of all cotangents are summed before it
-                term = absolute_power_(factor[..., 0].clone(), power) * weight[:, None, None]
-                merged[call.name] = merged[call.name] + term if call.name in merged else term
-            else:
-                yield from _sums_over_positions(call, gradient, factor, weight, power)
+            if factor.shape[3] > 1:
+                yield from _sums_over_positions(call, gradient, factor, pull_back.terms)
+                continue
+            # at one position |s|^q is itself a product, and the factors of all cotangents are summed before it
+            for term, powered in _powers(factor[..., 0], pull_back.terms):
+                sums = merged.setdefault((call.name, term.power), {})
+                weight = term.weight[:, None, None]
+                if term.key in sums:
+                    sums[term.key].addcmul_(powered, weight)
+                else:
+                    sums[term.key] = powered * weight
     for call in calls:
-        if call.name in merged:
-            factor, given = merged[call.name], FORMS[type(call.module)].input_factor(call.module, call.input.detach())
-            given = absolute_power_(given[..., 0].clone(), power)
-            yield _full_name(call, "weight"), torch.einsum("ngo,ngi->goi", factor, given)
-            if call.module.bias is not None:
-                yield _full_name(call, "bias"), factor.sum(0)
+        for power in {power for name, power in merged if name == call.name}:
+            yield from _products(call, power, merged.pop((call.name, power)))
+
+
+def _products(call: Call, power: int, factors: dict[str, Tensor]) -> Iterator[tuple[str, str, Tensor]]:
+    """Sums over samples of output factors ``(N, G, O)``, by key, times the input factor to the power."""
+    given = FORMS[type(call.module)].input_factor(call.module, call.input.detach())[..., 0]
+    (powered,) = absolute_powers(given, [power])
+    for key, factor in factors.items():
+        yield key, _full_name(call, "weight"), torch.bmm(factor.permute(1, 2, 0), powered.transpose(0, 1))
+        if call.module.bias is not None:
+            yield key, _full_name(call, "bias"), factor.sum(0)
 
 
 def _sums_over_positions(
-    call: Call, gradient: Tensor, factor: Tensor, weight: Tensor, power: int
-) -> Iterator[tuple[str, Tensor]]:
+    call: Call, gradient: Tensor, factor: Tensor, terms: list[Term]
+) -> Iterator[tuple[str, str, Tensor]]:
+    sums: dict[str, Tensor] = {}
     done = 0
     for gradients in sample_gradients(call, gradient):
-        part = weight[done : done + len(gradients)]
-        yield _full_name(call, "weight"), part @ absolute_power_(gradients.flatten(1), power)
+        part = slice(done, done + len(gradients))
+        for term, powered in _powers(gradients.flatten(1), terms, in_place=True):
+            if term.key not in sums:
+                sums[term.key] = powered.new_zeros(powered.shape[1])
+            sums[term.key].addmv_(powered.T, term.weight[part])
         done += len(gradients)
+    for key, total in sums.items():
+        yield key, _full_name(call, "weight"), total
     if call.module.bias is not None:
-        yield _full_name(call, "bias"), weight @ absolute_power_(factor.sum(3).flatten(1), power)
+        for term, powered in _powers(factor.sum(3).flatten(1), terms, in_place=True):
+            yield term.key, _full_name(call, "bias"), term.weight @ powered
 
 
-def absolute_power_(values: Tensor, power: int) -> Tensor:
-    """|values|^power in place, in one pass for the powers 1 and 2."""
-    if power % 2:
-        values.abs_()
-    return values if power == 1 else values.pow_(power)
+def _powers(values: Tensor, terms: list[Term], in_place: bool = False) -> Iterator[tuple[Term, Tensor]]:
+    """Every term with |values|^power; a tensor is overwritten by the next where that is in place."""
+    powers = sorted({term.power for term in terms})
+    for power, powered in zip(powers, absolute_powers(values, powers, in_place), strict=True):
+        yield from ((term, powered) for term in terms if term.power == power)
+
+
+def absolute_powers(values: Tensor, powers: Sequence[int], in_place: bool = False) -> Iterator[Tensor]:
+    """|values|^power for each of the ascending powers, in as few passes as it takes.
+
+    With ``in_place`` the values' memory is used: each tensor is overwritten by the next.
+    """
+    out = values if in_place else torch.empty_like(values)
+    reached = 0
+    for power in powers:
+        if reached == 0:
+            if power % 2:
+                torch.abs(values, out=out)
+            if power > 1:
+                torch.pow(out if power % 2 else values, power, out=out)
+        elif power == 2 * reached:
+            out.square_()
+        else:
+            out.pow_(power / reached)
+        reached = power
+        yield out
 
 
 def _full_name(call: Call, parameter: str) -> str:

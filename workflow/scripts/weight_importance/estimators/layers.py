@@ -14,7 +14,7 @@ CHUNK = 1000
 PASS_BYTES = 64 * 2**20
 """Memory bound on what one forward pass records and its backward passes return; at least one sample's."""
 
-PROBE = 8
+PROBE = 4
 """Samples on which memory is measured, and closed forms are checked, before the rest is computed."""
 
 

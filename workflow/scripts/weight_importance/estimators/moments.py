@@ -14,12 +14,22 @@ check's gradient). A single sample that exceeds a bound is computed alone; what 
 themselves comes on top.
 """
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from weight_importance.errors import UserError
-from weight_importance.estimators.closed_forms import closed_form_layers, parameter_names, power_sums, single_calls
+from weight_importance.estimators.closed_forms import (
+    PullBack,
+    Term,
+    closed_form_layers,
+    parameter_names,
+    power_sums,
+    single_calls,
+)
 from weight_importance.estimators.kinds import Cotangents
 from weight_importance.estimators.layers import PROBE, evaluation_mode, recorded_bytes, samples_per_pass, watch
 
@@ -29,29 +39,38 @@ FALLBACK_BYTES = 64 * 2**20
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What to average: Σ_c w_c |s_c|^power over these cotangents."""
+
+    cotangents: Cotangents
+    power: int
+
+
 def moments(
     network: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    cotangents: Cotangents,
-    power: int,
+    wanted: Mapping[str, Moment],
     generator: Generator | None = None,
     chunk: int | None = None,
-) -> dict[str, Tensor]:
-    """Mean over samples of Σ_c w_c |s_c|^power for every parameter.
+) -> dict[str, dict[str, Tensor]]:
+    """Mean over samples of Σ_c w_c |s_c|^power for every parameter, of several moments in one go.
+
+    They share the forward pass, the pull-back of equal cotangents with everything formed of it, and the powers of the
+    layers' inputs.
 
     Args:
         network: any module from ``(N, ...)`` to logits ``(N, K)``; evaluated in evaluation mode.
         inputs: ``(N, ...)``.
         labels: ``(N,)`` integers.
-        cotangents: see :data:`weight_importance.estimators.kinds.Cotangents`.
-        power: the exponent q.
-        generator: randomness for cotangents that sample labels.
+        wanted: by name.
+        generator: randomness for cotangents that sample labels; each moment draws as if it were alone.
         chunk: samples per forward pass, by default as many as ``PASS_BYTES`` holds and at most ``CHUNK``; memory grows
             with it, results change by rounding only.
 
     Returns:
-        parameter name → tensor of the parameter's shape and dtype.
+        name → parameter name → tensor of the parameter's shape and dtype.
 
     Raises:
         UserError: there is no sample, samples influence each other, or a parameter's per-sample gradients cannot be
@@ -61,10 +80,14 @@ def moments(
         raise UserError("an importance needs at least one sample; the inputs are empty")
     _refuse_batch_statistics(network)
     parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    totals = {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
+    totals = {
+        key: {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
+        for key in wanted
+    }
+    draws = {key: None if generator is None else generator.clone_state() for key in wanted}
     with evaluation_mode(network):
         probe = inputs[:PROBE]
-        size = recorded_bytes(network, probe) + _cotangent_bytes(network, probe, labels[:PROBE], cotangents, generator)
+        size = recorded_bytes(network, probe) + _cotangent_bytes(network, probe, labels[:PROBE], wanted, generator)
         chunk = chunk or samples_per_pass(size)
         layers = closed_form_layers(network, probe)
         covered = {name for layer in layers for name in parameter_names(layer, network)}
@@ -73,16 +96,48 @@ def moments(
             samples = inputs[start : start + chunk]
             with torch.enable_grad():
                 logits, calls = watch(network, samples)
-            at_logits, weights = cotangents(logits.detach().double(), labels[start : start + chunk], generator)
-            at_logits, weights = at_logits.to(logits.dtype), weights.to(logits.dtype)
-            for name, part in power_sums(single_calls(layers, calls), logits, at_logits, weights, power):
-                totals[name] += part.view_as(totals[name])
+            pull_backs = _pull_backs(wanted, draws, logits.detach(), labels[start : start + chunk])
+            for key, name, part in power_sums(single_calls(layers, calls), logits, pull_backs):
+                totals[key][name] += part.view_as(totals[key][name])
             # the graph is used up: free it before the next is built
             del logits, calls
             if others:
-                for name, part in _fallback_sums(network, others, samples, at_logits, weights, power, size).items():
-                    totals[name] += part
-    return {name: (total / len(inputs)).to(parameters[name].dtype) for name, total in totals.items()}
+                for key, name, part in _fallback_sums(network, others, samples, pull_backs, size):
+                    totals[key][name] += part
+    if generator is not None:
+        # the caller's goes on behind what was drawn; those that nothing was drawn from are where it is
+        before = generator.get_state()
+        for drawn in (each.get_state() for each in draws.values()):
+            if not torch.equal(drawn, before):
+                generator.set_state(drawn)
+    return {
+        key: {name: (total / len(inputs)).to(parameters[name].dtype) for name, total in of_key.items()}
+        for key, of_key in totals.items()
+    }
+
+
+def _pull_backs(
+    wanted: Mapping[str, Moment], draws: Mapping[str, Generator | None], logits: Tensor, labels: Tensor
+) -> list[PullBack]:
+    """Every different cotangent of all moments once, with what is summed of its pull-back.
+
+    Args:
+        wanted: the moments by name.
+        draws: a generator for each.
+        logits: ``(N, K)``.
+        labels: ``(N,)``.
+    """
+    found: list[PullBack] = []
+    for key, moment in wanted.items():
+        at_logits, weights = moment.cotangents(logits.double(), labels, draws[key])
+        for cotangent, weight in zip(at_logits.to(logits.dtype), weights.to(logits.dtype), strict=True):
+            same = (each for each in found if torch.equal(each.cotangent, cotangent))
+            pull_back = next(same, None)
+            if pull_back is None:
+                pull_back = PullBack(cotangent, [])
+                found.append(pull_back)
+            pull_back.terms.append(Term(key, moment.power, weight))
+    return found
 
 
 def _refuse_batch_statistics(network: nn.Module) -> None:
@@ -96,51 +151,55 @@ def _refuse_batch_statistics(network: nn.Module) -> None:
 
 
 def _cotangent_bytes(
-    network: nn.Module, inputs: Tensor, labels: Tensor, cotangents: Cotangents, generator: Generator | None
+    network: nn.Module, inputs: Tensor, labels: Tensor, wanted: Mapping[str, Moment], generator: Generator | None
 ) -> int:
     """Bytes per sample of the cotangents, in float64 and in the network's precision, and of what computes them."""
-    # a stand-in: measuring must not use up the caller's random numbers
-    stand_in = None if generator is None else torch.Generator(generator.device).manual_seed(0)
+    # stand-ins: measuring must not use up the caller's random numbers
     with torch.no_grad():
-        at_logits, _ = cotangents(network(inputs).double(), labels, stand_in)
-    return 3 * at_logits.nbytes // len(inputs)
+        logits = network(inputs).double()
+        found = [
+            moment.cotangents(logits, labels, None if generator is None else generator.clone_state())[0]
+            for moment in wanted.values()
+        ]
+    return 3 * sum(at_logits.nbytes for at_logits in found) // len(inputs)
 
 
 def _fallback_sums(
-    network: nn.Module,
-    parameters: dict[str, Tensor],
-    inputs: Tensor,
-    at_logits: Tensor,
-    weights: Tensor,
-    power: int,
-    recorded: int,
-) -> dict[str, Tensor]:
-    """Sums over the samples for any parameters of any module, by ``vmap`` of the vector-Jacobian product.
+    network: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, pull_backs: list[PullBack], recorded: int
+) -> Iterator[tuple[str, str, Tensor]]:
+    """Sums over the samples for any parameters of any module, by ``vmap`` of the vector-Jacobian product, in parts.
 
     ``recorded`` is what a pass records per sample, in bytes.
     """
     fixed = {name: parameter.detach() for name, parameter in network.named_parameters() if name not in parameters}
 
-    def one(sample: Tensor, cotangents: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def one(sample: Tensor, cotangents: Tensor, weights: list[Tensor]) -> dict[tuple[str, str], Tensor]:
         def logits(parameters: dict[str, Tensor]) -> Tensor:
             return functional_call(network, fixed | parameters, (sample[None],))[0]
 
         _, pull_back = vjp(logits, parameters)
         (gradients,) = vmap(pull_back)(cotangents)
-        return {name: torch.tensordot(weights, s.abs().pow(power), 1) for name, s in gradients.items()}
+        sums: dict[tuple[str, str], Tensor] = {}
+        for name, s in gradients.items():
+            terms = ((index, term) for index, each in enumerate(pull_backs) for term in each.terms)
+            for (index, term), weight in zip(terms, weights, strict=True):
+                part = weight * s[index].abs().pow(term.power)
+                sums[term.key, name] = sums[term.key, name] + part if (term.key, name) in sums else part
+        return sums
 
     size = sum(parameter.numel() * parameter.element_size() for parameter in parameters.values())
-    step = max(1, FALLBACK_BYTES // ((size + recorded) * len(at_logits)))
-    totals = {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
+    moments = {term.key for each in pull_backs for term in each.terms}
+    step = max(1, FALLBACK_BYTES // (size * (len(pull_backs) + len(moments)) + recorded * len(pull_backs)))
+    cotangents = torch.stack([each.cotangent for each in pull_backs], 1)
+    weights = [term.weight for each in pull_backs for term in each.terms]
     for start in range(0, len(inputs), step):
         part = slice(start, start + step)
         try:
-            sums = vmap(one)(inputs[part], at_logits[:, part].transpose(0, 1), weights[:, part].T)
+            sums = vmap(one)(inputs[part], cotangents[part], [weight[part] for weight in weights])
         except RuntimeError as error:
             raise UserError(
                 f"cannot form per-sample gradients of {', '.join(parameters)} with torch.func: {error}. The network's "
                 "forward must be traceable by torch.func.vmap (no data-dependent Python branches, no .item())."
             ) from error
-        for name, values in sums.items():
-            totals[name] += values.sum(0)
-    return totals
+        for (key, name), values in sums.items():
+            yield key, name, values.sum(0)

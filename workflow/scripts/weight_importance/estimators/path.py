@@ -19,12 +19,21 @@ class PathRecorder:
 
     def step(self, gradients: Mapping[str, Tensor], displacements: Mapping[str, Tensor]) -> None:
         """Take in one optimiser step: the gradient of the unpenalised loss before it and the displacement it made."""
-        for name, displacement in displacements.items():
-            if name not in self.displacement:
-                self.path_integral[name] = torch.zeros_like(displacement)
-                self.displacement[name] = torch.zeros_like(displacement)
-            self.path_integral[name].addcmul_(gradients[name], displacement, value=-1)
-            self.displacement[name].add_(displacement)
+        paths = {name: torch.zeros_like(displacement) for name, displacement in displacements.items()}
+        for name, path in paths.items():
+            self.accumulate(path, gradients[name], displacements[name])
+        self.add(paths, displacements)
+
+    @staticmethod
+    def accumulate(path_integral: Tensor, gradient: Tensor, displacement: Tensor) -> None:
+        """Add one step's −g·Δθ to a running path integral, elementwise and in place."""
+        path_integral.addcmul_(gradient, displacement, value=-1)
+
+    def add(self, path_integral: Mapping[str, Tensor], displacement: Mapping[str, Tensor]) -> None:
+        """Take in what some steps on end accumulated: their path integral and their whole displacement."""
+        for mine, other in ((self.path_integral, path_integral), (self.displacement, displacement)):
+            for name, value in other.items():
+                mine[name] = mine[name] + value if name in mine else value.clone()
 
 
 class ImportanceRecorder(PathRecorder):

@@ -5,7 +5,7 @@ nor depends on the others.
 """
 
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 
 import torch
@@ -15,7 +15,7 @@ from weight_importance.errors import UserError, unknown_name
 from weight_importance.estimators import catalogue
 from weight_importance.estimators.kinds import Estimator, MomentEstimator, PathEstimator
 from weight_importance.estimators.layers import evaluation_mode
-from weight_importance.estimators.moments import moments
+from weight_importance.estimators.moments import Moment, moments
 from weight_importance.estimators.path import ImportanceRecorder
 
 
@@ -78,17 +78,47 @@ def estimate(
     Raises:
         UserError: unknown name, or a path estimator, which needs a recorder during training.
     """
-    estimator = load(name)
-    if isinstance(estimator, PathEstimator):
-        raise UserError(
-            f"'{name}' is a path estimator: it is computed from the training itself. Pass "
-            f"weight_importance.estimators.registry.recorder('{name}') to the training loop, call its "
-            "step(gradients, displacements) after every optimiser step and importance() at the end."
-        )
-    if isinstance(estimator, MomentEstimator):
-        return moments(network, inputs, labels, estimator.cotangents, estimator.power, generator, chunk)
+    return estimate_all([name], network, inputs, labels, generator=generator, chunk=chunk)[name]
+
+
+def estimate_all(
+    names: Sequence[str],
+    network: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    generator: Generator | None = None,
+    chunk: int | None = None,
+) -> dict[str, dict[str, Tensor]]:
+    """Several importances of the same network on the same samples: what they have in common is computed once.
+
+    The arguments are those of :func:`estimate`, which gives the same values up to rounding; an estimator that samples
+    labels draws those that it would draw alone.
+
+    Returns:
+        estimator's name → parameter name → tensor of that parameter's shape.
+
+    Raises:
+        UserError: see :func:`estimate`.
+    """
+    found = {name: load(name) for name in names}
+    for name, estimator in found.items():
+        if isinstance(estimator, PathEstimator):
+            raise UserError(
+                f"'{name}' is a path estimator: it is computed from the training itself. Pass "
+                f"weight_importance.estimators.registry.recorder('{name}') to the training loop, call its "
+                "step(gradients, displacements) after every optimiser step and importance() at the end."
+            )
+    wanted = {
+        name: Moment(estimator.cotangents, estimator.power)
+        for name, estimator in found.items()
+        if isinstance(estimator, MomentEstimator)
+    }
+    values = moments(network, inputs, labels, wanted, generator, chunk) if wanted else {}
     with evaluation_mode(network), torch.no_grad():
-        return estimator.importance(network, inputs, chunk)
+        for name in found.keys() - wanted.keys():
+            values[name] = found[name].importance(network, inputs, chunk)
+    return {name: values[name] for name in names}
 
 
 def recorder(name: str) -> ImportanceRecorder:

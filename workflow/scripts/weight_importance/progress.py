@@ -1,0 +1,52 @@
+"""How far a training is, told line by line."""
+
+import sys
+import time
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Is told about every optimiser step."""
+
+    def step(self, replicas: int) -> None:
+        """So many replicas have made one more step each."""
+
+
+class ProgressLine:
+    """Prints a line every few seconds: how much is done, rate in replica-steps per second, time left.
+
+    Args:
+        steps: of every task that is learnt.
+        replicas: that learn them, side by side or one block after another.
+        first_task: the number of the first of these tasks, counted from 0.
+        every: seconds between two lines.
+    """
+
+    def __init__(self, steps: Sequence[int], replicas: int, first_task: int = 0, every: float = 10.0) -> None:
+        self._replicas, self._first, self._every = replicas, first_task, every
+        self._ends = list(accumulate(steps))
+        self._done, self._total = 0, self._ends[-1] * replicas
+        self._block_done = 0
+        self._start = self._said = time.monotonic()
+
+    def step(self, replicas: int) -> None:
+        self._done += replicas
+        self._block_done += 1
+        now = time.monotonic()
+        if now - self._said >= self._every or self._done == self._total:
+            self._said = now
+            rate = self._done / (now - self._start)
+            task = next(index for index, end in enumerate(self._ends) if self._block_done <= end)
+            steps = self._ends[task] - (self._ends[task - 1] if task else 0)
+            step = self._block_done - self._ends[task] + steps
+            some = "" if replicas == self._replicas else f"{replicas} of {self._replicas} networks: "
+            print(
+                f"{some}task {self._first + task + 1}/{self._first + len(self._ends)}, step {step}/{steps}, "
+                f"{rate:,.0f} replica-steps/s, {(self._total - self._done) / rate:,.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+        if self._block_done == self._ends[-1]:
+            self._block_done = 0

@@ -1,0 +1,126 @@
+"""The gradient of a network's loss as a straight line of tensor operations, written down once and run at every step.
+
+A step of a small network is a few matrix products; going through its modules and through automatic differentiation
+again costs as much time as these. What they do is always the same: it is recorded (by torch's ``make_fx``), and the
+products that are weight gradients write into memory given by the caller.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.functional import cross_entropy
+
+aten = torch.ops.aten
+ALIASES = (aten.detach.default, aten.alias.default)
+
+
+class Untraceable(Exception):
+    """Why a network's gradient cannot be written down."""
+
+
+def loss_gradient(
+    network: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
+    """The gradient of the mean cross-entropy by automatic differentiation; buffers change in place.
+
+    Args:
+        network: the architecture, in the mode to train in.
+        parameters: by name; zeros are returned for one that the loss does not depend on.
+        buffers: by name.
+        inputs: ``(B, ...)``.
+        labels: ``(B,)``.
+    """
+    leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
+    with torch.enable_grad():
+        loss = cross_entropy(functional_call(network, leaves | dict(buffers), (inputs,)), labels)
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(leaves, found, strict=True))
+
+
+class Trace:
+    """A recorded :func:`loss_gradient`; made by :func:`trace`."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self._run = fx.GraphModule(nn.Module(), graph).forward
+
+    def __call__(
+        self,
+        parameters: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        inputs: Tensor,
+        labels: Tensor,
+        into: Mapping[str, Tensor],
+    ) -> None:
+        """Write the gradients into ``into``; all mappings in the order in which the trace was made."""
+        with torch.no_grad():
+            self._run(inputs, labels, *parameters.values(), *buffers.values(), *into.values())
+
+
+def trace(
+    network: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor, labels: Tensor
+) -> Trace:
+    """Record :func:`loss_gradient` for batches of this size; neither parameters nor buffers are changed.
+
+    The record is compared with automatic differentiation on another batch, so that a network which computes different
+    things for different data is not mistaken for one that does not.
+
+    Raises:
+        Untraceable: the network's operations depend on the data, or cannot be recorded.
+    """
+
+    def function(inputs: Tensor, labels: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        leaves = dict(zip(parameters, tensors, strict=False))
+        state = dict(zip(buffers, tensors[len(parameters) :], strict=True))
+        return tuple(loss_gradient(network, leaves, state, inputs, labels).values())
+
+    copies = [tensor.detach().clone() for tensor in (*parameters.values(), *buffers.values())]
+    try:
+        graph = make_fx(function)(inputs, labels, *copies).graph
+        _simplify(graph)
+        _write_into_memory(graph)
+        recorded = Trace(graph)
+        other = inputs.flip(0).mul(0.5), labels.roll(1)
+        state = [{name: buffer.clone() for name, buffer in buffers.items()} for _ in range(2)]
+        found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
+        recorded(parameters, state[0], *other, found)
+    except Exception as error:  # recording runs other people's modules, which may fail in any way
+        raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
+    expected = loss_gradient(network, parameters, state[1], *other)
+    for mine, theirs in ((found, expected), (state[0], state[1])):
+        for name, value in theirs.items():
+            if not torch.allclose(mine[name], value, rtol=1e-4, atol=1e-6, equal_nan=True):
+                raise Untraceable(f"'{name}' comes out differently for another batch when the operations are repeated")
+    return recorded
+
+
+def _simplify(graph: fx.Graph) -> None:
+    """Leave out what only makes another view of a tensor and undoes it."""
+    for node in list(graph.nodes):
+        given = node.args[0] if node.op == "call_function" else None
+        if node.target in ALIASES:
+            node.replace_all_uses_with(given)
+        elif node.target is aten.t.default and given.target is aten.t.default:
+            node.replace_all_uses_with(given.args[0])
+    for node in reversed(graph.nodes):
+        if not node.users and node.target in (*ALIASES, aten.t.default):
+            graph.erase_node(node)
+
+
+def _write_into_memory(graph: fx.Graph) -> None:
+    """Take memory for every result as a further argument, and return nothing."""
+    (output,) = (node for node in graph.nodes if node.op == "output")
+    last = [node for node in graph.nodes if node.op == "placeholder"][-1]
+    for index, result in enumerate(output.args[0]):
+        with graph.inserting_after(last):
+            last = memory = graph.placeholder(f"memory_{index}")
+        if result.target is aten.mm.default and list(result.users) == [output]:
+            result.target, result.kwargs = aten.mm.out, {"out": memory}
+        else:
+            with graph.inserting_before(output):
+                graph.call_function(aten.copy_.default, (memory, result))
+    output.args = (None,)
+    # positional arguments as they come, no trees of them
+    graph.set_codegen(fx.graph.CodeGen())
