@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("workflow/scripts", "tests/sup
 
 import torch
 
-from speed import floor, importances, report, scaling, table, training
+from speed import floor, importances, profile, report, scaling, table, training
 from speed.peers import PEERS
 from speed.setting import images, setting
 from speed.timing import Effort
@@ -87,6 +87,8 @@ def measure(plan: Plan, ways: list, device: torch.device, threads: int) -> list[
         rows += importances.together(settings[-1], sizes.together, plan.effort)
     importances.say("training")
     rows += training.measure(dataset, plan.images, plan.replicas, product, device, threads, plan.effort)
+    if device.type == "cpu":
+        rows += profile.measure(plan.images, 4)
     importances.say("growth")
     rows += scaling.measure(settings, dataset, plan.growth, device, plan.growth_effort)
     return rows

@@ -15,45 +15,59 @@ def split(count: int, parts: int) -> list[range]:
 
 
 class Team:
-    """Processes that each make something to run once, and run it whenever all are told to.
+    """Processes of one thread each, which run their shares of a job at the same time.
 
     Args:
-        make: ``seeds -> run``, called in every process with its own seeds; must be picklable.
-        seeds: of every process.
+        size: number of processes.
     """
 
-    def __init__(self, make: Callable[[Sequence[int]], Callable[[], object]], seeds: Sequence[Sequence[int]]) -> None:
+    def __init__(self, size: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._ends: list[Connection] = []
-        for own in seeds:
+        for _ in range(size):
             here, there = context.Pipe()
-            context.Process(target=_serve, args=(partial(make, own), there), daemon=True).start()
+            context.Process(target=_serve, args=(there,), daemon=True).start()
             self._ends.append(here)
-        self._wait()
 
-    def __call__(self) -> None:
-        for end in self._ends:
-            end.send(True)
-        self._wait()
+    def job(self, make: Callable[[Sequence[int]], Callable[[], object]], count: int) -> Callable[[], None]:
+        """Have every process make its share, and return what runs all shares and waits for them.
 
-    def close(self) -> None:
-        """End the processes."""
-        for end in self._ends:
-            end.send(False)
+        Args:
+            make: ``seeds -> run``; must be picklable.
+            count: of seeds, which the processes share out.
+        """
+        shares = split(count, len(self._ends))
+        ends = self._ends[: len(shares)]
+        for end, share in zip(ends, shares, strict=True):
+            end.send(partial(make, share))
+        numbers = [self._answer(end) for end in ends]
 
-    def _wait(self) -> None:
-        for end in self._ends:
-            problem = end.recv()
-            if problem:
-                raise RuntimeError(f"a process of the benchmark failed: {problem}")
+        def run() -> None:
+            for end, number in zip(ends, numbers, strict=True):
+                end.send(number)
+            for end in ends:
+                self._answer(end)
+
+        return run
+
+    @staticmethod
+    def _answer(end: Connection) -> int:
+        problem, number = end.recv()
+        if problem:
+            raise RuntimeError(f"a process of the benchmark failed: {problem}")
+        return number
 
 
-def _serve(make: Callable[[], Callable[[], object]], end: Connection) -> None:
-    try:
-        run = make()
-        end.send(None)
-        while end.recv():
-            run()
-            end.send(None)
-    except Exception as error:  # told to the process that waits
-        end.send(repr(error))
+def _serve(end: Connection) -> None:
+    """Make what can be called, and run what is numbered."""
+    made: list[Callable[[], object]] = []
+    while True:
+        asked = end.recv()
+        try:
+            if callable(asked):
+                made.append(asked())
+            else:
+                made[asked]()
+            end.send((None, len(made) - 1))
+        except Exception as error:  # told to the process that waits
+            end.send((repr(error), -1))

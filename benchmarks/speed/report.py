@@ -55,6 +55,7 @@ def page(measured: pd.DataFrame) -> str:
         f"{training.BATCH_SIZE}); the loops over one network have all threads, this project's replicas are spread over "
         "one process a thread, as in the workflow",
         _training_table(measured),
+        *_profile(measured),
         "**Matrix products, GFLOP/s**",
         _floor_table(measured),
         'In default precision and under `torch.set_float32_matmul_precision("medium")`, with the error of the latter; '
@@ -126,6 +127,17 @@ def _training_table(measured: pd.DataFrame) -> str:
             _line([f"with {said} ({cost:+.0%} time a step)", f"{row['size']:.0f}", _rate(row["median"]), *cells])
         )
     return "\n".join(lines)
+
+
+def _profile(measured: pd.DataFrame) -> list[str]:
+    rows = measured[measured["part"] == "profile"]
+    if rows.empty:
+        return []
+    total = rows["median"].sum()
+    lines = [_line(["operations", "µs per replica-step", "share"]), _line(["---", "---:", "---:"])]
+    lines += [_line([row["what"], _rate(row["median"]), f"{row['median'] / total:.0%}"]) for _, row in rows.iterrows()]
+    title = f"**A step of training under a penalty, with the path recorded** ({rows['size'].iloc[0]:.0f} replicas, one"
+    return [f"{title} thread, by torch's profiler, which takes time itself)", "\n".join(lines)]
 
 
 def _floor_table(measured: pd.DataFrame) -> str:

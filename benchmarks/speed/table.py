@@ -28,7 +28,7 @@ class Row:
     """One measurement; ``nan`` stands for what does not apply.
 
     Attributes:
-        part: ``floor``, ``importance``, ``together``, ``training`` or ``scaling``.
+        part: ``floor``, ``importance``, ``together``, ``training``, ``profile`` or ``scaling``.
         network: a name of :data:`weight_importance.networks.NETWORKS`, or ``none``.
         what: is measured: an estimator, a matrix product, a quantity that grows.
         who: does it.

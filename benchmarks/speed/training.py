@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from speed.floor import Product, training_flops
-from speed.processes import Team, split
+from speed.processes import Team
 from speed.setting import BATCH_SIZE, LEARNING_RATE, training_split
 from speed.setting import images as mnist
 from speed.table import Row
@@ -131,9 +131,11 @@ def measure(
     def fresh(run: Callable[[nn.Module], None]) -> Callable[[], None]:
         return lambda: run(copy.deepcopy(network))
 
-    def stacks(count: int, extra: tuple[bool, bool] = (False, False)) -> Team | Callable[[], None]:
+    team = Team(threads) if device.type == "cpu" else None
+
+    def stacks(count: int, extra: tuple[bool, bool] = (False, False)) -> Callable[[], None]:
         make = partial(our_stack, images, extra, str(device))
-        return Team(make, split(count, threads)) if device.type == "cpu" else make(range(count))
+        return team.job(make, count) if team else make(range(count))
 
     floor = Contestant("floor", product, product.flops)
     loops = [
@@ -142,14 +144,13 @@ def measure(
         Contestant(SLICED, fresh(lambda one: sliced_loop(one, data, 0)), steps),
     ]
     sizes = {f"{OURS}/{count}": count for count in replicas}
-    teams = {who: stacks(count) for who, count in sizes.items()}
-    found = rates([floor, *loops, *(Contestant(who, team, steps * sizes[who]) for who, team in teams.items())], effort)
+    found = rates(
+        [floor, *loops, *(Contestant(who, stacks(count), steps * count) for who, count in sizes.items())], effort
+    )
     most = replicas[-1]
-    extra_teams = {name: stacks(most, extra) for name, extra in EXTRAS.items()}
-    extras = rates([floor, *(Contestant(name, team, steps * most) for name, team in extra_teams.items())], effort)
-    for team in (*teams.values(), *extra_teams.values()):
-        if isinstance(team, Team):
-            team.close()
+    extras = rates(
+        [floor, *(Contestant(name, stacks(most, extra), steps * most) for name, extra in EXTRAS.items())], effort
+    )
     error = error_after_one_epoch(dataset, device)
     about_ours = {"error": error, "correct": "yes" if error <= TOLERANCE else "no"}
 

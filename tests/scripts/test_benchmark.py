@@ -53,6 +53,12 @@ def test_all_estimators_together_are_set_beside_the_exact_fisher(measured):
     assert (rows.loc[rows["who"] == "exact Fisher alone", "ratio"] == 1).all()
 
 
+def test_the_profile_of_a_step_names_its_kinds_of_operation(measured, folder):
+    rows = measured[measured["part"] == "profile"]
+    assert {"matrix products", "Adam", "penalty and record"} <= set(rows["what"])
+    assert "| matrix products |" in (folder / "speed.md").read_text()
+
+
 def test_all_that_grows_is_measured(measured):
     what = set(measured.loc[measured["part"] == "scaling", "what"])
     assert what == {"time against samples", "time against replicas", "time against tasks", "memory against samples"}

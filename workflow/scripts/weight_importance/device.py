@@ -11,7 +11,7 @@ from torch import Tensor
 
 from weight_importance.errors import UserError
 
-VARIABLE = "IMPORTANCE_DEVICE"
+VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 """Environment variable: ``auto`` (the default: a GPU if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``."""
 
 # of mallopt(3), from malloc.h
