@@ -16,6 +16,7 @@ from weight_importance.plots.style import (
     GREY,
     MARKERS,
     PALETTE,
+    error_axis,
     figure,
     grid_shape,
     in_order,
@@ -141,13 +142,16 @@ def controls_frontier(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure
                 _line(axes, found[found["estimator"] == name], chosen, looks.get(name, OWN))
             none = found[found["estimator"] == "none"]
             axes.plot(none["mean_new"] * PERCENT, none["mean_old"] * PERCENT, **NONE)
-            axes.set_title(f"{label(estimator)} and its controls")
+            axes.set_title(f"{label(estimator)} and its controls", pad=3)
             axes.set_xlabel("accuracy on the newest task (%)")
             axes.grid()
         for axes in grid.flat[len(estimators) :]:
             axes.set_axis_off()
         for axes in grid[:, 0]:
             axes.set_ylabel("mean accuracy on\nall earlier tasks (%)")
+        for what in ("old", "new"):
+            means = pd.DataFrame(dict.fromkeys(("mean", "low", "high"), found[f"mean_{what}"])).assign(n=found["n"])
+            error_axis(grid[0, 0], means, across=what == "new")
         drawn.legend(**_frontier_legend(looks), loc="outside lower center", ncols=3)
     return drawn
 
