@@ -87,7 +87,11 @@ MISTAKES = [
     ("*_controls.retention.controls.1", "mas", r"controls\[1\]: 'mas' is not a control\. Allowed: transform\("),
     ("*_controls.retention.controls.1", "shufled(mas)", r"unknown control 'shufled'\. Did you mean 'shuffled'\?"),
     ("*_controls.retention.controls.1", "uniform(mass)", r"unknown estimator 'mass'\. Did you mean 'mas'\?"),
-    ("*_controls.retention.controls.1", "uniform(si)", r"controls\[1\]: 'si' is not among the estimators of the study: f"),
+    (
+        "*_controls.retention.controls.1",
+        "uniform(si)",
+        r"controls\[1\]: 'si' is not among the estimators of the study: f",
+    ),
     ("*_controls.retention.controls.1", "power_0(mas)", r"needs an exponent above zero, such as power_0\.5, found '0'"),
     ("*_controls.retention.controls.1", "power_x(mas)", r"needs an exponent above zero, such as power_0\.5, found 'x'"),
     ("*_controls.retention.controls.1", "values_of(mas)_in_ranks_of(mas)", r"changes nothing: name two different"),

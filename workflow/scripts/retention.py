@@ -27,7 +27,11 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers and Adam's state of the baseline")
     parser.add_argument(
-        "--importance", type=Path, nargs="+", default=[], help="importances on the first task, of a control in its order"
+        "--importance",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="importances on the first task, of a control in its order",
     )
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

@@ -1,10 +1,10 @@
 """Controls: transforms of an importance, each of which keeps one thing and destroys another.
 
 Whether the later tasks are learnt as well under the transformed importance tells whether what it destroys matters.
-They work on one network's importance, parameter name → tensor with the outputs along its first axis: a *row* holds what
-belongs to one output unit, a *column* what belongs to one input, for a convolution to one input channel at one position
-of the kernel. A bias, or a scale of normalisation, is a single column. Importances are taken to be zero or more: negative
-ones are to be counted as zero before, as in the penalty. Knows nothing of estimators, tasks or training.
+They work on one network's importance, parameter name → tensor with the outputs along its first axis: a *row* holds
+what belongs to one output unit, a *column* what belongs to one input, for a convolution to one input channel at one
+position of the kernel. A bias, or a scale of normalisation, is a single column. Importances are taken to be zero or
+more: negative ones are to be counted as zero before, as in the penalty. Knows nothing of estimators, tasks or training.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -10,7 +10,15 @@ import pandas as pd
 
 from weight_importance.control_names import is_control, parse
 from weight_importance.findings import at_selected_lambda
-from weight_importance.statistics import Interval, final_accuracy, interval, intervals, paired, paired_equivalence, ratio
+from weight_importance.statistics import (
+    Interval,
+    final_accuracy,
+    interval,
+    intervals,
+    paired,
+    paired_equivalence,
+    ratio,
+)
 
 MARGIN = 0.005
 """Accuracies that differ by less than half a percentage point are held for equivalent."""
@@ -44,9 +52,9 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
     """Every estimator beside its controls, each at its own selected λ: mean test accuracy over all tasks at the end.
 
     The recovery is (control - none) / (estimator - none), the ratio of two means over the same seeds, with Fieller's
-    interval (see :func:`weight_importance.statistics.ratio`): 1 where the control does as well as the estimator, 0 where
-    it does as no penalty. Whether it does as well within :data:`MARGIN` is tested seed by seed. The choice of λ adds
-    nothing to the intervals.
+    interval (see :func:`weight_importance.statistics.ratio`): 1 where the control does as well as the estimator, 0
+    where it does as no penalty. Whether it does as well within :data:`MARGIN` is tested seed by seed. The choice of λ
+    adds nothing to the intervals.
 
     Args:
         retention: the table ``retention`` of one study.
@@ -54,11 +62,12 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         one row per ``estimator`` and ``control`` of it, and before these one of the estimator itself, its own control.
-        ``lambda`` is the control's; ``at_edge`` whether a better one may lie beyond the strengths tried. ``mean``, ``low``
-        and ``high`` have the suffixes ``_accuracy``, ``_recovery`` and ``_difference`` (control less estimator, paired);
-        accuracies are between 0 and 1. ``tost_p`` is that of equivalence, ``n`` the number of seeds, ``outcome`` one of
-        :data:`OUTCOMES`: ``equivalent`` within the margin, else ``worse`` or ``better`` than the estimator where the 95 %
-        interval of the difference leaves no doubt, ``undecided``, or ``diverged`` where every λ did.
+        ``lambda`` is the control's; ``at_edge`` whether a better one may lie beyond the strengths tried. ``mean``,
+        ``low`` and ``high`` have the suffixes ``_accuracy``, ``_recovery`` and ``_difference`` (control less estimator,
+        paired); accuracies are between 0 and 1. ``tost_p`` is that of equivalence, ``n`` the number of seeds,
+        ``outcome`` one of :data:`OUTCOMES`: ``equivalent`` within the margin, else ``worse`` or ``better`` than the
+        estimator where the 95 % interval of the difference leaves no doubt, else ``undecided``; ``diverged`` where
+        every λ of one of the two did.
     """
     final = final_accuracy(retention, "test")
     chosen = at_selected_lambda(final, selected)

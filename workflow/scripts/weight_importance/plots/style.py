@@ -154,7 +154,9 @@ def error_axis(axes: Axes, rows: pd.DataFrame, *, across: bool = False) -> None:
     if np.isnan(shown).all():
         return
     axis, set_limits = (axes.xaxis, axes.set_xlim) if across else (axes.yaxis, axes.set_ylim)
-    (axes.set_xscale if across else axes.set_yscale)("function", functions=(_of_error, lambda value: 100.5 - np.exp(-value)))
+    (axes.set_xscale if across else axes.set_yscale)(
+        "function", functions=(_of_error, lambda value: 100.5 - np.exp(-value))
+    )
     low, high = np.nanmin(shown), np.nanmax(shown)
     room = 0.12 * (_of_error(high) - _of_error(low)) + 0.02
     limits = 100.5 - np.exp(-np.array([_of_error(low) - room, _of_error(high) + room]))
