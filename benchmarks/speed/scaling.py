@@ -103,7 +103,7 @@ def _retention(dataset: Dataset, count: int, device: torch.device):
 
     def run() -> None:
         with redirect_stderr(StringIO()):  # the progress lines
-            retention(start, [0, 1], [1.0], "fisher_empirical", importance, tasks, learning)
+            retention(start, [0, 1], [1.0], ["fisher_empirical"], [importance], tasks, learning)
 
     return run
 

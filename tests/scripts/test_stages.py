@@ -66,7 +66,8 @@ class Shard:
         )  # fmt: skip
         return output
 
-    def retention(self, estimator: str, lambdas: list[float], **retention) -> Path:
+    def retention(self, estimator: str, lambdas: list[float], of: tuple[str, ...] = (), **retention) -> Path:
+        """Under an estimator, or a control ``of`` some."""
         output = self.folder / f"retention-{estimator}.csv"
         settings = self.study | {
             "training": TRAINING,
@@ -75,7 +76,8 @@ class Shard:
             "lambdas": lambdas,
             "seeds": self.seeds,
         }
-        given = [] if estimator == "none" else ["--importance", self.folder / f"{estimator}.safetensors"]
+        files = [self.folder / f"{name}.safetensors" for name in of or [estimator]]
+        given = [] if estimator == "none" else ["--importance", *files]
         run(
             "retention", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters,
             "--state", self.state, *given,
@@ -152,6 +154,29 @@ def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(sh
     single = read_table(alone.retention(estimator, lambdas[-1:]), COLUMNS["retention"])
     expected = pair[(pair.seed == 1) & (pair["lambda"] == lambdas[-1])].reset_index(drop=True)
     assert single.equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("control", "of"), [("shuffled(mas)", ("mas",)), ("values_of(mas)_in_ranks_of(si)", ("mas", "si"))]
+)
+def test_retention_under_a_control_is_as_under_an_estimator(shard, alone, control, of):
+    for name in of:
+        shard.importance(name), alone.importance(name)
+    pair = read_table(shard.retention(control, [0.5, 2.0], of), COLUMNS["retention"])
+    assert set(pair.estimator) == {control} and len(pair) == 2 * 2 * (1 + 2 + 3) * 2
+    single = read_table(alone.retention(control, [2.0], of), COLUMNS["retention"])
+    assert single.equals(pair[(pair.seed == 1) & (pair["lambda"] == 2.0)].reset_index(drop=True))
+    own = read_table(shard.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
+    first = pair.tasks_learnt == 1
+    assert own.accuracy[first].equals(pair.accuracy[first]) and not own.accuracy.equals(pair.accuracy)
+
+
+def test_a_control_that_changes_nothing_retains_as_the_estimator_does(shard):
+    shard.importance("mas")
+    same = read_table(shard.retention("power_1(mas)", [0.5], ("mas",)), COLUMNS["retention"])
+    own = read_table(shard.retention("mas", [0.5]), COLUMNS["retention"])
+    # up to rounding of the importances, which hardly an image depends on
+    assert (same.accuracy - own.accuracy).abs().max() <= 0.01
 
 
 def test_two_runs_write_the_same_bytes(shard, tmp_path):

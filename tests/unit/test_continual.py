@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from weight_importance.continual import Learning, blocks, retention
+from weight_importance.control_names import parse
+from weight_importance.controls import transform
+from weight_importance.errors import UserError
 from weight_importance.image_file import Dataset
 from weight_importance.networks import MLP
 from weight_importance.replicas import initialise
@@ -30,23 +33,32 @@ def tasks():
     return task_sequence(settings, [Dataset(images, labels, images, labels)], torch.device("cpu"))
 
 
-def learn(tasks, estimator, most_bytes=None):
+def learn(tasks, estimators, most_bytes=None, control=None):
     baseline = initialise(MLP, SEEDS)
     importance = {name: torch.rand_like(tensor) for name, tensor in baseline.parameters.items()}
     torch.manual_seed(1)
     return retention(
-        baseline, SEEDS, STRENGTHS, estimator, importance if estimator else None, tasks, LEARNING, None, most_bytes
+        baseline,
+        SEEDS,
+        STRENGTHS,
+        estimators,
+        [importance] * len(estimators),
+        tasks,
+        LEARNING,
+        None,
+        most_bytes,
+        control and transform(parse(control)),
     )
 
 
-@pytest.mark.parametrize("estimator", ["mas", "si", None])
+@pytest.mark.parametrize("estimators", [["mas"], ["si"], []])
 @pytest.mark.parametrize("most_bytes", [1, 40 * 2**20, 60 * 2**20])
-def test_blocks_change_neither_results_nor_their_order(estimator, most_bytes, tasks):
+def test_blocks_change_neither_results_nor_their_order(estimators, most_bytes, tasks):
     """One replica at a time, two of a seed's three, and a seed."""
     torch.manual_seed(2)
-    whole = learn(tasks, estimator)
+    whole = learn(tasks, estimators)
     torch.manual_seed(2)
-    assert learn(tasks, estimator, most_bytes) == whole
+    assert learn(tasks, estimators, most_bytes) == whole
     assert len(whole) == len(SEEDS) * len(STRENGTHS) * 2 * (1 + 2 + 3)
     assert len({seen.accuracy for seen in whole}) > 5
 
@@ -60,3 +72,45 @@ def test_blocks_cover_the_grid_once_and_keep_to_the_bound(seeds, strengths, most
         assert 1 <= len(rows) * len(columns) <= most
         cells += [(row, column) for row in rows for column in columns]
     assert sorted(cells) == [(row, column) for row in range(seeds) for column in range(strengths)]
+
+
+def test_blocks_change_no_control(tasks):
+    torch.manual_seed(2)
+    whole = learn(tasks, ["mas"], control="shuffled(mas)")
+    torch.manual_seed(2)
+    assert learn(tasks, ["mas"], 1, control="shuffled(mas)") == whole
+    torch.manual_seed(2)
+    assert learn(tasks, ["mas"]) != whole
+
+
+@pytest.mark.parametrize("name", ["shuffled_within_neuron", "input_factor", "power_1"])
+def test_a_control_takes_the_place_of_every_task_s_importance(name, tasks):
+    """A control that changes nothing gives the estimator's own results; the others differ after the second task."""
+    torch.manual_seed(2)
+    plain = learn(tasks, ["mas"])
+    torch.manual_seed(2)
+    controlled = learn(tasks, ["mas"], control=f"{name}(mas)")
+    assert (controlled == plain) == (name == "power_1")
+
+
+@pytest.mark.parametrize("name", ["values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)"])
+def test_a_control_of_two_estimators_is_computed_anew_from_both_after_every_task(name, tasks):
+    seen = []
+
+    def watched(importances, seeds, task):
+        seen.append((task, [{key: values.clone() for key, values in of.items()} for of in importances], [*seeds]))
+        return transform(parse(name))(importances, seeds, task)
+
+    baseline = initialise(MLP, SEEDS)
+    importance = {key: torch.rand_like(tensor) - 0.5 for key, tensor in baseline.parameters.items()}
+    retention(baseline, SEEDS, STRENGTHS, parse(name).estimators, [importance] * 2, tasks, LEARNING, control=watched)
+    (first, given, seeds), (second, fresh, of_replicas) = seen
+    assert (first, second) == (0, 1), "after the last task nothing needs to be protected"
+    assert seeds == SEEDS and of_replicas == [3, 3, 3, 4, 4, 4]
+    assert all((values >= 0).all() for of in (*given, *fresh) for values in of.values()), "as the penalty clamps them"
+    assert not torch.equal(fresh[0]["fc1.weight"], fresh[1]["fc1.weight"])
+
+
+def test_two_path_estimators_are_refused(tasks):
+    with pytest.raises(UserError, match="si and si are path estimators, of which a control takes one at most"):
+        learn(tasks, ["si", "si"])

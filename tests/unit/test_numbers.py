@@ -15,7 +15,8 @@ from weight_importance import published
 from weight_importance.correlation import COEFFICIENTS
 from weight_importance.findings import beyond_null, difference
 from weight_importance.latex import listing, number, with_interval
-from weight_importance.numbers import collect, comparison, configuration, render
+from weight_importance.numbers import collect, comparison, configuration, controls, render
+from weight_importance.recovery import recovery
 from weight_importance.statistics import final_accuracy, interval, select_lambda
 from weight_importance.tables import COLUMNS
 
@@ -281,3 +282,28 @@ def test_latex_knows_every_key_and_stops_at_an_unknown_one(tmp_path, results):
     run = typeset(tmp_path, results, r"\result{retention/mass/best}")
     assert run.returncode == 1
     assert "Unknown result 'retention/mass/best'" in run.stdout
+
+
+def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_it_was(tables, config, theirs, results):
+    """One control is the estimator itself, seed by seed, the other is as no penalty."""
+    retention = tables["retention"]
+    alike = {"uniform(mas)": "mas", "values_of(si)_in_ranks_of(mas)": "none"}
+    copies = [retention[retention["estimator"] == name].assign(estimator=control) for control, name in alike.items()]
+    copies[1] = copies[1].assign(**{"lambda": 3.0})
+    more = pd.concat([retention, *copies])
+    of_study = more[more["study"] == STUDY]
+    found = controls(of_study, select_lambda(of_study))
+    assert found["controls/mas/uniform(mas)/recovery/mean"] == r"\num{1.00}"
+    assert found["controls/mas/uniform(mas)/outcome"] == "equivalent"
+    assert found["controls/mas/equivalent/list"] == "uniform(mas)"
+    assert found["controls/mas/equivalent/count"] == r"\num{1}"
+    for estimator in ("mas", "si"):
+        key = f"controls/{estimator}/values_of(si)_in_ranks_of(mas)"
+        assert found[f"{key}/recovery/mean"] == r"\num{0.00}" and found[f"{key}/outcome"] == "worse"
+        row = recovery(of_study, select_lambda(of_study)).set_index(["estimator", "control"]).loc[estimator].iloc[-1]
+        assert found[f"{key}/difference/mean"] == number(row["mean_difference"] * 100, 2)
+    everything = tables | {"retention": more, "selected_lambda": select_lambda(more)}
+    whole = collect(config, everything, theirs, pd.DataFrame(columns=["study", "scope", "criterion", "fraction"]))
+    assert {f"{STUDY}/{key}": value for key, value in found.items()}.items() <= whole.items()
+    of_estimators = {f"{STUDY}/{key}": value for key, value in results.items() if key.startswith("retention/")}
+    assert len(of_estimators) > 50 and of_estimators.items() <= whole.items()

@@ -14,6 +14,8 @@ from weight_importance.statistics import (
     interval,
     intervals,
     paired,
+    paired_equivalence,
+    ratio,
     select_lambda,
 )
 from weight_importance.tables import COLUMNS
@@ -181,6 +183,80 @@ def test_equivalence_without_scatter_compares_the_means() -> None:
 def test_equivalence_needs_two_values_and_a_mean(first: tuple[float, float, int]) -> None:
     assert math.isnan(equivalence(*first, 0.5, 0.1, 20, 0.01))
     assert math.isnan(equivalence(0.5, 0.1, 20, *first, 0.01))
+
+
+def by_seed(values: np.ndarray) -> pd.Series:
+    return pd.Series(values, index=range(100, 100 + len(values)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_ends_of_a_ratio_s_interval_are_where_the_paired_test_begins_to_reject(seed: int, level: float) -> None:
+    random = np.random.default_rng(seed)
+    common = random.normal(size=5)
+    x, y = 2 + common + random.normal(0, 0.3, 5), 1 + common + random.normal(0, 0.3, 5)
+    found = ratio(by_seed(y), by_seed(x).sample(frac=1, random_state=seed), level)
+    assert found.mean == pytest.approx(y.mean() / x.mean())
+    if math.isnan(found.low):
+        assert stats.ttest_1samp(x, 0).pvalue > 1 - level
+    else:
+        assert found.low < found.mean < found.high
+        for end in (found.low, found.high):
+            assert stats.ttest_1samp(y - end * x, 0).pvalue == pytest.approx(1 - level)
+        assert stats.ttest_1samp(y - (found.low - 0.1) * x, 0).pvalue < 1 - level
+
+
+def test_a_ratio_s_interval_covers_as_often_as_it_says() -> None:
+    random = np.random.default_rng(3)
+    covered = []
+    for _ in range(1500):
+        common = random.normal(size=5)
+        x, y = 4 + common, 3 + common + random.normal(0, 0.5, 5)
+        found = ratio(by_seed(y), by_seed(x))
+        covered.append(math.isnan(found.low) or found.low <= 0.75 <= found.high)
+    assert abs(np.mean(covered) - 0.95) < 4 * math.sqrt(0.05 * 0.95 / len(covered))
+
+
+def test_a_ratio_without_scatter_or_without_a_denominator() -> None:
+    found = ratio(by_seed(np.array([1.0, 2.0, 4.0])), by_seed(np.array([2.0, 4.0, 8.0])), 0.5)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    one = ratio(by_seed(np.array([1.0])), by_seed(np.array([2.0])))
+    assert one.mean == 0.5 and math.isnan(one.low) and one.n == 1
+    assert math.isnan(ratio(by_seed(np.array([1.0, 1.0])), by_seed(np.array([0.0, 0.0]))).mean)
+    unbounded = ratio(by_seed(np.array([1.0, 1.2, 0.9])), by_seed(np.array([0.1, -0.3, 0.4])))
+    assert math.isfinite(unbounded.mean) and math.isnan(unbounded.low) and math.isnan(unbounded.high)
+
+
+@pytest.mark.parametrize("function", [ratio, lambda a, b: paired_equivalence(a, b, 0.1)])
+def test_pairs_need_the_same_seeds(function) -> None:
+    with pytest.raises(ValueError, match=r"seeds \[2\] occur in one"):
+        function(pd.Series([1.0, 2.0], index=[0, 1]), pd.Series([1.0, 2.0, 3.0], index=[0, 1, 2]))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_paired_equivalence_holds_where_the_90_percent_interval_lies_within_the_margin(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    a = by_seed(random.normal(0, 3, 5))
+    b = a + random.normal(random.uniform(-1, 1), 0.3, 5)
+    inner = paired(a, b, 0.9)
+    for margin in (0.3, 0.6, 0.9, 1.2):
+        assert (paired_equivalence(a, b, margin) < 0.05) == (-margin < inner.low and inner.high < margin)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_paired_equivalence_errs_as_seldom_as_it_says_where_the_difference_is_the_margin(side: int) -> None:
+    random = np.random.default_rng(7)
+    pairs = [(a, a + random.normal(side * 1.0, 0.2, 5)) for a in random.normal(0, 3, (1500, 5))]
+    wrong = np.mean([paired_equivalence(by_seed(a), by_seed(b), 1.0) < 0.05 for a, b in pairs])
+    assert abs(wrong - 0.05) < 4 * math.sqrt(0.05 * 0.95 / len(pairs))
+
+
+def test_paired_equivalence_without_scatter_and_without_pairs() -> None:
+    a = by_seed(np.array([0.5, 0.25, 0.75]))
+    assert paired_equivalence(a, a + 0.25, 0.3) == 0
+    assert paired_equivalence(a, a + 0.25, 0.2) == 1
+    assert math.isnan(paired_equivalence(a[:1], a[:1], 0.2))
+    assert math.isnan(paired_equivalence(a, a.where(a > 0.3), 0.2))
 
 
 def test_final_accuracy_is_the_mean_over_tasks_after_the_last() -> None:

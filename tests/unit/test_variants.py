@@ -18,6 +18,11 @@ SETTINGS = {
     "net_stabilised": STABILISED | {"like": "net"},
     "net_frozen": PLAIN | {"like": "net"},
     "net_published": PLAIN | {"like": "net", "protocol": "published"},
+    "net_controls": {
+        "protocol": "held_out",
+        "retention": {"penalty": "plain", "controls": ["uniform(mas)"]},
+        "like": "net",
+    },
     "other_frozen": PLAIN | {"like": "other"},
 }
 

@@ -81,6 +81,33 @@ MISTAKES = [
     ("estimators", ["mas", "si", "mas"], r"^estimators: lists 'mas' more than once\."),
     ("*.retention.lambdas.si", [1, 1.0], r"lambdas\.si: lists .*1.* more than once\."),
     ("*.pruning.fractions", [0.5, 0.5], r"fractions: lists 0\.5 more than once\."),
+    # controls
+    ("*_controls.retention.control", [], r"retention\.control: unknown key\. Did you mean 'controls'\?"),
+    ("*_controls.retention.controls", "uniform(mas)", r"controls: expected a list, found 'uniform\(mas\)'\."),
+    ("*_controls.retention.controls.1", "mas", r"controls\[1\]: 'mas' is not a control\. Allowed: transform\("),
+    ("*_controls.retention.controls.1", "shufled(mas)", r"unknown control 'shufled'\. Did you mean 'shuffled'\?"),
+    ("*_controls.retention.controls.1", "uniform(mass)", r"unknown estimator 'mass'\. Did you mean 'mas'\?"),
+    (
+        "*_controls.retention.controls.1",
+        "uniform(si)",
+        r"controls\[1\]: 'si' is not among the estimators of the study: f",
+    ),
+    ("*_controls.retention.controls.1", "power_0(mas)", r"needs an exponent above zero, such as power_0\.5, found '0'"),
+    ("*_controls.retention.controls.1", "power_x(mas)", r"needs an exponent above zero, such as power_0\.5, found 'x'"),
+    ("*_controls.retention.controls.1", "values_of(mas)_in_ranks_of(mas)", r"changes nothing: name two different"),
+    ("*_controls.retention.controls.1", "values_of(mas)_in_ranks_of(si)", r"'si' is not among the estimators"),
+    ("*_controls.retention.controls", ["uniform(mas)"] * 2, r"controls: lists 'uniform\(mas\)' more than once\."),
+    ("*_controls.retention.lambdas.uniforn(mas)", [1], r"unknown control 'uniforn'\. Did you mean 'uniform'\?"),
+    ("*_controls.retention.lambdas.uniform(mass)", [1], r"unknown estimator 'mass'\. Did you mean 'mas'\?"),
+    ("*_controls.retention.lambdas.mas", [], r"controls\[9\]: '.*' is compared with 'mas', which needs strengths"),
+    ("*_controls.retention.control_lambdas", GONE, r"controls\[0\]: needs strengths for 'uniform\(fisher_empirical\)'"),
+    ("*_controls.retention.control_lambdas.0", 0, r"control_lambdas\[0\]: must be greater than 0, found 0\."),
+    ("*_controls.retention.clamp_negative", False, r"clamp_negative: must be true with controls"),
+    ("*_controls.retention.unpenalised", False, r"unpenalised: must be true with controls, found false"),
+    # seeds
+    ("first_seed", -1, r"^first_seed: must be at least 0, found -1\."),
+    ("first_seed", GONE, r"^first_seed: missing\. The first of these seeds"),
+    ("*_controls.first_sed", 3, r"first_sed: unknown key\. Did you mean 'first_seed'\?"),
     # unknown names
     ("estimators.2", "mass", r"^estimators\[2\]: unknown estimator 'mass'\. Did you mean 'mas'\? Known: .*, si,"),
     ("*.retention.lambdas.sii", [1], r"lambdas\.sii: unknown estimator 'sii'\. Did you mean 'si'\?"),
@@ -168,6 +195,20 @@ def test_a_study_like_another_gives_only_what_differs():
     assert mine["training"] == model["training"] and mine["pruning"] == model["pruning"]
     assert (mine["seeds"], model["seeds"]) == (3, config["seeds"])
     assert configuration.resolved({"studies": whole} | config)["studies"] == whole
+
+
+def test_controls_are_those_of_the_study_that_lists_them():
+    config = changed("*.retention.controls", ["uniform(si)"])
+    config["studies"][STUDY]["retention"]["control_lambdas"] = [1]
+    whole = configuration.resolved(config)["studies"]
+    assert whole[STUDY]["retention"]["controls"] == ["uniform(si)"]
+    assert "controls" not in whole[f"{STUDY}_stabilised"]["retention"]
+    assert configuration.problems(config, [DEFAULT]) == []
+
+
+def test_strengths_of_controls_that_are_not_run_stay_without_harm():
+    """A preset that changes the list of controls cannot remove strengths that the default gives them."""
+    assert configuration.problems(changed("*_controls.retention.controls", ["shuffled(mas)"]), [DEFAULT]) == []
 
 
 @pytest.mark.parametrize(

@@ -26,30 +26,44 @@ class Study:
     retained: tuple[str, ...]
     estimators: tuple[str, ...] = ()  # whose importances are its own; none where it shares another's networks
     prunes_on_test: bool = False
+    prunes: bool = True
 
 
 CNN = ("fisher_empirical", "mas", "si", "total_signal")
 PUBLISHED = ("fisher_empirical", "mas", "si", "total_signal", "magnitude")
+CONTROLS = {
+    "uniform.fisher_empirical": "uniform(fisher_empirical)",
+    "shuffled.mas": "shuffled(mas)",
+    "values_of.mas.in_ranks_of.fisher_empirical": "values_of(mas)_in_ranks_of(fisher_empirical)",
+}
+CONTROLLED = ("fisher_empirical", "mas")
 STUDIES = {
     STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS)),
     f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
     f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
+    f"{STUDY}_controls": Study(("seeds-100-101",), ("none", *CONTROLLED, *CONTROLS), CONTROLLED, prunes=False),
     "cnn_mnist_fashion": Study(("seeds-0-1",), ("none", *CNN), CNN),
     "cnn_mnist_fashion_frozen": Study(("seeds-0-1",), ("none", "fisher_empirical")),
     "cnn_mnist_fashion_stabilised": Study(("seeds-0-1",), ("fisher_empirical",)),
 }
 OWN = {name: study for name, study in STUDIES.items() if study.estimators}
+PRUNED = {name: study for name, study in OWN.items() if study.prunes}
 MAIN = (STUDY, "cnn_mnist_fashion")
 
 PAPER = {"Typesetting the paper"}
 NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
 
 
-def notebooks(*names, studies=MAIN):
-    return {f"Executing notebook notebooks/{name}.ipynb ({study})" for name in names for study in studies}
+def notebooks(*names, studies=(*MAIN, f"{STUDY}_controls")):
+    return {
+        f"Executing notebook notebooks/{name}.ipynb ({study})"
+        for name in names
+        for study in studies
+        if (name == "controls") == study.endswith("_controls")
+    }
 
 
-ALL_NOTEBOOKS = ("correlation", "retention", "pruning", "estimators", "variants", "reproduction")
+ALL_NOTEBOOKS = ("correlation", "retention", "controls", "pruning", "estimators", "variants", "reproduction")
 
 
 def trained(studies=OWN, shards=None):
@@ -89,7 +103,7 @@ def learnt(names, studies=STUDIES, shards=None):
     }
 
 
-def pruned(names, studies=OWN, shards=None):
+def pruned(names, studies=PRUNED, shards=None):
     return {
         f"Pruning {study} by {name} ({shard})"
         for study in studies
@@ -113,20 +127,27 @@ def joined(*tables, studies):
 def with_estimator(name):
     """All that follows from an estimator's importances."""
     retaining = [study for study in STUDIES if name in STUDIES[study].retained]
+    controls = [folder for folder, control in CONTROLS.items() if f"({name})" in control]
     owning = [study for study in OWN if name in STUDIES[study].estimators]
-    runs = computed([name]) | learnt([name]) | pruned([name]) | correlated(owning)
-    tables = joined("retention", studies=retaining) | joined(
-        "correlation", "correlation_null", "pruning", studies=owning
-    )
+    runs = computed([name]) | learnt([name, *controls]) | pruned([name]) | correlated(owning)
+    tables = joined("retention", studies=retaining) | joined("correlation", "correlation_null", studies=owning)
+    tables |= joined("pruning", studies=[study for study in owning if study in PRUNED])
+    # labels and colours of estimators make every notebook depend on all
     return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS
 
 
-EVERY_TABLE = joined("baseline", "correlation", "correlation_null", "pruning", studies=OWN) | joined(
-    "retention", studies=STUDIES
+EVERY_TABLE = (
+    joined("baseline", "correlation", "correlation_null", studies=OWN)
+    | joined("pruning", studies=PRUNED)
+    | joined("retention", studies=STUDIES)
 )
 AFTER_TABLES = EVERY_TABLE | notebooks(*ALL_NOTEBOOKS) | NUMBERS
 EVERYTHING = (
-    trained() | computed(ESTIMATORS) | correlated() | learnt(["none", *ESTIMATORS]) | pruned(["random", *ESTIMATORS])
+    trained()
+    | computed(ESTIMATORS)
+    | correlated()
+    | learnt(["none", *ESTIMATORS, *CONTROLS])
+    | pruned(["random", *ESTIMATORS])
 ) | AFTER_TABLES
 
 
@@ -155,6 +176,11 @@ def test_touching_every_file_runs_nothing(tiny_run):
             | notebooks("correlation", "estimators")
             | NUMBERS,
         ),
+        (
+            f"{PACKAGE}/controls.py",
+            learnt(CONTROLS) | joined("retention", studies=[f"{STUDY}_controls"]) | notebooks("controls") | NUMBERS,
+        ),
+        (f"{PACKAGE}/plots/controls.py", notebooks("controls") | PAPER),
         (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER),
         (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER),
         (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
@@ -197,6 +223,39 @@ def test_another_lambda_touches_only_that_estimators_retention(tiny_run):
     expected = learnt(["mas"], study) | joined("retention", studies=study)
     expected |= notebooks("retention", "variants", "reproduction", studies=study) | NUMBERS
     assert tiny_run.plan(change=change) == expected
+
+
+def test_a_study_s_first_seed_names_its_shards(fresh):
+    study = f"{STUDY}_controls"
+    change = {"studies": {study: {"first_seed": 7, "seeds": 3, "retention": {"seeds": 2}}}}
+    planned = fresh.plan(f"results/summary/{study}/retention.csv", "--forceall", change=change)
+    assert trained([study], ["seeds-7-8"]) <= planned
+    assert not planned & trained([study], ["seeds-9-9"]), "two of the three networks learn the later tasks"
+    assert learnt(["none", *CONTROLLED, *CONTROLS], [study], ["seeds-7-8"]) <= planned
+    planned = fresh.plan(f"results/summary/{study}/baseline.csv", "--forceall", change=change)
+    assert trained([study], ["seeds-7-8", "seeds-9-9"]) <= planned
+    assert not planned & trained([STUDY]), "no network is that of the study it is like"
+
+
+def test_a_study_with_the_seeds_of_another_has_its_networks(fresh):
+    study = f"{STUDY}_stabilised"
+    planned = fresh.plan(
+        f"results/summary/{study}/retention.csv",
+        "--forceall",
+        change={"studies": {study: {"first_seed": 1, "seeds": 1}}},
+    )
+    assert trained([STUDY], ["seeds-1-1"]) <= planned and not planned & trained([study, STUDY], ["seeds-0-0"])
+
+
+def test_without_controls_their_notebook_is_not_executed(fresh):
+    change = {"studies": {f"{STUDY}_controls": {"retention": {"controls": []}}}}
+    planned = fresh.plan("--forceall", change=change)
+    assert not any("controls.ipynb" in message for message in planned)
+    assert learnt(["none", *CONTROLLED], [f"{STUDY}_controls"]) <= planned and not planned & learnt(CONTROLS)
+
+
+def test_the_whole_plan_is_what_the_configuration_asks_for(fresh):
+    assert {message for message in fresh.plan("--forceall") if not message.startswith("Fetching")} == EVERYTHING
 
 
 def test_a_target_runs_only_what_it_needs(fresh):
@@ -262,6 +321,9 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
         rule = rule.removesuffix("_test")  # importances on test images are computed by the same program
         declared = set(sources.closure(scripts / f"{rule}.py", scripts))
         match rule:
+            case "retention" if names[1] in CONTROLS:
+                declared |= set(sources.closure(scripts / "weight_importance/controls.py", scripts))
+                estimators = re.findall(r"\((\w+)\)", CONTROLS[names[1]])
             case "importance" | "retention":
                 estimators = {names[1]} - {"none"}
             case "notebook":

@@ -11,6 +11,7 @@ sys.path.append(SCRIPTS)
 import configuration
 import repair
 import sources
+from weight_importance import control_names
 
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
 # environment that Snakemake itself activates for a job (conda) still comes before it.
@@ -18,14 +19,14 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.gete
 
 
 # What estimators are compared with: learning without a penalty, pruning at random
-CONTROLS = ["none", "random"]
+WITHOUT_IMPORTANCE = ["none", "random"]
 
 
 def code(program, *estimators):
     """The program's file and the modules of ours that it imports, those of the named estimators included."""
     files = sources.closure(program, SCRIPTS)
     if f"{SCRIPTS}/weight_importance/estimators/registry.py" in files:  # it imports estimators by their names
-        for name in sorted({*estimators} - {*CONTROLS}):
+        for name in sorted({*estimators} - {*WITHOUT_IMPORTANCE}):
             files += sources.closure(f"{SCRIPTS}/weight_importance/estimators/catalogue/{name}.py", SCRIPTS)
     return list(dict.fromkeys(files))
 

@@ -23,6 +23,9 @@ from jsonschema import Draft202012Validator  # noqa: E402
 from jsonschema.exceptions import ValidationError  # noqa: E402
 from jsonschema.validators import extend  # noqa: E402
 
+from weight_importance.control_names import is_control, parse  # noqa: E402
+from weight_importance.errors import UserError  # noqa: E402
+
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "workflow/scripts/weight_importance"
 SCHEMA = REPOSITORY / "workflow/schemas/config.schema.yaml"
@@ -70,7 +73,8 @@ def problems(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> lis
 def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with every study complete: what it does not say is that of the study it is like, or of all.
 
-    The lists of strengths are taken over as a whole, not estimator by estimator, where a study gives its own.
+    The lists of strengths are taken over as a whole, not estimator by estimator, where a study gives its own. Controls
+    are those of the study that lists them, and no other's.
     """
     if not isinstance(config.get("studies"), Mapping):
         return dict(config)
@@ -79,12 +83,18 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, settings in config["studies"].items():
         if isinstance(settings, Mapping):
             model = config["studies"].get(settings.get("like"), {})
-            settings = common | _merged(model, settings)
+            settings = common | _merged(_without_controls(model), settings)
         studies[name] = settings
     return dict(config) | {"studies": studies}
 
 
-OF_ALL_STUDIES = ("seeds", "shard_size", "estimators")
+OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
+
+
+def _without_controls(model: Any) -> Any:
+    if not isinstance(model, Mapping) or not isinstance(model.get("retention"), Mapping):
+        return model
+    return {**model} | {"retention": {key: value for key, value in model["retention"].items() if key != "controls"}}
 
 
 def _merged(model: Any, changes: Any, key: str = "") -> Any:
@@ -253,8 +263,11 @@ def _label_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
 def _retention_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     retention, known = settings["retention"], estimators()
     for name in retention["lambdas"]:
-        if name not in known:
+        if is_control(name):
+            yield from _control_name_checks((*path, "lambdas", name), name, known)
+        elif name not in known:
             yield (*path, "lambdas", name), _unknown("estimator", name, known)
+    yield from _control_checks(path, settings)
     for name in settings["estimators"]:
         if name in known and name not in retention["lambdas"]:
             text = f"missing: '{name}' is listed under estimators and needs a list of strengths."
@@ -271,6 +284,36 @@ def _retention_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tu
             yield (*path, "unpenalised"), "must be true, found false: every estimator is compared with it."
         if not any(retention["lambdas"].get(name) for name in settings["estimators"]):
             yield (*path, "lambdas"), "needs strengths for one of the study's estimators at least, found none."
+
+
+def _control_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """A control needs what it is made from and what it is compared with: its estimators, retained, and no penalty."""
+    retention, of_study = settings["retention"], settings["estimators"]
+    controls = retention.get("controls", [])
+    for position, name in enumerate(controls):
+        here = (*path, "controls", position)
+        wrong = list(_control_name_checks(here, name, estimators()))
+        yield from wrong
+        for estimator in () if wrong else parse(name).estimators:
+            if estimator not in of_study:
+                yield here, f"'{estimator}' is not among the estimators of the study: {', '.join(of_study)}."
+            elif not retention["lambdas"].get(estimator):
+                yield here, f"'{name}' is compared with '{estimator}', which needs strengths under lambdas."
+        if not retention["lambdas"].get(name, retention.get("control_lambdas")):
+            yield here, f"needs strengths for '{name}': under lambdas, or for all controls under control_lambdas."
+    if controls and not retention["clamp_negative"]:
+        yield (*path, "clamp_negative"), "must be true with controls, which are made of importances of zero or more."
+    if controls and not retention["unpenalised"]:
+        yield (*path, "unpenalised"), "must be true with controls, found false: they are compared with it."
+
+
+def _control_name_checks(path: KeyPath, name: str, known: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+    try:
+        of = parse(name).estimators
+    except UserError as error:
+        yield path, str(error)
+    else:
+        yield from ((path, _unknown("estimator", estimator, known)) for estimator in of if estimator not in known)
 
 
 def _task_checks(path: KeyPath, tasks: Mapping[str, Any], datasets: int) -> Iterator[tuple[KeyPath, str]]:
@@ -298,7 +341,8 @@ def _likeness_checks(
                 (*path, "protocol"),
                 f"'{first}' is like '{settings['like']}' and follows the published protocol already.",
             )
-    if settings["pruning"] != model["pruning"] and all(settings[key] == model[key] for key in OF_NETWORKS):
+    same = all(settings[key] == model[key] for key in (*OF_NETWORKS, "first_seed"))
+    if settings["pruning"] != model["pruning"] and same:
         text = f"has no effect: the networks are those of '{settings['like']}', which are pruned there; remove it."
         yield (*path, "pruning"), text
 

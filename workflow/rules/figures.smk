@@ -57,6 +57,29 @@ use rule notebook_correlation as notebook_retention with:
         "Executing notebook {input.notebook} ({wildcards.study})"
 
 
+use rule notebook_correlation as notebook_controls with:
+    input:
+        **notebook_input("controls"),
+    output:
+        html=report(
+            "results/notebooks/controls-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("controls"),
+        tables=tables("controls"),
+    log:
+        notebook="results/notebooks/controls-{study}.ipynb",
+        messages="results/logs/notebook/controls/{study}.log",
+    benchmark:
+        "results/benchmarks/notebook/controls/{study}.tsv"
+    params:
+        parameters=notebook_parameters("controls"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
+
+
 use rule notebook_correlation as notebook_pruning with:
     input:
         **notebook_input("pruning"),

@@ -1,4 +1,5 @@
 # What the configuration asks for: its studies, which of them share results, and the files that follow from both.
+import re
 from types import SimpleNamespace
 
 config.update(configuration.resolved(config))
@@ -14,13 +15,18 @@ MAIN = [name for name, study in STUDIES.items() if "like" not in study]
 
 ESTIMATORS = list(dict.fromkeys(name for study in STUDIES.values() for name in study["estimators"]))
 
+# Controls of importances by the names of their folders, which hold no brackets
+CONTROLS = {
+    control_names.folder(name): name for study in STUDIES.values() for name in study["retention"].get("controls", [])
+}
+
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
 
 SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
 SUMMARIES = [f"results/summary/{table}.csv" for table in SUMMARY_TABLES]
 
-# What each notebook reads (besides its program files) and writes, for every study that is not like another
+# What each notebook reads (besides its program files) and writes; for which studies, says studies_of
 NOTEBOOKS = {
     "correlation": {
         "summaries": ["correlation", "correlation_null"],
@@ -37,6 +43,11 @@ NOTEBOOKS = {
         "summaries": ["retention", "selected_lambda"],
         "figures": ["retention_lambda", "retention_tasks"],
         "tables": ["retention"],
+    },
+    "controls": {
+        "summaries": ["retention", "selected_lambda"],
+        "figures": ["controls_recovery", "controls_frontier"],
+        "tables": ["controls"],
     },
     "pruning": {
         "summaries": ["pruning"],
@@ -84,8 +95,15 @@ def reported_figures(notebook):
 
 
 def studies_of(notebook):
-    """The studies that a notebook is executed for."""
+    """The studies that a notebook is executed for: those that are not like another, or those with controls."""
+    if notebook == "controls":
+        return [study for study in STUDIES if has_controls(study)]
     return [study for study in MAIN if notebook != "pruning" or STUDIES[study]["pruning"]["fractions"]]
+
+
+def has_controls(study):
+    """Whether a study compares estimators with controls of them."""
+    return bool(STUDIES[study]["retention"].get("controls"))
 
 
 PAGES = [f"results/notebooks/{name}-{study}.html" for name in NOTEBOOKS for study in studies_of(name)]
@@ -102,8 +120,10 @@ TASKS = ["network", "datasets", "protocol", "tasks", "images"]
 
 
 def retention_settings(wildcards):
-    """Settings of retention under one estimator; without a penalty there is one strength, zero."""
+    """Settings of retention under one estimator or control; without a penalty there is one strength, zero."""
     training, retention = (STUDIES[wildcards.study][key] for key in ("training", "retention"))
+    name = retained_name(wildcards)
+    strengths = [0.0] if name == "none" else retention["lambdas"].get(name, retention.get("control_lambdas"))
     return settings(
         wildcards.study,
         wildcards.shard,
@@ -111,20 +131,43 @@ def retention_settings(wildcards):
         "importance",
         training={key: training[key] for key in ("batch_size", "learning_rate")},
         retention={key: retention[key] for key in ("images", "epochs", "clamp_negative", "penalty", "batch_norm")},
-        lambdas=[0.0] if wildcards.estimator == "none" else retention["lambdas"][wildcards.estimator],
+        lambdas=strengths,
     )
+
+
+def retained_name(wildcards):
+    """The estimator, or the control, whose folder of retention this is."""
+    return CONTROLS.get(wildcards.estimator, wildcards.estimator)
+
+
+def importances_of(wildcards):
+    """The estimators whose importances weigh the penalty: one, or those of a control; none for no penalty."""
+    name = retained_name(wildcards)
+    if control_names.is_control(name):
+        return control_names.parse(name).estimators
+    return [] if name == "none" else [name]
+
+
+def retention_code(wildcards):
+    """What retention runs: its program, its estimators, and for a control what makes it."""
+    modules = code(f"{SCRIPTS}/retention.py", *importances_of(wildcards))
+    if wildcards.estimator in CONTROLS:  # imported by its name
+        modules += sources.closure(f"{SCRIPTS}/weight_importance/controls.py", SCRIPTS)
+    return list(dict.fromkeys(modules))
 
 
 def shards(study):
     """The names of all shards of a study: groups of seeds, first and last."""
-    total, size = STUDIES[study]["seeds"], STUDIES[study]["shard_size"]
-    return [f"seeds-{first}-{min(first + size, total) - 1}" for first in range(0, total, size)]
+    start, total, size = (STUDIES[study][key] for key in ("first_seed", "seeds", "shard_size"))
+    end = start + total
+    return [f"seeds-{first}-{min(first + size, end) - 1}" for first in range(start, end, size)]
 
 
 def retention_shards(study):
     """The shards whose networks learn the remaining tasks."""
     most = STUDIES[study]["retention"]["seeds"]
-    return [shard for shard in shards(study) if most is None or max(seeds(shard)) < most]
+    start = STUDIES[study]["first_seed"]
+    return [shard for shard in shards(study) if most is None or max(seeds(shard)) < start + most]
 
 
 def seeds(shard):
@@ -157,8 +200,9 @@ def is_own(study):
 
 
 def family(study):
-    """A study and all that are like it."""
-    return [other for other in STUDIES if study in (other, STUDIES[other].get("like"))]
+    """A study and all that are like it, but for those that answer a question of their own, by controls."""
+    like = [other for other in STUDIES if STUDIES[other].get("like") == study]
+    return [study, *(other for other in like if not has_controls(other))]
 
 
 def datasets(wildcards):
@@ -174,8 +218,8 @@ def networks(wildcards, *kinds):
 
 
 def importances(wildcards, name, part="importance"):
-    """The importances of a shard by the estimator so named; none for the controls."""
-    if name in CONTROLS:
+    """The importances of a shard by the estimator so named; none where there is no estimator."""
+    if name in WITHOUT_IMPORTANCE:
         return []
     study = importance_owner(wildcards.study, wildcards.shard, name)
     return f"results/runs/{study}/{part}/{name}/{wildcards.shard}.safetensors"
@@ -188,9 +232,10 @@ def pruning_importances(wildcards):
 
 
 def retained(study):
-    """The estimators under which a study learns the later tasks, and ``none``."""
+    """The estimators under which a study learns the later tasks, the controls, and ``none``."""
     retention = STUDIES[study]["retention"]
     names = [name for name in STUDIES[study]["estimators"] if retention["lambdas"][name]]
+    names += retention.get("controls", [])
     return ["none", *names] if retention["unpenalised"] else names
 
 
@@ -208,7 +253,7 @@ def shard_tables(study, table):
         "baseline": ("baseline/{shard}.csv", [""]),
         "correlation": ("correlation/{shard}.csv", [""]),
         "correlation_null": ("correlation/{shard}.null.csv", [""]),
-        "retention": ("retention/{name}/{shard}.csv", retained(study)),
+        "retention": ("retention/{name}/{shard}.csv", map(control_names.folder, retained(study))),
         "pruning": ("pruning/{name}/{shard}.csv", ["random", *STUDIES[study]["estimators"]]),
     }[table]
     found = retention_shards(study) if table == "retention" else shards(study)

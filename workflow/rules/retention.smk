@@ -1,12 +1,13 @@
-# Learning the later tasks one after another, held back by one estimator's importances; all strengths in one process.
+# Learning the later tasks one after another, held back by one estimator's importances, or by a control of them; all
+# strengths in one process.
 
 
 rule retention:
     input:
         unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
-        code=lambda wildcards: code(f"{SCRIPTS}/retention.py", wildcards.estimator),
+        code=retention_code,
         data=datasets,
-        importance=lambda wildcards: importances(wildcards, wildcards.estimator),
+        importance=lambda wildcards: [importances(wildcards, name) for name in importances_of(wildcards)],
     output:
         "results/runs/{study}/retention/{estimator}/{shard}.csv",
     log:
@@ -14,7 +15,7 @@ rule retention:
     benchmark:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(["none", *ESTIMATORS]),
+        estimator="|".join(map(re.escape, ["none", *ESTIMATORS, *CONTROLS])),
     priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
@@ -24,10 +25,11 @@ rule retention:
         runtime=480,
     params:
         settings=retention_settings,
+        estimator=retained_name,
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/retention.py --estimator {wildcards.estimator} --data {input.data} "
+        "python workflow/scripts/retention.py --estimator {params.estimator:q} --data {input.data} "
         "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} --threads {threads} "
         "--output {output} > {log} 2>&1"

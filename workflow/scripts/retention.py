@@ -2,11 +2,13 @@
 
 import argparse
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 
 from weight_importance.continual import Learning, retention
+from weight_importance.control_names import is_control, parse
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.image_file import load
@@ -20,22 +22,30 @@ from weight_importance.training_state import unpack
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--estimator", required=True, help="the estimator's name, or 'none' for no penalty")
+    parser.add_argument("--estimator", required=True, help="an estimator, a control, or 'none' for no penalty")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers and Adam's state of the baseline")
-    parser.add_argument("--importance", type=Path, help="importances on the first task; not with 'none'")
+    parser.add_argument(
+        "--importance",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="importances on the first task, of a control in its order",
+    )
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
     settings, device = arguments.settings, prepare(arguments.threads)
-    plain = arguments.estimator == "none"
-    if plain != (arguments.importance is None):
-        parser.error("--importance goes with every estimator and not with 'none'")
+    name, control = arguments.estimator, None
+    if is_control(name):
+        control = parse(name)
+    estimators = control.estimators if control else [] if name == "none" else [name]
+    if len(arguments.importance) != len(estimators):
+        parser.error(f"--importance needs {len(estimators)} files for {name}, found {len(arguments.importance)}")
 
     parameters, _ = load_tensors(arguments.parameters)
-    importance = None if plain else load_tensors(arguments.importance)[0]
     strengths = settings["lambdas"]
     seeds = settings["seeds"]
     buffers, adam = unpack(load_tensors(arguments.state)[0])
@@ -44,8 +54,8 @@ def main() -> None:
         baseline,
         seeds,
         strengths,
-        None if plain else arguments.estimator,
-        importance,
+        estimators,
+        [load_tensors(file)[0] for file in arguments.importance],
         task_sequence(settings, [load(file) for file in arguments.data], device),
         Learning(
             samples=settings["importance"]["samples"],
@@ -53,11 +63,13 @@ def main() -> None:
             **settings["training"] | settings["retention"],
         ),
         adam,
+        # by its name, so that only jobs of controls load, and depend on, the module
+        control=control and import_module("weight_importance.controls").transform(control),
     )
     rows = [
         (
             settings["study"],
-            arguments.estimator,
+            name,
             strengths[seen.replica % len(strengths)],
             seeds[seen.replica // len(strengths)],
             seen.tasks_learnt,

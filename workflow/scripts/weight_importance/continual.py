@@ -1,6 +1,6 @@
 """Importances of whole stacks, and retention: elastic weight consolidation continued over later tasks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from weight_importance.consolidation import Consolidation
 from weight_importance.device import replica_bytes
+from weight_importance.errors import UserError
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.registry import estimate, load, recorder
 from weight_importance.evaluation import accuracy
@@ -91,6 +92,12 @@ class Learning:
 
 SPLITS = ("validation", "test")
 
+Stacked = Mapping[str, Tensor]
+"""Parameter name → ``(R, *shape)``."""
+
+Control = Callable[[Sequence[Stacked], Sequence[int], int], Stacked]
+"""``(one importance per estimator, seed of each replica, task) -> what weighs the penalty instead``."""
+
 ROWS_KEPT = 14
 """Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, path, ..."""
 
@@ -99,12 +106,13 @@ def retention(
     baseline: Replicas,
     seeds: Sequence[int],
     strengths: Sequence[float],
-    estimator: str | None,
-    importance: Mapping[str, Tensor] | None,
+    estimators: Sequence[str],
+    importances: Sequence[Stacked],
     tasks: TaskSequence,
     learning: Learning,
     adam: AdamState | None = None,
     most_bytes: int | None = None,
+    control: Control | None = None,
 ) -> list[Observation]:
     """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every λ at once.
 
@@ -117,18 +125,28 @@ def retention(
         baseline: S replicas that have learnt task 1.
         seeds: their S seeds.
         strengths: the λ grid.
-        estimator: its name, or ``None`` for training without a penalty.
-        importance: the estimator's importance on task 1, ``(S, *shape)`` per parameter; ``None`` without estimator.
+        estimators: the name of the estimator whose importances weigh the penalty; none for training without a penalty;
+            several, of which one at most is a path estimator, for a control to make one importance of.
+        importances: of every estimator the importance on task 1, ``(S, *shape)`` per parameter.
         tasks: the sequence.
         learning: how they are learnt.
         adam: with ``learning.published``, Adam's state after task 1 of the S replicas.
         most_bytes: that the replicas of a block keep; by default what :func:`weight_importance.device.replica_bytes`
             grants.
+        control: of every task's importances, negative ones counted as zero first where the penalty does so.
 
     Returns:
         Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
         task, split and replica.
+
+    Raises:
+        UserError: two of the estimators are path estimators.
     """
+    paths = [name for name in estimators if isinstance(load(name), PathEstimator)]
+    if len(paths) > 1:
+        raise UserError(
+            f"{' and '.join(paths)} are path estimators, of which a control takes one at most; name another estimator"
+        )
     device = next(iter(baseline.parameters.values())).device
     one = ROWS_KEPT * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
     most = max(1, (most_bytes or replica_bytes(device)) // one)
@@ -141,12 +159,13 @@ def retention(
             [seeds[row] for row in rows],
             [row * len(strengths) + column for row in rows for column in columns],
             [strengths[column] for column in columns],
-            estimator,
-            importance and {name: values[rows] for name, values in importance.items()},
+            estimators,
+            [{name: values[rows] for name, values in importance.items()} for importance in importances],
             tasks,
             learning,
             adam and adam.take(rows),
             progress,
+            control,
         )
     return sorted(seen, key=lambda each: (each.tasks_learnt, each.task, SPLITS.index(each.split), each.replica))
 
@@ -177,19 +196,20 @@ def _learn(
     seeds: Sequence[int],
     numbers: Sequence[int],
     strengths: Sequence[float],
-    estimator: str | None,
-    importance: Mapping[str, Tensor] | None,
+    estimators: Sequence[str],
+    importances: Sequence[Stacked],
     tasks: TaskSequence,
     learning: Learning,
     adam: AdamState | None,
     progress: ProgressLine,
+    control: Control | None,
 ) -> Iterator[Observation]:
     """One block of :func:`retention`; ``numbers`` are its replicas' indices in the whole."""
     spread = [index for index in range(len(seeds)) for _ in strengths]
     replica_seeds = [seeds[index] for index in spread]
     replicas = baseline.take(spread)
     consolidation = None
-    if estimator is not None:
+    if estimators:
         device = next(iter(replicas.parameters.values())).device
         consolidation = Consolidation(
             torch.tensor([*strengths] * len(seeds), device=device),
@@ -197,15 +217,16 @@ def _learn(
             learning.penalty,
             learning.learning_rate,
         )
+        values = _weighing(importances, seeds, 0, learning, control)
         consolidation.task_learnt(
-            replicas.parameters, {name: values[spread].to(device) for name, values in importance.items()}
+            replicas.parameters, {name: value[spread].to(device) for name, value in values.items()}
         )
-    is_path = estimator is not None and isinstance(load(estimator), PathEstimator)
+    paths = [name for name in estimators if isinstance(load(name), PathEstimator)]
     adam = adam and adam.take(spread)
     yield from _observe(replicas, numbers, tasks, 1)
     for task in range(1, len(tasks)):
         data = tasks.part(task, "training").at_most(learning.images)
-        watcher = recorder(estimator) if is_path else None
+        watcher = recorder(paths[0]) if paths else None
         reached = train(
             replicas,
             seeds,
@@ -224,12 +245,25 @@ def _learn(
         adam = reached if learning.published else None
         yield from _observe(replicas, numbers, tasks, task + 1)
         if consolidation and task + 1 < len(tasks):
-            values = (
+            fresh = [
                 watcher.importance()
-                if watcher
-                else stacked_importance(estimator, replicas, data.last(learning.samples), replica_seeds, task)
-            )
+                if name in paths
+                else stacked_importance(name, replicas, data.last(learning.samples), replica_seeds, task)
+                for name in estimators
+            ]
+            values = _weighing(fresh, replica_seeds, task, learning, control)
             consolidation.task_learnt(replicas.parameters, values)
+
+
+def _weighing(
+    importances: Sequence[Stacked], seeds: Sequence[int], task: int, learning: Learning, control: Control | None
+) -> Stacked:
+    """What a task adds to the weights of the penalty: the estimator's importance, or the control of it."""
+    if control is None:
+        return importances[0]
+    if learning.clamp_negative:  # before, so that the control keeps what the penalty is weighed by
+        importances = [{name: values.clamp_min(0) for name, values in of.items()} for of in importances]
+    return control(importances, seeds, task)
 
 
 def _observe(replicas: Replicas, numbers: Sequence[int], tasks: TaskSequence, learnt: int) -> Iterator[Observation]:

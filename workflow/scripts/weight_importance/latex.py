@@ -40,6 +40,19 @@ def with_interval(row: Mapping[str, float], decimals: int, scale: float = 1.0) -
     return rf"\num{{{rounded(mean, decimals)}({units})}}"
 
 
+def with_bounds(row: Mapping[str, float], decimals: int) -> str:
+    r"""Mean and both ends of an interval that need not be symmetric: ``\num{0.97} [\num{0.91}, \num{1.08}]``.
+
+    Args:
+        row: with ``mean``, ``low``, ``high``; of an interval without bounds the ends are left out.
+        decimals: digits after the point.
+    """
+    mean, low, high = (number(row[name], decimals) for name in ("mean", "low", "high"))
+    if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
+        return mean
+    return f"{mean} [{low}, {high}]"
+
+
 def listing(items: Iterable[str], nothing: str = "none") -> str:
     """Items as in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     items = list(items)

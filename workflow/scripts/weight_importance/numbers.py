@@ -17,6 +17,9 @@ from weight_importance import ESTIMATORS
 from weight_importance.findings import at_selected_lambda, beyond_null, part
 from weight_importance.latex import escape, listing, number, plain, rounded
 from weight_importance.published import last_task
+from weight_importance.recovery import MARGIN as RECOVERED_WITHIN
+from weight_importance.recovery import OUTCOMES as RECOVERED
+from weight_importance.recovery import controls_of, recovery, without_controls
 from weight_importance.reproduction import MARGIN, OUTCOMES, claims, departures, published_best, stand_in
 from weight_importance.statistics import final_accuracy, intervals, paired
 from weight_importance.variants import TOLERANCE, compared, usable_range, variants
@@ -64,6 +67,7 @@ def collect(
     results = configuration(config) | versions()
     results["config/strong"] = number(STRONG, 1)
     results["config/margin"] = plain(MARGIN * PERCENT)
+    results["config/controls/margin"] = plain(RECOVERED_WITHIN * PERCENT)
     results["config/tolerance"] = plain(TOLERANCE * PERCENT)
     studies = config["studies"]
     for study, settings in studies.items():
@@ -79,9 +83,12 @@ def collect(
             found |= correlation(of_study["correlation"], of_study["correlation_null"])
         if not of_study["pruning"].empty:
             found |= pruning(of_study["pruning"])
+        if controls_of(of_study["retention"]):
+            found |= controls(of_study["retention"], of_study["selected_lambda"])
         if "like" not in settings:
             family = {name: of for name, of in studies.items() if study in (name, of.get("like"))}
-            found |= comparison(of_study["retention"], of_study["selected_lambda"])
+            estimators = (without_controls(of_study[name]) for name in ("retention", "selected_lambda"))
+            found |= comparison(*estimators)
             found |= variation(study, family, tables["retention"])
             found |= reproduction(
                 study, family, tables["retention"], tables["pruning"], published_retention, published_pruning
@@ -208,6 +215,28 @@ def accuracies(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         results[f"retention/{row['estimator']}/selected/lambda"] = (
             "no $\\lambda$" if math.isnan(row["lambda"]) else plain(row["lambda"])
         )
+    return results
+
+
+def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
+    """What the controls of every estimator recover of it, each at its selected λ.
+
+    ``controls/{estimator}/{control}/recovery/{mean, low, high}``, ``…/difference/{mean, low, high, interval}``,
+    ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name.
+    """
+    results: Results = {}
+    found = recovery(table, selected)
+    found = found[found["control"] != found["estimator"]]
+    for row in found.to_dict("records"):
+        key = f"controls/{row['estimator']}/{row['control']}"
+        results |= {f"{key}/recovery/{end}": number(row[f"{end}_recovery"], 2) for end in ("mean", "low", "high")}
+        results |= _mean(f"{key}/difference", part(row, "difference"), 2, PERCENT)
+        results |= {f"{key}/p": number(row["tost_p"], 3), f"{key}/outcome": row["outcome"]}
+    for estimator, rows in found.groupby("estimator"):
+        for outcome in RECOVERED:
+            names = [escape(name) for name in rows.loc[rows["outcome"] == outcome, "control"]]
+            results[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
+            results[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
     return results
 
 

@@ -77,13 +77,71 @@ def paired(a: pd.Series, b: pd.Series, level: float = 0.95) -> Interval:
     Raises:
         ValueError: a seed is missing from one of them, or occurs twice.
     """
+    return interval(_differences(a, b), level)
+
+
+def _differences(a: pd.Series, b: pd.Series) -> pd.Series:
     for series in (a, b):
         if not series.index.is_unique:
             raise ValueError(f"a seed occurs twice: {sorted(series.index[series.index.duplicated()])}")
     alone = set(a.index) ^ set(b.index)
     if alone:
         raise ValueError(f"seeds {sorted(alone)} occur in one of the two conditions only")
-    return interval(a - b.loc[a.index], level)
+    return a - b.loc[a.index]
+
+
+def ratio(numerator: pd.Series, denominator: pd.Series, level: float = 0.95) -> Interval:
+    """The ratio of two means over the same seeds with Fieller's interval (1954; pairs of normal values).
+
+    It holds the ratios r for which a paired t test does not reject that numerator - r · denominator has the mean zero;
+    unlike the mean of the seeds' own ratios it does not suffer from a denominator that is small for one seed. Where the
+    denominator's mean itself cannot be told from zero at this level there is no bounded interval: low and high are
+    ``nan``, as they are for a single seed.
+
+    Args:
+        numerator, denominator: values indexed by seed.
+        level: confidence, between 0 and 1.
+
+    Raises:
+        ValueError: a seed is missing from one of them, or occurs twice.
+    """
+    _differences(numerator, denominator)
+    y, x = numerator.to_numpy(float), denominator.loc[numerator.index].to_numpy(float)
+    n, mean = len(y), float(y.mean() / x.mean()) if x.mean() else math.nan
+    if n < 2 or not math.isfinite(mean):
+        return Interval(mean, math.nan, math.nan, n)
+    spread = np.cov(y, x) / n * stats.t.ppf((1 + level) / 2, n - 1) ** 2
+    # a r² - 2 b r + c ≤ 0
+    a, b, c = x.mean() ** 2 - spread[1, 1], y.mean() * x.mean() - spread[0, 1], y.mean() ** 2 - spread[0, 0]
+    if a <= 0:
+        return Interval(mean, math.nan, math.nan, n)
+    half = math.sqrt(max(b * b - a * c, 0.0))
+    return Interval(mean, (b - half) / a, (b + half) / a, n)
+
+
+def paired_equivalence(a: pd.Series, b: pd.Series, margin: float) -> float:
+    """The p value of two one-sided t tests (TOST, Schuirmann 1987) that conditions sharing their seeds are equivalent.
+
+    The larger p value of the two is that of the hypothesis that the mean of the differences a - b is ``margin`` or more
+    away from zero. It is below 0.05 exactly where the 90 % interval of :func:`paired` lies within the margin.
+
+    Args:
+        a, b: values indexed by seed.
+        margin: the difference that would matter, above zero.
+
+    Returns:
+        the p value; ``nan`` where a value is, or there is a single seed.
+
+    Raises:
+        ValueError: a seed is missing from one of them, or occurs twice.
+    """
+    change = _differences(a, b)
+    if len(change) < 2 or change.isna().any():
+        return math.nan
+    if change.nunique() == 1:
+        return 0.0 if abs(change.iloc[0]) < margin else 1.0
+    tests = ((-margin, "greater"), (margin, "less"))
+    return max(float(stats.ttest_1samp(change, bound, alternative=side).pvalue) for bound, side in tests)
 
 
 def equivalence(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int, margin: float) -> float:

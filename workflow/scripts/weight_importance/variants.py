@@ -29,13 +29,14 @@ OUTCOMES = ("wider", "narrower", "equal", "undecided")
 
 
 def variants(study: str, settings: Mapping[str, Mapping]) -> list[str]:
-    """The studies like ``study``, but for those of the published protocol.
+    """The studies like ``study``, but for those of the published protocol and those with controls.
 
     Args:
         study: the study that others are like.
         settings: by study, the settings of this one and of all that are like it.
     """
-    return [name for name, of in settings.items() if of.get("like") == study and of.get("protocol") != "published"]
+    like = {name: of for name, of in settings.items() if of.get("like") == study and of.get("protocol") != "published"}
+    return [name for name, of in like.items() if not of["retention"].get("controls")]
 
 
 def short_name(variant: str, study: str) -> str:

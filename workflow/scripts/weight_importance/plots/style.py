@@ -142,17 +142,21 @@ def in_view(rows: pd.DataFrame) -> np.ndarray:
     return np.concatenate([rows["mean"].to_numpy(), ends.flatten()]).clip(0, 1) * 100
 
 
-def error_axis(axes: Axes, rows: pd.DataFrame) -> None:
+def error_axis(axes: Axes, rows: pd.DataFrame, *, across: bool = False) -> None:
     """An axis of accuracies in per cent that is logarithmic in the error, so that 95 and 96 % stay apart beside 60 %.
 
     Args:
-        axes: with the accuracies on y.
+        axes: with the accuracies on y, or on x.
         rows: ``mean``, ``low``, ``high`` (between 0 and 1) and ``n`` of all that is drawn; see :func:`in_view`.
+        across: they are on x.
     """
     shown = in_view(rows)
     if np.isnan(shown).all():
         return
-    axes.set_yscale("function", functions=(_of_error, lambda value: 100.5 - np.exp(-value)))
+    axis, set_limits = (axes.xaxis, axes.set_xlim) if across else (axes.yaxis, axes.set_ylim)
+    (axes.set_xscale if across else axes.set_yscale)(
+        "function", functions=(_of_error, lambda value: 100.5 - np.exp(-value))
+    )
     low, high = np.nanmin(shown), np.nanmax(shown)
     room = 0.12 * (_of_error(high) - _of_error(low)) + 0.02
     limits = 100.5 - np.exp(-np.array([_of_error(low) - room, _of_error(high) + room]))
@@ -161,8 +165,8 @@ def error_axis(axes: Axes, rows: pd.DataFrame) -> None:
     for tick in (99, 98, 97, 96, 95, 93, 90, 85, 80, 70, 60, 40, 20, 0):
         if limits[0] < tick < limits[1] and (not ticks or _of_error(ticks[-1]) - _of_error(tick) > least):
             ticks.append(tick)
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_ylim(limits)
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    set_limits(limits)
 
 
 def _of_error(accuracy: float | np.ndarray) -> float | np.ndarray:

@@ -1,0 +1,126 @@
+"""What controls recover: of which estimator, how surely, and what is said of it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weight_importance.recovery import OUTCOMES, controls_of, frontier, recovery, without_controls
+from weight_importance.statistics import final_accuracy, interval, paired, ratio, select_lambda
+from weight_importance.tables import COLUMNS
+
+NAN = math.nan
+SEEDS = range(100, 105)
+TWO = "values_of(mas)_in_ranks_of(si)"
+NOISE = np.array([0.0, 0.004, -0.003, 0.002, -0.001])
+SHIFT = np.array([0.0005, -0.001, 0.0, 0.001, -0.0005])
+"""By seed: what all conditions share, and what one has for itself."""
+
+
+def table(accuracies: dict[tuple[str, float], np.ndarray | list[float]]) -> pd.DataFrame:
+    """Three tasks; after the last, the newest is 0.03 better than the mean and the others 0.015 worse."""
+    rows = [
+        ("study", name, strength, seed, learnt, task, split, accuracy + (0.03 if task == 3 else -0.015))
+        for (name, strength), by_seed in accuracies.items()
+        for seed, accuracy in zip(SEEDS, by_seed, strict=False)
+        for learnt in (1, 2, 3)
+        for task in range(1, learnt + 1)
+        for split in ("validation", "test")
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS["retention"])
+
+
+TABLE = table(
+    {
+        ("none", 0.0): 0.5 + 2 * NOISE,
+        ("mas", 1.0): 0.8 + NOISE,
+        ("mas", 10.0): 0.9 + NOISE,
+        ("mas", 100.0): 0.7 + NOISE,
+        ("si", 1.0): 0.85 + NOISE,
+        ("si", 10.0): [NAN, 0.9, 0.9, 0.9, 0.9],
+        ("uniform(mas)", 1.0): 0.6 + NOISE,
+        ("uniform(mas)", 10.0): 0.7 + NOISE + SHIFT,
+        ("uniform(mas)", 100.0): 0.6 + NOISE,
+        ("shuffled(mas)", 1.0): 0.9 + NOISE + SHIFT,
+        ("power_2(mas)", 1.0): 0.9 + NOISE + 20 * SHIFT,
+        ("reversed(mas)", 1.0): [NAN] * 5,
+        (TWO, 1.0): 0.92 + NOISE + SHIFT,
+    }
+)
+FOUND = recovery(TABLE, select_lambda(TABLE)).set_index(["estimator", "control"])
+
+
+def accuracy(name: str, strength: float) -> pd.Series:
+    final = final_accuracy(TABLE, "test")
+    return final[(final["estimator"] == name) & (final["lambda"] == strength)].set_index("seed")["accuracy"]
+
+
+def test_every_control_stands_under_each_of_its_estimators_and_these_before():
+    assert [*FOUND.loc["mas"].index] == ["mas", "uniform(mas)", "shuffled(mas)", "power_2(mas)", "reversed(mas)", TWO]
+    assert [*FOUND.loc["si"].index] == ["si", TWO]
+    assert controls_of(without_controls(TABLE)) == {}
+    assert set(without_controls(TABLE)["estimator"]) == {"none", "mas", "si"}
+    assert without_controls(TABLE.head(0)).empty
+
+
+def test_recovery_by_hand():
+    row = FOUND.loc[("mas", "uniform(mas)")]
+    assert row["lambda"] == 10.0 and row["n"] == 5
+    assert row["mean_recovery"] == pytest.approx(0.5, abs=1e-3)
+    none, mas, control = accuracy("none", 0.0), accuracy("mas", 10.0), accuracy("uniform(mas)", 10.0)
+    expected = {
+        "accuracy": interval(control),
+        "recovery": ratio(control - none, mas - none),
+        "difference": paired(control, mas),
+    }
+    for what, of in expected.items():
+        assert [row[f"{part}_{what}"] for part in ("mean", "low", "high")] == [of.mean, of.low, of.high]
+    own = FOUND.loc[("mas", "mas")]
+    assert [own[f"{part}_recovery"] for part in ("mean", "low", "high")] == pytest.approx([1, 1, 1])
+
+
+def test_what_is_said_follows_from_the_interval_and_the_test():
+    assert FOUND["outcome"].to_dict() == {
+        ("mas", "mas"): "equivalent",
+        ("mas", "uniform(mas)"): "worse",
+        ("mas", "shuffled(mas)"): "equivalent",
+        ("mas", "power_2(mas)"): "undecided",
+        ("mas", "reversed(mas)"): "diverged",
+        ("mas", TWO): "better",
+        ("si", "si"): "equivalent",
+        ("si", TWO): "better",
+    }
+    assert set(FOUND["outcome"]) == set(OUTCOMES)
+    assert FOUND.loc[("mas", "shuffled(mas)"), "tost_p"] < 0.05 < FOUND.loc[("mas", "uniform(mas)"), "tost_p"]
+    assert FOUND.loc[("mas", "reversed(mas)")].isna()[["lambda", "mean_recovery", "mean_accuracy", "tost_p"]].all()
+
+
+def test_a_strength_at_an_end_of_those_tried_is_marked_where_there_are_several():
+    assert not FOUND.loc[("mas", "mas"), "at_edge"] and not FOUND.loc[("mas", "uniform(mas)"), "at_edge"]
+    assert FOUND.loc[("si", "si"), "at_edge"], "the larger diverged for a seed"
+    assert not FOUND.loc[("mas", "shuffled(mas)"), "at_edge"]
+
+
+def test_where_the_estimator_diverged_nothing_is_recovered():
+    broken = table({("none", 0.0): [0.5] * 5, ("mas", 1.0): [NAN] * 5, ("uniform(mas)", 1.0): 0.6 + NOISE})
+    row = recovery(broken, select_lambda(broken)).set_index("control").loc["uniform(mas)"]
+    assert row["outcome"] == "diverged" and math.isnan(row["mean_recovery"])
+    assert row["mean_accuracy"] == pytest.approx(0.6 + NOISE.mean())
+
+
+def test_one_seed_has_values_and_no_verdict():
+    single = TABLE[TABLE["seed"] == 101]
+    row = recovery(single, select_lambda(single)).set_index("control").loc["uniform(mas)"]
+    assert row["outcome"] == "undecided" and math.isfinite(row["mean_recovery"]) and math.isnan(row["low_recovery"])
+
+
+def test_the_frontier_parts_the_newest_task_from_those_before():
+    found = frontier(TABLE.sample(frac=1, random_state=0)).set_index(["estimator", "lambda"])
+    assert len(found) == 13 and set(found["n"]) == {5}
+    row = found.loc[("mas", 10.0)]
+    assert row["mean_new"] == pytest.approx(0.93 + NOISE.mean()) and row["mean_old"] == pytest.approx(
+        0.885 + NOISE.mean()
+    )
+    assert row["high_new"] - row["mean_new"] == pytest.approx(interval(NOISE).high - NOISE.mean())
+    assert math.isnan(found.loc[("si", 10.0), "mean_old"])
