@@ -62,7 +62,10 @@ def _serve(end: Connection) -> None:
     """Make what can be called, and run what is numbered."""
     made: list[Callable[[], object]] = []
     while True:
-        asked = end.recv()
+        try:
+            asked = end.recv()
+        except EOFError:  # nobody asks any more
+            return
         try:
             if callable(asked):
                 made.append(asked())
