@@ -22,6 +22,7 @@ STUDY = {
     "images": {"training": 600, "validation": 200, "test": None},
 }
 RETENTION = {"images": None, "epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"}
+RECORDS = ["absolute_gradient", "displacement", "independent_path_integral", "path_integral"]
 TRAINING = {"batch_size": 50, "learning_rate": 0.001}
 SHAPES = {
     "fc1.weight": (300, 784),
@@ -50,7 +51,7 @@ class Shard:
         self.state = folder / "w.state.safetensors"
 
     def baseline(self) -> None:
-        settings = self.study | {"training": TRAINING | {"epochs": 2}, "seeds": self.seeds}
+        settings = self.study | {"training": TRAINING | {"epochs": 2}, "records": RECORDS, "seeds": self.seeds}
         run(
             "baseline", "--data", self.data, "--settings", json.dumps(settings), "--parameters", self.parameters,
             "--state", self.state, "--path", self.path, "--accuracy", self.folder / "w.csv",
@@ -128,10 +129,12 @@ def test_the_baseline_learns_and_says_what_it_is(shard):
     assert accuracies.groupby(["seed", "split"]).size().tolist() == [1] * 4
     assert accuracies.accuracy.min() > 0.6
     path, _ = load_tensors(shard.path)
-    assert set(path) == {f"{kind}/{name}" for kind in ("path_integral", "displacement") for name in SHAPES}
+    assert set(path) == {f"{kind}/{name}" for kind in RECORDS for name in SHAPES}
 
 
-@pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_sampled", "mas", "si", "total_signal", "magnitude"])
+@pytest.mark.parametrize(
+    "estimator", ["fisher_empirical", "fisher_sampled", "mas", "si", "si_bias", "obd", "total_signal", "magnitude"]
+)
 def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, estimator):
     pair, _ = load_tensors(shard.importance(estimator))
     single, _ = load_tensors(alone.importance(estimator))

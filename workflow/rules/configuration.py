@@ -138,13 +138,25 @@ def estimators() -> list[str]:
 
 def label(estimator: str) -> str | None:
     """The label that an estimator's module gives in its ``ESTIMATOR``; ``None`` where it gives none."""
-    tree = ast.parse((PACKAGE / f"estimators/catalogue/{estimator}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
+    return _definition(PACKAGE / f"estimators/catalogue/{estimator}.py").get("label")
+
+
+def records(estimator: str) -> list[str]:
+    """What training must record for an estimator: nothing but for path estimators."""
+    return list(_definition(PACKAGE / f"estimators/catalogue/{estimator}.py").get("records", ()))
+
+
+def _definition(file: Path) -> dict[str, Any]:
+    """What a file gives for its ``ESTIMATOR`` in so many words: the literal keyword arguments."""
+    found = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             for keyword in node.value.keywords:
-                if keyword.arg == "label" and isinstance(keyword.value, ast.Constant):
-                    return keyword.value.value
-    return None
+                try:
+                    found[keyword.arg] = ast.literal_eval(keyword.value)
+                except ValueError:  # an expression
+                    continue
+    return found
 
 
 def networks() -> list[str]:

@@ -145,6 +145,13 @@ def network_owner(study, shard):
     return owner(study, shard, *TASKS, "training")
 
 
+def records(study, shard):
+    """What training records of the optimiser's path for the path estimators of all studies that have these networks."""
+    users = [other for other in STUDIES if shard in shards(other) and network_owner(other, shard) == study]
+    names = {name for other in users for name in STUDIES[other]["estimators"]}
+    return sorted({record for name in names for record in configuration.records(name)})
+
+
 def importance_owner(study, shard, name):
     """Whose importances by one estimator are a study's own."""
     model = owner(study, shard, *TASKS, "training", "importance")

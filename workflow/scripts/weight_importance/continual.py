@@ -92,7 +92,8 @@ class Learning:
 SPLITS = ("validation", "test")
 
 ROWS_KEPT = 14
-"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, path, ..."""
+"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, one record of
+the path, ..."""
 
 
 def retention(
@@ -130,7 +131,8 @@ def retention(
         task, split and replica.
     """
     device = next(iter(baseline.parameters.values())).device
-    one = ROWS_KEPT * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
+    records = recorder(estimator).tensors - 1 if _is_path(estimator) else 0
+    one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
     most = max(1, (most_bytes or replica_bytes(device)) // one)
     steps = _steps(tasks, learning)
     progress = ProgressLine(steps, len(seeds) * len(strengths), first_task=1)
@@ -200,12 +202,11 @@ def _learn(
         consolidation.task_learnt(
             replicas.parameters, {name: values[spread].to(device) for name, values in importance.items()}
         )
-    is_path = estimator is not None and isinstance(load(estimator), PathEstimator)
     adam = adam and adam.take(spread)
     yield from _observe(replicas, numbers, tasks, 1)
     for task in range(1, len(tasks)):
         data = tasks.part(task, "training").at_most(learning.images)
-        watcher = recorder(estimator) if is_path else None
+        watcher = recorder(estimator) if _is_path(estimator) else None
         reached = train(
             replicas,
             seeds,
@@ -230,6 +231,10 @@ def _learn(
                 else stacked_importance(estimator, replicas, data.last(learning.samples), replica_seeds, task)
             )
             consolidation.task_learnt(replicas.parameters, values)
+
+
+def _is_path(estimator: str | None) -> bool:
+    return estimator is not None and isinstance(load(estimator), PathEstimator)
 
 
 def _observe(replicas: Replicas, numbers: Sequence[int], tasks: TaskSequence, learnt: int) -> Iterator[Observation]:

@@ -13,7 +13,9 @@ from torch import Generator, Tensor, nn
 
 from weight_importance.errors import UserError, unknown_name
 from weight_importance.estimators import catalogue
-from weight_importance.estimators.kinds import Estimator, MomentEstimator, PathEstimator
+from weight_importance.estimators.batches import BatchMoment, batch_moments
+from weight_importance.estimators.curvature import hessian_diagonal
+from weight_importance.estimators.kinds import CurvatureEstimator, Estimator, MomentEstimator, PathEstimator
 from weight_importance.estimators.layers import evaluation_mode
 from weight_importance.estimators.moments import Moment, moments
 from weight_importance.estimators.path import ImportanceRecorder
@@ -64,11 +66,11 @@ def estimate(
     """The importance of every parameter of a network, by the estimator called ``name``.
 
     Args:
-        name: a moment or state estimator, one of :data:`ESTIMATORS`.
+        name: any but a path estimator, one of :data:`ESTIMATORS`.
         network: any module from ``(N, ...)`` to logits ``(N, K)``; evaluated in evaluation mode, left as it was.
         inputs: ``(N, ...)``.
         labels: ``(N,)`` integers.
-        generator: randomness, needed by estimators that sample labels.
+        generator: randomness, needed by estimators that sample labels or probes.
         chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000; changes
             results by rounding only.
 
@@ -92,8 +94,8 @@ def estimate_all(
 ) -> dict[str, dict[str, Tensor]]:
     """Several importances of the same network on the same samples: what they have in common is computed once.
 
-    The arguments are those of :func:`estimate`, which gives the same values up to rounding; an estimator that samples
-    labels draws those that it would draw alone.
+    The arguments are those of :func:`estimate`, which gives the same values up to rounding; an estimator that draws
+    random numbers draws those that it would draw alone.
 
     Returns:
         estimator's name → parameter name → tensor of that parameter's shape.
@@ -109,16 +111,44 @@ def estimate_all(
                 f"weight_importance.estimators.registry.recorder('{name}') to the training loop, call its "
                 "step(gradients, displacements) after every optimiser step and importance() at the end."
             )
-    wanted = {
-        name: Moment(estimator.cotangents, estimator.power)
-        for name, estimator in found.items()
-        if isinstance(estimator, MomentEstimator)
+    moment = {name: estimator for name, estimator in found.items() if isinstance(estimator, MomentEstimator)}
+    by_sample = {name: Moment(each.cotangents, each.power) for name, each in moment.items() if each.batch == 1}
+    by_batch = {
+        name: BatchMoment(each.cotangents, each.power, each.batch) for name, each in moment.items() if each.batch > 1
     }
-    values = moments(network, inputs, labels, wanted, generator, chunk) if wanted else {}
+    curved = {name: estimator for name, estimator in found.items() if isinstance(estimator, CurvatureEstimator)}
+    of_curvature = None if generator is None else generator.clone_state()
+    values = batch_moments(network, inputs, labels, by_batch, generator, chunk) if by_batch else {}
+    values |= moments(network, inputs, labels, by_sample, generator, chunk) if by_sample else {}
+    if curved:
+        values |= _diagonals(curved, network, inputs, labels, of_curvature, chunk)
+        generator.set_state(of_curvature.get_state())
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    for name, estimator in (moment | curved).items():
+        values[name] = {key: estimator.finish(value, parameters[key]) for key, value in values[name].items()}
     with evaluation_mode(network), torch.no_grad():
-        for name in found.keys() - wanted.keys():
+        for name in found.keys() - values.keys():
             values[name] = found[name].importance(network, inputs, chunk)
     return {name: values[name] for name in names}
+
+
+def _diagonals(
+    wanted: Mapping[str, CurvatureEstimator],
+    network: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    generator: Generator | None,
+    chunk: int | None,
+) -> dict[str, dict[str, Tensor]]:
+    """The Hessian's diagonal for each estimator; those of equally many probes share one. Moves the generator on."""
+    if generator is None:
+        raise UserError(f"{', '.join(wanted)} draws probes: pass generator=torch.Generator().manual_seed(...)")
+    before = generator.get_state()
+    found: dict[int, dict[str, Tensor]] = {}
+    for probes in sorted({estimator.probes for estimator in wanted.values()}):
+        generator.set_state(before)
+        found[probes] = hessian_diagonal(network, inputs, labels, generator, probes, chunk).mean
+    return {name: found[estimator.probes] for name, estimator in wanted.items()}
 
 
 def recorder(name: str) -> ImportanceRecorder:
@@ -130,4 +160,4 @@ def recorder(name: str) -> ImportanceRecorder:
     estimator = load(name)
     if not isinstance(estimator, PathEstimator):
         raise UserError(f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) instead of a recorder")
-    return ImportanceRecorder(estimator.importance)
+    return ImportanceRecorder(estimator)
