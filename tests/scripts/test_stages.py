@@ -143,7 +143,26 @@ def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, est
         assert torch.equal(pair[name][1], tensor[0]), name
 
 
-@pytest.mark.parametrize("estimator", ["mas", "si", "none"])
+def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp_path, monkeypatch):
+    """A copy of MAS under a name of its own gives the same values, by its own code."""
+    own = tmp_path / "mine.py"
+    text = (SCRIPTS / "weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
+    own.write_text(text.replace("MAS (softmax)", "mine"), encoding="utf-8")
+    monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
+    mine, metadata = load_tensors(shard.importance("mine"))
+    mas, of_mas = load_tensors(shard.importance("mas"))
+    assert all(torch.equal(mine[name], tensor) for name, tensor in mas.items())
+    assert metadata["estimator"] == "mine" and metadata["code"] != of_mas["code"]
+    shard.retention("mine", [0.5])
+    own.write_text("ESTIMATOR = 3", encoding="utf-8")
+    with pytest.raises(AssertionError, match="must define ESTIMATOR"):
+        shard.importance("mine")
+    own.write_text("import nothing_of_this_name", encoding="utf-8")
+    with pytest.raises(AssertionError, match="cannot run the estimator's file"):
+        shard.importance("mine")
+
+
+@pytest.mark.parametrize("estimator", ["mas", "si", "si_unbiased", "none"])
 def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(shard, alone, estimator):
     if estimator != "none":
         shard.importance(estimator), alone.importance(estimator)

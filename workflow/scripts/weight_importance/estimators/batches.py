@@ -69,7 +69,7 @@ def _mean_over_batches(
     starts = range(0, len(inputs), moment.batch)
     for start in starts:
         end = min(start + moment.batch, len(inputs))
-        sums = {name: torch.zeros_like(leaf, dtype=torch.float64) for name, leaf in leaves.items()}
+        sums: dict[str, Tensor] = {}
         for first in range(start, end, most):
             part = slice(first, min(first + most, end))
             with torch.enable_grad():
@@ -78,7 +78,8 @@ def _mean_over_batches(
             cotangent = (cotangents * weights[..., None]).sum(0).to(logits.dtype)
             gradients = torch.autograd.grad(logits, list(leaves.values()), cotangent, materialize_grads=True)
             for name, gradient in zip(leaves, gradients, strict=True):
-                sums[name] += gradient
+                # most batches take one pass
+                sums[name] = sums[name].double() + gradient if name in sums else gradient
         for name, total in sums.items():
             totals[name] += (total / (end - start)).abs().pow(moment.power)
     return {name: (total / len(starts)).to(leaves[name].dtype) for name, total in totals.items()}
