@@ -206,7 +206,16 @@ def test_names_read_from_the_source_are_those_of_the_import():
     assert configuration.estimators() == names()
     assert configuration.networks() == sorted(NETWORKS)
     assert {name: configuration.label(name, {}) for name in names()} == {name: load(name).label for name in names()}
+    needed = {name: list(getattr(load(name), "records", ())) for name in names()}
+    assert {name: configuration.records(name, {}) for name in names()} == needed
     assert configuration.datasets() == sorted(DATASETS)
+
+
+def test_every_source_stands_in_the_bibliography():
+    from weight_importance.estimators.registry import load, names
+
+    bibliography = (REPOSITORY / "paper/references.bib").read_text(encoding="utf-8")
+    assert [name for name in names() if f"{{{load(name).source}," not in bibliography] == []
 
 
 def schema_keys(schema, path=()):

@@ -1,8 +1,8 @@
 """Estimators by name. The names are those of the modules in ``catalogue``: to add an estimator, add its module there.
 
 Catalogue modules are imported by name when they are first asked for, so that computing one estimator neither loads
-nor depends on the others. Files of the user's own, one estimator each, are named by an environment variable, as all
-programs and notebooks of a workflow have the same ones.
+nor depends on the others, but for those that it is made of. Files of the user's own, one estimator each, are named by
+an environment variable, as all programs and notebooks of a workflow have the same ones.
 """
 
 import os
@@ -150,13 +150,17 @@ def estimate_all(
             )
     moment = {name: estimator for name, estimator in found.items() if isinstance(estimator, MomentEstimator)}
     by_sample = {name: Moment(each.cotangents, each.power) for name, each in moment.items() if each.batch == 1}
+    # those that differ in what is made of the mean have the same mean
+    first = {each: name for name, each in reversed(by_sample.items())}
     by_batch = {
         name: BatchMoment(each.cotangents, each.power, each.batch) for name, each in moment.items() if each.batch > 1
     }
     curved = {name: estimator for name, estimator in found.items() if isinstance(estimator, CurvatureEstimator)}
     of_curvature = None if generator is None else generator.clone_state()
     values = batch_moments(network, inputs, labels, by_batch, generator, chunk) if by_batch else {}
-    values |= moments(network, inputs, labels, by_sample, generator, chunk) if by_sample else {}
+    if by_sample:
+        means = moments(network, inputs, labels, {name: each for each, name in first.items()}, generator, chunk)
+        values |= {name: means[first[each]] for name, each in by_sample.items()}
     if curved:
         values |= _diagonals(curved, network, inputs, labels, of_curvature, chunk)
         generator.set_state(of_curvature.get_state())

@@ -7,21 +7,11 @@ be shown, and because published results rest on it. True labels; batches of :dat
 the last one may be smaller; averaged over batches.
 """
 
-import torch
-from torch import Generator, Tensor
-from torch.nn.functional import one_hot
-
+from weight_importance.estimators.catalogue.fisher_empirical import cotangents
 from weight_importance.estimators.kinds import MomentEstimator
 
 BATCH = 100
 """Samples in a batch, as many as the studies train on at a step."""
-
-
-def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """The gradient of log p_y at the logits: e_y − p, weight 1."""
-    cotangent = one_hot(labels.long(), logits.shape[1]) - logits.softmax(1)
-    return cotangent[None], torch.ones_like(cotangent[None, :, 0])
-
 
 ESTIMATOR = MomentEstimator(
     label="Fisher (batched)",

@@ -5,17 +5,10 @@ expansion of what removal costs it is as common at trained networks. The gradien
 minimum it vanishes. They divide by the sum over all weights, which changes no comparison and is left out.
 """
 
-import torch
-from torch import Generator, Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor
 
+from weight_importance.estimators.catalogue.fisher_empirical import cotangents
 from weight_importance.estimators.kinds import ALL, MomentEstimator
-
-
-def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """The gradient of log p_y at the logits: e_y − p, weight 1."""
-    cotangent = one_hot(labels.long(), logits.shape[1]) - logits.softmax(1)
-    return cotangent[None], torch.ones_like(cotangent[None, :, 0])
 
 
 def finish(gradient: Tensor, parameter: Tensor) -> Tensor:
