@@ -5,7 +5,8 @@ is −Σ g·Δθ over the interval's steps with the unpenalised loss's batch gra
 F is eq. 6, the moving average 0.9 g² + 0.1 F of the squared *batch* gradient (as the authors do, not a sample's),
 taken at the interval's end, and that of the first step to begin with; ε is float32's rounding unit, as the paper
 leaves it open. A last, incomplete interval does not count. The score alone: their penalty adds F, after both are
-divided by their largest value over the network, and averages the score over tasks. It may be negative.
+divided by their largest value over the network, and averages the score over tasks. At this ε the denominator is ε
+nearly everywhere, and the score comes close to SI's path integral. It may be negative.
 """
 
 from torch import Tensor
