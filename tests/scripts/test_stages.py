@@ -22,6 +22,7 @@ STUDY = {
     "images": {"training": 600, "validation": 200, "test": None},
 }
 RETENTION = {"images": None, "epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"}
+RECORDS = ["absolute_gradient", "displacement", "independent_path_integral", "path_integral"]
 TRAINING = {"batch_size": 50, "learning_rate": 0.001}
 SHAPES = {
     "fc1.weight": (300, 784),
@@ -50,7 +51,7 @@ class Shard:
         self.state = folder / "w.state.safetensors"
 
     def baseline(self) -> None:
-        settings = self.study | {"training": TRAINING | {"epochs": 2}, "seeds": self.seeds}
+        settings = self.study | {"training": TRAINING | {"epochs": 2}, "records": RECORDS, "seeds": self.seeds}
         run(
             "baseline", "--data", self.data, "--settings", json.dumps(settings), "--parameters", self.parameters,
             "--state", self.state, "--path", self.path, "--accuracy", self.folder / "w.csv",
@@ -130,10 +131,12 @@ def test_the_baseline_learns_and_says_what_it_is(shard):
     assert accuracies.groupby(["seed", "split"]).size().tolist() == [1] * 4
     assert accuracies.accuracy.min() > 0.6
     path, _ = load_tensors(shard.path)
-    assert set(path) == {f"{kind}/{name}" for kind in ("path_integral", "displacement") for name in SHAPES}
+    assert set(path) == {f"{kind}/{name}" for kind in RECORDS for name in SHAPES}
 
 
-@pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_sampled", "mas", "si", "total_signal", "magnitude"])
+@pytest.mark.parametrize(
+    "estimator", ["fisher_empirical", "fisher_sampled", "mas", "si", "si_bias", "obd", "total_signal", "magnitude"]
+)
 def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, estimator):
     pair, _ = load_tensors(shard.importance(estimator))
     single, _ = load_tensors(alone.importance(estimator))
@@ -142,7 +145,26 @@ def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, est
         assert torch.equal(pair[name][1], tensor[0]), name
 
 
-@pytest.mark.parametrize("estimator", ["mas", "si", "none"])
+def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp_path, monkeypatch):
+    """A copy of MAS under a name of its own gives the same values, by its own code."""
+    own = tmp_path / "mine.py"
+    text = (SCRIPTS / "weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
+    own.write_text(text.replace("MAS (softmax)", "mine"), encoding="utf-8")
+    monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
+    mine, metadata = load_tensors(shard.importance("mine"))
+    mas, of_mas = load_tensors(shard.importance("mas"))
+    assert all(torch.equal(mine[name], tensor) for name, tensor in mas.items())
+    assert metadata["estimator"] == "mine" and metadata["code"] != of_mas["code"]
+    shard.retention("mine", [0.5])
+    own.write_text("ESTIMATOR = 3", encoding="utf-8")
+    with pytest.raises(AssertionError, match="must define ESTIMATOR"):
+        shard.importance("mine")
+    own.write_text("import nothing_of_this_name", encoding="utf-8")
+    with pytest.raises(AssertionError, match="cannot run the estimator's file"):
+        shard.importance("mine")
+
+
+@pytest.mark.parametrize("estimator", ["mas", "si", "si_unbiased", "none"])
 def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(shard, alone, estimator):
     if estimator != "none":
         shard.importance(estimator), alone.importance(estimator)

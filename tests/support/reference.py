@@ -13,6 +13,16 @@ def _scalars(name: str, logits: Tensor, label: Tensor, drawn: Tensor | None) -> 
     """The scalars whose gradients count for one sample, with their weights."""
     log_p = torch.log_softmax(logits, 0)
     match name:
+        case "root_fisher" | "fisher_batched" | "snip":
+            return [(log_p[label], 1.0)]
+        case "fisher_predicted":
+            return [(log_p[max(range(len(logits)), key=lambda k: logits[k].item())], 1.0)]
+        case "masx":
+            return [(torch.softmax(logits, 0).max(), 1.0)]
+        case "mas_logits_norm":
+            return [(logits.square().sum().sqrt(), 1.0)]
+        case "ewc_dr":
+            return [(torch.log_softmax(-logits, 0)[label], 1.0)]
         case "fisher_empirical":
             return [(log_p[label], 1.0)]
         case "fisher_sampled":
@@ -33,23 +43,85 @@ POWERS = {
     "absolute_fisher": 1,
     "mas": 1,
     "mas_logits": 1,
+    "root_fisher": 2,
+    "fisher_predicted": 2,
+    "fisher_batched": 2,
+    "mas_logits_norm": 1,
+    "masx": 1,
+    "ewc_dr": 2,
+    "snip": 1,
 }
+
+BATCHES = {"fisher_batched": 100, "snip": None}
+"""Samples whose gradients are averaged before the power; ``None``: all."""
+
+FINISHES = {"root_fisher": lambda value, theta: value.sqrt(), "snip": lambda value, theta: value * theta.abs()}
 
 
 def naive(name: str, network: nn.Module, inputs: Tensor, labels: Tensor, drawn: Tensor | None = None) -> dict:
     """parameter name → importance in float64."""
     network = copy.deepcopy(network).double().eval()
     parameters = dict(network.named_parameters())
+    if name == "ggn":
+        return _gauss_newton(network, inputs)
+    totals = {key: torch.zeros_like(parameter) for key, parameter in parameters.items()}
+    size = BATCHES.get(name, 1) or len(inputs)
+    batches = [range(first, min(first + size, len(inputs))) for first in range(0, len(inputs), size)]
+    for batch in batches:
+        mean = {key: 0.0 for key in parameters}
+        for n in batch:
+            logits = network(inputs[n : n + 1].double())[0]
+            for scalar, weight in _scalars(name, logits, labels[n], None if drawn is None else drawn[n]):
+                gradients = torch.autograd.grad(
+                    scalar, list(parameters.values()), retain_graph=True, materialize_grads=True
+                )
+                for key, gradient in zip(parameters, gradients, strict=True):
+                    if size == 1:
+                        totals[key] += weight * gradient.abs() ** POWERS[name]
+                    else:
+                        mean[key] += gradient / len(batch)
+        if size != 1:
+            for key, gradient in mean.items():
+                totals[key] += gradient.abs() ** POWERS[name]
+    finish = FINISHES.get(name, lambda value, theta: value)
+    return {key: finish(total / len(batches), parameters[key]).detach() for key, total in totals.items()}
+
+
+def _gauss_newton(network: nn.Module, inputs: Tensor) -> dict:
+    """The diagonal of JᵀHJ, H by differentiating the cross-entropy twice at the logits, J logit by logit."""
+    parameters = dict(network.named_parameters())
     totals = {key: torch.zeros_like(parameter) for key, parameter in parameters.items()}
     for n in range(len(inputs)):
         logits = network(inputs[n : n + 1].double())[0]
-        for scalar, weight in _scalars(name, logits, labels[n], None if drawn is None else drawn[n]):
-            gradients = torch.autograd.grad(
-                scalar, list(parameters.values()), retain_graph=True, materialize_grads=True
-            )
-            for key, gradient in zip(parameters, gradients, strict=True):
-                totals[key] += weight * gradient.abs() ** POWERS[name]
+        hessian = torch.autograd.functional.hessian(lambda z: -torch.log_softmax(z, 0)[0], logits.detach())
+        rows = [
+            torch.autograd.grad(logit, list(parameters.values()), retain_graph=True, materialize_grads=True)
+            for logit in logits
+        ]
+        for index, key in enumerate(parameters):
+            jacobian = torch.stack([row[index] for row in rows])
+            totals[key] += (jacobian * torch.tensordot(hessian, jacobian, 1)).sum(0)
     return {key: (total / len(inputs)).detach() for key, total in totals.items()}
+
+
+def hessian(network: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The full Hessian of the mean cross-entropy in float64, row after row.
+
+    Returns:
+        the Hessian ``(P, P)``, and parameter name → the indices of its entries there, in its shape.
+    """
+    network = copy.deepcopy(network).double().eval()
+    parameters = list(network.parameters())
+    losses = [-torch.log_softmax(network(inputs[n : n + 1].double())[0], 0)[labels[n]] for n in range(len(inputs))]
+    first = torch.autograd.grad(sum(losses) / len(losses), parameters, create_graph=True)
+    entries = torch.cat([gradient.flatten() for gradient in first])
+    rows = [torch.autograd.grad(entry, parameters, retain_graph=True, materialize_grads=True) for entry in entries]
+    matrix = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows]).detach()
+    indices = torch.arange(len(entries)).split([parameter.numel() for parameter in parameters])
+    return matrix, {
+        name: index.view(parameter.shape)
+        for (name, parameter), index in zip(network.named_parameters(), indices, strict=True)
+    }
 
 
 def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:

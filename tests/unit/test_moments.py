@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from networks_under_test import CLASSES, NETWORKS, convolutional, grouped_convolutions, make, mlp, single_layer
+from networks_under_test import (
+    CLASSES,
+    NETWORKS,
+    confident,
+    convolutional,
+    grouped_convolutions,
+    make,
+    mlp,
+    single_layer,
+)
 from reference import POWERS, assert_close, naive
 from weight_importance import ESTIMATORS, estimate, estimate_all
 from weight_importance.errors import UserError
@@ -12,17 +21,22 @@ from weight_importance.estimators import closed_forms
 from weight_importance.estimators.closed_forms import closed_form_layers
 
 MOMENTS = sorted(name for name in ESTIMATORS if ESTIMATORS[name].kind == "moment")
+DETERMINISTIC = [
+    *(name for name in MOMENTS if name not in ("fisher_sampled", "fisher_batched")), "total_signal", "wanda"
+]  # fmt: skip
+# each way to a moment with every seed; estimators that differ from these in a cotangent alone with one
+THOROUGH = ("fisher_empirical", "fisher_exact", "fisher_sampled", "mas", "mas_logits", "absolute_fisher")
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 def test_every_moment_estimator_has_a_reference():
-    assert set(POWERS) == set(MOMENTS)
+    assert {*POWERS, "ggn"} == set(MOMENTS)
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
-@pytest.mark.parametrize("name", MOMENTS)
+@pytest.mark.parametrize("name", THOROUGH)
 def test_equals_the_naive_loop(name, build, dtype, seed):
     network, inputs, labels = make(build, seed, dtype)
     drawn = None
@@ -33,6 +47,56 @@ def test_equals_the_naive_loop(name, build, dtype, seed):
     actual = estimate(name, network, inputs, labels, generator=torch.Generator().manual_seed(seed))
     assert_close(actual, naive(name, network, inputs, labels, drawn), TOLERANCE[dtype])
     assert all(value.dtype == dtype for value in actual.values())
+
+
+@pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("name", [name for name in MOMENTS if name not in THOROUGH])
+def test_the_others_equal_the_naive_loop(name, build):
+    network, inputs, labels = make(build, 0, torch.float64)
+    assert_close(estimate(name, network, inputs, labels), naive(name, network, inputs, labels), 1e-9)
+
+
+@pytest.mark.parametrize("build", [mlp, confident, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("name", [name for name in MOMENTS if name not in THOROUGH])
+def test_the_others_equal_the_naive_loop_in_single_precision(name, build):
+    network, inputs, labels = make(build, 1, torch.float32)
+    assert_close(estimate(name, network, inputs, labels), naive(name, network, inputs, labels), 2e-5)
+
+
+@pytest.mark.parametrize("chunk", [None, 30])
+def test_batches_are_taken_in_order_and_the_last_may_be_smaller(chunk):
+    """Two batches of a hundred and one of fifty; a batch that takes several passes is still one."""
+    network, _, _ = make(mlp, 0, torch.float64)
+    torch.manual_seed(1)
+    inputs, labels = torch.randn(250, 6).double(), torch.randint(CLASSES, (250,))
+    batched = estimate("fisher_batched", network, inputs, labels, chunk=chunk)
+    assert_close(batched, naive("fisher_batched", network, inputs, labels), 1e-12)
+    wrong, right = (estimate(name, network, inputs, labels) for name in ("fisher_batched", "fisher_empirical"))
+    assert wrong["0.weight"].mean() < right["0.weight"].mean() / 2, "what samples disagree about is lost"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
+def test_gauss_newton_is_the_exact_fisher(build, seed):
+    network, inputs, labels = make(build, seed, torch.float64)
+    found = estimate_all(["ggn", "fisher_exact"], network, inputs, labels)
+    assert_close(found["ggn"], found["fisher_exact"], 1e-10)
+
+
+@pytest.mark.parametrize("scale", [1, 30, 300, 3000])
+def test_the_factor_of_the_softmax_hessian_is_exact_however_confident_the_network(scale):
+    torch.manual_seed(0)
+    logits = torch.randn(50, 6).double() * scale
+    columns, weights = ESTIMATORS["ggn"].cotangents(logits, torch.zeros(50).long(), None)
+    p = logits.softmax(1)
+    # diag(p) − ppᵀ, whose rows sum to zero: p − p² would be lost to rounding
+    expected = -p[:, :, None] * p[:, None]
+    expected.diagonal(dim1=1, dim2=2).zero_().sub_(expected.sum(2))
+    actual = torch.einsum("cn,cnk,cnl->nkl", weights, columns, columns)
+    assert columns.shape == (5, 50, 6)
+    size = expected.diagonal(dim1=1, dim2=2).sqrt()
+    error = (actual - expected).abs() / (size[:, :, None] * size[:, None]).clamp_min(1e-100)
+    assert error.max() < 1e-13
 
 
 @pytest.mark.parametrize(
@@ -79,7 +143,7 @@ def test_a_network_that_is_one_layer_has_the_closed_form():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("build", [mlp, convolutional, grouped_convolutions], ids=lambda build: build.__name__)
-@pytest.mark.parametrize("name", [name for name in MOMENTS if name != "fisher_sampled"] + ["total_signal"])
+@pytest.mark.parametrize("name", DETERMINISTIC)
 def test_duplicating_or_permuting_samples_or_the_chunk_size_changes_nothing(name, build, seed):
     network, inputs, labels = make(build, seed, torch.float64)
     once = estimate(name, network, inputs, labels)
@@ -159,6 +223,7 @@ def test_what_estimators_have_in_common_is_computed_once(build, monkeypatch):
     exact = count(["fisher_exact"])
     assert count(["fisher_exact", "absolute_fisher", "magnitude"]) == exact
     assert count(["fisher_exact", "mas", "absolute_fisher"]) == exact + 1
+    assert count(["fisher_empirical", "root_fisher"]) == count(["fisher_empirical"])
     assert exact > CLASSES
 
 

@@ -1,5 +1,7 @@
 """State estimators and path recorders against element-by-element loops."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -21,8 +23,9 @@ from networks_under_test import (
     single_layer,
 )
 from reference import assert_close
-from weight_importance import estimate
+from weight_importance import ESTIMATORS, estimate
 from weight_importance.errors import UserError
+from weight_importance.estimators.path import PathRecorder, importance
 from weight_importance.estimators.registry import recorder
 from weight_importance.networks import MLP
 
@@ -230,6 +233,81 @@ def test_synaptic_intelligence_equals_an_element_by_element_loop(seed):
             expected[i, j] = omega / (sum(d[i, j] for d in displacements) ** 2 + 0.1)
     assert (expected < 0).any()
     assert_close(watcher.importance(), {"w": torch.tensor(expected)}, 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_path_estimator_equals_an_element_by_element_loop(seed):
+    """With three different gradients; thirteen steps, so that RWalk's second interval stays incomplete."""
+    rng = np.random.default_rng(seed)
+    plain, penalty, other, moves = rng.normal(size=(4, 13, 4, 3))
+    names = [name for name in ESTIMATORS if ESTIMATORS[name].kind == "path"]
+    expected = {name: np.zeros((4, 3)) for name in names}
+    for i in range(4):
+        for j in range(3):
+            g, h, d = plain[:, i, j], other[:, i, j], moves[:, i, j]
+            seen = g + penalty[:, i, j]
+            below = d.sum() ** 2 + 0.1
+            fisher = g[0] ** 2
+            for value in g[1:10]:
+                fisher = 0.9 * value**2 + 0.1 * fisher
+            formulas = {
+                "si": -(g * d).sum() / below,
+                "si_penalised": -(seen * d).sum() / below,
+                "si_unbiased": -(h * d).sum() / below,
+                "si_bias": -((g - h) * d).sum() / below,
+                "onaf": abs(g).sum(),
+                "sos": math.sqrt(sum(0.001 * 0.999 ** (12 - t) * g[t] ** 2 for t in range(13))),
+                "rwalk": -(g[:10] * d[:10]).sum() / (fisher * d[:10].sum() ** 2 / 2 + 1.2e-7),
+            }
+            for name in names:
+                expected[name][i, j] = formulas[name]
+    for name in names:
+        watcher = recorder(name)
+        for g, p, h, d in zip(plain, penalty, other, moves, strict=True):
+            given = {key: {"w": torch.tensor(value)} for key, value in {"penalised": g + p, "independent": h}.items()}
+            watcher.step({"w": torch.tensor(g)}, {"w": torch.tensor(d)}, **given)
+        assert_close(watcher.importance(), {"w": torch.tensor(expected[name])}, 1e-10)
+
+
+def test_what_was_not_recorded_is_named():
+    with pytest.raises(UserError, match=r"unknown record 'path_integrl'\. Did you mean 'path_integral'"):
+        PathRecorder(["path_integrl"])
+    watcher = PathRecorder(["absolute_gradient"])
+    watcher.step({"w": torch.ones(2)}, {"w": torch.ones(2)})
+    with pytest.raises(UserError, match="'SI' is formed of path_integral, which training has not recorded"):
+        importance(ESTIMATORS["si"], watcher.recorded())
+
+
+def loop_wanda(weights, factors):
+    """|w_ij| times the norm of what it multiplies, over samples and positions ``(N, in, positions)``, by loops."""
+    values = np.zeros_like(weights)
+    for i in range(weights.shape[0]):
+        for j in range(weights.shape[1]):
+            values[i, j] = abs(weights[i, j]) * math.sqrt(sum((x[j] ** 2).sum() for x in factors) / len(factors))
+    return torch.tensor(values)
+
+
+def test_wanda_equals_a_loop():
+    network, inputs, labels = make(mlp, 0, torch.float64)
+    found = estimate("wanda", network, inputs, labels)
+    with torch.no_grad():
+        received = {layer: network[:layer](inputs)[..., None].numpy() for layer in (0, 2, 4)}
+    for layer, x in received.items():
+        expected = loop_wanda(network[layer].weight.detach().numpy(), x)
+        assert_close({"w": found[f"{layer}.weight"]}, {"w": expected}, 1e-12)
+        assert_close({"b": found[f"{layer}.bias"]}, {"b": network[layer].bias.detach().abs()}, 1e-12)
+
+
+def test_wanda_of_a_convolution_takes_the_patches():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 3, 2, padding=1), nn.Flatten(), nn.Linear(3 * 16, 2)).double()
+    images = torch.randn(5, 2, 3, 3).double()
+    found = estimate("wanda", network, images, torch.zeros(5).long())
+    patches = torch.nn.functional.unfold(images, 2, padding=1).numpy()
+    expected = loop_wanda(network[0].weight.detach().flatten(1).numpy(), patches).view(3, 2, 2, 2)
+    assert_close({"w": found["0.weight"]}, {"w": expected}, 1e-12)
+    # a bias multiplies ones at each of sixteen positions
+    assert_close({"b": found["0.bias"]}, {"b": network[0].bias.detach().abs() * 4}, 1e-12)
 
 
 def test_a_moment_estimator_has_no_recorder():

@@ -1,4 +1,4 @@
-"""What a user adds goes through the same rules, notebooks and tables: a network is one class and one study."""
+"""What a user adds goes through the same rules, notebooks and tables: a network is one class, an estimator one file."""
 
 import re
 
@@ -63,3 +63,41 @@ def test_a_third_network_is_one_class_and_one_study(fresh):
 
     target = "results/notebooks/variants-mine.html"
     assert fresh.run("--cores", "2", target, change={"studies": {"mine": STUDY}}).returncode == 0
+
+
+OWN = """from torch.nn.functional import one_hot
+from weight_importance.estimators.kinds import MomentEstimator
+
+def cotangents(logits, labels, generator):
+    cotangent = one_hot(labels, logits.shape[1]) - logits.softmax(1)
+    return cotangent[None], logits.new_ones(1, len(logits))
+
+ESTIMATOR = MomentEstimator(
+    label="absolute gradient", formula=r"E|g|", source="benzing2022unifying", cotangents=cotangents, power=1)
+"""
+
+
+def test_an_estimator_of_ones_own_is_a_file_that_the_configuration_names(fresh):
+    assert OWN.count("\n") <= 10
+    (fresh.folder / "my_estimator.py").write_text(OWN, encoding="utf-8")
+    retention = STUDY["retention"] | {"lambdas": STUDY["retention"]["lambdas"] | {"my_estimator": [1]}}
+    study = STUDY | {"network": "mlp", "estimators": [*NAMES, "my_estimator.py"], "retention": retention}
+    change = {"studies": {"mine": study}}
+    planned = fresh.plan("results/paper/numbers.tex", change=change)
+    assert "Computing my_estimator of mine on training images (seeds-0-1)" in planned
+    assert "Learning the later tasks of mine under my_estimator (seeds-0-1)" in planned
+    assert any(message.startswith("Pruning mine by my_estimator") for message in planned)
+
+    folder = "results/runs/mine/importance"
+    targets = [f"{folder}/{name}/seeds-0-1.safetensors" for name in ("my_estimator", "fisher_exact")]
+    run = fresh.run("--cores", "1", *targets, change=change)
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
+    assert not fresh.plan(*targets, change=change)
+    with fresh.edited("my_estimator.py"):
+        again = fresh.plan(*targets, change=change)
+    assert again == {"Computing my_estimator of mine on training images (seeds-0-1)"}, (
+        "its own results, not the training"
+    )
+
+    refused = fresh.run("--dry-run", change={"estimators": [*NAMES, "my_estimatr.py"]})
+    assert refused.returncode != 0 and "there is no file 'my_estimatr.py'" in refused.stdout + refused.stderr

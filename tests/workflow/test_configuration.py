@@ -246,8 +246,17 @@ def test_names_read_from_the_source_are_those_of_the_import():
 
     assert configuration.estimators() == names()
     assert configuration.networks() == sorted(NETWORKS)
-    assert {name: configuration.label(name) for name in names()} == {name: load(name).label for name in names()}
+    assert {name: configuration.label(name, {}) for name in names()} == {name: load(name).label for name in names()}
+    needed = {name: list(getattr(load(name), "records", ())) for name in names()}
+    assert {name: configuration.records(name, {}) for name in names()} == needed
     assert configuration.datasets() == sorted(DATASETS)
+
+
+def test_every_source_stands_in_the_bibliography():
+    from weight_importance.estimators.registry import load, names
+
+    bibliography = (REPOSITORY / "paper/references.bib").read_text(encoding="utf-8")
+    assert [name for name in names() if f"{{{load(name).source}," not in bibliography] == []
 
 
 def schema_keys(schema, path=()):
@@ -327,3 +336,60 @@ def test_reading_the_workflow_is_quick_because_it_loads_no_heavy_library():
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in run.stderr.splitlines() if "|" in line}
     assert not loaded & {"torch", "pandas", "scipy", "matplotlib"}
+
+
+GOOD = """from weight_importance.estimators.kinds import MomentEstimator
+
+ESTIMATOR = MomentEstimator(
+    label="mine", formula="g", source="zenke2017continual", power=1,
+    cotangents=lambda logits, labels, generator: (logits[None], logits.new_ones(1, len(logits))),
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("gone.py", None, r"there is no file '.*gone\.py'"),
+        ("mas.py", GOOD, r"would be called 'mas', as an estimator that is there; rename the file"),
+        ("Mine.py", GOOD, r"'Mine', of .*, is no usable name"),
+        ("mine.py", "ESTIMATOR = (", r"is not valid Python"),
+        ("mine.py", "import os", r"must define ESTIMATOR = one of MomentEstimator\(\.\.\.\), CurvatureEstimator"),
+        ("mine.py", GOOD.replace('label="mine", ', ""), r"must give ESTIMATOR a label, a text in quotes"),
+        (
+            "mine.py",
+            GOOD.replace("zenke2017continual", "me"),
+            r"source 'me', which paper/references\.bib does not hold",
+        ),
+        (
+            "mine.py",
+            GOOD.replace("MomentEst", "PathEst"),
+            r"must give ESTIMATOR its records, a tuple of texts of: absolute_gradient, ",
+        ),
+        ("mine.py", GOOD.replace('"mine"', '"MASX"'), r"'mine' and 'masx' have the same label, 'MASX'"),
+    ],
+)
+def test_an_estimator_of_ones_own_is_checked_without_being_run(name, text, message, tmp_path):
+    file = tmp_path / name
+    if text:
+        file.write_text(text, encoding="utf-8")
+    config = changed("estimators", [*default()["estimators"], "masx", str(file)])
+    for study in config["studies"].values():
+        if "lambdas" in study["retention"]:
+            study["retention"]["lambdas"] |= {"masx": [], file.stem: []}
+    found = configuration.problems(config)
+    assert len(found) == 1 and found[0].startswith("estimators["), found
+    assert re.search(message, found[0]), found
+
+
+def test_an_estimator_of_ones_own_goes_by_the_name_of_its_file(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD, encoding="utf-8")
+    config = changed("estimators", [*default()["estimators"], str(file)])
+    for study in config["studies"].values():
+        if "lambdas" in study["retention"]:
+            study["retention"]["lambdas"]["mine"] = []
+    assert configuration.problems(config) == []
+    assert configuration.own_estimators(config) == {"mine": str(file)}
+    assert configuration.resolved(config)["studies"][STUDY]["estimators"][-1] == "mine"
+    assert configuration.label("mine", {"mine": str(file)}) == "mine"

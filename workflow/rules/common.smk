@@ -27,7 +27,7 @@ def code(program, *estimators):
     files = sources.closure(program, SCRIPTS)
     if f"{SCRIPTS}/weight_importance/estimators/registry.py" in files:  # it imports estimators by their names
         for name in sorted({*estimators} - {*WITHOUT_IMPORTANCE}):
-            files += sources.closure(f"{SCRIPTS}/weight_importance/estimators/catalogue/{name}.py", SCRIPTS)
+            files += sources.closure(configuration.estimator_file(name, OWN_ESTIMATORS), SCRIPTS)
     return list(dict.fromkeys(files))
 
 

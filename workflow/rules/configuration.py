@@ -7,6 +7,7 @@ the source files without importing them, since parsing the workflow must not loa
 import ast
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -59,13 +60,13 @@ def validate(config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
 def problems(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> list[str]:
     """Everything that is wrong with a configuration, one sentence or two each; empty when it is sound."""
     places = Places(config, files)
-    described = [*_misspelt_studies(config), *_likenesses(config)]
+    described = [*_misspelt_studies(config), *_likenesses(config), *_own_file_checks(config)]
     if not described:
         whole = resolved(config)
         errors = sorted(VALIDATOR.iter_errors(whole), key=lambda error: [str(key) for key in error.absolute_path])
         described = [problem for error in errors for problem in _describe(error)]
         if not errors:  # cross-checks may take the shape for granted
-            described = list(_cross_checks(whole))
+            described = list(_cross_checks(whole, own_estimators(config)))
         described = [problem for problem in described if not _inherited(problem, described, whole)]
     return places.repeated + [f"{_dotted(path)}: {text} Mend it in {places.of(path)}." for path, text in described]
 
@@ -74,18 +75,30 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with every study complete: what it does not say is that of the study it is like, or of all.
 
     The lists of strengths are taken over as a whole, not estimator by estimator, where a study gives its own. Controls
-    are those of the study that lists them, and no other's.
+    are those of the study that lists them, and no other's. The user's own estimators go by the names of their files.
     """
+    config = dict(config)
+    if "estimators" in config:
+        config["estimators"] = _by_name(config["estimators"])
     if not isinstance(config.get("studies"), Mapping):
-        return dict(config)
+        return config
     common = {key: config[key] for key in OF_ALL_STUDIES if key in config}
     studies = {}
     for name, settings in config["studies"].items():
         if isinstance(settings, Mapping):
             model = config["studies"].get(settings.get("like"), {})
             settings = common | _merged(_without_controls(model), settings)
+            if "estimators" in settings:
+                settings["estimators"] = _by_name(settings["estimators"])
         studies[name] = settings
-    return dict(config) | {"studies": studies}
+    return config | {"studies": studies}
+
+
+def _by_name(listed: Any) -> Any:
+    """A list of estimators with the names of the user's own files in place of their paths."""
+    if not isinstance(listed, list):
+        return listed
+    return [Path(entry).stem if isinstance(entry, str) and entry.endswith(".py") else entry for entry in listed]
 
 
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
@@ -142,19 +155,110 @@ def _inherited(
 
 
 def estimators() -> list[str]:
-    """The known estimators: the modules of the catalogue."""
+    """The estimators of the catalogue: its modules."""
     return sorted(file.stem for file in (PACKAGE / "estimators/catalogue").glob("*.py") if file.stem != "__init__")
 
 
-def label(estimator: str) -> str | None:
-    """The label that an estimator's module gives in its ``ESTIMATOR``; ``None`` where it gives none."""
-    tree = ast.parse((PACKAGE / f"estimators/catalogue/{estimator}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+def own_estimators(config: Mapping[str, Any]) -> dict[str, str]:
+    """The user's own estimators, by the names of their files, as listed: ``{"mine": "folder/mine.py"}``."""
+    return {Path(entry).stem: entry for _, entry in _listed_files(config)}
+
+
+def _listed_files(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Every Python file that stands in a list of estimators, and where."""
+    studies = config.get("studies")
+    lists = {("estimators",): config.get("estimators")} | {
+        ("studies", name, "estimators"): settings.get("estimators")
+        for name, settings in (studies.items() if isinstance(studies, Mapping) else ())
+        if isinstance(settings, Mapping)
+    }
+    for path, entries in lists.items():
+        for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(entry, str) and entry.endswith(".py"):
+                yield (*path, position), entry
+
+
+def estimator_file(name: str, own: Mapping[str, str]) -> str:
+    """The file that defines an estimator: the user's own, or its module in the catalogue, relative to the checkout."""
+    return own.get(name, f"workflow/scripts/weight_importance/estimators/catalogue/{name}.py")
+
+
+def label(name: str, own: Mapping[str, str]) -> str | None:
+    """The label that an estimator's file gives in its ``ESTIMATOR``; ``None`` where it gives none."""
+    return _definition(_readable(name, own)).get("label")
+
+
+def records(name: str, own: Mapping[str, str]) -> list[str]:
+    """What training must record for an estimator: nothing but for path estimators."""
+    return list(_definition(_readable(name, own)).get("records", ()))
+
+
+def _readable(name: str, own: Mapping[str, str]) -> Path:
+    """The same file from wherever the program runs; the user's own are relative to the working directory."""
+    return Path(own[name]) if name in own else PACKAGE / f"estimators/catalogue/{name}.py"
+
+
+def _definition(file: str | Path) -> dict[str, Any]:
+    """What a file gives for its ``ESTIMATOR`` in so many words: its class as ``class``, and literal arguments."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        if any(isinstance(target, ast.Name) and target.id == "ESTIMATOR" for target in node.targets):
+            called = node.value.func
+            found["class"] = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
             for keyword in node.value.keywords:
-                if keyword.arg == "label" and isinstance(keyword.value, ast.Constant):
-                    return keyword.value.value
-    return None
+                try:
+                    found[keyword.arg] = ast.literal_eval(keyword.value)
+                except ValueError:  # an expression
+                    continue
+    return found
+
+
+def _own_file_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with the user's own estimators, as far as their files tell without being run."""
+    files: dict[str, str] = {}
+    for path, file in _listed_files(config):
+        name = Path(file).stem
+        if files.setdefault(name, file) != file:
+            yield path, f"'{file}' and '{files[name]}' would have the same name, '{name}'; rename one."
+        elif name in estimators() or name in ("none", "random"):
+            yield path, f"'{file}' would be called '{name}', as an estimator that is there; rename the file."
+        elif not re.fullmatch("[a-z][a-z0-9_]*", name):
+            yield path, f"'{name}', of '{file}', is no usable name: use lower-case letters, digits and underscores."
+        elif not Path(file).is_file():
+            yield path, f"there is no file '{file}' (in {Path.cwd()})."
+        else:
+            yield from ((path, f"{file} {text}") for text in _definition_problems(file))
+
+
+def _definition_problems(file: str) -> Iterator[str]:
+    try:
+        found = _definition(file)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        yield f"is not valid Python: {error}."
+        return
+    kinds = [name for name in _classes(PACKAGE / "estimators/kinds.py") if name.endswith("Estimator")]
+    if found.get("class") not in kinds:
+        yield f"must define ESTIMATOR = one of {', '.join(f'{kind}(...)' for kind in kinds)} at its top level."
+        return
+    for key in ("label", "formula", "source"):
+        if not isinstance(found.get(key), str) or not found[key]:
+            yield f"must give ESTIMATOR a {key}, a text in quotes."
+    source = found.get("source")
+    if isinstance(source, str) and f"{{{source}," not in (REPOSITORY / "paper/references.bib").read_text("utf-8"):
+        yield f"has the source '{source}', which paper/references.bib does not hold; add it there."
+    if found["class"] == "PathEstimator":
+        known = [*_keys(PACKAGE / "estimators/path.py", "RECORDS"), "displacement"]
+        named = found.get("records")
+        if not isinstance(named, tuple):
+            yield f"must give ESTIMATOR its records, a tuple of texts of: {', '.join(known)}."
+        else:
+            yield from (f"has records: {_unknown('record', name, known)}" for name in named if name not in known)
+
+
+def _classes(file: Path) -> list[str]:
+    return [node.name for node in ast.parse(file.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
 
 
 def networks() -> list[str]:
@@ -220,16 +324,17 @@ def _describe(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
             yield path, f"{error.message}."
 
 
-def _cross_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    yield from _unknown_names(("estimators",), "estimator", config["estimators"], estimators())
-    yield from _label_checks(config)
+def _cross_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
+    known = [*estimators(), *own]
+    yield from _unknown_names(("estimators",), "estimator", config["estimators"], known)
+    yield from _label_checks(config, own)
     for study, settings in config["studies"].items():
         path = ("studies", study)
         if settings["network"] not in networks():
             yield (*path, "network"), _unknown("network", settings["network"], networks())
         yield from _unknown_names((*path, "datasets"), "dataset", settings["datasets"], datasets())
-        yield from _unknown_names((*path, "estimators"), "estimator", settings["estimators"], estimators())
-        yield from _retention_checks((*path, "retention"), settings)
+        yield from _unknown_names((*path, "estimators"), "estimator", settings["estimators"], known)
+        yield from _retention_checks((*path, "retention"), settings, known)
         yield from _task_checks((*path, "tasks"), settings["tasks"], len(settings["datasets"]))
         yield from _size_checks(path, settings)
         if "like" in settings:
@@ -244,13 +349,13 @@ def _unknown_names(
             yield (*path, position), _unknown(kind, name, known)
 
 
-def _label_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _label_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
     """Figures and tables tell estimators by their labels: each needs one of its own."""
     owners: dict[str, str] = {}
     for position, name in enumerate(config["estimators"]):
-        if name in estimators():
-            found = label(name)
-            file = f"workflow/scripts/weight_importance/estimators/catalogue/{name}.py"
+        if name in own or name in estimators():
+            file = estimator_file(name, own)
+            found = label(name, own)
             if found is None:
                 yield ("estimators", position), f"{file} does not define ESTIMATOR with a label."
             elif found in owners:
@@ -260,8 +365,10 @@ def _label_checks(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
                 owners[found] = name
 
 
-def _retention_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    retention, known = settings["retention"], estimators()
+def _retention_checks(
+    path: KeyPath, settings: Mapping[str, Any], known: Sequence[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    retention = settings["retention"]
     for name in retention["lambdas"]:
         if is_control(name):
             yield from _control_name_checks((*path, "lambdas", name), name, known)

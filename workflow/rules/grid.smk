@@ -2,6 +2,10 @@
 import re
 from types import SimpleNamespace
 
+# Estimators in files of the user's own, by name; programs find them where the environment says
+OWN_ESTIMATORS = configuration.own_estimators(config)
+os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath, OWN_ESTIMATORS.values()))
+
 config.update(configuration.resolved(config))
 
 
@@ -188,6 +192,13 @@ def network_owner(study, shard):
     return owner(study, shard, *TASKS, "training")
 
 
+def records(study, shard):
+    """What training records of the optimiser's path for the path estimators of all studies that have these networks."""
+    users = [other for other in STUDIES if shard in shards(other) and network_owner(other, shard) == study]
+    names = {name for other in users for name in STUDIES[other]["estimators"]}
+    return sorted({record for name in names for record in configuration.records(name, OWN_ESTIMATORS)})
+
+
 def importance_owner(study, shard, name):
     """Whose importances by one estimator are a study's own."""
     model = owner(study, shard, *TASKS, "training", "importance")
@@ -283,7 +294,7 @@ def shard_results():
 def notebook_input(name):
     """What a notebook reads: itself, the modules it imports, tables, and where it looks at single weights, tensors."""
     notebook, reads = f"notebooks/{name}.ipynb", NOTEBOOKS[name]
-    modules = code(notebook, *configuration.estimators())[1:]  # labels, and colours by position in the whole list
+    modules = code(notebook, *configuration.estimators(), *OWN_ESTIMATORS)[1:]  # labels, and colours by position in the whole list
 
     def tensors(wildcards):
         study = wildcards.study

@@ -3,7 +3,7 @@
 
 rule paper_numbers:
     input:
-        code=code(f"{SCRIPTS}/paper_numbers.py", *configuration.estimators()),
+        code=code(f"{SCRIPTS}/paper_numbers.py", *configuration.estimators(), *OWN_ESTIMATORS),
         summaries=SUMMARIES,
         published=PUBLISHED,
     output:

@@ -23,7 +23,9 @@ rule baseline:
         mem_mb=3000,
         runtime=120,
     params:
-        settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "training"),
+        settings=lambda wildcards: settings(
+            wildcards.study, wildcards.shard, *TASKS, "training", records=records(wildcards.study, wildcards.shard)
+        ),
     message:
         "Training {wildcards.study} on its first task ({wildcards.shard})"
     shell:

@@ -19,7 +19,7 @@ from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import PUBLISHED, task_sequence
 from weight_importance.training import train
-from weight_importance.training_state import pack
+from weight_importance.training_state import pack, pack_path
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--state", type=Path, required=True, help="output: buffers, and Adam's state if it is carried on"
     )
-    parser.add_argument("--path", type=Path, required=True, help="output: path integral and displacement")
+    parser.add_argument("--path", type=Path, required=True, help="output: what is recorded of the path")
     parser.add_argument("--accuracy", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
     settings, device = arguments.settings, prepare(arguments.threads)
@@ -39,7 +39,7 @@ def main() -> None:
     seeds = settings["seeds"]
     tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
     replicas = initialise(NETWORKS[settings["network"]], seeds, device)
-    recorder = PathRecorder()
+    recorder = PathRecorder(settings["records"])
     training = settings["training"]
     data = tasks.part(0, "training")
     progress = ProgressLine([len(data) // training["batch_size"] * training["epochs"]], len(seeds))
@@ -54,9 +54,7 @@ def main() -> None:
     save_tensors(arguments.parameters, replicas.parameters, metadata("baseline", **about))
     carried = adam if settings["protocol"] == PUBLISHED else None
     save_tensors(arguments.state, pack(replicas.buffers, carried), metadata("baseline state", **about))
-    path = {f"path_integral/{name}": tensor for name, tensor in recorder.path_integral.items()}
-    path |= {f"displacement/{name}": tensor for name, tensor in recorder.displacement.items()}
-    save_tensors(arguments.path, path, metadata("baseline path", **about))
+    save_tensors(arguments.path, pack_path(recorder.recorded()), metadata("baseline path", **about))
     write_table(arguments.accuracy, pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])
 
 

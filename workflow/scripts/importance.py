@@ -11,13 +11,14 @@ from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.estimators.path import importance
 from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
 from weight_importance.provenance import metadata
 from weight_importance.replicas import restore
 from weight_importance.storage import load_tensors, save_tensors
 from weight_importance.tasks import task_sequence
-from weight_importance.training_state import unpack
+from weight_importance.training_state import unpack, unpack_path
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     )
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
-    parser.add_argument("--path", type=Path, required=True, help="path integral and displacement of the baseline")
+    parser.add_argument("--path", type=Path, required=True, help="what was recorded of the baseline's path")
     parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: importances (.safetensors)")
@@ -43,10 +44,7 @@ def main() -> None:
     estimator = registry.load(arguments.estimator)
     if isinstance(estimator, PathEstimator):
         path, _ = load_tensors(arguments.path)
-        values = {
-            name: estimator.importance(path[f"path_integral/{name}"], path[f"displacement/{name}"])
-            for name in parameters
-        }
+        values = importance(estimator, unpack_path(path))
     else:
         buffers, _ = unpack(load_tensors(arguments.state)[0])
         replicas = restore(NETWORKS[settings["network"]], parameters, buffers, device)

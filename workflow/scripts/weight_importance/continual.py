@@ -99,7 +99,8 @@ Control = Callable[[Sequence[Stacked], Sequence[int], int], Stacked]
 """``(one importance per estimator, seed of each replica, task) -> what weighs the penalty instead``."""
 
 ROWS_KEPT = 14
-"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, path, ..."""
+"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, one record of
+the path, ..."""
 
 
 def retention(
@@ -148,7 +149,8 @@ def retention(
             f"{' and '.join(paths)} are path estimators, of which a control takes one at most; name another estimator"
         )
     device = next(iter(baseline.parameters.values())).device
-    one = ROWS_KEPT * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
+    records = recorder(paths[0]).tensors - 1 if paths else 0
+    one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
     most = max(1, (most_bytes or replica_bytes(device)) // one)
     steps = _steps(tasks, learning)
     progress = ProgressLine(steps, len(seeds) * len(strengths), first_task=1)

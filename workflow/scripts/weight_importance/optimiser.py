@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from weight_importance.consolidation import QuadraticPenalty, add_gradient
-from weight_importance.estimators.path import PathRecorder
+from weight_importance.estimators.path import PathRecorder, Step
 from weight_importance.flat import Layout, pieces
 from weight_importance.training_state import AdamState
 
@@ -32,9 +32,10 @@ class Piece:
     gradient: Tensor
     first: Tensor
     second: Tensor
+    independent: Tensor | None
     anchor: Tensor | None
     stiffness: Tensor | None
-    path: Tensor | None
+    records: tuple[Tensor, ...]
     total: Tensor
     moved: Tensor
 
@@ -48,8 +49,8 @@ class Optimiser:
         learning_rate: Adam's step size.
         adam: the state to go on from; fresh if there is none.
         penalty: whose gradient is added to the loss's.
-        recorder: is told the gradient of the unpenalised loss and the displacement.
-        record_penalty: tell it the penalised gradient instead.
+        recorder: is told every step's gradients and displacement.
+        record_penalty: tell it the penalised gradient in place of the unpenalised.
     """
 
     def __init__(
@@ -77,41 +78,51 @@ class Optimiser:
         self._stiffness = _filled(layout, penalty.stiffness, device) if penalty else None
         self._record_penalty = record_penalty
         self._recorder = recorder
-        self._path = torch.zeros_like(parameters) if recorder else None
-        self._start = parameters.clone() if recorder else None
+        self._records: list[Tensor] = []
+        self._start: Tensor | None = None
+        if recorder:
+            views = layout.views(parameters)
+            self._records = [_filled(layout, state, device) for state in recorder.states(views)]
+            self._start = parameters.clone()
+        self._taken = 0
         self._scratch: Tensor | None = None
         self._cut: dict[tuple[int, int], list[Piece]] = {}
 
     def begin_step(self) -> None:
         """Count one more step; :meth:`update` follows for every row."""
         self._steps += 1
+        self._taken += 1
 
-    def update(self, rows: slice, gradients: Tensor) -> None:
-        """Move some rows by their losses' gradients ``(rows, size)``, in the same memory at every step."""
-        for piece in self._pieces(rows, gradients):
+    def update(self, rows: slice, gradients: Tensor, independent: Tensor | None = None) -> None:
+        """Move some rows by their losses' gradients ``(rows, size)``, in the same memory at every step.
+
+        ``independent`` are the gradients on other batches, for the recorder only; in one memory, too.
+        """
+        number = self._recorder.steps + self._taken if self._recorder else 0
+        for piece in self._pieces(rows, gradients, independent):
             total = piece.gradient
             if piece.stiffness is not None:
                 total = add_gradient(total, piece.parameter, piece.anchor, piece.stiffness, out=piece.total)
-            if piece.path is not None:
+            if self._recorder:
                 piece.moved.copy_(piece.parameter)
             # what torch.optim.Adam(fused=True) calls, without its bookkeeping for every tensor at every step
             torch._fused_adam_(
                 [piece.parameter], [total], [piece.first], [piece.second], [], [self._steps], **self._options
             )
-            if piece.path is not None:
+            if self._recorder:
                 torch.sub(piece.parameter, piece.moved, out=piece.moved)
                 seen = total if self._record_penalty else piece.gradient
-                self._recorder.accumulate(piece.path, seen, piece.moved)
+                self._recorder.take_in(Step(number, seen, total, piece.independent, piece.moved), piece.records)
 
     def finish(self) -> AdamState:
         """Hand what was recorded over to the recorder, and return Adam's state."""
         if self._recorder:
-            displacement = self._parameters - self._start
-            self._recorder.add(self._layout.views(self._path), self._layout.views(displacement))
+            displacement = self._layout.views(self._parameters - self._start)
+            self._recorder.put([self._layout.views(record) for record in self._records], displacement, self._taken)
         first, second = self._layout.views(self._first), self._layout.views(self._second)
         return AdamState(int(self._steps.item()), first, second)
 
-    def _pieces(self, rows: slice, gradients: Tensor) -> list[Piece]:
+    def _pieces(self, rows: slice, gradients: Tensor, independent: Tensor | None) -> list[Piece]:
         key = rows.start, rows.stop
         if key not in self._cut:
             # a GPU has no such cache, and every operation there costs a launch
@@ -121,15 +132,18 @@ class Optimiser:
                 return repeat(None) if memory is None else pieces(memory.view(-1), most)
 
             gradient = pieces(gradients.view(-1), most)
-            state = (self._first, self._second, self._anchor, self._stiffness, self._path)
+            first, second, anchor, stiffness = (
+                cut(None if memory is None else memory[rows])
+                for memory in (self._first, self._second, self._anchor, self._stiffness)
+            )
+            records = [cut(memory[rows]) for memory in self._records]
             if self._scratch is None:
                 self._scratch = gradients.new_empty(2, len(gradient[0]))
             memories = zip(
-                cut(self._parameters[rows]),
-                gradient,
-                *(cut(None if memory is None else memory[rows]) for memory in state),
+                cut(self._parameters[rows]), gradient, first, second, cut(independent), anchor, stiffness,
+                zip(*records, strict=True) if records else repeat(()),
                 strict=False,  # what there is not is repeated without end
-            )
+            )  # fmt: skip
             self._cut[key] = [Piece(*parts, *self._scratch[:, : len(parts[0])]) for parts in memories]
         return self._cut[key]
 

@@ -1,6 +1,8 @@
 """The one training loop: a stack of replicas learns one task, each on its own batches, with or without a penalty."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +19,19 @@ from weight_importance.seeding import generator
 from weight_importance.tasks import Split, to_inputs
 from weight_importance.training_state import AdamState
 
+ORDER, OTHER_ORDER = "batch order", "independent batch order"
+"""What the batches of the steps are drawn for, and those of :attr:`PathRecorder.needs_independent`."""
 
-def batch_indices(seeds: Sequence[int], task: int, samples: int, batch_size: int, epochs: int) -> Iterator[Tensor]:
+
+def batch_indices(
+    seeds: Sequence[int], task: int, samples: int, batch_size: int, epochs: int, purpose: str = ORDER
+) -> Iterator[Tensor]:
     """Per step the sample indices ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
 
-    The order depends on seed, task and epoch alone, so every estimator and every λ sees the same batches.
+    The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
     """
     for epoch in range(epochs):
-        orders = [torch.randperm(samples, generator=generator("batch order", seed, task, epoch)) for seed in seeds]
+        orders = [torch.randperm(samples, generator=generator(purpose, seed, task, epoch)) for seed in seeds]
         yield from torch.stack(orders)[:, : samples // batch_size * batch_size].split(batch_size, 1)
 
 
@@ -55,8 +62,10 @@ def train(
         batch_size: images per step and replica.
         learning_rate: of Adam (Kingma and Ba 2015), its other constants at torch's defaults.
         penalty: added to the loss.
-        recorder: is fed the gradient of the unpenalised loss and the displacement of every step.
-        record_penalty: feed it the penalised gradient instead (as the published protocol does).
+        recorder: is fed the gradients and the displacement of every step. Where it needs the gradient of an
+            independent batch, that is drawn from the same data in an order of its own, and costs as much as the
+            step's; weights and buffers come out the same with and without.
+        record_penalty: feed it the penalised gradient in place of the unpenalised (as the published protocol does).
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
         adam: the state to go on from; fresh if there is none.
         progress: is told about every step.
@@ -79,15 +88,27 @@ def train(
     memory = layout.filled({name: tensor.detach() for name, tensor in replicas.parameters.items()})
     replicas.parameters = layout.views(memory)
     optimiser = Optimiser(layout, memory, learning_rate, adam, penalty, recorder, record_penalty)
-    gradients = None
-    for indices in batch_indices(seeds, task, len(data), batch_size, epochs):
+    gradients = kept = None
+    others: Iterator[Tensor | None] = repeat(None)
+    if recorder and recorder.needs_independent:
+        others = batch_indices(seeds, task, len(data), batch_size, epochs, OTHER_ORDER)
+    for indices, other in zip(batch_indices(seeds, task, len(data), batch_size, epochs), others, strict=False):
         # of every seed, one after another: a stack of all would be copied for every replica that shares a seed
         batches = [_batch(data, row) for row in indices.to(device)]
+        other_batches = None if other is None else [_batch(data, row) for row in other.to(device)]
         gradients = gradients or way_to_compute(replicas, layout, *batches[0])
         optimiser.begin_step()
         for rows in gradients.groups:
-            of_rows = [batches[replica // copies] for replica in range(rows.start, rows.stop)]
-            optimiser.update(rows, gradients(rows, *_stacked(of_rows)))
+            seed_of_row = [replica // copies for replica in range(rows.start, rows.stop)]
+            independent = None
+            if other_batches:
+                # kept apart, as the step's own gradients take the same memory
+                with _buffers_left_alone(replicas, rows):
+                    found = gradients(rows, *_stacked([other_batches[seed] for seed in seed_of_row]))
+                kept = torch.empty_like(found) if kept is None else kept
+                independent = kept[: len(found)].copy_(found)
+            own = gradients(rows, *_stacked([batches[seed] for seed in seed_of_row]))
+            optimiser.update(rows, own, independent)
         if progress:
             progress.step(len(replicas))
     return optimiser.finish()
@@ -103,6 +124,15 @@ def _stacked(batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         return batches[0][0][None], batches[0][1][None]
     inputs, labels = zip(*batches, strict=True)
     return torch.stack(inputs), torch.stack(labels)
+
+
+@contextmanager
+def _buffers_left_alone(replicas: Replicas, rows: slice) -> Iterator[None]:
+    """What a forward pass in training mode does to running statistics is undone."""
+    before = {name: buffer[rows].clone() for name, buffer in replicas.buffers.items()}
+    yield
+    for name, buffer in before.items():
+        replicas.buffers[name][rows] = buffer
 
 
 def _set_mode(network: nn.Module, freeze_statistics: bool) -> None:

@@ -40,3 +40,17 @@ def unpack(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], AdamState 
     steps = tensors.get("adam/steps")
     adam = None if steps is None else AdamState(int(steps), under("adam/first/"), under("adam/second/"))
     return under("buffer/"), adam
+
+
+def pack_path(recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Entries ``{record}/{name}``; see :meth:`weight_importance.estimators.path.PathRecorder.recorded`."""
+    return {f"{record}/{name}": tensor for record, values in recorded.items() for name, tensor in values.items()}
+
+
+def unpack_path(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Record → parameter name → value, that :func:`pack_path` put together."""
+    recorded: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        record, _, name = key.partition("/")
+        recorded.setdefault(record, {})[name] = tensor
+    return recorded

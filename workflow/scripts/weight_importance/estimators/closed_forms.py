@@ -201,6 +201,19 @@ def parameter_names(layer: str, network: nn.Module) -> list[str]:
     return [f"{prefix}{name}" for name, _ in network.get_submodule(layer).named_parameters(recurse=False)]
 
 
+def refuse_other_parameters(estimator: str, network: nn.Module, layers: list[str]) -> None:
+    """Raise an error that names a parameter outside ``layers``, which the estimator so called does not define."""
+    covered = {name for layer in layers for name in parameter_names(layer, network)}
+    for name, _ in network.named_parameters():
+        if name not in covered:
+            owner = type(network.get_submodule(name.rpartition(".")[0])).__name__
+            raise UserError(
+                f"{estimator} is defined for layers of the types {', '.join(form.__name__ for form in FORMS)}, each "
+                "called exactly once on the way to the logits and sharing no parameter; this does not hold for "
+                f"'{name}' of a {owner}. Leave {estimator} out of 'estimators' for this network."
+            )
+
+
 def single_calls(layers: list[str], calls: list[Call]) -> list[Call]:
     """The one call of each of ``layers``.
 

@@ -1,5 +1,6 @@
-"""The three kinds of estimator, as data: a catalogue module defines one of these and nothing else is needed."""
+"""The four kinds of estimator, as data: a catalogue module defines one of these and nothing else is needed."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +9,17 @@ from torch import Generator, Tensor, nn
 
 Cotangents = Callable[[Tensor, Tensor, Generator | None], tuple[Tensor, Tensor]]
 """``(logits (N, K), labels (N,), generator) -> (cotangents (C, N, K), weights (C, N))``, logits in float64."""
+
+Finish = Callable[[Tensor, Tensor], Tensor]
+"""``(what was averaged, the parameter) -> importance``, elementwise, both of the parameter's shape."""
+
+ALL = sys.maxsize
+"""As a batch: all samples together."""
+
+
+def unchanged(value: Tensor, parameter: Tensor) -> Tensor:
+    """What was averaged is the importance itself."""
+    return value
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,9 @@ class MomentEstimator:
         source: BibTeX key of the paper that introduced it.
         cotangents: the cotangents at the logits and their weights.
         power: the exponent.
+        finish: turns the mean into the importance.
+        batch: samples whose pull-backs are averaged *before* the power is taken; one, but for estimators that are
+            about the gradient of a batch's mean. See :mod:`weight_importance.estimators.batches`.
     """
 
     label: str
@@ -27,7 +42,26 @@ class MomentEstimator:
     source: str
     cotangents: Cotangents
     power: int
+    finish: Finish = unchanged
+    batch: int = 1
     kind: ClassVar[str] = "moment"
+
+
+@dataclass(frozen=True)
+class CurvatureEstimator:
+    """A function of the diagonal of the loss's Hessian, estimated with random probes.
+
+    Attributes:
+        finish: turns the diagonal into the importance.
+        probes: how many; see :mod:`weight_importance.estimators.curvature` for the error that follows.
+    """
+
+    label: str
+    formula: str
+    source: str
+    finish: Finish = unchanged
+    probes: int = 10
+    kind: ClassVar[str] = "curvature"
 
 
 @dataclass(frozen=True)
@@ -35,14 +69,16 @@ class PathEstimator:
     """A function of what the optimiser did on the task.
 
     Attributes:
-        importance: ``(path_integral, displacement) -> importance``, elementwise, any shape. The path integral is
-            −Σ g·Δθ over the optimiser's steps, g being the gradient of the unpenalised loss; the displacement is ΣΔθ.
+        records: what training must record for it, names in :data:`weight_importance.estimators.path.RECORDS`, written
+            out as a tuple of texts (the workflow reads them off the source).
+        importance: the importance from these, elementwise, each given by its name; any shape.
     """
 
     label: str
     formula: str
     source: str
-    importance: Callable[[Tensor, Tensor], Tensor]
+    records: tuple[str, ...]
+    importance: Callable[..., Tensor]
     kind: ClassVar[str] = "path"
 
 
@@ -62,4 +98,4 @@ class StateEstimator:
     kind: ClassVar[str] = "state"
 
 
-Estimator = MomentEstimator | PathEstimator | StateEstimator
+Estimator = MomentEstimator | CurvatureEstimator | PathEstimator | StateEstimator

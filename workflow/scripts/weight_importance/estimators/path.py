@@ -1,52 +1,237 @@
-"""Path estimators' recorder: what the optimiser did to each parameter while it learnt a task."""
+"""Path estimators' recorder: what the optimiser did to each parameter while it learnt a task.
 
-from collections.abc import Callable, Mapping
+What can be recorded stands in :data:`RECORDS`: running quantities that each optimiser step changes elementwise. An
+estimator names those that it is formed of, and training pays for these only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from weight_importance.errors import UserError, unknown_name
+from weight_importance.estimators.kinds import PathEstimator
 
-class PathRecorder:
-    """Accumulates the path integral −Σ g·Δθ and the displacement ΣΔθ over optimiser steps.
 
-    The path integral is the share of each parameter in the fall of the loss (Zenke, Poole and Ganguli 2017, eq. 3),
-    with the optimiser's real displacement in place of the learning rate times the gradient.
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step, for some elements; tensors of one shape, to be read only.
+
+    Attributes:
+        number: of the step since recording began, from 1.
+        gradient: of the mean loss of the batch that the step was made with, before the step, without the penalty.
+        penalised: the same with the penalty's gradient; what the optimiser saw.
+        independent: the gradient, without the penalty, of another batch at the same parameters; ``None`` unless a
+            record asks for it.
+        displacement: what the step changed the parameters by.
     """
 
-    def __init__(self) -> None:
-        self.path_integral: dict[str, Tensor] = {}
-        self.displacement: dict[str, Tensor] = {}
+    number: int
+    gradient: Tensor
+    penalised: Tensor
+    independent: Tensor | None
+    displacement: Tensor
 
-    def step(self, gradients: Mapping[str, Tensor], displacements: Mapping[str, Tensor]) -> None:
-        """Take in one optimiser step: the gradient of the unpenalised loss before it and the displacement it made."""
-        paths = {name: torch.zeros_like(displacement) for name, displacement in displacements.items()}
-        for name, path in paths.items():
-            self.accumulate(path, gradients[name], displacements[name])
-        self.add(paths, displacements)
 
-    @staticmethod
-    def accumulate(path_integral: Tensor, gradient: Tensor, displacement: Tensor) -> None:
-        """Add one step's −g·Δθ to a running path integral, elementwise and in place."""
-        path_integral.addcmul_(gradient, displacement, value=-1)
+@dataclass(frozen=True)
+class Record:
+    """A running quantity per parameter, zero at the beginning.
 
-    def add(self, path_integral: Mapping[str, Tensor], displacement: Mapping[str, Tensor]) -> None:
-        """Take in what some steps on end accumulated: their path integral and their whole displacement."""
-        for mine, other in ((self.path_integral, path_integral), (self.displacement, displacement)):
-            for name, value in other.items():
-                mine[name] = mine[name] + value if name in mine else value.clone()
+    Attributes:
+        update: ``(step, the quantity, *hidden)``: takes in a step, elementwise and in place.
+        hidden: how many further tensors it keeps for itself while recording.
+        independent: whether it needs the gradient of an independent batch, a second one per step.
+    """
+
+    update: Callable[..., None]
+    hidden: int = 0
+    independent: bool = False
+
+
+SOS_DECAY = 0.999
+"""Per step, of the running mean of squared gradients: Adam's β₂."""
+
+RWALK_RATE, RWALK_STEPS, RWALK_DAMPING = 0.9, 10, 1.2e-7
+"""The Fisher information's moving average, the steps Δt of an interval, and ε (float32's rounding unit)."""
+
+
+def _path_integral(step: Step, total: Tensor) -> None:
+    total.addcmul_(step.gradient, step.displacement, value=-1)
+
+
+def _penalised_path_integral(step: Step, total: Tensor) -> None:
+    total.addcmul_(step.penalised, step.displacement, value=-1)
+
+
+def _independent_path_integral(step: Step, total: Tensor) -> None:
+    total.addcmul_(step.independent, step.displacement, value=-1)
+
+
+def _absolute_gradient(step: Step, total: Tensor) -> None:
+    total.add_(step.gradient.abs())
+
+
+def _squared_gradient(step: Step, mean: Tensor) -> None:
+    mean.mul_(SOS_DECAY).addcmul_(step.gradient, step.gradient, value=1 - SOS_DECAY)
+
+
+def _rwalk_score(step: Step, score: Tensor, fisher: Tensor, fall: Tensor, moved: Tensor) -> None:
+    """Chaudhry et al. (2018), eq. 6 (Fisher information F) and 7 (score), interval by interval of Δt steps."""
+    # at the first step F is that step's own
+    kept = 1 - RWALK_RATE if step.number > 1 else 0.0
+    fisher.mul_(kept).addcmul_(step.gradient, step.gradient, value=1 - kept)
+    fall.addcmul_(step.gradient, step.displacement, value=-1)
+    moved.add_(step.displacement)
+    if step.number % RWALK_STEPS == 0:
+        score.add_(fall.div_(moved.square_().mul_(fisher).div_(2).add_(RWALK_DAMPING)))
+        fall.zero_()
+        moved.zero_()
+
+
+RECORDS: dict[str, Record] = {
+    "path_integral": Record(_path_integral),
+    "penalised_path_integral": Record(_penalised_path_integral),
+    "independent_path_integral": Record(_independent_path_integral, independent=True),
+    "absolute_gradient": Record(_absolute_gradient),
+    "squared_gradient": Record(_squared_gradient),
+    "rwalk_score": Record(_rwalk_score, hidden=3),
+}
+"""By name: −Σ g·Δθ with g the gradient of the unpenalised loss, of the penalised one, and of an independent batch;
+Σ |g|; the running mean of g² with decay 0.999, from zero; and RWalk's score. Besides these, ``displacement``, ΣΔθ, is
+always there."""
+
+DISPLACEMENT = "displacement"
+
+
+def check(names: Iterable[str]) -> None:
+    """Raise an error that names one of ``names`` that training cannot record."""
+    known = [*RECORDS, DISPLACEMENT]
+    for name in names:
+        if name not in known:
+            raise unknown_name("record", name, known)
+
+
+class PathRecorder:
+    """Records running quantities over optimiser steps.
+
+    Args:
+        records: names in :data:`RECORDS`; the displacement is recorded in any case. By default the path integral, the
+            share of each parameter in the fall of the loss (Zenke, Poole and Ganguli 2017, eq. 3) with the optimiser's
+            real displacement in place of the learning rate times the gradient.
+
+    Raises:
+        UserError: an unknown name.
+    """
+
+    def __init__(self, records: Sequence[str] = ("path_integral",)) -> None:
+        check(records)
+        self.records = {name: RECORDS[name] for name in records if name != DISPLACEMENT}
+        self.steps = 0
+        self._states: dict[str, list[Tensor]] = {}
+        self._displacement: dict[str, Tensor] = {}
+
+    @property
+    def tensors(self) -> int:
+        """How many tensors it keeps per parameter, the displacement apart."""
+        return sum(1 + record.hidden for record in self.records.values())
+
+    @property
+    def needs_independent(self) -> bool:
+        """Whether every step must come with the gradient of an independent batch."""
+        return any(record.independent for record in self.records.values())
+
+    def step(
+        self,
+        gradients: Mapping[str, Tensor],
+        displacements: Mapping[str, Tensor],
+        *,
+        penalised: Mapping[str, Tensor] | None = None,
+        independent: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Take in one optimiser step, parameter by parameter.
+
+        Args:
+            gradients: of the unpenalised loss, before the step.
+            displacements: what the step changed.
+            penalised: the gradients with the penalty's; by default there is none.
+            independent: of an independent batch, where :attr:`needs_independent`.
+        """
+        penalised = penalised or gradients
+        for name, displacement in displacements.items():
+            states = self._states.setdefault(name, [torch.zeros_like(displacement) for _ in range(self.tensors)])
+            other = independent[name] if self.needs_independent else None
+            self.take_in(Step(self.steps + 1, gradients[name], penalised[name], other, displacement), states)
+            moved = self._displacement.get(name)
+            self._displacement[name] = displacement.clone() if moved is None else moved + displacement
+        self.steps += 1
+
+    def take_in(self, step: Step, states: Sequence[Tensor]) -> None:
+        """Change running quantities by one step, in place: :attr:`tensors` of them, each of the step's shape."""
+        first = 0
+        for record in self.records.values():
+            after = first + 1 + record.hidden
+            record.update(step, *states[first:after])
+            first = after
+
+    def states(self, like: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The running quantities, parameter name → tensor, to be gone on from; zeros like ``like`` at the beginning."""
+        return [
+            {
+                name: self._states[name][place] if self._states else torch.zeros_like(value)
+                for name, value in like.items()
+            }
+            for place in range(self.tensors)
+        ]
+
+    def put(self, states: Sequence[Mapping[str, Tensor]], displacement: Mapping[str, Tensor], steps: int) -> None:
+        """Take over what some further steps made of :meth:`states`, with their whole displacement and number."""
+        for name, value in displacement.items():
+            self._states[name] = [state[name] for state in states]
+            moved = self._displacement.get(name)
+            self._displacement[name] = value if moved is None else moved + value
+        self.steps += steps
+
+    def recorded(self) -> dict[str, dict[str, Tensor]]:
+        """Record's name → parameter name → its value after all steps so far; the displacement among them."""
+        found: dict[str, dict[str, Tensor]] = {}
+        first = 0
+        for name, record in self.records.items():
+            found[name] = {parameter: states[first] for parameter, states in self._states.items()}
+            first += 1 + record.hidden
+        return found | {DISPLACEMENT: dict(self._displacement)}
 
 
 class ImportanceRecorder(PathRecorder):
-    """A path recorder that turns what it recorded into an importance.
+    """A path recorder that turns what it recorded into an importance."""
 
-    Args:
-        formula: turns ``(path_integral, displacement)`` into an importance, elementwise.
-    """
-
-    def __init__(self, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__()
-        self._formula = formula
+    def __init__(self, estimator: PathEstimator) -> None:
+        super().__init__(estimator.records)
+        self._estimator = estimator
 
     def importance(self) -> dict[str, Tensor]:
         """The importance of every parameter, from all steps so far."""
-        return {name: self._formula(self.path_integral[name], self.displacement[name]) for name in self.displacement}
+        return importance(self._estimator, self.recorded())
+
+
+def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A path estimator's importance of every parameter.
+
+    Args:
+        estimator: which one.
+        recorded: record's name → parameter name → value, all that the estimator names among them.
+
+    Raises:
+        UserError: what it names was not recorded.
+    """
+    check(estimator.records)
+    missing = [name for name in estimator.records if name not in recorded]
+    if missing:
+        raise UserError(
+            f"'{estimator.label}' is formed of {', '.join(missing)}, which training has not recorded (only "
+            f"{', '.join(recorded)}): train anew with a recorder of {', '.join(estimator.records)}."
+        )
+    return {
+        parameter: estimator.importance(**{name: recorded[name][parameter] for name in estimator.records})
+        for parameter in recorded[DISPLACEMENT]
+    }

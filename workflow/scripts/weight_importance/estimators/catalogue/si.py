@@ -1,6 +1,8 @@
 """Synaptic Intelligence: a parameter's share in the fall of the loss over its squared displacement.
 
-Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). It may be negative.
+Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). The gradient is that of the
+unpenalised loss (``si_penalised`` takes the other), the displacement the optimiser's own. It may be negative:
+clamping is the penalty's business.
 """
 
 from torch import Tensor
@@ -20,5 +22,6 @@ ESTIMATOR = PathEstimator(
     label="SI",
     formula=r"\frac{-\sum_t g_t\,\Delta\theta_t}{(\sum_t\Delta\theta_t)^2 + 0.1}",
     source="zenke2017continual",
+    records=("path_integral", "displacement"),
     importance=importance,
 )

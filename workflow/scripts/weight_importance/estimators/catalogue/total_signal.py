@@ -22,7 +22,7 @@ from weight_importance.estimators.closed_forms import (
     FORMS,
     closed_form_layers,
     input_factors,
-    parameter_names,
+    refuse_other_parameters,
     single_calls,
 )
 from weight_importance.estimators.kinds import StateEstimator
@@ -44,7 +44,7 @@ def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[st
         raise UserError("an importance needs at least one sample; the inputs are empty")
     probe = inputs[:PROBE]
     layers = closed_form_layers(network, probe)
-    _refuse_other_parameters(network, layers)
+    refuse_other_parameters("total_signal", network, layers)
     passing = _layers_whose_units_pass(network, probe, layers)
     chunk = chunk or samples_per_pass(recorded_bytes(network, probe))
     parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
@@ -97,19 +97,6 @@ def _pass_unit_by_unit(call: Call, received: Tensor) -> bool:
             if gradient is None or _units(call, gradient)[:, ~chosen].any():
                 return False
     return True
-
-
-def _refuse_other_parameters(network: nn.Module, layers: list[str]) -> None:
-    """Everything outside the definition is refused by name rather than given a made-up value."""
-    covered = {name for layer in layers for name in parameter_names(layer, network)}
-    for name, _ in network.named_parameters():
-        if name not in covered:
-            owner = type(network.get_submodule(name.rpartition(".")[0])).__name__
-            raise UserError(
-                f"total_signal is defined for layers of the types {', '.join(form.__name__ for form in FORMS)}, each "
-                "called exactly once on the way to the logits and sharing no parameter; this does not hold for "
-                f"'{name}' of a {owner}. Leave total_signal out of 'estimators' for this network."
-            )
 
 
 ESTIMATOR = StateEstimator(

@@ -1,0 +1,28 @@
+"""Fisher information at the predicted label: the second moment of the gradient of the most probable class's log.
+
+Label mode ``max_pred`` of Masana et al. (2023) and of many implementations. It is neither the exact Fisher
+information (one class stands for the expectation over all) nor the empirical one (errors count by what the network
+says): with p the probability of the predicted class, each sample counts by at most (1 − p)², so a confident network
+has next to none. Averaged over samples.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import one_hot
+
+from weight_importance.estimators.kinds import MomentEstimator
+
+
+def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """e_ŷ − p with ŷ = argmax p, weight 1; of equal classes the first."""
+    cotangent = one_hot(logits.argmax(1), logits.shape[1]) - logits.softmax(1)
+    return cotangent[None], torch.ones_like(cotangent[None, :, 0])
+
+
+ESTIMATOR = MomentEstimator(
+    label="Fisher (predicted)",
+    formula=r"\mathbb{E}_{x}\bigl[(\partial_\theta \log \max_k p_k)^2\bigr]",
+    source="masana2023class",
+    cotangents=cotangents,
+    power=2,
+)

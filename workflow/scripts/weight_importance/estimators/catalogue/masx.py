@@ -1,0 +1,28 @@
+"""MASX: the mean absolute gradient of the largest output probability.
+
+Benzing (2022), sec. 4.1: where the network is confident, MAS on the softmax comes down to it, up to a factor.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import one_hot
+
+from weight_importance.estimators.kinds import MomentEstimator
+
+
+def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """The gradient of p_ŷ with ŷ = argmax p at the logits: p_ŷ(e_ŷ − p), weight 1; of equal classes the first."""
+    probabilities = logits.softmax(1)
+    predicted = logits.argmax(1)
+    largest = probabilities.gather(1, predicted[:, None])
+    cotangent = largest * (one_hot(predicted, logits.shape[1]) - probabilities)
+    return cotangent[None], torch.ones_like(cotangent[None, :, 0])
+
+
+ESTIMATOR = MomentEstimator(
+    label="MASX",
+    formula=r"\mathbb{E}_{x}\bigl[\lvert\partial_\theta \max_k p_k\rvert\bigr]",
+    source="benzing2022unifying",
+    cotangents=cotangents,
+    power=1,
+)

@@ -1,0 +1,27 @@
+"""Unbiased Synaptic Intelligence: the gradient in the path integral is of another batch than the step's.
+
+Benzing (2022), "SIU": a step follows its own batch's noise, so that batch's gradient overstates the fall of the loss;
+that of an independent batch h_t at the same parameters has the right expectation. Damping as in ``si``. It may be
+negative. It costs a second gradient at every step.
+"""
+
+from torch import Tensor
+
+from weight_importance.estimators.kinds import PathEstimator
+
+DAMPING = 0.1
+"""ξ in the denominator."""
+
+
+def importance(independent_path_integral: Tensor, displacement: Tensor) -> Tensor:
+    """ω / (Δ² + ξ), elementwise."""
+    return independent_path_integral / (displacement.square() + DAMPING)
+
+
+ESTIMATOR = PathEstimator(
+    label="SI (unbiased)",
+    formula=r"\frac{-\sum_t h_t\,\Delta\theta_t}{(\sum_t\Delta\theta_t)^2 + 0.1}",
+    source="benzing2022unifying",
+    records=("independent_path_integral", "displacement"),
+    importance=importance,
+)

@@ -1,0 +1,27 @@
+"""SNIP, or Taylor saliency: what the mean loss changes by, to first order, when a weight is removed.
+
+Lee, Ajanthan and Torr (2019), connection sensitivity: |θ ∂L/∂θ| with the loss of all samples together; as a Taylor
+expansion of what removal costs it is as common at trained networks. The gradient's sign counts in the mean: at a
+minimum it vanishes. They divide by the sum over all weights, which changes no comparison and is left out.
+"""
+
+from torch import Tensor
+
+from weight_importance.estimators.catalogue.fisher_empirical import cotangents
+from weight_importance.estimators.kinds import ALL, MomentEstimator
+
+
+def finish(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """|θ| times the absolute gradient of the mean loss."""
+    return parameter.abs() * gradient
+
+
+ESTIMATOR = MomentEstimator(
+    label="SNIP",
+    formula=r"\bigl\lvert\theta\,\partial_\theta\,\mathbb{E}_{(x,y)}[\log p_y]\bigr\rvert",
+    source="lee2019snip",
+    cotangents=cotangents,
+    power=1,
+    batch=ALL,
+    finish=finish,
+)
