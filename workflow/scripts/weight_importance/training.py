@@ -18,12 +18,14 @@ from weight_importance.tasks import Split, to_inputs
 from weight_importance.training_state import AdamState
 
 
-def batch_indices(seeds: Sequence[int], task: int, samples: int, batch_size: int, epochs: int) -> Iterator[Tensor]:
+def batch_indices(
+    seeds: Sequence[int], task: int, samples: int, batch_size: int, epochs: int, first_epoch: int = 0
+) -> Iterator[Tensor]:
     """Per step the sample indices ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
 
     The order depends on seed, task and epoch alone, so every estimator and every λ sees the same batches.
     """
-    for epoch in range(epochs):
+    for epoch in range(first_epoch, first_epoch + epochs):
         orders = [torch.randperm(samples, generator=generator("batch order", seed, task, epoch)) for seed in seeds]
         yield from torch.stack(orders)[:, : samples // batch_size * batch_size].split(batch_size, 1)
 
@@ -41,6 +43,8 @@ def train(
     recorder: PathRecorder | None = None,
     record_penalty: bool = False,
     freeze_statistics: bool = False,
+    label_smoothing: float = 0.0,
+    first_epoch: int = 0,
     adam: AdamState | None = None,
     progress: Progress | None = None,
 ) -> AdamState:
@@ -58,6 +62,8 @@ def train(
         recorder: is fed the gradient of the unpenalised loss and the displacement of every step.
         record_penalty: feed it the penalised gradient instead (as the published protocol does).
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
+        label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
+        first_epoch: the number of the first epoch, where a training goes on that was left after so many.
         adam: the state to go on from; fresh if there is none.
         progress: is told about every step.
 
@@ -80,10 +86,10 @@ def train(
     replicas.parameters = layout.views(memory)
     optimiser = Optimiser(layout, memory, learning_rate, adam, penalty, recorder, record_penalty)
     gradients = None
-    for indices in batch_indices(seeds, task, len(data), batch_size, epochs):
+    for indices in batch_indices(seeds, task, len(data), batch_size, epochs, first_epoch):
         # of every seed, one after another: a stack of all would be copied for every replica that shares a seed
         batches = [_batch(data, row) for row in indices.to(device)]
-        gradients = gradients or way_to_compute(replicas, layout, *batches[0])
+        gradients = gradients or way_to_compute(replicas, layout, *batches[0], label_smoothing)
         optimiser.begin_step()
         for rows in gradients.groups:
             of_rows = [batches[replica // copies] for replica in range(rows.start, rows.stop)]
