@@ -254,7 +254,7 @@ def test_every_key_is_described_in_the_schema_and_commented_in_the_file():
 
 def strict(schema):
     """All mappings of the schema."""
-    if schema.get("type") == "object":
+    if "object" in schema.get("type", ()):
         yield schema
     for inner in [*schema.get("properties", {}).values(), schema.get("additionalProperties"), schema.get("items")]:
         if isinstance(inner, dict):

@@ -16,9 +16,11 @@ ESTIMATORS = list(dict.fromkeys(name for study in STUDIES.values() for name in s
 
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
 
+# the tables of the stage explanation, which a study can do without
+EXPLANATION = ["confidence", "agreement", "factors", "reliability", "noise"]
 SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
+SHARD_TABLES += [f"explanation_{name}" for name in EXPLANATION]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
-SUMMARIES = [f"results/summary/{table}.csv" for table in SUMMARY_TABLES]
 
 # What each notebook reads (besides its program files) and writes, for every study that is not like another
 NOTEBOOKS = {
@@ -48,6 +50,11 @@ NOTEBOOKS = {
         "runs": "results/runs",
         "figures": ["estimator_scatter", "estimator_factors"],
         "tables": ["estimators", "estimator_factors", "estimator_slopes"],
+    },
+    "explanation": {
+        "summaries": [f"explanation_{name}" for name in EXPLANATION],
+        "figures": ["explanation_confidence", "explanation_factors", "explanation_noise"],
+        "tables": ["explanation_confidence", "explanation_factors", "explanation_reliability"],
     },
     "variants": {
         "family": "the studies that are like the study, too",
@@ -85,7 +92,13 @@ def reported_figures(notebook):
 
 def studies_of(notebook):
     """The studies that a notebook is executed for."""
-    return [study for study in MAIN if notebook != "pruning" or STUDIES[study]["pruning"]["fractions"]]
+    needed = {"pruning": lambda study: STUDIES[study]["pruning"]["fractions"], "explanation": explained}
+    return [study for study in MAIN if notebook not in needed or needed[notebook](study)]
+
+
+def explained(study):
+    """Whether the agreement of a study's importances is to be explained: where it says so and is like no other."""
+    return study in MAIN and bool(STUDIES[study].get("explanation"))
 
 
 PAGES = [f"results/notebooks/{name}-{study}.html" for name in NOTEBOOKS for study in studies_of(name)]
@@ -198,6 +211,8 @@ def has(study, table):
     """Whether a study has rows of a table: one without networks of its own has what it retains, and no more."""
     if table in ("retention", "selected_lambda"):
         return bool(retained(study))
+    if table.startswith("explanation_"):
+        return explained(study)
     needed = {"pruning": STUDIES[study]["pruning"]["fractions"], "baseline": True}
     return is_own(study) and bool(needed.get(table, len(STUDIES[study]["estimators"]) > 1))
 
@@ -210,6 +225,7 @@ def shard_tables(study, table):
         "correlation_null": ("correlation/{shard}.null.csv", [""]),
         "retention": ("retention/{name}/{shard}.csv", retained(study)),
         "pruning": ("pruning/{name}/{shard}.csv", ["random", *STUDIES[study]["estimators"]]),
+        **{f"explanation_{name}": (f"explanation/{{shard}}.{name}.csv", [""]) for name in EXPLANATION},
     }[table]
     found = retention_shards(study) if table == "retention" else shards(study)
     return expand(f"results/runs/{study}/{pattern}", shard=found, name=names)
@@ -218,6 +234,9 @@ def shard_tables(study, table):
 def study_tables(table):
     """The tables, one per study, that a summary joins."""
     return [f"results/summary/{study}/{table}.csv" for study in STUDIES if has(study, table)]
+
+
+SUMMARIES = [f"results/summary/{table}.csv" for table in SUMMARY_TABLES if study_tables(table)]
 
 
 def shard_results():

@@ -50,9 +50,7 @@ class OneByOne:
         self._template, self._label_smoothing = replicas.template, label_smoothing
         self._trace: Trace | None = None
         try:
-            self._trace = trace(
-                replicas.template, *self._states[0], channels_last(inputs), labels, label_smoothing
-            )
+            self._trace = trace(replicas.template, *self._states[0], channels_last(inputs), labels, label_smoothing)
         except Untraceable as reason:
             print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
 
