@@ -18,8 +18,8 @@ from weight_importance.plots.style import GREY, PALETTE, figure, grid_shape, in_
 from weight_importance.statistics import intervals
 
 CONDITIONS = {
-    "temperature": ("temperature of the softmax", PALETTE[0], "o"),
-    "epochs": ("epochs of training", PALETTE[1], "s"),
+    "temperature": ("temperature", PALETTE[0], "o"),
+    "epochs": ("epochs", PALETTE[1], "s"),
     "label_smoothing": ("label smoothing", PALETTE[2], "D"),
 }
 """How each condition is called and drawn."""
@@ -38,7 +38,9 @@ MOST_COLUMNS = 4
 
 
 def explanation_confidence(along: pd.DataFrame) -> Figure:
-    """Agreement of pairs of which theory foresees something, against the runner-up's probability: one column a pair.
+    """Agreement of pairs of which theory foresees something, against confidence: one column a pair of estimators.
+
+    Bands are intervals over networks, drawn where there are three or more: over two they would fill the panel.
 
     Args:
         along: see :func:`weight_importance.findings.along_confidence`.
@@ -52,10 +54,10 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
                 for name, (text, colour, marker) in CONDITIONS.items():
                     here = of_pair[(of_pair["coefficient"] == coefficient) & (of_pair["condition"] == name)]
                     here = here.sort_values("level")
-                    axes.fill_between(
-                        here["runner_up"], here["low"], here["high"], color=colour, alpha=0.2, linewidth=0
-                    )
-                    axes.plot(here["runner_up"], here["mean"], marker=marker, color=colour, label=text)
+                    doubt, several = 1 - here["max_probability"], here["n"] > 2
+                    low, high = here["low"].where(several), here["high"].where(several)
+                    axes.fill_between(doubt, low, high, color=colour, alpha=0.2, linewidth=0)
+                    axes.plot(doubt, here["mean"], marker=marker, color=colour, label=text)
                 axes.grid(axis="y")
             if slope is not None:
                 grid[-1, column].axhline(slope, color="black", linewidth=0.8, linestyle=(0, (4, 2)))
@@ -68,12 +70,15 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
             _fit(axes, [*shown, *slopes])
         lowest = grid[-1, 0]
         lowest.set_xscale("log")
-        ticks = [tick for tick in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3) if _within(tick, along["runner_up"])]
+        doubt = 1 - along["max_probability"]
+        ticks = [tick for tick in (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3) if _within(tick, doubt)]
         lowest.set_xticks(ticks)
         lowest.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         lowest.xaxis.set_minor_formatter(NullFormatter())
         lowest.invert_xaxis()
-        drawn.supxlabel("mean probability of the runner-up (confidence grows to the right)", fontsize=7.5)
+        drawn.supxlabel(
+            "mean probability of all classes but the most probable (confidence grows to the right)", fontsize=7.5
+        )
         handles, labels = grid[0, 0].get_legend_handles_labels()
         handles.append(Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (4, 2))))
         drawn.legend(handles, [*labels, "slope of theory"], loc="outside upper center", ncols=4)
@@ -206,9 +211,9 @@ def _cells(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
         axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
         beyond = there and round(value, 2) > 1
         if beyond or row == column:
-            edge = "black" if beyond else GREY
+            edge = "#FFCC33" if beyond else GREY
             inner = (column + 0.06, row + 0.06)
-            axes.add_patch(Rectangle(inner, 0.88, 0.88, fill=False, edgecolor=edge, linewidth=1.4 if beyond else 0.6))
+            axes.add_patch(Rectangle(inner, 0.88, 0.88, fill=False, edgecolor=edge, linewidth=2.0 if beyond else 0.6))
         dark = np.dot(colour[:3], (0.299, 0.587, 0.114)) < 0.55
         text = f"{value:.2f}".replace("0.", ".", 1).replace("-.00", ".00") if there else "?"
         axes.text(
