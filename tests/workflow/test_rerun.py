@@ -26,12 +26,13 @@ class Study:
     retained: tuple[str, ...]
     estimators: tuple[str, ...] = ()  # whose importances are its own; none where it shares another's networks
     prunes_on_test: bool = False
+    explained: bool = False
 
 
 CNN = ("fisher_empirical", "mas", "si", "total_signal")
 PUBLISHED = ("fisher_empirical", "mas", "si", "total_signal", "magnitude")
 STUDIES = {
-    STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS)),
+    STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS), explained=True),
     f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
     f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
     "cnn_mnist_fashion": Study(("seeds-0-1",), ("none", *CNN), CNN),
@@ -41,15 +42,22 @@ STUDIES = {
 OWN = {name: study for name, study in STUDIES.items() if study.estimators}
 MAIN = (STUDY, "cnn_mnist_fashion")
 
+EXPLANATION = [f"explanation_{name}" for name in ("confidence", "agreement", "factors", "reliability", "noise")]
+
 PAPER = {"Typesetting the paper"}
 NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
 
 
 def notebooks(*names, studies=MAIN):
-    return {f"Executing notebook notebooks/{name}.ipynb ({study})" for name in names for study in studies}
+    return {
+        f"Executing notebook notebooks/{name}.ipynb ({study})"
+        for name in names
+        for study in studies
+        if name != "explanation" or STUDIES[study].explained
+    }
 
 
-ALL_NOTEBOOKS = ("correlation", "retention", "pruning", "estimators", "variants", "reproduction")
+ALL_NOTEBOOKS = ("correlation", "retention", "pruning", "estimators", "explanation", "variants", "reproduction")
 
 
 def trained(studies=OWN, shards=None):
@@ -77,6 +85,13 @@ def correlated(studies=OWN, shards=None):
         for study in studies
         for shard in shards or STUDIES[study].shards
     }
+
+
+def explained(shards=None):
+    """The stage, for the one study that asks for it, with its tables."""
+    return {
+        f"Explaining the agreement of importances of {STUDY} ({shard})" for shard in shards or STUDIES[STUDY].shards
+    } | joined(*EXPLANATION, studies=[STUDY])
 
 
 def learnt(names, studies=STUDIES, shards=None):
@@ -118,15 +133,23 @@ def with_estimator(name):
     tables = joined("retention", studies=retaining) | joined(
         "correlation", "correlation_null", "pruning", studies=owning
     )
+    tables |= explained()  # it asks for these estimators, too
     return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS
 
 
-EVERY_TABLE = joined("baseline", "correlation", "correlation_null", "pruning", studies=OWN) | joined(
-    "retention", studies=STUDIES
+EVERY_TABLE = (
+    joined(*EXPLANATION, studies=[STUDY])
+    | joined("baseline", "correlation", "correlation_null", "pruning", studies=OWN)
+    | joined("retention", studies=STUDIES)
 )
 AFTER_TABLES = EVERY_TABLE | notebooks(*ALL_NOTEBOOKS) | NUMBERS
 EVERYTHING = (
-    trained() | computed(ESTIMATORS) | correlated() | learnt(["none", *ESTIMATORS]) | pruned(["random", *ESTIMATORS])
+    trained()
+    | computed(ESTIMATORS)
+    | correlated()
+    | explained()
+    | learnt(["none", *ESTIMATORS])
+    | pruned(["random", *ESTIMATORS])
 ) | AFTER_TABLES
 
 
@@ -156,6 +179,7 @@ def test_touching_every_file_runs_nothing(tiny_run):
             | NUMBERS,
         ),
         (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER),
+        (f"{PACKAGE}/explanation.py", explained() | notebooks("explanation") | NUMBERS),
         (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER),
         (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
         ("workflow/scripts/baseline.py", EVERYTHING),
@@ -186,6 +210,7 @@ def test_one_more_seed_trains_only_that_seed(tiny_run):
     new, study = ["seeds-2-2"], [STUDY]
     runs = trained(study, new) | computed(ESTIMATORS, study, new) | correlated(study, new)
     runs |= learnt(["none", *ESTIMATORS], study, new) | pruned(["random", *ESTIMATORS], study, new)
+    runs |= explained(new)
     tables = joined("baseline", "correlation", "correlation_null", "retention", "pruning", studies=study)
     expected = runs | tables | notebooks(*ALL_NOTEBOOKS, studies=study) | NUMBERS
     assert tiny_run.plan(change={"studies": {STUDY: {"seeds": 3}}}) == expected
