@@ -123,7 +123,7 @@ def explanation_factors(factors: pd.DataFrame) -> Figure:
                 _stack(axes, height, table[(tensor, *pair)])
             axes.axvline(0, color="black", linewidth=0.6)
             axes.set(title=tensor, ylim=(len(pairs) - 0.4, -0.6))
-            axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs], fontsize=6.5)
+            axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs], fontsize=7)
             axes.grid(axis="x")
         handles = [Patch(color=colour) for _, colour in PARTS.values()]
         handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
@@ -217,5 +217,5 @@ def _cells(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
         dark = np.dot(colour[:3], (0.299, 0.587, 0.114)) < 0.55
         text = f"{value:.2f}".replace("0.", ".", 1).replace("-.00", ".00") if there else "?"
         axes.text(
-            column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black"
+            column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=7, color="white" if dark else "black"
         )  # fmt: skip
