@@ -83,7 +83,7 @@ rule explanation:
         mem_mb=4000,
         runtime=120,
     params:
-        settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "training", "explanation"),
+        settings=explanation_settings,
         outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in EXPLANATION],
     message:
         "Explaining the agreement of importances of {wildcards.study} ({wildcards.shard})"

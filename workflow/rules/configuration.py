@@ -301,6 +301,17 @@ def _explanation_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[
         )
     if explanation["samples"] > images:
         yield (*path, "samples"), f"must be at most explanation.images, {images}, found {explanation['samples']}."
+    further, count = explanation["trajectories"], settings["tasks"]["count"]
+    path = (*path, "trajectories")
+    if further["tasks"] > count:
+        yield (*path, "tasks"), f"must be at most tasks.count, {count}, found {further['tasks']}."
+    needed = {"training.batch_size": settings["training"]["batch_size"], "explanation.samples": explanation["samples"]}
+    for name, least in needed.items():
+        if further["images"] < least:
+            yield (*path, "images"), f"must be at least {name}, {least}, found {further['images']}."
+    for name in further["strengths"]:
+        if name not in explanation["estimators"]:
+            yield (*path, "strengths", name), "not one of explanation.estimators; list it there or remove it."
 
 
 def _likeness_checks(

@@ -17,7 +17,7 @@ ESTIMATORS = list(dict.fromkeys(name for study in STUDIES.values() for name in s
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
 
 # the tables of the stage explanation, which a study can do without
-EXPLANATION = ["confidence", "agreement", "factors", "reliability", "noise"]
+EXPLANATION = ["confidence", "agreement", "factors", "reliability", "noise", "trajectories"]
 SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
 SHARD_TABLES += [f"explanation_{name}" for name in EXPLANATION]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
@@ -53,7 +53,12 @@ NOTEBOOKS = {
     },
     "explanation": {
         "summaries": [f"explanation_{name}" for name in EXPLANATION],
-        "figures": ["explanation_confidence", "explanation_factors", "explanation_noise"],
+        "figures": [
+            "explanation_confidence",
+            "explanation_factors",
+            "explanation_noise",
+            "explanation_trajectories",
+        ],
         "tables": ["explanation_confidence", "explanation_factors", "explanation_reliability"],
     },
     "variants": {
@@ -126,6 +131,13 @@ def retention_settings(wildcards):
         retention={key: retention[key] for key in ("images", "epochs", "clamp_negative", "penalty", "batch_norm")},
         lambdas=[0.0] if wildcards.estimator == "none" else retention["lambdas"][wildcards.estimator],
     )
+
+
+def explanation_settings(wildcards):
+    """Settings of the explanation; of retention, how the later tasks are learnt."""
+    retention = STUDIES[wildcards.study]["retention"]
+    how = {key: retention[key] for key in ("epochs", "clamp_negative", "penalty", "batch_norm")}
+    return settings(wildcards.study, wildcards.shard, *TASKS, "training", "explanation", retention=how)
 
 
 def shards(study):

@@ -17,10 +17,19 @@ from weight_importance.conditions import (
     on_halves,
     retrained,
     tempered,
+    trajectories,
 )
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
-from weight_importance.explanation import RANKED, agreement, entries, factor_contributions, noise, pairs
+from weight_importance.explanation import (
+    RANKED,
+    agreement,
+    entries,
+    factor_contributions,
+    noise,
+    on_trajectories,
+    pairs,
+)
 from weight_importance.image_file import load
 from weight_importance.networks import NETWORKS
 from weight_importance.pruning import weight_names
@@ -59,7 +68,8 @@ def main() -> None:
         {name: path[f"path_integral/{name}"] for name in parameters},
         {name: path[f"displacement/{name}"] for name in parameters},
     )
-    training = task_sequence(settings, [load(file) for file in arguments.data], device).part(0, "training")
+    tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
+    training = tasks.part(0, "training")
     samples, few = training.last(chosen["samples"]), training.at_most(chosen["images"])
 
     found = {table: [] for table in EXPLANATION}
@@ -73,10 +83,16 @@ def main() -> None:
         if condition.level == 1:
             keep(of_factors(condition.importances, seeds))
             keep(of_noise(condition.importances, on_halves(names, baseline, seeds, samples), seeds))
+            of_plain = condition.importances
     training_options = {key: settings["training"][key] for key in ("batch_size", "learning_rate")}
     levels = chosen["epochs"], chosen["label_smoothing"]
     for condition in retrained(names, build, seeds, few, few.last(chosen["samples"]), *levels, **training_options):
         keep(of_condition(condition, seeds))
+    further = chosen["trajectories"]
+    later = [tasks.part(task, "training").at_most(further["images"]) for task in range(1, further["tasks"])]
+    learning = training_options | settings["retention"]
+    reached = trajectories(names, baseline, seeds, of_plain, later, chosen["samples"], further["strengths"], **learning)
+    keep(of_trajectories(reached, seeds))
     for table, rows in found.items():
         write_table(getattr(arguments, option(table)), pd.DataFrame(rows, columns=COLUMNS[table]), COLUMNS[table])
 
@@ -122,6 +138,19 @@ def of_noise(importances: Stacked, halves: Sequence[Stacked], seeds: Sequence[in
                         yield "explanation_reliability", (tensor, name, coefficient, quantity, seed, value)
                 for a, b, quantity, value in pairs(names, correlations):
                     yield "explanation_noise", (tensor, a, b, coefficient, quantity, seed, value)
+
+
+def of_trajectories(reached: dict[str, Stacked], seeds: Sequence[int]) -> Rows:
+    """Correlations on the same network, and of each estimator on its own trajectory's."""
+    names = list(reached)
+    for replica, seed in enumerate(seeds):
+        chosen = ({name: of[name] for name in names} for of in reached.values())
+        networks = [entries(of_replica(of, replica)) for of in chosen]
+        for parts in zip(*networks, strict=True):
+            values = torch.stack([values for _, values in parts])
+            for coefficient in RANKED:
+                for a, b, quantity, value in pairs(names, on_trajectories(values, coefficient)):
+                    yield "explanation_trajectories", (parts[0][0], a, b, coefficient, quantity, seed, value)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from weight_importance.consolidation import Consolidation
 from weight_importance.errors import UserError
 from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
@@ -72,7 +73,7 @@ def sampled(
     seeds: Sequence[int],
     samples: Sequence[Split],
     temperature: float = 1.0,
-    draw: int | None = None,
+    draw: Sequence[int] = (0,),
 ) -> tuple[Stacked, dict[str, list[float]]]:
     """Importances by estimators that are computed on samples or read off the network, and the networks' confidence.
 
@@ -82,7 +83,7 @@ def sampled(
         seeds: of the replicas; label sampling depends on them.
         samples: for each replica, what to average over.
         temperature: of the softmax.
-        draw: the number of an independent drawing of labels; ``None`` for that of the stage ``importance``.
+        draw: numbers of the drawing of labels, which make it independent of others; the task's number is the first.
 
     Raises:
         UserError: a network has diverged.
@@ -97,7 +98,7 @@ def sampled(
                 "training.learning_rate in the config may mend it"
             )
         network, inputs = Tempered(replicas.network(replica), temperature), to_inputs(data.images)
-        labels = generator("label sampling", seed, 0, *([] if draw is None else [draw]))
+        labels = generator("label sampling", seed, *draw)
         for name, importance in registry.estimate_all(names, network, inputs, data.labels, generator=labels).items():
             for parameter, value in importance.items():
                 found[name].setdefault(parameter.removeprefix("network."), []).append(value.detach().cpu().clone())
@@ -203,9 +204,68 @@ def on_halves(names: Sequence[str], replicas: Replicas, seeds: Sequence[int], sa
     for number in range(2):
         chosen = [order[number * half : (number + 1) * half].to(samples.labels.device) for order in orders]
         parts = [Split(samples.images[places], samples.labels[places]) for places in chosen]
-        values, _ = sampled(others, replicas, seeds, parts, draw=number + 1)
+        values, _ = sampled(others, replicas, seeds, parts, draw=(0, number + 1))
         none = {name: torch.full_like(tensor, torch.nan, device="cpu") for name, tensor in replicas.parameters.items()}
         found.append(_in_order(names, values | dict.fromkeys(paths, none)))
+    return found
+
+
+def trajectories(
+    names: Sequence[str],
+    baseline: Replicas,
+    seeds: Sequence[int],
+    first: Stacked,
+    later: Sequence[Split],
+    samples: int,
+    strengths: Mapping[str, float],
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    clamp_negative: bool,
+    penalty: str,
+    batch_norm: str,
+) -> dict[str, Stacked]:
+    """Later tasks learnt under the penalty of one estimator after the other, and importances by all on each trajectory.
+
+    As :func:`weight_importance.continual.retention` learns them with fresh Adam for every task; here every estimator's
+    importances are summed over the tasks along every trajectory, and not only those of the estimator that penalises.
+
+    Args:
+        names: all estimators.
+        baseline: R replicas that have learnt the first task.
+        seeds: of the replicas.
+        first: importances on the first task.
+        later: the training images of the tasks after it.
+        samples: the last images of each task, which importances are averaged over.
+        strengths: by the name of an estimator, λ of the penalty that it makes a trajectory under.
+        epochs, batch_size, learning_rate: of training.
+        clamp_negative, penalty: see :class:`weight_importance.consolidation.Consolidation`.
+        batch_norm: see :class:`weight_importance.continual.Learning`.
+
+    Returns:
+        estimator that penalised → estimator → parameter → importance summed over all tasks.
+    """
+    paths, others = divided(names)
+    device = next(iter(baseline.parameters.values())).device
+    found = {}
+    for estimator, strength in strengths.items():
+        replicas = baseline.take(range(len(seeds)))
+        strength_of_all = torch.full((len(seeds),), float(strength), device=device)
+        sums = {name: Consolidation(strength_of_all, clamp_negative, penalty, learning_rate) for name in names}
+        values = first
+        for task, data in enumerate([None, *later]):
+            if data is not None:
+                recorder = PathRecorder()
+                train(
+                    replicas, seeds, data, task, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+                    penalty=sums[estimator].penalty(), recorder=recorder, freeze_statistics=batch_norm == "frozen",
+                )  # fmt: skip
+                values, _ = sampled(others, replicas, seeds, [data.last(samples)] * len(seeds), draw=(task,))
+                values |= along_path(paths, recorder.path_integral, recorder.displacement)
+            for name, of in values.items():
+                sums[name].task_learnt(replicas.parameters, {key: value.to(device) for key, value in of.items()})
+        found[estimator] = {name: {key: value.cpu() for key, value in sums[name].importance.items()} for name in names}
     return found
 
 

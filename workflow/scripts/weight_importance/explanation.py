@@ -29,6 +29,7 @@ FACTORS = (
 )  # fmt: skip
 PAIRED = ("observed", "disattenuated", "independent")
 RELIABILITIES = ("half", "full")
+TRAJECTORIES = ("same", "own", "across")
 
 Importances = Mapping[str, Mapping[str, Tensor]]
 """Estimator → parameter → importance of one network, of the parameter's shape."""
@@ -200,6 +201,32 @@ def noise(full: Tensor, first: Tensor, second: Tensor, coefficient: str) -> tupl
         "independent": disattenuated(across, half),
     }
     return {"half": half, "full": whole}, pairs
+
+
+def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
+    """Correlations between estimators on the same and on different networks, by the names in :data:`TRAJECTORIES`.
+
+    With x[a, b] the importance by estimator b on the network that was trained under the penalty of a:
+
+    - ``same`` [a, b]: of two estimators on the same network, the mean of (x[a, a], x[a, b]) and (x[b, a], x[b, b]);
+    - ``own`` [a, b]: of each on its own network, (x[a, a], x[b, b]);
+    - ``across`` [a, b]: of the same estimator on both networks, the mean of (x[a, a], x[b, a]) and (x[a, b], x[b, b]).
+
+    Args:
+        values: ``(A, A, n)`` in float64, x.
+        coefficient: as in :func:`correlation`.
+
+    Returns:
+        name → ``(A, A)``.
+    """
+    count = len(values)
+    every = correlation(values.flatten(0, 1), coefficient).view(count, count, count, count)
+    a, b = torch.meshgrid(torch.arange(count), torch.arange(count), indexing="ij")
+    return {
+        "same": (every[a, a, a, b] + every[b, a, b, b]) / 2,
+        "own": every[a, a, b, b],
+        "across": (every[a, a, b, a] + every[a, b, b, b]) / 2,
+    }
 
 
 def pairs(names: list[str], values: Mapping[str, Tensor]) -> Iterator[tuple[str, str, str, float]]:

@@ -16,6 +16,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "explanation_factors": ("study", "tensor", "estimator_a", "estimator_b", "quantity", "seed", "value"),
     "explanation_reliability": ("study", "tensor", "estimator", "coefficient", "quantity", "seed", "value"),
     "explanation_noise": ("study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value"),
+    "explanation_trajectories": (
+        "study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value",
+    ),
 }  # fmt: skip
 
 EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))

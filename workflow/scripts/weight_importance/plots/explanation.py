@@ -189,6 +189,49 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     return drawn
 
 
+QUANTITIES = {
+    "same": ("both on the same network", "o", PALETTE[0], "full"),
+    "own": ("each on its own trajectory", "s", PALETTE[1], "none"),
+    "across": ("the same estimator on both", "x", GREY, "full"),
+}
+"""What is correlated on trajectories, and how it is drawn."""
+
+
+def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
+    """Pearson correlations on the same network and on each estimator's own trajectory: one panel a tensor.
+
+    Args:
+        trajectories: the table ``explanation_trajectories`` of one study, of the tensors to show.
+    """
+    by = ["tensor", "estimator_a", "estimator_b", "quantity"]
+    means = intervals(trajectories[trajectories["coefficient"] == "pearson"], by, "value").set_index(by)["mean"]
+    pairs = [*trajectories[["estimator_a", "estimator_b"]].drop_duplicates().itertuples(index=False, name=None)]
+    tensors = tensor_order(trajectories["tensor"])
+    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    with figure(rows * (0.19 * len(pairs) + 0.35) + 0.6) as drawn:
+        grid = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, tensor in zip_longest(grid.flat, tensors):
+            if tensor is None:
+                axes.set_axis_off()
+                continue
+            for height, (a, b) in enumerate(pairs):
+                found = means[(tensor, a, b)]
+                axes.plot([found["same"], found["own"]], [height] * 2, color="#BBBBBB", linewidth=2, zorder=1)
+                for quantity, (_, marker, colour, fill) in QUANTITIES.items():
+                    axes.plot(found[quantity], height, marker, color=colour, fillstyle=fill, markersize=4.5)
+            axes.axvline(0, color="black", linewidth=0.6)
+            axes.set(title=tensor, ylim=(len(pairs) - 0.4, -0.6))
+            axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs])
+            axes.grid(axis="x")
+        handles = [
+            Line2D([], [], linestyle="", marker=marker, color=colour, fillstyle=fill)
+            for _, marker, colour, fill in QUANTITIES.values()
+        ]
+        drawn.legend(handles, [text for text, *_ in QUANTITIES.values()], loc="outside upper center", ncols=3)
+        drawn.supxlabel("Pearson correlation of importances summed over the tasks", fontsize=7.5)
+    return drawn
+
+
 def _square(names: list[str], pairs: pd.Series, own: pd.Series) -> np.ndarray:
     square = np.full((len(names), len(names)), np.nan)
     place = {name: number for number, name in enumerate(names)}
