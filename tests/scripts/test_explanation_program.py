@@ -1,4 +1,4 @@
-"""The program ``explanation.py``: five whole tables of a shard that no shard-mate changes, or one message."""
+"""The program ``explanation.py``: whole tables of a shard that no shard-mate changes, or one message."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RELIABILITIES
+from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RELIABILITIES, TRAJECTORIES
 from weight_importance.storage import load_tensors, read_table
 from weight_importance.tables import COLUMNS, EXPLANATION
 
@@ -24,6 +24,7 @@ EXPLAINED = {
     "images": 100,
     "epochs": [1, 2],
     "label_smoothing": [0.0, 0.2],
+    "trajectories": {"tasks": 2, "images": 60, "strengths": {"mas": 10, "si": 3, "fisher_exact": 41}},
 }
 SETTINGS = {
     "study": "small",
@@ -33,6 +34,7 @@ SETTINGS = {
     "tasks": {"kind": "permuted", "count": 2, "seed": 1},
     "images": {"training": 300, "validation": 50, "test": 50},
     "training": {"epochs": 1, "batch_size": 50, "learning_rate": 0.001},
+    "retention": {"epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"},
     "explanation": EXPLAINED,
 }
 
@@ -85,6 +87,7 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_factors": 2 * weights * PAIRS * len(FACTORS),
         "explanation_reliability": 2 * tensors * len(NAMES) * len(RANKED) * len(RELIABILITIES),
         "explanation_noise": 2 * tensors * PAIRS * len(RANKED) * len(PAIRED),
+        "explanation_trajectories": 2 * tensors * 3 * len(RANKED) * len(TRAJECTORIES),
     }
     for name, table in found.items():
         assert not table.duplicated([*COLUMNS[name][:-1]]).any()

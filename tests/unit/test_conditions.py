@@ -15,13 +15,15 @@ from weight_importance.conditions import (
     retrained,
     sampled,
     tempered,
+    trajectories,
 )
+from weight_importance.continual import Learning, retention
 from weight_importance.errors import UserError
 from weight_importance.estimators.path import PathRecorder
 from weight_importance.estimators.registry import load
 from weight_importance.replicas import initialise
 from weight_importance.seeding import generator
-from weight_importance.tasks import Split, to_inputs
+from weight_importance.tasks import Rotation, Split, Splits, TaskSequence, to_inputs
 from weight_importance.training import train
 
 NAMES = ["fisher_exact", "si", "fisher_sampled", "total_signal", "magnitude", "mas"]
@@ -130,6 +132,40 @@ def test_halves_are_disjoint_and_together_the_whole(data):
         assert list(half) == NAMES
         assert all(value.isnan().all() for value in half["si"].values())
     assert all(torch.equal(halves[0]["magnitude"][name], value) for name, value in halves[1]["magnitude"].items())
+
+
+LEARNING = TRAINING | {"epochs": 2, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"}
+
+
+@pytest.mark.parametrize("estimator", ["mas", "si"])
+def test_a_trajectory_is_that_of_retention(estimator, data, monkeypatch):
+    """The same weights after every task, and importances that are clamped and summed over the tasks."""
+    replicas = initialise(Small, SEEDS)
+    splits = Splits(data, data, data)
+    tasks = TaskSequence([splits], [Rotation(number) for number in (1, 2)], 3)
+    later = [tasks.part(task, "training") for task in (1, 2)]
+    first = sampled(["mas"], replicas, SEEDS, [data.last(20)] * 2)[0]
+    first["si"] = {name: torch.rand_like(tensor) - 0.5 for name, tensor in replicas.parameters.items()}
+    trained = []
+
+    def note(stack, *arguments, **options):
+        adam = train(stack, *arguments, **options)
+        trained.append({name: value.clone() for name, value in stack.parameters.items()})
+        return adam
+
+    monkeypatch.setattr("weight_importance.conditions.train", note)
+    monkeypatch.setattr("weight_importance.continual.train", note)
+    found = trajectories(["mas", "si"], replicas, SEEDS, first, later, 20, {estimator: 5.0}, **LEARNING)
+    learning = Learning(samples=20, images=None, published=False, **LEARNING)
+    retention(replicas, SEEDS, [5.0], estimator, first[estimator], tasks, learning)
+    assert len(trained) == 4
+    for mine, theirs in zip(trained[:2], trained[2:], strict=True):
+        for name, value in mine.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
+    assert list(found) == [estimator] and list(found[estimator]) == ["mas", "si"]
+    assert all((value >= 0).all() for value in found[estimator]["si"].values()), "clamped task by task"
+    grown = found[estimator]["mas"]["fc2.weight"] - first["mas"]["fc2.weight"]
+    assert (grown >= 0).all() and grown.sum() > 0
 
 
 def test_a_replica_does_not_depend_on_its_shard_mates(data):

@@ -18,6 +18,7 @@ from weight_importance.explanation import (
     entries,
     factor_contributions,
     noise,
+    on_trajectories,
     pairs,
     spearman_brown,
 )
@@ -236,6 +237,26 @@ def test_a_path_estimator_has_no_reliability_and_disturbs_no_other():
         own, found = noise(full, *halves, coefficient)
         assert own["half"][0].isfinite() and own["half"][1].isnan()
         assert found["observed"][0, 1].isfinite() and found["disattenuated"][0, 1].isnan()
+
+
+# trajectories
+
+
+def test_trajectories_are_told_apart():
+    values = torch.stack([positive(80, seed=seed) for seed in range(4)])
+    found = on_trajectories(values.view(2, 2, 80), "pearson")
+    every = torch.corrcoef(values)
+    assert found["own"][0, 1] == pytest.approx(every[0, 3].item())
+    assert found["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
+    assert found["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
+
+
+def test_on_one_and_the_same_trajectory_all_are_the_correlation_of_the_estimators():
+    one = torch.stack([positive(80, seed=seed) for seed in range(3)])
+    found = on_trajectories(one.expand(3, 3, 80), "spearman")
+    torch.testing.assert_close(found["own"], correlation(one, "spearman"))
+    torch.testing.assert_close(found["same"], correlation(one, "spearman"))
+    torch.testing.assert_close(found["across"], torch.ones(3, 3, dtype=torch.float64))
 
 
 # from tables to figures

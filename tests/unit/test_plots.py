@@ -15,7 +15,12 @@ from weight_importance.findings import along_confidence
 from weight_importance.plots import style
 from weight_importance.plots.correlation import correlation_matrix, correlation_null
 from weight_importance.plots.estimators import estimator_factors, estimator_scatter
-from weight_importance.plots.explanation import explanation_confidence, explanation_factors, explanation_noise
+from weight_importance.plots.explanation import (
+    explanation_confidence,
+    explanation_factors,
+    explanation_noise,
+    explanation_trajectories,
+)
 from weight_importance.plots.pruning import pruning
 from weight_importance.plots.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
 from weight_importance.plots.retention import retention_lambda, retention_tasks
@@ -213,6 +218,17 @@ def noisy(beyond: float = 1.2) -> Figure:
     )
 
 
+def parted() -> Figure:
+    rows = [
+        (STUDY, tensor, a, b, "pearson", quantity, seed, value)
+        for tensor in ("all", *WEIGHTS)
+        for a, b in itertools.combinations(EXPLAINED, 2)
+        for quantity, value in (("same", 0.9), ("own", 0.5), ("across", math.nan if tensor == "all" else 0.6))
+        for seed in range(2)
+    ]
+    return explanation_trajectories(pd.DataFrame(rows, columns=COLUMNS["explanation_trajectories"]))
+
+
 FIGURES = {
     "correlation_matrix": lambda: correlation_matrix(correlations(), "pearson"),
     "correlation_overlap": lambda: correlation_matrix(correlations(), "overlap_top10"),
@@ -232,6 +248,7 @@ FIGURES = {
     "explanation_factors": lambda: explanation_factors(contributions()),
     "explanation_factors_six": lambda: explanation_factors(contributions(6)),
     "explanation_noise": noisy,
+    "explanation_trajectories": parted,
     "reproduction_lambda": lambda: reproduction_lambda(retention_means(retention()), published_retention(zero=True)),
     "reproduction_lambda_one": lambda: reproduction_lambda(
         retention_means(retention((4.5,), seeds=1)), published_retention()

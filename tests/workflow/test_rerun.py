@@ -42,7 +42,9 @@ STUDIES = {
 OWN = {name: study for name, study in STUDIES.items() if study.estimators}
 MAIN = (STUDY, "cnn_mnist_fashion")
 
-EXPLANATION = [f"explanation_{name}" for name in ("confidence", "agreement", "factors", "reliability", "noise")]
+EXPLANATION = [
+    f"explanation_{name}" for name in ("confidence", "agreement", "factors", "reliability", "noise", "trajectories")
+]
 
 PAPER = {"Typesetting the paper"}
 NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
