@@ -153,7 +153,8 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     """Pearson correlations as observed and without sampling noise, and reliabilities: a matrix per weight tensor.
 
     Below the diagonal what is observed, above it what is ``independent`` of noise, on it each estimator's reliability.
-    Frames mark what exceeds 1 when rounded to two decimals.
+    Frames mark what exceeds 1 when rounded to two decimals; a question mark, what has no halves of samples, or whose
+    reliability is not above zero in some network.
 
     Args:
         noise: the table ``explanation_noise`` of one study, of the tensors to show.
@@ -181,10 +182,13 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
             axes.set_xticks(middle, [label(name) for name in names], rotation=90)
             axes.set_yticks(middle, [label(name) for name in names])
             axes.tick_params(length=0, pad=1.5)
+        _name_lowest(grid, len(tensors))
         bar = drawn.colorbar(
             colours, ax=grid, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]
         )
-        bar.set_label("below: observed; above: without sampling noise; diagonal: reliability; framed: above 1")
+        bar.set_label(
+            "below: observed; above: without sampling noise; diagonal: reliability; framed: above 1; ?: undefined"
+        )
         bar.outline.set_linewidth(0.4)
     return drawn
 
@@ -223,6 +227,7 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
             axes.set(title=tensor, ylim=(len(pairs) - 0.4, -0.6))
             axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs])
             axes.grid(axis="x")
+        _name_lowest(grid, len(tensors))
         handles = [
             Line2D([], [], linestyle="", marker=marker, color=colour, fillstyle=fill)
             for _, marker, colour, fill in QUANTITIES.values()
@@ -230,6 +235,12 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
         drawn.legend(handles, [text for text, *_ in QUANTITIES.values()], loc="outside upper center", ncols=3)
         drawn.supxlabel("Pearson correlation of importances summed over the tasks", fontsize=7.5)
     return drawn
+
+
+def _name_lowest(grid: np.ndarray, panels: int) -> None:
+    """Tick labels below the lowest panel of every column, also where the last row is not full."""
+    for axes in grid.flat[max(0, panels - grid.shape[1]) : panels]:
+        axes.tick_params(labelbottom=True)
 
 
 def _square(names: list[str], pairs: pd.Series, own: pd.Series) -> np.ndarray:
