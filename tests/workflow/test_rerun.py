@@ -294,7 +294,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
             case "notebook":
                 declared |= set(sources.closure(tiny_run.folder / f"notebooks/{names[0]}.ipynb", scripts))
                 estimators = configuration.estimators()
-            case "paper_numbers":
+            case "paper_numbers" | "explanation":
                 estimators = configuration.estimators()
             case _:
                 estimators = ()
