@@ -159,3 +159,18 @@ def test_pieces_are_whole_vectors_no_larger_than_asked(length, most):
     assert torch.equal(torch.cat(cut), row)
     assert all(len(piece) % VECTOR == 0 and len(piece) <= most for piece in cut)
     assert len({len(piece) for piece in cut[:-1]}) <= 1
+
+
+@pytest.mark.parametrize("build", [MLP, Branching])
+def test_label_smoothing_is_the_same_on_all_ways(build):
+    replicas, layout = stack(build)
+    inputs, labels = batch()
+    network = initialise(build, [0]).network(0).train()
+    cross_entropy(network(inputs[0]), labels[0], label_smoothing=0.3).backward()
+    ways = [OneByOne(replicas, layout, inputs[0], labels[0], 0.3)]
+    if build is MLP:
+        ways.append(SideBySide(replicas, layout, 1, 0.3))
+    for way in ways:
+        found = layout.views(way(slice(0, 1), inputs[:1], labels[:1]))
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(found[name][0], parameter.grad, rtol=1e-4, atol=1e-6)

@@ -11,10 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from weight_importance import ESTIMATORS
+from weight_importance.findings import along_confidence
 from weight_importance.plots import style
 from weight_importance.plots.controls import control_label, controls_frontier, controls_recovery
 from weight_importance.plots.correlation import correlation_matrix, correlation_null
 from weight_importance.plots.estimators import estimator_factors, estimator_scatter
+from weight_importance.plots.explanation import (
+    explanation_confidence,
+    explanation_factors,
+    explanation_noise,
+    explanation_trajectories,
+)
 from weight_importance.plots.pruning import pruning
 from weight_importance.plots.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
 from weight_importance.plots.retention import retention_lambda, retention_tasks
@@ -172,6 +179,89 @@ def factors(tensors: int = 1) -> Figure:
     return estimator_factors(pd.DataFrame(rows, columns=["estimator", "tensor", "seed", "value"]))
 
 
+EXPLAINED = ["absolute_fisher", "fisher_exact", "mas", "si"]
+WEIGHTS = ["fc1.weight", "fc2.weight"]
+
+
+def confident(names: list[str] = EXPLAINED, seeds: int = 3) -> pd.DataFrame:
+    """Agreement along temperatures and epochs; without label smoothing."""
+    levels = [("temperature", 1.0), ("temperature", 5.0), ("epochs", 1.0), ("epochs", 4.0)]
+    rows = [
+        (STUDY, tensor, a, b, coefficient, condition, level, seed, 0.9 - 0.05 * level + 0.01 * seed)
+        for tensor in WEIGHTS
+        for a, b in itertools.combinations(names, 2)
+        for coefficient in ("pearson", "spearman", "log_slope", "ratio")
+        for condition, level in levels
+        for seed in range(seeds)
+    ]
+    sure = [
+        (STUDY, condition, level, quantity, seed, value / level)
+        for condition, level in levels
+        for quantity, value in (("max_probability", 0.98), ("runner_up", 0.01))
+        for seed in range(seeds)
+    ]
+    return along_confidence(
+        pd.DataFrame(rows, columns=COLUMNS["explanation_agreement"]),
+        pd.DataFrame(sure, columns=COLUMNS["explanation_confidence"]),
+        WEIGHTS,
+    )
+
+
+def contributions(tensors: int = 2) -> pd.DataFrame:
+    """Negative ones among them, and one that does not exist."""
+    parts = {
+        "by_input": 0.5,
+        "by_output": -0.2,
+        "by_product": 0.1,
+        "by_rest": 0.3,
+        "observed": 0.7,
+        "residuals": math.nan,
+    }
+    rows = [
+        (STUDY, f"fc{number}.weight", a, b, quantity, seed, value)
+        for number in range(1, tensors + 1)
+        for a, b in itertools.combinations(EXPLAINED, 2)
+        for quantity, value in parts.items()
+        for seed in range(2)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS["explanation_factors"])
+
+
+def noisy(beyond: float = 1.2) -> Figure:
+    """One value without noise exceeds 1, and one estimator has no halves."""
+    rows = [
+        (STUDY, tensor, a, b, "pearson", quantity, seed, value)
+        for tensor in ("all", *WEIGHTS)
+        for a, b in itertools.combinations(EXPLAINED, 2)
+        for quantity, value in (
+            ("observed", -0.004),
+            ("independent", math.nan if "si" in (a, b) else beyond if a == "fisher_exact" else 0.95),
+        )
+        for seed in range(2)
+    ]
+    own = [
+        (STUDY, tensor, name, "pearson", "full", seed, math.nan if name == "si" else 0.87)
+        for tensor in ("all", *WEIGHTS)
+        for name in EXPLAINED
+        for seed in range(2)
+    ]
+    return explanation_noise(
+        pd.DataFrame(rows, columns=COLUMNS["explanation_noise"]),
+        pd.DataFrame(own, columns=COLUMNS["explanation_reliability"]),
+    )
+
+
+def parted() -> Figure:
+    rows = [
+        (STUDY, tensor, a, b, "pearson", quantity, seed, value)
+        for tensor in ("all", *WEIGHTS)
+        for a, b in itertools.combinations(EXPLAINED, 2)
+        for quantity, value in (("same", 0.9), ("own", 0.5), ("across", math.nan if tensor == "all" else 0.6))
+        for seed in range(2)
+    ]
+    return explanation_trajectories(pd.DataFrame(rows, columns=COLUMNS["explanation_trajectories"]))
+
+
 FIGURES = {
     "correlation_matrix": lambda: correlation_matrix(correlations(), "pearson"),
     "correlation_overlap": lambda: correlation_matrix(correlations(), "overlap_top10"),
@@ -186,6 +276,12 @@ FIGURES = {
     "estimator_scatter_six": lambda: scatter(6),
     "estimator_factors": factors,
     "estimator_factors_six": lambda: factors(6),
+    "explanation_confidence": lambda: explanation_confidence(confident()),
+    "explanation_confidence_one": lambda: explanation_confidence(confident(["si", "magnitude"], seeds=1)),
+    "explanation_factors": lambda: explanation_factors(contributions()),
+    "explanation_factors_six": lambda: explanation_factors(contributions(6)),
+    "explanation_noise": noisy,
+    "explanation_trajectories": parted,
     "reproduction_lambda": lambda: reproduction_lambda(retention_means(retention()), published_retention(zero=True)),
     "reproduction_lambda_one": lambda: reproduction_lambda(
         retention_means(retention((4.5,), seeds=1)), published_retention()
@@ -369,3 +465,30 @@ def test_every_estimator_looks_different_and_so_would_thirty(monkeypatch):
 def test_all_known_estimators_have_labels_in_figures():
     assert [style.label(name) for name in ("none", "random")] == ["no penalty", "random"]
     assert all(style.label(name) == ESTIMATORS[name].label for name in ESTIMATORS)
+
+
+def test_agreement_is_drawn_against_confidence_with_a_band_where_there_are_enough_networks():
+    titles = [axes.get_title() for axes in explanation_confidence(confident()).axes if axes.get_title()]
+    assert titles == ["absolute Fisher\nand MAS (softmax)", "Fisher (exact)\nand MAS (softmax)"]
+    axes = explanation_confidence(confident()).axes[0]
+    temperature = next(line for line in axes.lines if line.get_label() == "temperature")
+    assert list(temperature.get_xdata()) == pytest.approx([1 - 0.98, 1 - 0.98 / 5])
+    assert list(temperature.get_ydata()) == pytest.approx([0.86, 0.66])
+    assert any(len(band.get_paths()) and len(band.get_paths()[0].vertices) > 2 for band in axes.collections)
+
+
+def test_the_parts_of_a_correlation_are_stacked_from_zero_to_either_side():
+    axes = panel(explanation_factors(contributions()), "fc1.weight")
+    bars = [(patch.get_x(), patch.get_width()) for patch in axes.patches[:4]]
+    assert bars == [pytest.approx(bar) for bar in ((0, 0.5), (0, -0.2), (0.5, 0.1), (0.6, 0.3))]
+
+
+def test_what_exceeds_one_is_framed_and_what_does_not_exist_is_a_question_mark():
+    axes = panel(noisy(), "all")
+    texts = [text.get_text() for text in axes.texts]
+    assert texts.count("1.20") == 1 and texts.count(".87") == 3
+    assert texts.count(".00") == 6, "the observed ones, without the sign of a rounded zero"
+    assert texts.count("?") == 4, "three pairs of SI without noise and its reliability"
+    frames = [patch for patch in axes.patches if not patch.get_fill() and patch.get_linewidth() == 2]
+    assert len(frames) == 1
+    assert not [patch for patch in panel(noisy(1.004), "all").patches if patch.get_linewidth() == 2]

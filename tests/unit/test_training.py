@@ -372,3 +372,36 @@ def test_take_repeats_and_copies():
     taken.parameters["fc1.bias"][0] = 0
     assert torch.equal(taken.parameters["fc1.bias"][1], replicas.parameters["fc1.bias"][1])
     assert torch.equal(taken.parameters["fc1.bias"][2], replicas.parameters["fc1.bias"][0])
+
+
+@pytest.mark.parametrize("build", [Small, Normalised])
+def test_label_smoothing_is_that_of_torch_and_none_is_the_loss_as_it_is(build, data):
+    found = {}
+    for smoothing in (None, 0.0, 0.2):
+        replicas = initialise(build, [0])
+        train(replicas, [0], data, 0, **OPTIONS, **({} if smoothing is None else {"label_smoothing": smoothing}))
+        found[smoothing] = replicas.parameters
+    network = single(build, 0)
+    optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
+    for epoch in range(EPOCHS):
+        order = torch.randperm(SAMPLES, generator=generator("batch order", 0, 0, epoch))
+        for indices in order.split(BATCH):
+            logits = network(to_inputs(data.images[indices]))
+            optimiser.zero_grad()
+            cross_entropy(logits, data.labels[indices], label_smoothing=0.2).backward()
+            optimiser.step()
+    for name, parameter in network.named_parameters():
+        assert torch.equal(found[None][name], found[0.0][name]), "the same bits without smoothing"
+        if not (build is Normalised and name == "conv.bias"):  # its gradient is rounding
+            torch.testing.assert_close(found[0.2][name][0], parameter.detach(), rtol=1e-4, atol=2e-6)
+            assert not torch.equal(found[0.2][name], found[0.0][name])
+
+
+def test_a_training_that_goes_on_epoch_by_epoch_is_the_same_bits_as_one_in_one_go(data):
+    whole, parts = initialise(Normalised, [3, 5]), initialise(Normalised, [3, 5])
+    train(whole, [3, 5], data, 1, **OPTIONS)
+    adam = None
+    for epoch in range(EPOCHS):
+        adam = train(parts, [3, 5], data, 1, **OPTIONS | {"epochs": 1}, first_epoch=epoch, adam=adam)
+    for name, value in (whole.parameters | whole.buffers).items():
+        assert torch.equal((parts.parameters | parts.buffers)[name], value), name

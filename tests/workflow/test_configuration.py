@@ -46,10 +46,12 @@ MISTAKES = [
     ("*.importance.sample", 3, r"importance\.sample: unknown key\. Did you mean 'samples'\?"),
     ("*.retention.lambda", {}, r"retention\.lambda: unknown key\. Did you mean 'lambdas'\?"),
     ("*.pruning.fraction", [], r"pruning\.fraction: unknown key\. Did you mean 'fractions'\?"),
+    ("*.explanation.sampels", 3, r"explanation\.sampels: unknown key\. Did you mean 'samples'\?"),
     ("correlation.permutation", 3, r"correlation\.permutation: unknown key\. Did you mean 'permutations'\?"),
     # missing keys
     ("seeds", GONE, r"^seeds: missing\. How many networks"),
     ("*.pruning", GONE, r"pruning: missing\."),
+    ("*.explanation.epochs", GONE, r"explanation\.epochs: missing\. Numbers of passes"),
     ("*.retention.lambdas.mas", GONE, r"lambdas\.mas: missing: 'mas' is listed under estimators"),
     # wrong types
     ("seeds", "four", r"^seeds: expected a whole number, found 'four'\."),
@@ -62,6 +64,9 @@ MISTAKES = [
     ("*.images.training", "all", r"images\.training: expected a whole number or null, found 'all'\."),
     ("*.training.learning_rate", "1e-3", r"learning_rate: expected a number, found '1e-3'\. .* write 0\.001 in"),
     ("*.retention.clamp_negative", "yes", r"clamp_negative: expected true or false, found 'yes'\."),
+    ("*.explanation", 3, r"explanation: expected a mapping \(key: value\) or null, found 3\."),
+    ("*.explanation.temperatures", 2, r"temperatures: expected a list, found 2\."),
+    ("*.explanation.epochs.0", 1.5, r"epochs\[0\]: expected a whole number, found 1\.5\."),
     ("*.retention.lambdas.mas", 4.5, r"lambdas\.mas: expected a list, found 4\.5\."),
     # out of range
     ("seeds", 0, r"^seeds: must be at least 1, found 0\."),
@@ -74,9 +79,14 @@ MISTAKES = [
     ("*.retention.lambdas.mas.1", float("inf"), r"lambdas\.mas\[1\]: expected a number, found \.inf\."),
     ("*.pruning.fractions.1", 1.5, r"fractions\[1\]: must be at most 1, found 1\.5\."),
     ("*.pruning.fractions.0", -0.1, r"fractions\[0\]: must be at least 0, found -0\.1\."),
+    ("*.explanation.samples", 1, r"explanation\.samples: must be at least 2, found 1\."),
+    ("*.explanation.temperatures.0", 0, r"temperatures\[0\]: must be greater than 0, found 0\."),
+    ("*.explanation.label_smoothing.1", 1.5, r"label_smoothing\[1\]: must be at most 1, found 1\.5\."),
     ("correlation.permutations", 0, r"^correlation\.permutations: must be at least 1, found 0\."),
     # empty and repeated
     ("estimators", [], r"^estimators: needs at least 2 entries, found 0\."),
+    ("*.explanation.estimators", ["mas"], r"estimators: needs at least 2 entries, found 1\."),
+    ("*.explanation.epochs", [], r"epochs: needs at least 1 entry, found 0\."),
     ("studies", {}, r"^studies: needs at least 1 entry, found 0\."),
     ("estimators", ["mas", "si", "mas"], r"^estimators: lists 'mas' more than once\."),
     ("*.retention.lambdas.si", [1, 1.0], r"lambdas\.si: lists .*1.* more than once\."),
@@ -114,6 +124,7 @@ MISTAKES = [
     ("*.network", "mpl", r"network: unknown network 'mpl'\. Did you mean 'mlp'\?"),
     ("*.datasets.0", "minst", r"datasets\[0\]: unknown dataset 'minst'\. Did you mean 'mnist'\?"),
     ("*.estimators", ["mas", "sii"], r"estimators\[1\]: unknown estimator 'sii'\. Did you mean 'si'\?"),
+    ("*.explanation.estimators", ["mas", "sii"], r"estimators\[1\]: unknown estimator 'sii'\. Did you mean 'si'\?"),
     ("*.protocol", "publisht", r"protocol: unknown value 'publisht'\. Did you mean 'published'\?"),
     ("*.retention.penalty", "stabilized", r"penalty: unknown value 'stabilized'\. Did you mean 'stabilised'\?"),
     ("*.retention.batch_norm", "fixed", r"batch_norm: unknown value 'fixed'\. Allowed: running, frozen\."),
@@ -135,6 +146,22 @@ MISTAKES = [
     ("studies.cnn_mnist_fashion.tasks.count", 9, r"tasks\.count: must be at most 8, four quarter turns"),
     ("*.images.training", 4000, r"importance\.samples: must be at most images\.training, 4000, found 5000\."),
     ("*.images.training", 50, r"training\.batch_size: must be at most images\.training, 50, found 100\."),
+    ("*.explanation.images", 99, r"explanation\.images: must be at least training\.batch_size, 100, found 99\."),
+    ("*.explanation.samples", 2001, r"explanation\.samples: must be at most explanation\.images, 2000, found 2001\."),
+    (
+        "studies.cnn_mnist_fashion.explanation.images",
+        4001,
+        r"explanation\.images: must be at most images\.training, 4000, found 4001\.",
+    ),
+    (
+        "*_stabilised.explanation",
+        {"samples": 10},
+        r"_stabilised\.explanation: has no effect: only 'mlp_permuted_mnist'",
+    ),
+    ("*.explanation.trajectories.tasks", 11, r"trajectories\.tasks: must be at most tasks\.count, 10, found 11\."),
+    ("*.explanation.trajectories.images", 999, r"images: must be at least explanation\.samples, 1000, found 999\."),
+    ("*.explanation.trajectories.strengths.mass", 1, r"strengths\.mass: not one of explanation\.estimators"),
+    ("*.explanation.trajectories.strengths", {"mas": 1}, r"strengths: needs at least 2 entries, found 1\."),
     ("*.tasks.kind", "permutd", r"tasks\.kind: unknown value 'permutd'\. Did you mean 'permuted'\?"),
     ("studies.A-B", {}, r"^studies\.A-B: not a usable name: use lower-case"),
 ]
@@ -145,6 +172,11 @@ def test_every_mistake_is_named(path, value, message):
     found = configuration.problems(changed(path, value), [DEFAULT])
     assert any(re.search(message, problem) for problem in found), found
     assert all("Mend it in" in problem for problem in found)
+
+
+@pytest.mark.parametrize("value", [None, GONE])
+def test_a_study_need_not_be_explained(value):
+    assert configuration.problems(changed("*.explanation", value), [DEFAULT]) == []
 
 
 def test_several_mistakes_are_told_at_once():
@@ -295,7 +327,7 @@ def test_every_key_is_described_in_the_schema_and_commented_in_the_file():
     keys, commented = set(), set()
     for line in DEFAULT.read_text(encoding="utf-8").splitlines():
         key = re.match(r"( *)(\w+):", line)
-        if key and not (len(key[1]) == 8 and key[2] in configuration.estimators()):
+        if key and not (len(key[1]) >= 8 and key[2] in configuration.estimators()):
             keys.add(key[2])
             if "#" in line:
                 commented.add(key[2])
@@ -304,7 +336,7 @@ def test_every_key_is_described_in_the_schema_and_commented_in_the_file():
 
 def strict(schema):
     """All mappings of the schema."""
-    if schema.get("type") == "object":
+    if "object" in schema.get("type", ()):
         yield schema
     for inner in [*schema.get("properties", {}).values(), schema.get("additionalProperties"), schema.get("items")]:
         if isinstance(inner, dict):

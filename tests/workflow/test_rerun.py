@@ -27,6 +27,7 @@ class Study:
     estimators: tuple[str, ...] = ()  # whose importances are its own; none where it shares another's networks
     prunes_on_test: bool = False
     prunes: bool = True
+    explained: bool = False
 
 
 CNN = ("fisher_empirical", "mas", "si", "total_signal")
@@ -38,7 +39,7 @@ CONTROLS = {
 }
 CONTROLLED = ("fisher_empirical", "mas")
 STUDIES = {
-    STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS)),
+    STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS), explained=True),
     f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
     f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
     f"{STUDY}_controls": Study(("seeds-100-101",), ("none", *CONTROLLED, *CONTROLS), CONTROLLED, prunes=False),
@@ -50,6 +51,10 @@ OWN = {name: study for name, study in STUDIES.items() if study.estimators}
 PRUNED = {name: study for name, study in OWN.items() if study.prunes}
 MAIN = (STUDY, "cnn_mnist_fashion")
 
+EXPLANATION = [
+    f"explanation_{name}" for name in ("confidence", "agreement", "factors", "reliability", "noise", "trajectories")
+]
+
 PAPER = {"Typesetting the paper"}
 NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
 
@@ -60,10 +65,13 @@ def notebooks(*names, studies=(*MAIN, f"{STUDY}_controls")):
         for name in names
         for study in studies
         if (name == "controls") == study.endswith("_controls")
+        if name != "explanation" or STUDIES[study].explained
     }
 
 
-ALL_NOTEBOOKS = ("correlation", "retention", "controls", "pruning", "estimators", "variants", "reproduction")
+ALL_NOTEBOOKS = (
+    "correlation", "retention", "controls", "pruning", "estimators", "explanation", "variants", "reproduction"
+)  # fmt: skip
 
 
 def trained(studies=OWN, shards=None):
@@ -91,6 +99,13 @@ def correlated(studies=OWN, shards=None):
         for study in studies
         for shard in shards or STUDIES[study].shards
     }
+
+
+def explained(shards=None):
+    """The stage, for the one study that asks for it, with its tables."""
+    return {
+        f"Explaining the agreement of importances of {STUDY} ({shard})" for shard in shards or STUDIES[STUDY].shards
+    } | joined(*EXPLANATION, studies=[STUDY])
 
 
 def learnt(names, studies=STUDIES, shards=None):
@@ -132,12 +147,14 @@ def with_estimator(name):
     runs = computed([name]) | learnt([name, *controls]) | pruned([name]) | correlated(owning)
     tables = joined("retention", studies=retaining) | joined("correlation", "correlation_null", studies=owning)
     tables |= joined("pruning", studies=[study for study in owning if study in PRUNED])
+    tables |= explained()  # it asks for these estimators, too
     # labels and colours of estimators make every notebook depend on all
     return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS
 
 
 EVERY_TABLE = (
-    joined("baseline", "correlation", "correlation_null", studies=OWN)
+    joined(*EXPLANATION, studies=[STUDY])
+    | joined("baseline", "correlation", "correlation_null", studies=OWN)
     | joined("pruning", studies=PRUNED)
     | joined("retention", studies=STUDIES)
 )
@@ -146,6 +163,7 @@ EVERYTHING = (
     trained()
     | computed(ESTIMATORS)
     | correlated()
+    | explained()
     | learnt(["none", *ESTIMATORS, *CONTROLS])
     | pruned(["random", *ESTIMATORS])
 ) | AFTER_TABLES
@@ -182,6 +200,7 @@ def test_touching_every_file_runs_nothing(tiny_run):
         ),
         (f"{PACKAGE}/plots/controls.py", notebooks("controls") | PAPER),
         (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER),
+        (f"{PACKAGE}/explanation.py", explained() | notebooks("explanation") | NUMBERS),
         (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER),
         (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
         ("workflow/scripts/baseline.py", EVERYTHING),
@@ -212,6 +231,7 @@ def test_one_more_seed_trains_only_that_seed(tiny_run):
     new, study = ["seeds-2-2"], [STUDY]
     runs = trained(study, new) | computed(ESTIMATORS, study, new) | correlated(study, new)
     runs |= learnt(["none", *ESTIMATORS], study, new) | pruned(["random", *ESTIMATORS], study, new)
+    runs |= explained(new)
     tables = joined("baseline", "correlation", "correlation_null", "retention", "pruning", studies=study)
     expected = runs | tables | notebooks(*ALL_NOTEBOOKS, studies=study) | NUMBERS
     assert tiny_run.plan(change={"studies": {STUDY: {"seeds": 3}}}) == expected
@@ -329,7 +349,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
             case "notebook":
                 declared |= set(sources.closure(tiny_run.folder / f"notebooks/{names[0]}.ipynb", scripts))
                 estimators = configuration.estimators()
-            case "paper_numbers":
+            case "paper_numbers" | "explanation":
                 estimators = configuration.estimators()
             case _:
                 estimators = ()

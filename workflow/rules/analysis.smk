@@ -65,6 +65,34 @@ rule correlation:
         "--output {output.table} --null {output.null} > {log} 2>&1"
 
 
+rule explanation:
+    input:
+        unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
+        code=lambda wildcards: code(f"{SCRIPTS}/explanation.py", *STUDIES[wildcards.study]["explanation"]["estimators"]),
+        data=datasets,
+    output:
+        **{name: f"results/runs/{{study}}/explanation/{{shard}}.{name}.csv" for name in EXPLANATION},
+    log:
+        "results/logs/explanation/{study}/{shard}.log",
+    benchmark:
+        "results/benchmarks/explanation/{study}/{shard}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=explanation_settings,
+        outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in EXPLANATION],
+    message:
+        "Explaining the agreement of importances of {wildcards.study} ({wildcards.shard})"
+    shell:
+        "python workflow/scripts/explanation.py --data {input.data} --parameters {input.parameters} "
+        "--state {input.state} --path {input.path} --settings {params.settings:q} --threads {threads} {params.outputs} "
+        "> {log} 2>&1"
+
+
 rule study_table:
     input:
         code=code(f"{SCRIPTS}/summary.py"),

@@ -337,6 +337,8 @@ def _cross_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator
         yield from _retention_checks((*path, "retention"), settings, known)
         yield from _task_checks((*path, "tasks"), settings["tasks"], len(settings["datasets"]))
         yield from _size_checks(path, settings)
+        if settings.get("explanation"):
+            yield from _explanation_checks((*path, "explanation"), settings)
         if "like" in settings:
             yield from _likeness_checks(path, settings, config["studies"])
 
@@ -435,6 +437,33 @@ def _task_checks(path: KeyPath, tasks: Mapping[str, Any], datasets: int) -> Iter
         )
 
 
+def _explanation_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Images enough to train on and to average over; samples are among those that networks are trained on anew."""
+    explanation = settings["explanation"]
+    yield from _unknown_names((*path, "estimators"), "estimator", explanation["estimators"], estimators())
+    images, most = explanation["images"], settings["images"]["training"]
+    if most is not None and images > most:
+        yield (*path, "images"), f"must be at most images.training, {most}, found {images}."
+    if images < settings["training"]["batch_size"]:
+        yield (
+            (*path, "images"),
+            f"must be at least training.batch_size, {settings['training']['batch_size']}, found {images}.",
+        )
+    if explanation["samples"] > images:
+        yield (*path, "samples"), f"must be at most explanation.images, {images}, found {explanation['samples']}."
+    further, count = explanation["trajectories"], settings["tasks"]["count"]
+    path = (*path, "trajectories")
+    if further["tasks"] > count:
+        yield (*path, "tasks"), f"must be at most tasks.count, {count}, found {further['tasks']}."
+    needed = {"training.batch_size": settings["training"]["batch_size"], "explanation.samples": explanation["samples"]}
+    for name, least in needed.items():
+        if further["images"] < least:
+            yield (*path, "images"), f"must be at least {name}, {least}, found {further['images']}."
+    for name in further["strengths"]:
+        if name not in explanation["estimators"]:
+            yield (*path, "strengths", name), "not one of explanation.estimators; list it there or remove it."
+
+
 def _likeness_checks(
     path: KeyPath, settings: Mapping[str, Any], studies: Mapping[str, Any]
 ) -> Iterator[tuple[KeyPath, str]]:
@@ -452,6 +481,9 @@ def _likeness_checks(
     if settings["pruning"] != model["pruning"] and same:
         text = f"has no effect: the networks are those of '{settings['like']}', which are pruned there; remove it."
         yield (*path, "pruning"), text
+    if settings.get("explanation") != model.get("explanation"):
+        text = f"has no effect: only '{settings['like']}', which others are like, is explained; remove it."
+        yield (*path, "explanation"), text
 
 
 OF_NETWORKS = ("network", "datasets", "protocol", "tasks", "images", "training")

@@ -126,6 +126,29 @@ use rule notebook_correlation as notebook_estimators with:
         "Executing notebook {input.notebook} ({wildcards.study})"
 
 
+use rule notebook_correlation as notebook_explanation with:
+    input:
+        **notebook_input("explanation"),
+    output:
+        html=report(
+            "results/notebooks/explanation-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("explanation"),
+        tables=tables("explanation"),
+    log:
+        notebook="results/notebooks/explanation-{study}.ipynb",
+        messages="results/logs/notebook/explanation/{study}.log",
+    benchmark:
+        "results/benchmarks/notebook/explanation/{study}.tsv"
+    params:
+        parameters=notebook_parameters("explanation"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
+
+
 use rule notebook_correlation as notebook_variants with:
     input:
         **notebook_input("variants"),

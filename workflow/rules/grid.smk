@@ -26,9 +26,11 @@ CONTROLS = {
 
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
 
+# the tables of the stage explanation, which a study can do without
+EXPLANATION = ["confidence", "agreement", "factors", "reliability", "noise", "trajectories"]
 SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
+SHARD_TABLES += [f"explanation_{name}" for name in EXPLANATION]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
-SUMMARIES = [f"results/summary/{table}.csv" for table in SUMMARY_TABLES]
 
 # What each notebook reads (besides its program files) and writes; for which studies, says studies_of
 NOTEBOOKS = {
@@ -63,6 +65,16 @@ NOTEBOOKS = {
         "runs": "results/runs",
         "figures": ["estimator_scatter", "estimator_factors"],
         "tables": ["estimators", "estimator_factors", "estimator_slopes"],
+    },
+    "explanation": {
+        "summaries": [f"explanation_{name}" for name in EXPLANATION],
+        "figures": [
+            "explanation_confidence",
+            "explanation_factors",
+            "explanation_noise",
+            "explanation_trajectories",
+        ],
+        "tables": ["explanation_confidence", "explanation_factors", "explanation_reliability"],
     },
     "variants": {
         "family": "the studies that are like the study, too",
@@ -102,7 +114,13 @@ def studies_of(notebook):
     """The studies that a notebook is executed for: those that are not like another, or those with controls."""
     if notebook == "controls":
         return [study for study in STUDIES if has_controls(study)]
-    return [study for study in MAIN if notebook != "pruning" or STUDIES[study]["pruning"]["fractions"]]
+    needed = {"pruning": lambda study: STUDIES[study]["pruning"]["fractions"], "explanation": explained}
+    return [study for study in MAIN if notebook not in needed or needed[notebook](study)]
+
+
+def explained(study):
+    """Whether the agreement of a study's importances is to be explained: where it says so and is like no other."""
+    return study in MAIN and bool(STUDIES[study].get("explanation"))
 
 
 def has_controls(study):
@@ -160,6 +178,13 @@ def retention_code(wildcards):
     return list(dict.fromkeys(modules))
 
 
+def explanation_settings(wildcards):
+    """Settings of the explanation; of retention, how the later tasks are learnt."""
+    retention = STUDIES[wildcards.study]["retention"]
+    how = {key: retention[key] for key in ("epochs", "clamp_negative", "penalty", "batch_norm")}
+    return settings(wildcards.study, wildcards.shard, *TASKS, "training", "explanation", retention=how)
+
+
 def shards(study):
     """The names of all shards of a study: groups of seeds, first and last."""
     start, total, size = (STUDIES[study][key] for key in ("first_seed", "seeds", "shard_size"))
@@ -196,6 +221,7 @@ def records(study, shard):
     """What training records of the optimiser's path for the path estimators of all studies that have these networks."""
     users = [other for other in STUDIES if shard in shards(other) and network_owner(other, shard) == study]
     names = {name for other in users for name in STUDIES[other]["estimators"]}
+    names |= {name for other in users if explained(other) for name in STUDIES[other]["explanation"]["estimators"]}
     return sorted({record for name in names for record in configuration.records(name, OWN_ESTIMATORS)})
 
 
@@ -254,6 +280,8 @@ def has(study, table):
     """Whether a study has rows of a table: one without networks of its own has what it retains, and no more."""
     if table in ("retention", "selected_lambda"):
         return bool(retained(study))
+    if table.startswith("explanation_"):
+        return explained(study)
     needed = {"pruning": STUDIES[study]["pruning"]["fractions"], "baseline": True}
     return is_own(study) and bool(needed.get(table, len(STUDIES[study]["estimators"]) > 1))
 
@@ -266,6 +294,7 @@ def shard_tables(study, table):
         "correlation_null": ("correlation/{shard}.null.csv", [""]),
         "retention": ("retention/{name}/{shard}.csv", map(control_names.folder, retained(study))),
         "pruning": ("pruning/{name}/{shard}.csv", ["random", *STUDIES[study]["estimators"]]),
+        **{f"explanation_{name}": (f"explanation/{{shard}}.{name}.csv", [""]) for name in EXPLANATION},
     }[table]
     found = retention_shards(study) if table == "retention" else shards(study)
     return expand(f"results/runs/{study}/{pattern}", shard=found, name=names)
@@ -274,6 +303,9 @@ def shard_tables(study, table):
 def study_tables(table):
     """The tables, one per study, that a summary joins."""
     return [f"results/summary/{study}/{table}.csv" for study in STUDIES if has(study, table)]
+
+
+SUMMARIES = [f"results/summary/{table}.csv" for table in SUMMARY_TABLES if study_tables(table)]
 
 
 def shard_results():
@@ -294,7 +326,9 @@ def shard_results():
 def notebook_input(name):
     """What a notebook reads: itself, the modules it imports, tables, and where it looks at single weights, tensors."""
     notebook, reads = f"notebooks/{name}.ipynb", NOTEBOOKS[name]
-    modules = code(notebook, *configuration.estimators(), *OWN_ESTIMATORS)[1:]  # labels, and colours by position in the whole list
+    modules = code(notebook, *configuration.estimators(), *OWN_ESTIMATORS)[
+        1:
+    ]  # labels, and colours by position in the whole list
 
     def tensors(wildcards):
         study = wildcards.study

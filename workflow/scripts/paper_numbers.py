@@ -11,7 +11,7 @@ from weight_importance import published
 from weight_importance.errors import run_program
 from weight_importance.numbers import collect, render
 from weight_importance.storage import read_table, write_text
-from weight_importance.tables import COLUMNS
+from weight_importance.tables import COLUMNS, EXPLANATION
 
 
 def main() -> None:
@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("--published", type=Path, required=True, help="folder of the published results")
     parser.add_argument("--output", type=Path, required=True, help="output: macros (.tex)")
     arguments = parser.parse_args()
-    tables = {name: read_table(arguments.summary / f"{name}.csv", columns) for name, columns in COLUMNS.items()}
+    explained = any(study.get("explanation") for study in arguments.settings["studies"].values())
+    names = [name for name in COLUMNS if explained or name not in EXPLANATION]
+    tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
     theirs = published.retention(arguments.published), published.pruning(arguments.published)
     results = collect(arguments.settings, tables, *theirs)
     write_text(arguments.output, render(results))

@@ -120,3 +120,44 @@ def beyond_null(correlation: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     above = (found["low"] > 0) & (found["mean"] > found["null_high"])
     below = (found["high"] < 0) & (found["mean"] < found["null_low"])
     return found.assign(sign=above.astype(int) - below.astype(int))
+
+
+PREDICTED = (
+    ("absolute_fisher", "mas", 1.0),
+    ("fisher_empirical", "fisher_exact", 1.0),
+    ("fisher_empirical", "mas", 0.5),
+    ("fisher_exact", "mas", 0.5),
+)
+"""Pairs of estimators of which theory foresees something when the network is confident, with the slope of log second on
+log first: equal powers of the gradient have 1, a first power has half the slope of a second one."""
+
+
+def predicted_pairs(agreement: pd.DataFrame) -> list[tuple[str, str, float | None]]:
+    """The pairs of :data:`PREDICTED` as a table holds them; if there are none, its first pairs, without a slope.
+
+    Args:
+        agreement: with ``estimator_a`` and ``estimator_b``.
+    """
+    there = list(agreement[PAIR].drop_duplicates().itertuples(index=False, name=None))
+    both_ways = [*PREDICTED, *((second, first, 1 / slope) for first, second, slope in PREDICTED)]
+    found = [pair for pair in both_ways if pair[:2] in there]
+    return found or [(*pair, None) for pair in there[: len(PREDICTED)]]
+
+
+def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
+    """Agreement under every condition beside how confident the networks were.
+
+    Args:
+        agreement: the table ``explanation_agreement`` of one study.
+        confidence: the table ``explanation_confidence`` of the same study.
+        tensors: over these, agreement is averaged within every network.
+
+    Returns:
+        columns condition, level, coefficient, estimator_a, estimator_b, mean, low, high, n (intervals over seeds), and
+        the mean ``max_probability`` and ``runner_up``.
+    """
+    keys = ["condition", "level"]
+    chosen = agreement[agreement["tensor"].isin(list(tensors))]
+    of_seed = chosen.groupby([*keys, "coefficient", *PAIR, "seed"], sort=False)["value"].mean().reset_index()
+    sure = confidence.groupby([*keys, "quantity"])["value"].mean().unstack("quantity").reset_index()
+    return intervals(of_seed, [*keys, "coefficient", *PAIR], "value").merge(sure, on=keys)

@@ -36,18 +36,21 @@ class OneByOne:
         layout: where parameters lie in a row.
         inputs: one replica's first batch ``(B, ...)``, to trace with.
         labels: ``(B,)``.
+        label_smoothing: share of the target that is spread evenly over all classes.
     """
 
-    def __init__(self, replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor) -> None:
+    def __init__(
+        self, replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor, label_smoothing: float = 0.0
+    ) -> None:
         self.groups = groups(len(replicas), 1)
         like = next(iter(replicas.parameters.values()))
         self._row = like.new_zeros(1, layout.size)
         self._into = {name: view[0] for name, view in layout.views(self._row).items()}
         self._states = [replicas.state(replica) for replica in range(len(replicas))]
-        self._template = replicas.template
+        self._template, self._label_smoothing = replicas.template, label_smoothing
         self._trace: Trace | None = None
         try:
-            self._trace = trace(replicas.template, *self._states[0], channels_last(inputs), labels)
+            self._trace = trace(replicas.template, *self._states[0], channels_last(inputs), labels, label_smoothing)
         except Untraceable as reason:
             print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
 
@@ -58,7 +61,7 @@ class OneByOne:
         if self._trace:
             self._trace(parameters, buffers, inputs, labels, self._into)
         else:
-            found = loss_gradient(self._template, parameters, buffers, inputs, labels)
+            found = loss_gradient(self._template, parameters, buffers, inputs, labels, self._label_smoothing)
             for name, gradient in found.items():
                 self._into[name].copy_(gradient)
         return self._row
@@ -71,11 +74,12 @@ class SideBySide:
         replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
         layout: where parameters lie in a row.
         size: replicas in a group.
+        label_smoothing: share of the target that is spread evenly over all classes.
     """
 
-    def __init__(self, replicas: Replicas, layout: Layout, size: int) -> None:
+    def __init__(self, replicas: Replicas, layout: Layout, size: int, label_smoothing: float = 0.0) -> None:
         self.groups = groups(len(replicas), size)
-        self._replicas, self._layout = replicas, layout
+        self._replicas, self._layout, self._label_smoothing = replicas, layout, label_smoothing
         like = next(iter(replicas.parameters.values()))
         self._rows = like.new_zeros(min(size, len(replicas)), layout.size)
 
@@ -90,7 +94,10 @@ class SideBySide:
         buffers = {name: buffer[rows] for name, buffer in self._replicas.buffers.items()}
         with torch.enable_grad():
             logits = vmap(one)(leaves, buffers, inputs)
-            loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+            losses = cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=self._label_smoothing
+            )
+            loss = losses / labels.shape[1]
             found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         memory = self._rows[: rows.stop - rows.start]
         for view, gradient in zip(self._layout.views(memory).values(), found, strict=True):
@@ -98,11 +105,13 @@ class SideBySide:
         return memory
 
 
-def way_to_compute(replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor) -> OneByOne | SideBySide:
+def way_to_compute(
+    replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor, label_smoothing: float = 0.0
+) -> OneByOne | SideBySide:
     """The better of the two for the stack's device and network, by the first batch of one replica ``(B, ...)``."""
     if inputs.device.type == "cpu" or convolutional(replicas.template):
-        return OneByOne(replicas, layout, inputs, labels)
-    return SideBySide(replicas, layout, side_by_side(replicas, layout, inputs))
+        return OneByOne(replicas, layout, inputs, labels, label_smoothing)
+    return SideBySide(replicas, layout, side_by_side(replicas, layout, inputs), label_smoothing)
 
 
 def side_by_side(replicas: Replicas, layout: Layout, inputs: Tensor) -> int:

@@ -9,4 +9,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "retention": ("study", "estimator", "lambda", "seed", "tasks_learnt", "task", "split", "accuracy"),
     "selected_lambda": ("study", "estimator", "lambda", "criterion"),
     "pruning": ("study", "scope", "criterion", "seed", "fraction", "accuracy"),
+    "explanation_confidence": ("study", "condition", "level", "quantity", "seed", "value"),
+    "explanation_agreement": (
+        "study", "tensor", "estimator_a", "estimator_b", "coefficient", "condition", "level", "seed", "value",
+    ),
+    "explanation_factors": ("study", "tensor", "estimator_a", "estimator_b", "quantity", "seed", "value"),
+    "explanation_reliability": ("study", "tensor", "estimator", "coefficient", "quantity", "seed", "value"),
+    "explanation_noise": ("study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value"),
+    "explanation_trajectories": (
+        "study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value",
+    ),
 }  # fmt: skip
+
+EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))
+"""The tables of the stage ``explanation``, which a configuration may do without."""

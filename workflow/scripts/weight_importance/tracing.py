@@ -22,7 +22,12 @@ class Untraceable(Exception):
 
 
 def loss_gradient(
-    network: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor, labels: Tensor
+    network: nn.Module,
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+    label_smoothing: float = 0.0,
 ) -> dict[str, Tensor]:
     """The gradient of the mean cross-entropy by automatic differentiation; buffers change in place.
 
@@ -32,10 +37,12 @@ def loss_gradient(
         buffers: by name.
         inputs: ``(B, ...)``.
         labels: ``(B,)``.
+        label_smoothing: share of the target that is spread evenly over all classes.
     """
     leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
     with torch.enable_grad():
-        loss = cross_entropy(functional_call(network, leaves | dict(buffers), (inputs,)), labels)
+        logits = functional_call(network, leaves | dict(buffers), (inputs,))
+        loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
     return dict(zip(leaves, found, strict=True))
 
@@ -60,7 +67,12 @@ class Trace:
 
 
 def trace(
-    network: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor, labels: Tensor
+    network: nn.Module,
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+    label_smoothing: float = 0.0,
 ) -> Trace:
     """Record :func:`loss_gradient` for batches of this size; neither parameters nor buffers are changed.
 
@@ -74,7 +86,7 @@ def trace(
     def function(inputs: Tensor, labels: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         leaves = dict(zip(parameters, tensors, strict=False))
         state = dict(zip(buffers, tensors[len(parameters) :], strict=True))
-        return tuple(loss_gradient(network, leaves, state, inputs, labels).values())
+        return tuple(loss_gradient(network, leaves, state, inputs, labels, label_smoothing).values())
 
     copies = [tensor.detach().clone() for tensor in (*parameters.values(), *buffers.values())]
     try:
@@ -88,7 +100,7 @@ def trace(
         recorded(parameters, state[0], *other, found)
     except Exception as error:  # recording runs other people's modules, which may fail in any way
         raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
-    expected = loss_gradient(network, parameters, state[1], *other)
+    expected = loss_gradient(network, parameters, state[1], *other, label_smoothing)
     for mine, theirs in ((found, expected), (state[0], state[1])):
         for name, value in theirs.items():
             if not torch.allclose(mine[name], value, rtol=1e-4, atol=1e-6, equal_nan=True):

@@ -24,13 +24,19 @@ ORDER, OTHER_ORDER = "batch order", "independent batch order"
 
 
 def batch_indices(
-    seeds: Sequence[int], task: int, samples: int, batch_size: int, epochs: int, purpose: str = ORDER
+    seeds: Sequence[int],
+    task: int,
+    samples: int,
+    batch_size: int,
+    epochs: int,
+    first_epoch: int = 0,
+    purpose: str = ORDER,
 ) -> Iterator[Tensor]:
     """Per step the sample indices ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
 
     The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
     """
-    for epoch in range(epochs):
+    for epoch in range(first_epoch, first_epoch + epochs):
         orders = [torch.randperm(samples, generator=generator(purpose, seed, task, epoch)) for seed in seeds]
         yield from torch.stack(orders)[:, : samples // batch_size * batch_size].split(batch_size, 1)
 
@@ -48,6 +54,8 @@ def train(
     recorder: PathRecorder | None = None,
     record_penalty: bool = False,
     freeze_statistics: bool = False,
+    label_smoothing: float = 0.0,
+    first_epoch: int = 0,
     adam: AdamState | None = None,
     progress: Progress | None = None,
 ) -> AdamState:
@@ -67,6 +75,8 @@ def train(
             step's; weights and buffers come out the same with and without.
         record_penalty: feed it the penalised gradient in place of the unpenalised (as the published protocol does).
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
+        label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
+        first_epoch: the number of the first epoch, where a training goes on that was left after so many.
         adam: the state to go on from; fresh if there is none.
         progress: is told about every step.
 
@@ -89,14 +99,15 @@ def train(
     replicas.parameters = layout.views(memory)
     optimiser = Optimiser(layout, memory, learning_rate, adam, penalty, recorder, record_penalty)
     gradients = kept = None
+    span = len(data), batch_size, epochs, first_epoch
     others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
-        others = batch_indices(seeds, task, len(data), batch_size, epochs, OTHER_ORDER)
-    for indices, other in zip(batch_indices(seeds, task, len(data), batch_size, epochs), others, strict=False):
+        others = batch_indices(seeds, task, *span, OTHER_ORDER)
+    for indices, other in zip(batch_indices(seeds, task, *span), others, strict=False):
         # of every seed, one after another: a stack of all would be copied for every replica that shares a seed
         batches = [_batch(data, row) for row in indices.to(device)]
         other_batches = None if other is None else [_batch(data, row) for row in other.to(device)]
-        gradients = gradients or way_to_compute(replicas, layout, *batches[0])
+        gradients = gradients or way_to_compute(replicas, layout, *batches[0], label_smoothing)
         optimiser.begin_step()
         for rows in gradients.groups:
             seed_of_row = [replica // copies for replica in range(rows.start, rows.stop)]

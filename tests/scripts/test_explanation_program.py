@@ -1,0 +1,150 @@
+"""The program ``explanation.py``: whole tables of a shard that no shard-mate changes, or one message."""
+
+import json
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RELIABILITIES, TRAJECTORIES
+from weight_importance.storage import load_tensors, read_table
+from weight_importance.tables import COLUMNS, EXPLANATION
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
+NAMES = ["fisher_exact", "absolute_fisher", "mas", "si", "magnitude"]
+PAIRS = len(list(combinations(NAMES, 2)))
+EXPLAINED = {
+    "estimators": NAMES,
+    "samples": 40,
+    "temperatures": [4],
+    "images": 100,
+    "epochs": [1, 2],
+    "label_smoothing": [0.0, 0.2],
+    "trajectories": {"tasks": 2, "images": 60, "strengths": {"mas": 10, "si": 3, "fisher_exact": 41}},
+}
+SETTINGS = {
+    "study": "small",
+    "network": "mlp",
+    "datasets": ["mnist_subset"],
+    "protocol": "held_out",
+    "tasks": {"kind": "permuted", "count": 2, "seed": 1},
+    "images": {"training": 300, "validation": 50, "test": 50},
+    "training": {"epochs": 1, "batch_size": 50, "learning_rate": 0.001},
+    "retention": {"epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"},
+    "explanation": EXPLAINED,
+}
+
+
+def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / f"{program}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def explain(folder: Path, data: Path, seeds: list[int], **explanation: object) -> subprocess.CompletedProcess[str]:
+    """A baseline in the folder, and its tables beside it."""
+    settings = json.dumps(SETTINGS | {"seeds": seeds, "explanation": EXPLAINED | explanation})
+    files = {name: folder / f"{name}.safetensors" for name in ("parameters", "state", "path")}
+    given = ["--data", data, "--settings", settings]
+    given += [part for name, file in files.items() for part in (f"--{name}", file)]
+    if not files["parameters"].exists():
+        done = run("baseline", *given, "--accuracy", folder / "accuracy.csv")
+        assert done.returncode == 0, done.stderr
+    shard = f"seeds-{seeds[0]}-{seeds[-1]}"
+    outputs = {table: folder / f"{shard}.{table}.csv" for table in EXPLANATION}
+    options = [part for table, file in outputs.items() for part in (f"--{table.partition('_')[2]}", file)]
+    return run("explanation", *given, *options)
+
+
+def tables(folder: Path) -> dict[str, pd.DataFrame]:
+    return {table: read_table(next(folder.glob(f"*.{table}.csv")), COLUMNS[table]) for table in EXPLANATION}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "subset.safetensors"
+    assert run("dataset", "--dataset", "mnist_subset", "--output", path).returncode == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    folder = tmp_path_factory.mktemp("pair")
+    done = explain(folder, data, [0, 1])
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_tables_are_whole(pair: Path) -> None:
+    found = tables(pair)
+    conditions, tensors, weights = 6, 7, 3
+    assert {name: len(table) for name, table in found.items()} == {
+        "explanation_confidence": 2 * conditions * 2,
+        "explanation_agreement": 2 * conditions * tensors * PAIRS * len(AGREEMENT),
+        "explanation_factors": 2 * weights * PAIRS * len(FACTORS),
+        "explanation_reliability": 2 * tensors * len(NAMES) * len(RANKED) * len(RELIABILITIES),
+        "explanation_noise": 2 * tensors * PAIRS * len(RANKED) * len(PAIRED),
+        "explanation_trajectories": 2 * tensors * 3 * len(RANKED) * len(TRAJECTORIES),
+    }
+    for name, table in found.items():
+        assert not table.duplicated([*COLUMNS[name][:-1]]).any()
+        assert set(table["study"]) == {"small"} and set(table["seed"]) == {0, 1}
+    levels = found["explanation_confidence"].groupby("condition")["level"].unique()
+    assert {name: sorted(values) for name, values in levels.items()} == {
+        "temperature": [1, 4], "epochs": [1, 2], "label_smoothing": [0, 0.2],
+    }  # fmt: skip
+
+
+def test_what_belongs_to_no_samples_is_missing_and_nothing_else(pair: Path) -> None:
+    found = tables(pair)
+    own = found["explanation_reliability"].set_index("estimator")["value"]
+    assert own["si"].isna().all() and not own.drop("si").isna().any()
+    assert np.allclose(own["magnitude"], 1)
+    noise = found["explanation_noise"]
+    missing = noise["value"].isna()
+    of_si = (noise[["estimator_a", "estimator_b"]] == "si").any(axis=1) & (noise["quantity"] != "observed")
+    assert (missing == of_si).all()
+    assert not found["explanation_confidence"]["value"].isna().any()
+
+
+def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path) -> None:
+    """Temperature 1 of one table, the observed values of another, and the correlation of magnitude with itself."""
+    found = tables(pair)
+    keys = ["tensor", "estimator_a", "estimator_b", "seed"]
+    agreement, noise, factors = (found[f"explanation_{name}"] for name in ("agreement", "noise", "factors"))
+    plain = agreement[(agreement["condition"] == "temperature") & (agreement["level"] == 1)]
+    plain = plain[plain["coefficient"] == "pearson"].set_index(keys)["value"]
+    observed = noise[(noise["coefficient"] == "pearson") & (noise["quantity"] == "observed")].set_index(keys)["value"]
+    pd.testing.assert_series_equal(plain, observed.loc[plain.index])
+    terms = factors.set_index([*keys, "quantity"])["value"].unstack("quantity")
+    positive = terms[~(terms.index.get_level_values("estimator_b") == "si")]
+    positive = positive[~(positive.index.get_level_values("estimator_a") == "si")]
+    np.testing.assert_allclose(positive["observed"], plain.loc[positive.index])
+    parameters, _ = load_tensors(pair / "parameters.safetensors")
+    assert set(plain.index.get_level_values("tensor")) == {*parameters, "all"}
+
+
+def test_a_replica_is_the_same_alone_and_with_shard_mates(pair: Path, data: Path, tmp_path: Path) -> None:
+    done = explain(tmp_path, data, [1])
+    assert done.returncode == 0, done.stderr
+    together, alone = tables(pair), tables(tmp_path)
+    for name, table in alone.items():
+        expected = together[name][together[name]["seed"] == 1]
+        pd.testing.assert_frame_equal(
+            table.sort_values([*COLUMNS[name][:-1]], ignore_index=True),
+            expected.sort_values([*COLUMNS[name][:-1]], ignore_index=True),
+        )
+
+
+def test_the_tables_are_joined_by_the_summary(pair: Path, tmp_path: Path) -> None:
+    for table in EXPLANATION:
+        done = run("summary", "--table", table, "--output", tmp_path / "out.csv", *pair.glob(f"*.{table}.csv"))
+        assert done.returncode == 0, done.stderr
+
+
+def test_mistakes_are_one_message(pair: Path, data: Path) -> None:
+    done = explain(pair, data, [0, 1], estimators=["mas", "ms"])
+    assert done.returncode == 1 and done.stderr.startswith("error: unknown estimator 'ms'. Did you mean 'mas'?")

@@ -1,0 +1,189 @@
+"""Networks under conditions: temperature one is the network itself, a training that goes on is the one in one go."""
+
+import pytest
+import torch
+from torch import nn
+
+from weight_importance import estimate
+from weight_importance.conditions import (
+    Tempered,
+    along_path,
+    confidence,
+    divided,
+    of_replica,
+    on_halves,
+    retrained,
+    sampled,
+    tempered,
+    trajectories,
+)
+from weight_importance.continual import Learning, retention
+from weight_importance.errors import UserError
+from weight_importance.estimators.path import PathRecorder, importance
+from weight_importance.estimators.registry import load
+from weight_importance.replicas import initialise
+from weight_importance.seeding import generator
+from weight_importance.tasks import Rotation, Split, Splits, TaskSequence, to_inputs
+from weight_importance.training import train
+
+NAMES = ["fisher_exact", "si", "fisher_sampled", "total_signal", "magnitude", "mas"]
+SEEDS = [3, 5]
+TRAINING = {"batch_size": 10, "learning_rate": 1e-2}
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(16, 12)
+        self.norm = nn.BatchNorm1d(12)
+        self.fc2 = nn.Linear(12, 4)
+
+    def forward(self, images):
+        return self.fc2(torch.nn.functional.leaky_relu(self.norm(self.fc1(images.flatten(1)))))
+
+
+@pytest.fixture
+def data() -> Split:
+    random = torch.Generator().manual_seed(0)
+    return Split(
+        torch.randint(0, 256, (60, 4, 4), dtype=torch.uint8, generator=random),
+        torch.randint(4, (60,), generator=random),
+    )
+
+
+def test_temperature_one_is_the_plain_estimate(data):
+    replicas = initialise(Small, SEEDS)
+    _, others = divided(NAMES)
+    for estimator, of in sampled(others, replicas, SEEDS, [data] * 2)[0].items():
+        for replica, seed in enumerate(SEEDS):
+            plain = estimate(
+                estimator, replicas.network(replica), to_inputs(data.images), data.labels,
+                generator=generator("label sampling", seed, 0),
+            )  # fmt: skip
+            assert list(of) == list(plain)
+            for name, value in plain.items():
+                torch.testing.assert_close(of[name][replica], value)
+
+
+def test_the_importances_at_a_temperature_are_those_of_the_network_with_smaller_logits(data):
+    replicas = initialise(Small, SEEDS[:1])
+    [found, *_] = sampled(["mas", "fisher_exact"], replicas, SEEDS[:1], [data], temperature=4.0)
+    smaller = initialise(Small, SEEDS[:1])
+    for name in ("fc2.weight", "fc2.bias"):
+        smaller.parameters[name] = smaller.parameters[name] / 4
+    expected, _ = sampled(["mas", "fisher_exact"], smaller, SEEDS[:1], [data])
+    for estimator, power in (("mas", 1), ("fisher_exact", 2)):
+        # up to the last layer the network is the same; there, the same change of logits needs a smaller change
+        torch.testing.assert_close(found[estimator]["fc1.weight"], expected[estimator]["fc1.weight"])
+        torch.testing.assert_close(
+            found[estimator]["fc2.weight"] * 4**power, expected[estimator]["fc2.weight"], rtol=1e-4, atol=1e-7
+        )
+
+
+def test_confidence_falls_with_temperature_to_that_of_chance(data):
+    network, inputs = initialise(Small, [0]).network(0), to_inputs(data.images)
+    found = [confidence(Tempered(network, temperature), inputs) for temperature in (0.01, 1.0, 1e6)]
+    largest = [one["max_probability"] for one in found]
+    assert largest[0] > largest[1] > largest[2]
+    assert found[2] == pytest.approx({"max_probability": 1 / 4, "runner_up": 1 / 4}, abs=1e-4)
+    assert network.training is True, "left in the mode that it was in"
+
+
+def test_temperatures_include_one_and_keep_the_importances_of_the_path(data):
+    replicas = initialise(Small, SEEDS)
+    of_path = {"si": {name: torch.rand_like(tensor) for name, tensor in replicas.parameters.items()}}
+    found = list(tempered(["mas", "si"], replicas, SEEDS, data, [5, 0.5], of_path))
+    assert [(one.name, one.level) for one in found] == [("temperature", level) for level in (0.5, 1.0, 5.0)]
+    for condition in found:
+        assert list(condition.importances) == ["mas", "si"]
+        assert condition.importances["si"] is of_path["si"]
+
+
+def test_retrained_networks_are_those_of_training_in_one_go(data):
+    conditions = retrained(NAMES, Small, SEEDS, data, data.last(20), [3, 1], [0.0, 0.2], **TRAINING)
+    found = {(one.name, one.level): one for one in conditions}
+    assert set(found) == {("epochs", 1), ("epochs", 3), ("label_smoothing", 0.0), ("label_smoothing", 0.2)}
+    assert found["epochs", 3].importances is found["label_smoothing", 0.0].importances
+    for condition, options in ((("epochs", 3), {}), (("label_smoothing", 0.2), {"label_smoothing": 0.2})):
+        replicas, recorder = initialise(Small, SEEDS), PathRecorder()
+        train(replicas, SEEDS, data, 0, epochs=3, recorder=recorder, **TRAINING, **options)
+        expected, sure = sampled(divided(NAMES)[1], replicas, SEEDS, [data.last(20)] * 2)
+        assert found[condition].confidence == sure
+        for estimator, of in expected.items():
+            for name, value in of.items():
+                assert torch.equal(found[condition].importances[estimator][name], value)
+        for name, value in importance(load("si"), recorder.recorded()).items():
+            torch.testing.assert_close(found[condition].importances["si"][name], value, rtol=1e-4, atol=1e-7)
+    smoothed, plain = (found["label_smoothing", level].confidence["max_probability"] for level in (0.2, 0.0))
+    assert all(a < b for a, b in zip(smoothed, plain, strict=True)), "smoothing lowers confidence"
+
+
+def test_halves_are_disjoint_and_together_the_whole(data):
+    replicas = initialise(Small, SEEDS)
+    halves = on_halves(NAMES, replicas, SEEDS, data)
+    whole, _ = sampled(["fisher_exact", "mas"], replicas, SEEDS, [data] * 2)
+    for estimator, of in whole.items():
+        for name, value in of.items():
+            first, second = (half[estimator][name] for half in halves)
+            assert not torch.equal(first, second)
+            torch.testing.assert_close((first + second) / 2, value, rtol=1e-4, atol=1e-8)
+    for half in halves:
+        assert list(half) == NAMES
+        assert all(value.isnan().all() for value in half["si"].values())
+    assert all(torch.equal(halves[0]["magnitude"][name], value) for name, value in halves[1]["magnitude"].items())
+
+
+LEARNING = TRAINING | {"epochs": 2, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"}
+
+
+@pytest.mark.parametrize("estimator", ["mas", "si"])
+def test_a_trajectory_is_that_of_retention(estimator, data, monkeypatch):
+    """The same weights after every task, and importances that are clamped and summed over the tasks."""
+    replicas = initialise(Small, SEEDS)
+    splits = Splits(data, data, data)
+    tasks = TaskSequence([splits], [Rotation(number) for number in (1, 2)], 3)
+    later = [tasks.part(task, "training") for task in (1, 2)]
+    first = sampled(["mas"], replicas, SEEDS, [data.last(20)] * 2)[0]
+    first["si"] = {name: torch.rand_like(tensor) - 0.5 for name, tensor in replicas.parameters.items()}
+    trained = []
+
+    def note(stack, *arguments, **options):
+        adam = train(stack, *arguments, **options)
+        trained.append({name: value.clone() for name, value in stack.parameters.items()})
+        return adam
+
+    monkeypatch.setattr("weight_importance.conditions.train", note)
+    monkeypatch.setattr("weight_importance.continual.train", note)
+    found = trajectories(["mas", "si"], replicas, SEEDS, first, later, 20, {estimator: 5.0}, **LEARNING)
+    learning = Learning(samples=20, images=None, published=False, **LEARNING)
+    retention(replicas, SEEDS, [5.0], estimator, first[estimator], tasks, learning)
+    assert len(trained) == 4
+    for mine, theirs in zip(trained[:2], trained[2:], strict=True):
+        for name, value in mine.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
+    assert list(found) == [estimator] and list(found[estimator]) == ["mas", "si"]
+    assert all((value >= 0).all() for value in found[estimator]["si"].values()), "clamped task by task"
+    grown = found[estimator]["mas"]["fc2.weight"] - first["mas"]["fc2.weight"]
+    assert (grown >= 0).all() and grown.sum() > 0
+
+
+def test_a_replica_does_not_depend_on_its_shard_mates(data):
+    pair = on_halves(NAMES, initialise(Small, SEEDS), SEEDS, data)
+    alone = on_halves(NAMES, initialise(Small, SEEDS[1:]), SEEDS[1:], data)
+    for together, single in zip(pair, alone, strict=True):
+        for estimator, of in of_replica(single, 0).items():
+            for name, value in of.items():
+                torch.testing.assert_close(together[estimator][name][1], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_path_has_the_importance_of_its_formula():
+    integral, displacement = {"w": torch.rand(2, 3)}, {"w": torch.rand(2, 3)}
+    found = along_path(["si"], integral, displacement)
+    torch.testing.assert_close(found["si"]["w"], integral["w"] / (displacement["w"].square() + 0.1))
+
+
+def test_a_diverged_network_is_named_by_its_seed(data):
+    replicas = initialise(Small, SEEDS)
+    replicas.parameters["fc1.bias"][1, 0] = torch.nan
+    with pytest.raises(UserError, match="seed 5 diverged"):
+        sampled(["mas"], replicas, SEEDS, [data] * 2)

@@ -1,0 +1,307 @@
+"""The numerics of the explanations: sums that must come out, known answers, and the theory in its own limit."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from weight_importance import estimate_all
+from weight_importance.explanation import (
+    AGREEMENT,
+    FACTORS,
+    agreement,
+    correlation,
+    disattenuated,
+    entries,
+    factor_contributions,
+    noise,
+    on_trajectories,
+    pairs,
+    spearman_brown,
+)
+from weight_importance.factors import log_slope
+from weight_importance.findings import PREDICTED, along_confidence, predicted_pairs
+from weight_importance.tables import COLUMNS
+
+THEORY = ["mas", "absolute_fisher", "fisher_empirical", "fisher_exact"]
+
+
+def positive(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).pow(3) + 0.01
+
+
+def products(count: int, out: int = 9, inputs: int = 13, seed: int = 0) -> torch.Tensor:
+    return positive(count, out, 1, seed=seed) * positive(count, 1, inputs, seed=seed + 1)
+
+
+# agreement
+
+
+def test_correlations_are_those_of_scipy_and_numpy():
+    values = torch.stack([positive(50, seed=seed) for seed in range(4)])
+    np.testing.assert_allclose(correlation(values, "pearson"), np.corrcoef(values.numpy()))
+    expected = pd.DataFrame(values.T.numpy()).corr("spearman")
+    np.testing.assert_allclose(correlation(values, "spearman"), expected)
+
+
+def test_a_constant_importance_correlates_with_nothing_and_disturbs_no_other():
+    values = torch.stack([positive(50), torch.ones(50, dtype=torch.float64), positive(50, seed=1)])
+    found = correlation(values, "pearson")
+    assert found[1].isnan().all() and found[:, 1].isnan().all()
+    torch.testing.assert_close(found[0, 2], torch.corrcoef(values[[0, 2]])[0, 1])
+
+
+def test_powers_of_one_importance_agree_in_rank_and_show_in_slope_and_ratio():
+    x = positive(200)
+    found = agreement(torch.stack([x, 3 * x, x.square()]))
+    assert set(found) == set(AGREEMENT)
+    torch.testing.assert_close(found["spearman"], torch.ones(3, 3, dtype=torch.float64))
+    assert found["pearson"][0, 1] == pytest.approx(1) and found["pearson"][0, 2] < 0.999
+    assert found["log_slope"][0, 1] == pytest.approx(1) and found["log_slope"][0, 2] == pytest.approx(2)
+    assert found["ratio"][0, 1] == pytest.approx(3)
+
+
+def test_tensors_come_in_their_order_and_last_all_together():
+    importances = {name: {"w": positive(3, 4, seed=seed), "b": positive(3)} for seed, name in enumerate("xy")}
+    found = dict(entries(importances))
+    assert {name: tuple(values.shape) for name, values in found.items()} == {"w": (2, 12), "b": (2, 3), "all": (2, 15)}
+    assert torch.equal(found["all"], torch.cat([found["w"], found["b"]], 1))
+
+
+def test_pairs_take_the_upper_triangle():
+    matrix = torch.arange(9.0).view(3, 3)
+    assert list(pairs(["x", "y", "z"], {"k": matrix})) == [
+        ("x", "y", "k", 1.0), ("x", "z", "k", 2.0), ("y", "z", "k", 5.0),
+    ]  # fmt: skip
+
+
+# the theory
+
+
+def sharp_network(sharpness: float) -> nn.Module:
+    """A network of which one class is predicted, one is the runner-up, and the others hardly count."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 5))
+    with torch.no_grad():
+        network[2].weight *= 0.1
+        network[2].bias.copy_(torch.tensor([2.0, 1.0, -3.0, -3.0, -3.0]) * sharpness)
+    return network.double()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_one_confident_image_has_the_importances_of_the_theory(seed):
+    network = sharp_network(9.0)
+    inputs = torch.randn(1, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    probabilities = network(inputs).softmax(1)[0].detach()
+    predicted, runner_up = probabilities.argmax(), probabilities.topk(2).values[1]
+    assert runner_up < 1e-3
+    network.zero_grad()
+    network(inputs).log_softmax(1)[0, predicted].backward()
+    found = estimate_all(THEORY, network, inputs, predicted[None])
+    for name, parameter in network.named_parameters():
+        a = probabilities[predicted] * parameter.grad
+        for estimator, expected in (
+            ("mas", 2 * a.abs()),
+            ("absolute_fisher", 2 * a.abs()),
+            ("fisher_empirical", a.square()),
+            ("fisher_exact", a.square() / runner_up),
+        ):
+            # to the first order in the runner-up's probability; parameters of the other classes are not meant
+            largest = expected.max()
+            torch.testing.assert_close(found[estimator][name], expected, rtol=0.01, atol=0.002 * largest.item())
+
+
+def test_mas_and_absolute_fisher_draw_near_as_confidence_grows():
+    inputs = torch.randn(40, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    distances = []
+    for sharpness in (0.5, 2.0, 8.0):
+        network = sharp_network(sharpness)
+        found = estimate_all(THEORY, network, inputs, network(inputs).argmax(1))
+        values = agreement(torch.stack([found[name]["0.weight"].flatten() for name in THEORY]))
+        distances.append(abs(values["ratio"][0, 1].item() - 1))
+    assert distances[0] > distances[1] > distances[2]
+    assert distances[2] < 0.01
+
+
+# factors
+
+
+def test_products_leave_nothing_to_single_weights():
+    found = factor_contributions(products(3))
+    assert set(found) == set(FACTORS)
+    torch.testing.assert_close(found["by_rest"], torch.zeros(3, 3, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(found["reconstructions"], found["observed"])
+    assert found["residuals"].isnan().all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_terms_sum_to_the_correlation(seed):
+    importance = torch.stack([positive(9, 13, seed=4 * seed + number) for number in range(4)]) + products(4, seed=seed)
+    found = factor_contributions(importance)
+    terms = sum(found[name] for name in ("by_input", "by_output", "by_product", "by_rest"))
+    torch.testing.assert_close(terms, found["observed"])
+    torch.testing.assert_close(found["observed"], torch.corrcoef(importance.flatten(1)))
+
+
+def test_importances_that_share_only_their_input_factor_agree_by_it_alone():
+    rows, columns = torch.randn(2, 400, 1, dtype=torch.float64).abs(), positive(1, 1, 50)
+    rows[1] = rows[1][torch.randperm(400)]
+    importance = rows * columns
+    found = {name: values[0, 1].item() for name, values in factor_contributions(importance).items()}
+    assert found["input_factors"] == pytest.approx(1)
+    assert abs(found["output_factors"]) < 0.2
+    assert found["by_input"] == pytest.approx(found["observed"], abs=0.1)
+    assert found["by_input"] > 0.3
+
+
+def test_importances_that_share_only_single_weights_agree_by_the_rest():
+    shared = positive(60, 80)
+    importance = torch.stack([shared, shared + 0.1 * positive(60, 80, seed=1)])
+    found = {name: values[0, 1].item() for name, values in factor_contributions(importance).items()}
+    assert found["by_rest"] > 0.9 * found["observed"] and found["residuals"] > 0.9
+
+
+def test_a_convolution_takes_inputs_and_positions_as_one_axis_and_negative_entries_count_as_zero():
+    importance = torch.stack([positive(6, 12, seed=seed) for seed in range(2)])
+    expected = factor_contributions(importance)
+    for name, values in factor_contributions(importance.view(2, 6, 3, 2, 2)).items():
+        assert torch.equal(values, expected[name])
+    negative, zero = importance.clone(), importance.clone()
+    negative[0, 2], zero[0, 2] = -1, 0
+    for name, values in factor_contributions(negative).items():
+        assert torch.equal(values, factor_contributions(zero)[name])
+
+
+# noise
+
+
+def test_the_formula_of_spearman_and_brown():
+    halves = torch.tensor([0.0, 0.5, 1.0])
+    torch.testing.assert_close(spearman_brown(halves), torch.tensor([0.0, 2 / 3, 1.0]))
+
+
+def simulated(latent: float, strength: float, shared: bool, seed: int) -> list[torch.Tensor]:
+    """Two estimators whose noiseless values correlate by ``latent``, on both halves, and on all samples.
+
+    With ``shared`` the noise of both is the same, as it is on the same samples.
+    """
+    random = np.random.default_rng(seed)
+    n = 100_000
+    true = random.normal(size=(2, n))
+    true[1] = latent * true[0] + np.sqrt(1 - latent**2) * true[1]
+    halves = []
+    for _ in range(2):
+        errors = random.normal(size=(2, n))
+        errors[1] = errors[0] if shared else errors[1]
+        halves.append(torch.from_numpy(true + strength * errors))
+    return [(halves[0] + halves[1]) / 2, *halves]
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("latent", [-0.6, 0.3, 0.9])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_latent_correlation_is_recovered_from_noisy_importances(latent, shared, seed):
+    own, found = noise(*simulated(latent, 1.0, shared, seed), "pearson")
+    # the reliability is the share of the variance that is no noise: 1 / (1 + 1) of a half, 1 / (1 + ½) of all
+    torch.testing.assert_close(own["half"], torch.full((2,), 1 / 2, dtype=torch.float64), rtol=0, atol=0.02)
+    torch.testing.assert_close(own["full"], torch.full((2,), 2 / 3, dtype=torch.float64), rtol=0, atol=0.02)
+    assert found["independent"][0, 1] == pytest.approx(latent, abs=0.03)
+    if shared:  # noise in common passes for agreement, and beyond 1
+        assert found["disattenuated"][0, 1] > latent + 0.2
+    else:
+        assert found["disattenuated"][0, 1] == pytest.approx(latent, abs=0.03)
+    assert found["observed"][0, 1] == pytest.approx((latent + 0.5 * shared) * 2 / 3, abs=0.03)
+
+
+def test_shared_noise_leads_beyond_one_and_independent_halves_do_not():
+    _, found = noise(*simulated(0.9, 1.0, True, 3), "pearson")
+    assert found["disattenuated"][0, 1] > 1.2
+    assert found["independent"][0, 1] < 1
+
+
+def test_without_a_reliability_there_is_nothing_to_divide_by():
+    observed = torch.full((3, 3), 0.5)
+    found = disattenuated(observed, torch.tensor([1.0, -0.1, torch.nan]))
+    assert found[0, 0] == 0.5
+    assert found[1].isnan().all() and found[2].isnan().all()
+
+
+def test_a_path_estimator_has_no_reliability_and_disturbs_no_other():
+    full = torch.stack([positive(50), positive(50, seed=1)])
+    halves = [torch.stack([positive(50, seed=2 + number), torch.full((50,), torch.nan)]) for number in range(2)]
+    for coefficient in ("pearson", "spearman"):
+        own, found = noise(full, *halves, coefficient)
+        assert own["half"][0].isfinite() and own["half"][1].isnan()
+        assert found["observed"][0, 1].isfinite() and found["disattenuated"][0, 1].isnan()
+
+
+# trajectories
+
+
+def test_trajectories_are_told_apart():
+    values = torch.stack([positive(80, seed=seed) for seed in range(4)])
+    found = on_trajectories(values.view(2, 2, 80), "pearson")
+    every = torch.corrcoef(values)
+    assert found["own"][0, 1] == pytest.approx(every[0, 3].item())
+    assert found["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
+    assert found["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
+
+
+def test_on_one_and_the_same_trajectory_all_are_the_correlation_of_the_estimators():
+    one = torch.stack([positive(80, seed=seed) for seed in range(3)])
+    found = on_trajectories(one.expand(3, 3, 80), "spearman")
+    torch.testing.assert_close(found["own"], correlation(one, "spearman"))
+    torch.testing.assert_close(found["same"], correlation(one, "spearman"))
+    torch.testing.assert_close(found["across"], torch.ones(3, 3, dtype=torch.float64))
+
+
+# from tables to figures
+
+
+def tables(names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    conditions = [("temperature", 1.0), ("temperature", 5.0), ("epochs", 1.0)]
+    agreements = [
+        ("s", tensor, a, b, coefficient, condition, level, seed, level + 10 * seed + (tensor == "w2"))
+        for tensor in ("w1", "w2", "bias")
+        for a, b in combinations(names, 2)
+        for coefficient in AGREEMENT
+        for condition, level in conditions
+        for seed in range(2)
+    ]
+    sure = [
+        ("s", condition, level, quantity, seed, 0.5 + 0.1 * seed)
+        for condition, level in conditions
+        for quantity in ("max_probability", "runner_up")
+        for seed in range(2)
+    ]
+    return (
+        pd.DataFrame(agreements, columns=COLUMNS["explanation_agreement"]),
+        pd.DataFrame(sure, columns=COLUMNS["explanation_confidence"]),
+    )
+
+
+def test_agreement_stands_beside_confidence_as_means_over_the_tensors_asked_for():
+    along = along_confidence(*tables(["fisher_empirical", "mas"]), ["w1", "w2"])
+    row = along[(along["condition"] == "temperature") & (along["level"] == 5) & (along["coefficient"] == "ratio")]
+    assert row[["mean", "n", "max_probability"]].to_numpy().tolist() == [[5 + 5 + 0.5, 2, 0.55]]
+
+
+def test_predicted_pairs_are_found_in_either_order_and_else_the_first_pairs_are_shown():
+    both = ["mas", "fisher_exact", "absolute_fisher"]
+    found, _ = tables(both)
+    assert set(predicted_pairs(found)) == {("mas", "absolute_fisher", 1.0), ("mas", "fisher_exact", 2.0)}
+    assert set(predicted_pairs(tables(THEORY[::-1])[0])) <= {
+        *PREDICTED, *((b, a, 1 / slope) for a, b, slope in PREDICTED),
+    }  # fmt: skip
+    assert predicted_pairs(tables(["si", "magnitude"])[0]) == [("si", "magnitude", None)]
+
+
+def test_a_slope_looks_at_entries_that_are_positive_in_both():
+    values = torch.stack([positive(30), positive(30).square()])
+    values[0, 3], values[1, 5] = -1, 0
+    assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(values[:1], values[1:]).item())
+    assert agreement(values)["log_slope"][0, 1] == pytest.approx(2)

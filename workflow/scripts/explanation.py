@@ -1,0 +1,153 @@
+"""Why importances agree: agreement against confidence, shared factors, and the ceiling that sampling noise sets."""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from weight_importance.conditions import (
+    Condition,
+    Stacked,
+    along_path,
+    divided,
+    of_replica,
+    on_halves,
+    retrained,
+    tempered,
+    trajectories,
+)
+from weight_importance.device import prepare
+from weight_importance.errors import run_program
+from weight_importance.explanation import (
+    RANKED,
+    agreement,
+    entries,
+    factor_contributions,
+    noise,
+    on_trajectories,
+    pairs,
+)
+from weight_importance.image_file import load
+from weight_importance.networks import NETWORKS
+from weight_importance.pruning import weight_names
+from weight_importance.replicas import restore
+from weight_importance.storage import load_tensors, write_table
+from weight_importance.tables import COLUMNS, EXPLANATION
+from weight_importance.tasks import task_sequence
+from weight_importance.training_state import unpack, unpack_path
+
+Rows = Iterator[tuple[str, tuple]]
+"""A table's name and a row of it, but for the first column, the study."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
+    parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
+    parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
+    parser.add_argument("--path", type=Path, required=True, help="what was recorded of the baseline's path")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    for table in EXPLANATION:
+        parser.add_argument(f"--{option(table)}", type=Path, required=True, help=f"output: {table} (.csv)")
+    arguments = parser.parse_args()
+    settings, device = arguments.settings, prepare(arguments.threads)
+
+    chosen, seeds = settings["explanation"], settings["seeds"]
+    names = chosen["estimators"]
+    build = NETWORKS[settings["network"]]
+    parameters, _ = load_tensors(arguments.parameters)
+    buffers, _ = unpack(load_tensors(arguments.state)[0])
+    path, _ = load_tensors(arguments.path)
+    baseline = restore(build, parameters, buffers, device)
+    of_path = along_path(divided(names)[0], unpack_path(path))
+    tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
+    training = tasks.part(0, "training")
+    samples, few = training.last(chosen["samples"]), training.at_most(chosen["images"])
+
+    found = {table: [] for table in EXPLANATION}
+
+    def keep(rows: Rows) -> None:
+        for table, row in rows:
+            found[table].append((settings["study"], *row))
+
+    for condition in tempered(names, baseline, seeds, samples, chosen["temperatures"], of_path):
+        keep(of_condition(condition, seeds))
+        if condition.level == 1:
+            keep(of_factors(condition.importances, seeds))
+            keep(of_noise(condition.importances, on_halves(names, baseline, seeds, samples), seeds))
+            of_plain = condition.importances
+    training_options = {key: settings["training"][key] for key in ("batch_size", "learning_rate")}
+    levels = chosen["epochs"], chosen["label_smoothing"]
+    for condition in retrained(names, build, seeds, few, few.last(chosen["samples"]), *levels, **training_options):
+        keep(of_condition(condition, seeds))
+    further = chosen["trajectories"]
+    later = [tasks.part(task, "training").at_most(further["images"]) for task in range(1, further["tasks"])]
+    learning = training_options | settings["retention"]
+    reached = trajectories(names, baseline, seeds, of_plain, later, chosen["samples"], further["strengths"], **learning)
+    keep(of_trajectories(reached, seeds))
+    for table, rows in found.items():
+        write_table(getattr(arguments, option(table)), pd.DataFrame(rows, columns=COLUMNS[table]), COLUMNS[table])
+
+
+def option(table: str) -> str:
+    """What the program calls a table."""
+    return table.removeprefix("explanation_")
+
+
+def of_condition(condition: Condition, seeds: Sequence[int]) -> Rows:
+    """Confidence and agreement under one condition."""
+    names = list(condition.importances)
+    where = condition.name, condition.level
+    for replica, seed in enumerate(seeds):
+        for quantity, values in condition.confidence.items():
+            yield "explanation_confidence", (*where, quantity, seed, values[replica])
+        for tensor, values in entries(of_replica(condition.importances, replica)):
+            for a, b, coefficient, value in pairs(names, agreement(values)):
+                yield "explanation_agreement", (tensor, a, b, coefficient, *where, seed, value)
+
+
+def of_factors(importances: Stacked, seeds: Sequence[int]) -> Rows:
+    """What the factors of every weight tensor explain."""
+    names = list(importances)
+    for replica, seed in enumerate(seeds):
+        whole = of_replica(importances, replica)
+        for tensor in weight_names(whole[names[0]]):
+            contributions = factor_contributions(torch.stack([of[tensor] for of in whole.values()]))
+            for a, b, quantity, value in pairs(names, contributions):
+                yield "explanation_factors", (tensor, a, b, quantity, seed, value)
+
+
+def of_noise(importances: Stacked, halves: Sequence[Stacked], seeds: Sequence[int]) -> Rows:
+    """Reliabilities, and correlations without sampling noise."""
+    names = list(importances)
+    for replica, seed in enumerate(seeds):
+        tensors = (entries(of_replica(stacked, replica)) for stacked in (importances, *halves))
+        for (tensor, full), (_, first), (_, second) in zip(*tensors, strict=True):
+            for coefficient in RANKED:
+                reliabilities, correlations = noise(full, first, second, coefficient)
+                for quantity, values in reliabilities.items():
+                    for name, value in zip(names, values.tolist(), strict=True):
+                        yield "explanation_reliability", (tensor, name, coefficient, quantity, seed, value)
+                for a, b, quantity, value in pairs(names, correlations):
+                    yield "explanation_noise", (tensor, a, b, coefficient, quantity, seed, value)
+
+
+def of_trajectories(reached: dict[str, Stacked], seeds: Sequence[int]) -> Rows:
+    """Correlations on the same network, and of each estimator on its own trajectory's."""
+    names = list(reached)
+    for replica, seed in enumerate(seeds):
+        chosen = ({name: of[name] for name in names} for of in reached.values())
+        networks = [entries(of_replica(of, replica)) for of in chosen]
+        for parts in zip(*networks, strict=True):
+            values = torch.stack([values for _, values in parts])
+            for coefficient in RANKED:
+                for a, b, quantity, value in pairs(names, on_trajectories(values, coefficient)):
+                    yield "explanation_trajectories", (parts[0][0], a, b, coefficient, quantity, seed, value)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,237 @@
+"""Why importances agree: the numerics behind three explanations, confidence, shared factors, and sampling noise.
+
+- Confidence. Let c be the predicted class, ε the probability of the runner-up and s_c the gradient of log p_c. With
+  a = p_c s_c, for ε → 0 and all other classes negligible: MAS and absolute Fisher → 2|a|, empirical Fisher (at a right
+  label) → a², exact Fisher → a²/ε, per sample. The first two become equal, the last two part, and powers align scales.
+- Factors. For a linear layer a sample's gradient is (what comes back to the output) ⊗ (what the input sends), so that
+  estimators may agree because they share a factor per input, or per output, and not weight by weight.
+- Noise. No estimator can agree with another better than with itself on other samples (Spearman 1904).
+
+Works on importances in memory; knows nothing of files, training, or how an importance came about.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from weight_importance.factors import log_slope, rank_one
+
+ALL = "all"
+AGREEMENT = ("pearson", "spearman", "log_slope", "ratio")
+RANKED = ("pearson", "spearman")
+FACTORS = (
+    "observed", "by_input", "by_output", "by_product", "by_rest",
+    "input_factors", "output_factors", "reconstructions", "residuals",
+)  # fmt: skip
+PAIRED = ("observed", "disattenuated", "independent")
+RELIABILITIES = ("half", "full")
+TRAJECTORIES = ("same", "own", "across")
+
+Importances = Mapping[str, Mapping[str, Tensor]]
+"""Estimator → parameter → importance of one network, of the parameter's shape."""
+
+
+def entries(importances: Importances) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter tensor's entries of all E estimators, ``(E, n)`` in float64, and last those of all together."""
+    parts = []
+    for name in next(iter(importances.values())):
+        parts.append(torch.stack([of[name].flatten() for of in importances.values()]).double().cpu())
+        yield name, parts[-1]
+    yield ALL, torch.cat(parts, 1)
+
+
+def correlation(values: Tensor, coefficient: str) -> Tensor:
+    """Correlation of each estimator with each.
+
+    Args:
+        values: ``(E, n)`` in float64.
+        coefficient: ``pearson``, or ``spearman``, the same of ranks (ties share their average).
+
+    Returns:
+        ``(E, E)``; ``nan`` where an estimator is constant.
+    """
+    if coefficient == "spearman":
+        values = torch.from_numpy(rankdata(values.numpy(), axis=1))
+    constant = values.amax(1) == values.amin(1)
+    centred = values - values.mean(1, keepdim=True)
+    centred /= torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    centred[constant] = torch.nan
+    return (centred @ centred.T).clamp(-1, 1)  # rounding may lead beyond 1
+
+
+def agreement(values: Tensor) -> dict[str, Tensor]:
+    """How each pair of estimators agrees, by the names in :data:`AGREEMENT`, each ``(E, E)``.
+
+    ``log_slope`` [a, b] is the least-squares slope of log b on log a over the entries positive in both, for a before b;
+    ``ratio`` [a, b] is the total of b over that of a.
+
+    Args:
+        values: ``(E, n)`` in float64.
+    """
+    count = len(values)
+    slopes = torch.full((count, count), torch.nan, dtype=torch.float64)
+    for a, b in combinations(range(count), 2):
+        slopes[a, b] = log_slope(values[a : a + 1], values[b : b + 1])[0]
+    totals = values.sum(1)
+    found = {name: correlation(values, name) for name in RANKED}
+    return found | {"log_slope": slopes, "ratio": totals / totals[:, None]}
+
+
+def factor_contributions(importance: Tensor) -> dict[str, Tensor]:
+    """How much of each pair's Pearson correlation in a weight tensor factors explain, by the names in :data:`FACTORS`.
+
+    With x the positive part of an importance as a matrix (out × in; for a convolution the inputs are input channels and
+    positions), x = mean + row effect + column effect + interaction, four parts that are orthogonal to each other for
+    any two estimators. Hence the correlation of two estimators is a sum, each term a covariance over the product of
+    both standard deviations of x:
+
+    - ``observed`` = ``by_input`` + ``by_output`` + ``by_product`` + ``by_rest``;
+    - ``by_input``, ``by_output``: of the column effects (one factor per input), of the row effects (one per output);
+    - ``by_product``: of the interactions of the rank-one reconstructions (row sums times column sums over the total,
+      :func:`weight_importance.factors.rank_one`), whose row and column effects are those of x;
+    - ``by_rest``: what the reconstructions leave, their products with the other estimator's reconstruction included.
+
+    The other four are correlations by themselves: ``input_factors`` of the column means, ``output_factors`` of the row
+    means, ``reconstructions``, and ``residuals`` (x less its reconstruction).
+
+    Args:
+        importance: ``(E, out, ...)`` of E estimators.
+
+    Returns:
+        name → ``(E, E)``; ``nan`` where there is nothing to correlate (constant, or no residual but rounding).
+    """
+    x = importance.clamp(min=0).flatten(2).double()
+    model = rank_one(x)
+    rest = x - model
+    # what is left of an exact product is rounding
+    negligible = torch.linalg.vector_norm(rest.flatten(1), dim=1) < 1e-7 * torch.linalg.vector_norm(x.flatten(1), dim=1)
+    rest[negligible] = 0
+    rows, columns = x.mean(2), x.mean(1)
+    spread = _centred(x.flatten(1)).norm(dim=1)
+    scale = spread * spread[:, None]
+
+    def share(part: Tensor, times: int = 1) -> Tensor:
+        centred = _centred(part)
+        return times * (centred @ centred.T) / scale
+
+    observed = share(x.flatten(1))
+    by_input, by_output = share(columns, x.shape[1]), share(rows, x.shape[2])
+    whole = share(model.flatten(1))
+    return {
+        "observed": observed,
+        "by_input": by_input,
+        "by_output": by_output,
+        "by_product": whole - by_input - by_output,
+        "by_rest": observed - whole,
+        "input_factors": correlation(columns, "pearson"),
+        "output_factors": correlation(rows, "pearson"),
+        "reconstructions": correlation(model.flatten(1), "pearson"),
+        "residuals": correlation(rest.flatten(1), "pearson"),
+    }
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean(1, keepdim=True)
+
+
+def spearman_brown(half: Tensor) -> Tensor:
+    """The reliability of a mean over all samples from the correlation of the means over two halves of them.
+
+    2r / (1 + r), Spearman (1910) and Brown (1910).
+    """
+    return 2 * half / (1 + half)
+
+
+def reliability(first: Tensor, second: Tensor, coefficient: str) -> tuple[Tensor, Tensor]:
+    """Correlations between importances on two disjoint halves of the samples.
+
+    Args:
+        first, second: ``(E, n)`` in float64 on either half; ``nan`` throughout for an estimator without samples.
+        coefficient: as in :func:`correlation`.
+
+    Returns:
+        ``(E,)`` of each estimator with itself, and ``(E, E)`` of each on one half with each on the other (mean of both
+        ways): the sampling noise of the two is independent.
+    """
+    count = len(first)
+    across = correlation(torch.cat([first, second]), coefficient)[:count, count:]
+    return across.diagonal().clone(), (across + across.T) / 2
+
+
+def disattenuated(observed: Tensor, reliabilities: Tensor) -> Tensor:
+    """Correlations divided by the root of both reliabilities: what they would be without noise (Spearman 1904, eq. 3).
+
+    It may exceed 1: where noise is shared, as between two estimators on the same samples, and by chance.
+
+    Args:
+        observed: ``(E, E)``.
+        reliabilities: ``(E,)``.
+
+    Returns:
+        ``(E, E)``; ``nan`` where a reliability is not above zero.
+    """
+    usable = torch.where(reliabilities > 0, reliabilities, torch.nan)
+    return observed / (usable * usable[:, None]).sqrt()
+
+
+def noise(full: Tensor, first: Tensor, second: Tensor, coefficient: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Reliabilities, and pair correlations with and without sampling noise, in one tensor.
+
+    Args:
+        full: ``(E, n)`` on all samples.
+        first, second: the same on either half of the samples.
+        coefficient: as in :func:`correlation`.
+
+    Returns:
+        - by the names in :data:`RELIABILITIES` ``(E,)``: ``half``, the correlation of the halves, and ``full``, that
+          after :func:`spearman_brown`;
+        - by the names in :data:`PAIRED` ``(E, E)``: ``observed`` on all samples; ``disattenuated``, the same divided by
+          the root of both ``full``; ``independent``, the correlation across halves divided by the root of both
+          ``half``.
+    """
+    half, across = reliability(first, second, coefficient)
+    whole, observed = spearman_brown(half), correlation(full, coefficient)
+    pairs = {
+        "observed": observed,
+        "disattenuated": disattenuated(observed, whole),
+        "independent": disattenuated(across, half),
+    }
+    return {"half": half, "full": whole}, pairs
+
+
+def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
+    """Correlations between estimators on the same and on different networks, by the names in :data:`TRAJECTORIES`.
+
+    With x[a, b] the importance by estimator b on the network that was trained under the penalty of a:
+
+    - ``same`` [a, b]: of two estimators on the same network, the mean of (x[a, a], x[a, b]) and (x[b, a], x[b, b]);
+    - ``own`` [a, b]: of each on its own network, (x[a, a], x[b, b]);
+    - ``across`` [a, b]: of the same estimator on both networks, the mean of (x[a, a], x[b, a]) and (x[a, b], x[b, b]).
+
+    Args:
+        values: ``(A, A, n)`` in float64, x.
+        coefficient: as in :func:`correlation`.
+
+    Returns:
+        name → ``(A, A)``.
+    """
+    count = len(values)
+    every = correlation(values.flatten(0, 1), coefficient).view(count, count, count, count)
+    a, b = torch.meshgrid(torch.arange(count), torch.arange(count), indexing="ij")
+    return {
+        "same": (every[a, a, a, b] + every[b, a, b, b]) / 2,
+        "own": every[a, a, b, b],
+        "across": (every[a, a, b, a] + every[a, b, b, b]) / 2,
+    }
+
+
+def pairs(names: list[str], values: Mapping[str, Tensor]) -> Iterator[tuple[str, str, str, float]]:
+    """``(estimator a, estimator b, key, value)`` of every pair a before b, from matrices ``(E, E)`` by key."""
+    arrays: dict[str, np.ndarray] = {key: matrix.numpy() for key, matrix in values.items()}
+    for (a, first), (b, second) in combinations(enumerate(names), 2):
+        for key, matrix in arrays.items():
+            yield first, second, key, float(matrix[a, b])
