@@ -31,10 +31,18 @@ SETTINGS = {
     "network": "mlp",
     "datasets": ["mnist_subset"],
     "protocol": "held_out",
+    "records": ["displacement", "path_integral"],
     "tasks": {"kind": "permuted", "count": 2, "seed": 1},
     "images": {"training": 300, "validation": 50, "test": 50},
     "training": {"epochs": 1, "batch_size": 50, "learning_rate": 0.001},
-    "retention": {"epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"},
+    "retention": {
+        "epochs": 1,
+        "clamp_negative": True,
+        "accumulation": "sum",
+        "decay": 1.0,
+        "penalty": "plain",
+        "batch_norm": "running",
+    },
     "explanation": EXPLAINED,
 }
 

@@ -21,7 +21,15 @@ STUDY = {
     "tasks": {"kind": "permuted", "count": 3, "seed": 1},
     "images": {"training": 600, "validation": 200, "test": None},
 }
-RETENTION = {"images": None, "epochs": 1, "clamp_negative": True, "penalty": "plain", "batch_norm": "running"}
+RETENTION = {
+    "images": None,
+    "epochs": 1,
+    "clamp_negative": True,
+    "accumulation": "sum",
+    "decay": 1.0,
+    "penalty": "plain",
+    "batch_norm": "running",
+}
 RECORDS = ["absolute_gradient", "displacement", "independent_path_integral", "path_integral"]
 TRAINING = {"batch_size": 50, "learning_rate": 0.001}
 SHAPES = {

@@ -156,7 +156,7 @@ def test_a_trajectory_is_that_of_retention(estimator, data, monkeypatch):
     monkeypatch.setattr("weight_importance.continual.train", note)
     found = trajectories(["mas", "si"], replicas, SEEDS, first, later, 20, {estimator: 5.0}, **LEARNING)
     learning = Learning(samples=20, images=None, published=False, **LEARNING)
-    retention(replicas, SEEDS, [5.0], estimator, first[estimator], tasks, learning)
+    retention(replicas, SEEDS, [5.0], [estimator], [first[estimator]], tasks, learning)
     assert len(trained) == 4
     for mine, theirs in zip(trained[:2], trained[2:], strict=True):
         for name, value in mine.items():
@@ -178,7 +178,7 @@ def test_a_replica_does_not_depend_on_its_shard_mates(data):
 
 def test_a_path_has_the_importance_of_its_formula():
     integral, displacement = {"w": torch.rand(2, 3)}, {"w": torch.rand(2, 3)}
-    found = along_path(["si"], integral, displacement)
+    found = along_path(["si"], {"path_integral": integral, "displacement": displacement})
     torch.testing.assert_close(found["si"]["w"], integral["w"] / (displacement["w"].square() + 0.1))
 
 

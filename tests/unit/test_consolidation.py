@@ -15,6 +15,17 @@ def test_importances_are_summed_and_clamped_task_by_task(clamp, expected):
     assert consolidation.anchor["w"].tolist() == [[7.0, 8.0]]
 
 
+@pytest.mark.parametrize(
+    ("accumulation", "decay", "expected"),
+    [("sum", 0.5, 1 + 2 + 6), ("mean", 0.5, 3), ("online", 0.5, 1 / 4 + 1 + 6), ("online", 1.0, 9), ("online", 0.0, 6)],
+)
+def test_importances_of_three_tasks_are_accumulated_as_asked(accumulation, decay, expected):
+    consolidation = Consolidation(torch.ones(1), True, accumulation=accumulation, decay=decay)
+    for value in (1.0, 2.0, 6.0):
+        consolidation.task_learnt({"w": torch.zeros(1, 2)}, {"w": torch.tensor([[value, -value]])})
+    assert consolidation.importance["w"].tolist() == [[pytest.approx(expected), 0]]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_is_that_of_lambda_omega_squared_distance_per_replica(seed):
     torch.manual_seed(seed)

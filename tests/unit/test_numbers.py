@@ -103,6 +103,7 @@ def config() -> dict:
             "penalty": "plain",
             "batch_norm": "running",
             "clamp_negative": False,
+            "accumulation": "sum",
             "lambdas": LAMBDAS,
         },
     }

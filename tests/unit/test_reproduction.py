@@ -39,7 +39,14 @@ FULL = {
     "images": {"training": None, "validation": 5000, "test": None},
     "training": {"epochs": 6, "batch_size": 100, "learning_rate": 0.001},
     "importance": {"samples": 5000},
-    "retention": {"images": None, "epochs": 6, "penalty": "plain", "batch_norm": "running", "clamp_negative": False},
+    "retention": {
+        "images": None,
+        "epochs": 6,
+        "penalty": "plain",
+        "batch_norm": "running",
+        "clamp_negative": False,
+        "accumulation": "sum",
+    },
 }
 
 

@@ -264,7 +264,7 @@ def test_every_record_is_that_of_an_independent_replay(build, data):
         return dict(zip(start, torch.autograd.grad(loss, list(network.parameters())), strict=True))
 
     arguments = ([8], 1, SAMPLES, BATCH, EPOCHS)
-    orders = zip(batch_indices(*arguments), batch_indices(*arguments, "independent batch order"), strict=True)
+    orders = zip(batch_indices(*arguments), batch_indices(*arguments, purpose="independent batch order"), strict=True)
     for number, ((own,), (other,)) in enumerate(orders, start=1):
         assert not torch.equal(own, other)
         kept = [buffer.clone() for buffer in network.buffers()]

@@ -36,6 +36,8 @@ STUDY = {
         "images": None,
         "epochs": 1,
         "clamp_negative": True,
+        "accumulation": "sum",
+        "decay": 1.0,
         "penalty": "plain",
         "batch_norm": "running",
         "unpenalised": True,

@@ -64,7 +64,7 @@ NOTEBOOKS = {
         "summaries": ["correlation"],
         "runs": "results/runs",
         "figures": ["estimator_scatter", "estimator_factors"],
-        "tables": ["estimators", "estimator_factors", "estimator_slopes"],
+        "tables": ["estimators", "estimator_catalogue", "estimator_factors", "estimator_slopes"],
     },
     "explanation": {
         "summaries": [f"explanation_{name}" for name in EXPLANATION],
@@ -139,6 +139,7 @@ def settings(study, shard, *keys, **more):
 
 
 TASKS = ["network", "datasets", "protocol", "tasks", "images"]
+LEARNING = ["epochs", "clamp_negative", "accumulation", "decay", "penalty", "batch_norm"]
 
 
 def retention_settings(wildcards):
@@ -152,7 +153,7 @@ def retention_settings(wildcards):
         *TASKS,
         "importance",
         training={key: training[key] for key in ("batch_size", "learning_rate")},
-        retention={key: retention[key] for key in ("images", "epochs", "clamp_negative", "penalty", "batch_norm")},
+        retention={key: retention[key] for key in ("images", *LEARNING)},
         lambdas=strengths,
     )
 
@@ -181,7 +182,7 @@ def retention_code(wildcards):
 def explanation_settings(wildcards):
     """Settings of the explanation; of retention, how the later tasks are learnt."""
     retention = STUDIES[wildcards.study]["retention"]
-    how = {key: retention[key] for key in ("epochs", "clamp_negative", "penalty", "batch_norm")}
+    how = {key: retention[key] for key in LEARNING}
     return settings(wildcards.study, wildcards.shard, *TASKS, "training", "explanation", retention=how)
 
 

@@ -225,6 +225,8 @@ def trajectories(
     clamp_negative: bool,
     penalty: str,
     batch_norm: str,
+    accumulation: str = "sum",
+    decay: float = 1.0,
 ) -> dict[str, Stacked]:
     """Later tasks learnt under the penalty of one estimator after the other, and importances by all on each trajectory.
 
@@ -240,7 +242,7 @@ def trajectories(
         samples: the last images of each task, which importances are averaged over.
         strengths: by the name of an estimator, λ of the penalty that it makes a trajectory under.
         epochs, batch_size, learning_rate: of training.
-        clamp_negative, penalty: see :class:`weight_importance.consolidation.Consolidation`.
+        clamp_negative, penalty, accumulation, decay: see :class:`weight_importance.consolidation.Consolidation`.
         batch_norm: see :class:`weight_importance.continual.Learning`.
 
     Returns:
@@ -252,7 +254,8 @@ def trajectories(
     for estimator, strength in strengths.items():
         replicas = baseline.take(range(len(seeds)))
         strength_of_all = torch.full((len(seeds),), float(strength), device=device)
-        sums = {name: Consolidation(strength_of_all, clamp_negative, penalty, learning_rate) for name in names}
+        how = clamp_negative, penalty, learning_rate, accumulation, decay
+        sums = {name: Consolidation(strength_of_all, *how) for name in names}
         values = first
         for task, data in enumerate([None, *later]):
             if data is not None:

@@ -2,7 +2,7 @@
 
 The plain penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018); the stabilised one, by the
 same authors, is ½ Σ λΩ / (λΩη + 1) (θ − θ*)² with the learning rate η. There is one anchor θ*, the weights after the
-latest task; Ω is the sum of the importances of all tasks so far; all parameters are included.
+latest task; Ω is accumulated from the importances of all tasks so far; all parameters are included.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +21,18 @@ For small λΩη the stabilised penalty at 2λ is the plain one at λ; its stiff
 """
 
 
+ACCUMULATIONS: dict[str, Callable[[Tensor, Tensor, int, float], Tensor]] = {
+    "sum": lambda before, values, tasks, decay: before + values,
+    "mean": lambda before, values, tasks, decay: before + (values - before) / tasks,
+    "online": lambda before, values, tasks, decay: decay * before + values,
+}
+"""By name, Ω after a further task from Ω before it, the task's importances, the number of tasks and the decay.
+
+Their sum (Huszár 2018), their mean, or the running sum of online EWC, in which earlier tasks fade (Schwarz et al. 2018,
+sec. 3.2).
+"""
+
+
 class Consolidation:
     """The state of elastic weight consolidation for a stack of replicas, each with its own λ.
 
@@ -29,23 +41,39 @@ class Consolidation:
         clamp_negative: count negative importances as zero, task by task, before they are summed.
         penalty: a name in :data:`PENALTIES`.
         learning_rate: of the optimiser.
+        accumulation: a name in :data:`ACCUMULATIONS`: how the importances of the tasks become Ω.
+        decay: what ``online`` keeps of the earlier tasks with every further one.
     """
 
     def __init__(
-        self, strengths: Tensor, clamp_negative: bool, penalty: str = "plain", learning_rate: float = 0.0
+        self,
+        strengths: Tensor,
+        clamp_negative: bool,
+        penalty: str = "plain",
+        learning_rate: float = 0.0,
+        accumulation: str = "sum",
+        decay: float = 1.0,
     ) -> None:
         self._strengths = strengths
         self._clamp_negative = clamp_negative
         self._stiffness = PENALTIES[penalty]
         self._learning_rate = learning_rate
+        self._accumulate = ACCUMULATIONS[accumulation]
+        self._decay = decay
+        self._tasks = 0
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}
 
     def task_learnt(self, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Add a finished task's importances ``(R, *shape)`` to the sum and move the anchor to the current weights."""
+        """Take in a finished task's importances ``(R, *shape)`` and move the anchor to the current weights."""
+        self._tasks += 1
         for name, parameter in parameters.items():
             values = importance[name].clamp_min(0) if self._clamp_negative else importance[name]
-            self.importance[name] = self.importance[name] + values if name in self.importance else values.clone()
+            before = self.importance.get(name)
+            first = before is None
+            self.importance[name] = (
+                values.clone() if first else self._accumulate(before, values, self._tasks, self._decay)
+            )
             self.anchor[name] = parameter.detach().clone()
 
     def penalty(self) -> "QuadraticPenalty":

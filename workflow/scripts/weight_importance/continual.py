@@ -73,6 +73,8 @@ class Learning:
         learning_rate: of Adam.
         clamp_negative: see :class:`weight_importance.consolidation.Consolidation`.
         penalty: the same.
+        accumulation: the same.
+        decay: the same.
         batch_norm: ``running`` lets the running statistics of batch normalisation follow every task (they belong to no
             penalty), ``frozen`` keeps those of the first task.
         published: follow the published protocol, which carries Adam's state from task to task and feeds path
@@ -88,6 +90,8 @@ class Learning:
     penalty: str
     batch_norm: str
     published: bool
+    accumulation: str = "sum"
+    decay: float = 1.0
 
 
 SPLITS = ("validation", "test")
@@ -218,6 +222,8 @@ def _learn(
             learning.clamp_negative,
             learning.penalty,
             learning.learning_rate,
+            learning.accumulation,
+            learning.decay,
         )
         values = _weighing(importances, seeds, 0, learning, control)
         consolidation.task_learnt(

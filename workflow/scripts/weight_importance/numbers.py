@@ -14,6 +14,7 @@ from itertools import combinations
 import pandas as pd
 
 from weight_importance import ESTIMATORS
+from weight_importance.explanation_numbers import explanation
 from weight_importance.findings import at_selected_lambda, beyond_null, part
 from weight_importance.latex import escape, listing, number, plain, rounded
 from weight_importance.published import last_task
@@ -83,6 +84,8 @@ def collect(
             found |= correlation(of_study["correlation"], of_study["correlation_null"])
         if not of_study["pruning"].empty:
             found |= pruning(of_study["pruning"])
+        if not of_study.get("explanation_agreement", pd.DataFrame()).empty:
+            found |= explanation(of_study)
         if controls_of(of_study["retention"]):
             found |= controls(of_study["retention"], of_study["selected_lambda"])
         if "like" not in settings:

@@ -45,6 +45,7 @@ SETUP = (
     (("retention", "epochs"), 6, "epochs for each later task"),
     (("retention", "penalty"), "plain", "penalty"),
     (("retention", "batch_norm"), "running", "statistics of batch normalisation"),
+    (("retention", "accumulation"), "sum", "accumulation of importances over tasks"),
     (("retention", "clamp_negative"), False, "negative importances counted as zero"),
 )
 """The same of both studies; of the authors' files, only those of the plain penalty are here."""

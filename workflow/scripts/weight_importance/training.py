@@ -102,7 +102,7 @@ def train(
     span = len(data), batch_size, epochs, first_epoch
     others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
-        others = batch_indices(seeds, task, *span, OTHER_ORDER)
+        others = batch_indices(seeds, task, *span, purpose=OTHER_ORDER)
     for indices, other in zip(batch_indices(seeds, task, *span), others, strict=False):
         # of every seed, one after another: a stack of all would be copied for every replica that shares a seed
         batches = [_batch(data, row) for row in indices.to(device)]

@@ -24,6 +24,11 @@ CONTROLS = {"none": "no penalty", "random": "random"}
 
 # Paul Tol's "muted" scheme, in an order whose neighbours differ in lightness too
 PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499", "#DDAA33")
+FAMILIAR = (
+    "absolute_fisher", "fisher_empirical", "fisher_exact", "fisher_sampled", "magnitude", "mas", "mas_logits", "si",
+    "total_signal",
+)  # fmt: skip
+"""Estimators with a colour to themselves; further ones share it and differ in dashes and markers."""
 DASHES: tuple = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MARKERS = "osD^vP*X"
 GREY = "#555555"
@@ -97,13 +102,13 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def look(name: str) -> dict[str, object]:
-    """Colour, dashes and marker of an estimator, fixed by its position in the estimator list.
+    """Colour, dashes and marker of an estimator: those of :data:`FAMILIAR` first, then all others by name.
 
     Nine colours; every further nine have other dashes, and markers go round in steps of their own.
     """
     if name in CONTROLS:
         return {"color": GREY, "linestyle": (0, (2, 2)), "marker": "x"}
-    position = list(ESTIMATORS).index(name)
+    position = [*FAMILIAR, *(other for other in ESTIMATORS if other not in FAMILIAR)].index(name)
     return {
         "color": PALETTE[position % len(PALETTE)],
         "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],

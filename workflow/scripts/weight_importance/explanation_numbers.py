@@ -1,0 +1,104 @@
+"""What the text quotes of the stage ``explanation``: counts and values by key, as :mod:`weight_importance.numbers` has.
+
+Works on tidy tables in memory.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from weight_importance import ESTIMATORS
+from weight_importance.findings import PREDICTED, along_confidence, tensor_order
+from weight_importance.latex import escape, number, plain
+from weight_importance.statistics import intervals
+
+NOTABLE = 0.3
+"""From this mean on, in absolute value, a correlation is large enough to ask where it comes from."""
+
+RISE = 0.1
+"""A correlation that rises by more than this without sampling noise was held down by it."""
+
+PAIR = ["estimator_a", "estimator_b"]
+
+
+def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Everything the text says of why importances agree.
+
+    - ``explanation/{a}/{b}/{pearson, log_slope, ratio}/{first, last}``: mean over weight tensors and networks after the
+      fewest and the most epochs, for the pairs of :data:`weight_importance.findings.PREDICTED`;
+      ``explanation/confidence/{first, last}``: the mean largest probability there;
+    - ``explanation/factors/{notable, mostly, input}/count``: correlations (pair and weight tensor) of at least
+      :data:`NOTABLE`; those of them that come to more than half from factors, and from the input's alone;
+    - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
+    - ``explanation/noise/{raised, pairs}/count``: correlations (Pearson, weight tensors) that rise by more than
+      :data:`RISE` without sampling noise, of all;
+    - ``explanation/trajectories/{same, own, across}/mean``: Pearson, over pairs and weight tensors.
+
+    Args:
+        tables: of one study, by their names in :data:`weight_importance.tables.EXPLANATION`.
+    """
+    factors = tables["explanation_factors"]
+    weights = [name for name in tensor_order(factors["tensor"].unique()) if name != "all"]
+    return (
+        {"explanation/notable": number(NOTABLE, 1), "explanation/rise": number(RISE, 1)}
+        | _confidence(tables["explanation_agreement"], tables["explanation_confidence"], weights)
+        | _factors(factors)
+        | _noise(tables["explanation_reliability"], tables["explanation_noise"], weights)
+        | _trajectories(tables["explanation_trajectories"], weights)
+    )
+
+
+def _confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, weights: list[str]) -> dict[str, str]:
+    along = along_confidence(agreement, confidence, weights)
+    epochs = along[along["condition"] == "epochs"]
+    found = {}
+    for end, level in (("first", epochs["level"].min()), ("last", epochs["level"].max())):
+        rows = epochs[epochs["level"] == level]
+        found[f"explanation/confidence/{end}"] = number(rows["max_probability"].iloc[0], 3)
+        found[f"explanation/epochs/{end}"] = plain(level)
+        means = rows.set_index([*PAIR, "coefficient"])["mean"]
+        for a, b, _ in PREDICTED:
+            for first, second in ((a, b), (b, a)):
+                for coefficient in ("pearson", "log_slope", "ratio"):
+                    if (first, second, coefficient) in means:
+                        key = f"explanation/{first}/{second}/{coefficient}/{end}"
+                        found[key] = number(means[first, second, coefficient], 2)
+    return found
+
+
+def _factors(factors: pd.DataFrame) -> dict[str, str]:
+    keys = ["tensor", *PAIR]
+    terms = intervals(factors, [*keys, "quantity"], "value").set_index([*keys, "quantity"])["mean"].unstack("quantity")
+    notable = terms[terms["observed"].abs() >= NOTABLE]
+    share = notable[["by_input", "by_output", "by_product"]].sum(axis=1) / notable["observed"]
+    alone = notable["by_input"] / notable["observed"]
+    return {
+        "explanation/factors/notable/count": plain(len(notable)),
+        "explanation/factors/mostly/count": plain((share > 0.5).sum()),
+        "explanation/factors/input/count": plain((alone > 0.5).sum()),
+    }
+
+
+def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -> dict[str, str]:
+    def of_weights(table: pd.DataFrame) -> pd.DataFrame:
+        return table[table["tensor"].isin(weights) & (table["coefficient"] == "pearson")]
+
+    full = of_weights(reliability[reliability["quantity"] == "full"])
+    own = intervals(full, ["estimator", "tensor"], "value").dropna(subset="mean")
+    lowest = own.loc[own["mean"].idxmin()]
+    keys = ["tensor", *PAIR]
+    means = of_weights(noise).groupby([*keys, "quantity"])["value"].mean().unstack("quantity")
+    means = means.dropna(subset=["observed", "independent"])
+    return {
+        "explanation/reliability/lowest/mean": number(lowest["mean"], 2),
+        "explanation/reliability/lowest/label": ESTIMATORS[lowest["estimator"]].label,
+        "explanation/reliability/lowest/tensor": escape(lowest["tensor"]),
+        "explanation/noise/raised/count": plain((means["independent"] - means["observed"] > RISE).sum()),
+        "explanation/noise/pairs/count": plain(len(means)),
+    }
+
+
+def _trajectories(trajectories: pd.DataFrame, weights: list[str]) -> dict[str, str]:
+    rows = trajectories[trajectories["tensor"].isin(weights) & (trajectories["coefficient"] == "pearson")]
+    means = rows.groupby("quantity")["value"].mean()
+    return {f"explanation/trajectories/{name}/mean": number(value, 2) for name, value in means.items()}
