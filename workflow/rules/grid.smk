@@ -9,6 +9,10 @@ os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath,
 config.update(configuration.resolved(config))
 
 
+envvars:
+    "IMPORTANCE_ATLAS_ESTIMATORS",
+
+
 wildcard_constraints:
     study="|".join(config["studies"]),
     shard=r"seeds-\d+-\d+",
