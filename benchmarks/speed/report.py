@@ -58,8 +58,8 @@ def page(measured: pd.DataFrame) -> str:
         *_profile(measured),
         "**Matrix products, GFLOP/s**",
         _floor_table(measured),
-        'In default precision and under `torch.set_float32_matmul_precision("medium")`, with the error of the latter; '
-        "it is shown and nowhere used.",
+        'In default precision and under `torch.set_float32_matmul_precision("medium")`, with the error of each; the latter is '
+        "used, by all contestants, only on machines where it has full single precision.",
     ]
     notes = [note for note in measured["note"] if note]
     parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
@@ -179,7 +179,7 @@ def importances(measured: pd.DataFrame) -> Figure:
             for axes, estimator in zip(panels, ESTIMATORS, strict=True):
                 _ranges(axes, of_network[of_network["what"] == estimator].set_index("who"), ways)
                 _logarithmic(axes, "x", of_network["median"])
-                axes.set_title(f"{TITLES[network]}, {label(estimator)}")
+                axes.set_title(f"{TITLES[network]}\n{label(estimator)}")
             panels[0].set_yticks(range(len(ways)), ways)
             panels[0].set_ylim(-0.6, len(ways) - 0.4)
         drawn.supxlabel("samples per second", fontsize=7.5)
@@ -272,9 +272,11 @@ def scaling(measured: pd.DataFrame) -> Figure:
             _logarithmic(axes, "x", group["size"])
             if y == "seconds":
                 _logarithmic(axes, "y", group["median"])
+                lines = group.groupby(["network", "who"]).ngroups
+                axes.set_ylim(bottom=axes.get_ylim()[0] / 4 ** (lines - 1))  # room for the legend
             else:
                 axes.set_ylim(0, 1.3 * group["high"].max())
             axes.set(xlabel=x, ylabel=y, title=what)
-            axes.legend()
+            axes.legend(loc="lower right")
             axes.grid()
     return drawn
