@@ -58,8 +58,8 @@ def page(measured: pd.DataFrame) -> str:
         *_profile(measured),
         "**Matrix products, GFLOP/s**",
         _floor_table(measured),
-        'In default precision and under `torch.set_float32_matmul_precision("medium")`, with the error of each; the latter '
-        "is used, by all contestants, only on machines where it has full single precision.",
+        'In default precision and under `torch.set_float32_matmul_precision("medium")`, with the error of each; the '
+        "latter is used, by all contestants, only on machines where it has full single precision.",
     ]
     notes = [note for note in measured["note"] if note]
     parts += ["\n".join(f"- {note}" for note in notes)] if notes else []

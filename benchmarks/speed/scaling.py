@@ -24,7 +24,6 @@ from weight_importance.replicas import initialise
 from weight_importance.tasks import task_sequence
 
 ROOT = Path(__file__).parents[2]
-WHO = "this project"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from weight_importance.consolidation import Consolidation
+from weight_importance.consolidation import Consolidation, add_gradient
+
+
+def gradient_under(consolidation, name, parameter, loss_gradient):
+    penalty = consolidation.penalty()
+    out = torch.empty_like(loss_gradient)
+    return add_gradient(loss_gradient, parameter, penalty.anchor[name], penalty.stiffness[name], out)
 
 
 @pytest.mark.parametrize(("clamp", "expected"), [(True, [1.0, 2.0]), (False, [-2.0, 1.0])])
@@ -35,7 +41,7 @@ def test_the_gradient_is_that_of_lambda_omega_squared_distance_per_replica(seed)
     theta = torch.randn(4, 3, 2, requires_grad=True)
     (strengths[:, None, None] * omega * (theta - anchor) ** 2).sum().backward()
     loss_gradient = torch.randn(4, 3, 2)
-    actual = consolidation.penalty().gradient("w", theta.detach(), loss_gradient)
+    actual = gradient_under(consolidation, "w", theta.detach(), loss_gradient)
     torch.testing.assert_close(actual, loss_gradient + theta.grad)
 
 
@@ -44,7 +50,7 @@ def test_an_anchor_does_not_move_with_the_parameters():
     consolidation = Consolidation(torch.tensor([1.0]), True)
     consolidation.task_learnt(parameters, {"w": torch.ones(1, 2)})
     parameters["w"] += 1
-    assert consolidation.penalty().gradient("w", parameters["w"], torch.zeros(1, 2)).tolist() == [[2.0, 2.0]]
+    assert gradient_under(consolidation, "w", parameters["w"], torch.zeros(1, 2)).tolist() == [[2.0, 2.0]]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -57,7 +63,7 @@ def test_the_stabilised_gradient_is_that_of_its_penalty(seed):
     theta = torch.randn(4, 3, 2, requires_grad=True)
     weighted = strengths[:, None, None] * omega
     (0.5 * weighted / (weighted * rate + 1) * (theta - anchor) ** 2).sum().backward()
-    actual = consolidation.penalty().gradient("w", theta.detach(), torch.zeros(4, 3, 2))
+    actual = gradient_under(consolidation, "w", theta.detach(), torch.zeros(4, 3, 2))
     torch.testing.assert_close(actual, theta.grad)
     assert (actual.abs() <= (theta.detach() - anchor).abs() / rate * (1 + 1e-5)).all()
 
@@ -68,5 +74,5 @@ def test_for_small_strengths_the_stabilised_penalty_at_twice_lambda_is_the_plain
     for penalty, strength in (("plain", 0.01), ("stabilised", 0.02)):
         consolidation = Consolidation(torch.tensor([strength]), True, penalty, 1e-3)
         consolidation.task_learnt({"w": anchor}, {"w": omega})
-        gradients.append(consolidation.penalty().gradient("w", theta, torch.zeros(1, 5)))
+        gradients.append(gradient_under(consolidation, "w", theta, torch.zeros(1, 5)))
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=0)

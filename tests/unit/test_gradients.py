@@ -125,6 +125,44 @@ def test_replicas_side_by_side_have_the_gradients_of_each_whatever_the_groups(bu
     check(build, replicas, layout, SideBySide(replicas, layout, size))
 
 
+@pytest.mark.parametrize("build", [CNN, Tied])
+def test_memory_is_measured_on_networks_that_normalise_by_the_batch(build):
+    replicas, layout = stack(build)
+    before = {name: buffer.clone() for name, buffer in replicas.template.named_buffers()}
+    assert side_by_side(replicas, layout, batch()[0][0]) >= 1
+    assert replicas.template.training
+    assert all(torch.equal(buffer, before[name]) for name, buffer in replicas.template.named_buffers())
+
+
+class Constant(nn.Module):
+    """Makes a tensor of its own in its forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images):
+        return self.head(images.flatten(1)) * torch.tensor([1.0, 2.0]).repeat(5)
+
+
+def test_a_trace_holds_the_tensors_that_a_network_makes(capsys):
+    replicas, layout = stack(Constant)
+    gradients = OneByOne(replicas, layout, *(part[0] for part in batch()))
+    assert capsys.readouterr().err == ""
+    check(Constant, replicas, layout, gradients)
+
+
+def test_a_diverged_first_replica_spoils_no_trace(capsys):
+    replicas, layout = stack(MLP)
+    replicas.parameters["fc1.weight"][0] = torch.nan
+    OneByOne(replicas, layout, *(part[0] for part in batch()))
+    assert capsys.readouterr().err == ""
+    replicas, layout = stack(Counting)
+    replicas.parameters["head.weight"][0] = torch.nan
+    OneByOne(replicas, layout, *(part[0] for part in batch()))
+    assert "training takes automatic differentiation" in capsys.readouterr().err
+
+
 def test_a_group_is_as_large_as_memory_allows_and_at_least_one(monkeypatch):
     replicas, layout = stack(MLP)
     inputs = batch()[0][0]

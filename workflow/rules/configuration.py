@@ -338,7 +338,7 @@ def _cross_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator
         yield from _task_checks((*path, "tasks"), settings["tasks"], len(settings["datasets"]))
         yield from _size_checks(path, settings)
         if settings.get("explanation"):
-            yield from _explanation_checks((*path, "explanation"), settings)
+            yield from _explanation_checks((*path, "explanation"), settings, known)
         if "like" in settings:
             yield from _likeness_checks(path, settings, config["studies"])
 
@@ -376,7 +376,7 @@ def _retention_checks(
             yield from _control_name_checks((*path, "lambdas", name), name, known)
         elif name not in known:
             yield (*path, "lambdas", name), _unknown("estimator", name, known)
-    yield from _control_checks(path, settings)
+    yield from _control_checks(path, settings, known)
     for name in settings["estimators"]:
         if name in known and name not in retention["lambdas"]:
             text = f"missing: '{name}' is listed under estimators and needs a list of strengths."
@@ -395,13 +395,13 @@ def _retention_checks(
             yield (*path, "lambdas"), "needs strengths for one of the study's estimators at least, found none."
 
 
-def _control_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _control_checks(path: KeyPath, settings: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
     """A control needs what it is made from and what it is compared with: its estimators, retained, and no penalty."""
     retention, of_study = settings["retention"], settings["estimators"]
     controls = retention.get("controls", [])
     for position, name in enumerate(controls):
         here = (*path, "controls", position)
-        wrong = list(_control_name_checks(here, name, estimators()))
+        wrong = list(_control_name_checks(here, name, known))
         yield from wrong
         for estimator in () if wrong else parse(name).estimators:
             if estimator not in of_study:
@@ -437,10 +437,12 @@ def _task_checks(path: KeyPath, tasks: Mapping[str, Any], datasets: int) -> Iter
         )
 
 
-def _explanation_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _explanation_checks(
+    path: KeyPath, settings: Mapping[str, Any], known: Sequence[str]
+) -> Iterator[tuple[KeyPath, str]]:
     """Images enough to train on and to average over; samples are among those that networks are trained on anew."""
     explanation = settings["explanation"]
-    yield from _unknown_names((*path, "estimators"), "estimator", explanation["estimators"], estimators())
+    yield from _unknown_names((*path, "estimators"), "estimator", explanation["estimators"], known)
     images, most = explanation["images"], settings["images"]["training"]
     if most is not None and images > most:
         yield (*path, "images"), f"must be at most images.training, {most}, found {images}."

@@ -79,11 +79,13 @@ def typeset(build: Path) -> None:
         lines = lines or [f"(no reason found; all that LaTeX said is in {build / 'main.log'})"]
         raise UserError("\n".join(["LaTeX could not typeset the paper:", *lines, hint(lines)]))
     if undefined:
-        raise UserError("\n".join(["the paper refers to things that do not exist:", *undefined, hint(undefined)]))
+        raise UserError(
+            "\n".join(["the paper refers to things that do not exist, or exist twice:", *undefined, hint(undefined)])
+        )
 
 
 ERROR = re.compile(r"! |\S+\.(tex|sty|cls|bib|bbl):\d+: (?! ==>)")
-UNDEFINED = re.compile(r".*Warning: (Citation|Reference) .* undefined")
+UNDEFINED = re.compile(r".*Warning: ((Citation|Reference) .* undefined|Label .* multiply defined)")
 BIBTEX_ERROR = re.compile(r".*---line \d+ of file|I (couldn't|found no|was expecting)")
 
 

@@ -92,11 +92,6 @@ class QuadraticPenalty:
     stiffness: Mapping[str, Tensor]
     anchor: Mapping[str, Tensor]
 
-    def gradient(self, name: str, parameter: Tensor, loss_gradient: Tensor) -> Tensor:
-        """The gradient of loss + penalty for one parameter."""
-        out = torch.empty_like(loss_gradient)
-        return add_gradient(loss_gradient, parameter, self.anchor[name], self.stiffness[name], out)
-
 
 def add_gradient(loss_gradient: Tensor, parameter: Tensor, anchor: Tensor, stiffness: Tensor, out: Tensor) -> Tensor:
     """loss_gradient + stiffness · (parameter − anchor), elementwise, written into ``out``."""

@@ -46,6 +46,8 @@ def prepare(threads: int) -> torch.device:
     torch.set_flush_denormal(True)
     keep_freed_memory()
     torch.set_float32_matmul_precision(precision(device))
+    # convolutions on a GPU have a switch of their own, on by default: ten bits of mantissa
+    torch.backends.cudnn.allow_tf32 = False
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
     print(
         f"device {device} ({name}), matrix products in precision '{torch.get_float32_matmul_precision()}'", flush=True

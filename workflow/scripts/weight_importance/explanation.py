@@ -5,7 +5,8 @@
   label) → a², exact Fisher → a²/ε, per sample. The first two become equal, the last two part, and powers align scales.
 - Factors. For a linear layer a sample's gradient is (what comes back to the output) ⊗ (what the input sends), so that
   estimators may agree because they share a factor per input, or per output, and not weight by weight.
-- Noise. No estimator can agree with another better than with itself on other samples (Spearman 1904).
+- Noise. Across independent samples two estimators agree at most at the root of the product of their reliabilities
+  (Spearman 1904); on the same samples they share the noise and may agree better.
 
 Works on importances in memory; knows nothing of files, training, or how an importance came about.
 """

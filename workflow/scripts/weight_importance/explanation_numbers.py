@@ -16,7 +16,7 @@ NOTABLE = 0.3
 """From this mean on, in absolute value, a correlation is large enough to ask where it comes from."""
 
 RISE = 0.1
-"""A correlation that rises by more than this without sampling noise was held down by it."""
+"""A correlation whose absolute value rises by more than this without sampling noise was held down by it."""
 
 PAIR = ["estimator_a", "estimator_b"]
 
@@ -85,20 +85,20 @@ def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -
 
     full = of_weights(reliability[reliability["quantity"] == "full"])
     own = intervals(full, ["estimator", "tensor"], "value").dropna(subset="mean")
-    lowest = own.loc[own["mean"].idxmin()]
+    lowest = own.loc[own["mean"].idxmin()] if len(own) else None
     keys = ["tensor", *PAIR]
-    means = of_weights(noise).groupby([*keys, "quantity"])["value"].mean().unstack("quantity")
-    means = means.dropna(subset=["observed", "independent"])
+    of_pairs = intervals(of_weights(noise), [*keys, "quantity"], "value").set_index([*keys, "quantity"])["mean"]
+    means = of_pairs.unstack("quantity").dropna(subset=["observed", "independent"])
     return {
-        "explanation/reliability/lowest/mean": number(lowest["mean"], 2),
-        "explanation/reliability/lowest/label": ESTIMATORS[lowest["estimator"]].label,
-        "explanation/reliability/lowest/tensor": escape(lowest["tensor"]),
-        "explanation/noise/raised/count": plain((means["independent"] - means["observed"] > RISE).sum()),
+        "explanation/reliability/lowest/mean": "--" if lowest is None else number(lowest["mean"], 2),
+        "explanation/reliability/lowest/label": "--" if lowest is None else ESTIMATORS[lowest["estimator"]].label,
+        "explanation/reliability/lowest/tensor": "--" if lowest is None else escape(lowest["tensor"]),
+        "explanation/noise/raised/count": plain((means["independent"].abs() - means["observed"].abs() > RISE).sum()),
         "explanation/noise/pairs/count": plain(len(means)),
     }
 
 
 def _trajectories(trajectories: pd.DataFrame, weights: list[str]) -> dict[str, str]:
     rows = trajectories[trajectories["tensor"].isin(weights) & (trajectories["coefficient"] == "pearson")]
-    means = rows.groupby("quantity")["value"].mean()
+    means = rows.groupby("quantity")["value"].agg(lambda values: values.mean(skipna=False))
     return {f"explanation/trajectories/{name}/mean": number(value, 2) for name, value in means.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
 
-from weight_importance.estimators.layers import recorded_bytes
+from weight_importance.estimators.layers import PROBE, evaluation_mode, recorded_bytes
 from weight_importance.flat import Layout
 from weight_importance.replicas import Replicas, channels_last, convolutional
 from weight_importance.tracing import Trace, Untraceable, loss_gradient, trace
@@ -50,7 +50,8 @@ class OneByOne:
         self._template, self._label_smoothing = replicas.template, label_smoothing
         self._trace: Trace | None = None
         try:
-            self._trace = trace(replicas.template, *self._states[0], channels_last(inputs), labels, label_smoothing)
+            state = self._states[_first_finite(replicas)]
+            self._trace = trace(replicas.template, *state, channels_last(inputs), labels, label_smoothing)
         except Untraceable as reason:
             print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
 
@@ -117,5 +118,11 @@ def way_to_compute(
 def side_by_side(replicas: Replicas, layout: Layout, inputs: Tensor) -> int:
     """How many replicas :data:`STACK_BYTES` hold: parameters and gradients, and what a batch ``(B, ...)`` records."""
     parameters = 3 * layout.size * next(iter(replicas.parameters.values())).element_size()
-    batch = len(inputs) * recorded_bytes(replicas.template, inputs[:1])
+    with evaluation_mode(replicas.template):  # in training mode normalisation refuses to look at one sample
+        batch = len(inputs) * recorded_bytes(replicas.template, inputs[:PROBE])
     return max(1, STACK_BYTES // (parameters + batch))
+
+
+def _first_finite(replicas: Replicas) -> int:
+    """The first replica whose weights are finite, as a trace is checked by comparing numbers; else the first."""
+    return int(replicas.finite().int().argmax())

@@ -113,6 +113,8 @@ def configuration(config: Mapping, prefix: str = "config") -> Results:
             results[f"{prefix}/{key}"] = _setting(value)
             if isinstance(value, list):
                 results[f"{prefix}/{key}/count"] = plain(len(value))
+                if value and all(isinstance(item, int | float) for item in value):
+                    results |= {f"{prefix}/{key}/least": plain(min(value)), f"{prefix}/{key}/most": plain(max(value))}
     return results
 
 
@@ -225,7 +227,8 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     """What the controls of every estimator recover of it, each at its selected λ.
 
     ``controls/{estimator}/{control}/recovery/{mean, low, high}``, ``…/difference/{mean, low, high, interval}``,
-    ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name.
+    ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name, and
+    ``controls/{estimator}/edge/…`` of those whose selected λ is at an end of its grid.
     """
     results: Results = {}
     found = recovery(table, selected)
@@ -240,6 +243,9 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
             names = [escape(name) for name in rows.loc[rows["outcome"] == outcome, "control"]]
             results[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
             results[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
+        edges = [escape(name) for name in rows.loc[rows["at_edge"].astype(bool), "control"]]
+        results[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
+        results[f"controls/{estimator}/edge/count"] = plain(len(edges))
     return results
 
 

@@ -50,8 +50,9 @@ def loss_gradient(
 class Trace:
     """A recorded :func:`loss_gradient`; made by :func:`trace`."""
 
-    def __init__(self, graph: fx.Graph) -> None:
-        self._run = fx.GraphModule(nn.Module(), graph).forward
+    def __init__(self, recorded: fx.GraphModule) -> None:
+        recorded.recompile()
+        self._run = recorded.forward
 
     def __call__(
         self,
@@ -90,10 +91,10 @@ def trace(
 
     copies = [tensor.detach().clone() for tensor in (*parameters.values(), *buffers.values())]
     try:
-        graph = make_fx(function)(inputs, labels, *copies).graph
-        _simplify(graph)
-        _write_into_memory(graph)
-        recorded = Trace(graph)
+        module = make_fx(function)(inputs, labels, *copies)
+        _simplify(module.graph)
+        _write_into_memory(module.graph)
+        recorded = Trace(module)
         other = inputs.flip(0).mul(0.5), labels.roll(1)
         state = [{name: buffer.clone() for name, buffer in buffers.items()} for _ in range(2)]
         found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}

@@ -59,7 +59,7 @@ def train(
     adam: AdamState | None = None,
     progress: Progress | None = None,
 ) -> AdamState:
-    """Train every replica on one task, in place.
+    """Train every replica on one task; the stack's parameters become views of one new memory.
 
     Args:
         replicas: the stack; R must be a multiple of the number of seeds, replicas of one seed standing together.
@@ -141,9 +141,11 @@ def _stacked(batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 def _buffers_left_alone(replicas: Replicas, rows: slice) -> Iterator[None]:
     """What a forward pass in training mode does to running statistics is undone."""
     before = {name: buffer[rows].clone() for name, buffer in replicas.buffers.items()}
-    yield
-    for name, buffer in before.items():
-        replicas.buffers[name][rows] = buffer
+    try:
+        yield
+    finally:
+        for name, buffer in before.items():
+            replicas.buffers[name][rows] = buffer
 
 
 def _set_mode(network: nn.Module, freeze_statistics: bool) -> None:

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from weight_importance.errors import UserError
 from weight_importance.estimators.kinds import Cotangents
 from weight_importance.estimators.layers import PROBE, evaluation_mode, recorded_bytes, samples_per_pass
+from weight_importance.estimators.moments import refuse_batch_statistics
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ def batch_moments(
         name → parameter name → tensor of the parameter's shape and dtype.
 
     Raises:
-        UserError: there is no sample.
+        UserError: there is no sample, or samples influence each other beyond the mean.
     """
     if len(inputs) == 0:
         raise UserError("an importance needs at least one sample; the inputs are empty")
+    refuse_batch_statistics(network)
     with evaluation_mode(network):
         most = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]))
         return {

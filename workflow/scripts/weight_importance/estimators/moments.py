@@ -10,7 +10,8 @@ Layers that use a weight at several positions have their per-sample gradients fo
 Memory beyond the inputs and the network is bounded, whatever the number of samples, by ``PASS_BYTES`` (the forward
 pass and the gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) + ``FALLBACK_BYTES``
 (those of ``torch.func``), 136 MiB together, and a few numbers per parameter (float64 totals, a part of a sum, the
-check's gradient). A single sample that exceeds a bound is computed alone; what the numerical libraries keep for
+check's gradient); of several moments together, a number per moment, sample of a pass and output of a layer on top. A
+single sample that exceeds a bound is computed alone; what the numerical libraries keep for
 themselves comes on top.
 """
 
@@ -78,7 +79,7 @@ def moments(
     """
     if len(inputs) == 0:
         raise UserError("an importance needs at least one sample; the inputs are empty")
-    _refuse_batch_statistics(network)
+    refuse_batch_statistics(network)
     parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
     totals = {
         key: {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
@@ -140,7 +141,7 @@ def _pull_backs(
     return found
 
 
-def _refuse_batch_statistics(network: nn.Module) -> None:
+def refuse_batch_statistics(network: nn.Module) -> None:
     """Batch statistics in evaluation mode would make one sample's output depend on the other samples of its batch."""
     for name, module in network.named_modules():
         if isinstance(module, BATCH_NORMS) and module.running_mean is None:

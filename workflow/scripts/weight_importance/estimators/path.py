@@ -156,7 +156,15 @@ class PathRecorder:
             displacements: what the step changed.
             penalised: the gradients with the penalty's; by default there is none.
             independent: of an independent batch, where :attr:`needs_independent`.
+
+        Raises:
+            UserError: that is needed and not given.
         """
+        if self.needs_independent and independent is None:
+            needing = ", ".join(name for name, record in self.records.items() if record.independent)
+            raise UserError(
+                f"{needing} needs gradients of an independent batch: step(gradients, displacements, independent=...)"
+            )
         penalised = penalised or gradients
         for name, displacement in displacements.items():
             states = self._states.setdefault(name, [torch.zeros_like(displacement) for _ in range(self.tensors)])

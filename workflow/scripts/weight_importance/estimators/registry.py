@@ -156,6 +156,8 @@ def estimate_all(
         name: BatchMoment(each.cotangents, each.power, each.batch) for name, each in moment.items() if each.batch > 1
     }
     curved = {name: estimator for name, estimator in found.items() if isinstance(estimator, CurvatureEstimator)}
+    if curved and generator is None:
+        raise UserError(f"{', '.join(curved)} draws probes: pass generator=torch.Generator().manual_seed(...)")
     of_curvature = None if generator is None else generator.clone_state()
     values = batch_moments(network, inputs, labels, by_batch, generator, chunk) if by_batch else {}
     if by_sample:
@@ -178,12 +180,10 @@ def _diagonals(
     network: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    generator: Generator | None,
+    generator: Generator,
     chunk: int | None,
 ) -> dict[str, dict[str, Tensor]]:
     """The Hessian's diagonal for each estimator; those of equally many probes share one. Moves the generator on."""
-    if generator is None:
-        raise UserError(f"{', '.join(wanted)} draws probes: pass generator=torch.Generator().manual_seed(...)")
     before = generator.get_state()
     found: dict[int, dict[str, Tensor]] = {}
     for probes in sorted({estimator.probes for estimator in wanted.values()}):
