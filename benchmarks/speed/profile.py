@@ -14,7 +14,7 @@ GROUPS = {
     "penalty and record": ("sub", "addcmul", "addcmul_", "add_"),
     "copies": ("copy_", "cat", "stack", "index", "index_select", "clone", "fill_"),
 }
-"""Kind → names of torch's operations. Everything else, Python's own time included, is ``the rest``."""
+"""Kind → names of torch's operations. All other operations are ``the rest``; time between operations is in none."""
 
 REST = "the rest"
 
