@@ -45,7 +45,7 @@ def whole(rounds: int, cuda: bool) -> Plan:
         floor.PRODUCTS,
         {
             "mlp": (300, importances.Sizes(64, 5000, (64, 256, 1024, 4096), 5000)),
-            "cnn": (20, importances.Sizes(16, 5000, (4, 16, 64, 256), 200)),
+            "cnn": (20, importances.Sizes(16, 5000, (4, 16, 64, 256), 128)),
         },
         images=12000,
         replicas=(1, 2, 4, 8, 16, 64, 256) if cuda else (1, 2, 4, 8, 16),
@@ -78,7 +78,8 @@ def measure(plan: Plan, ways: list, device: torch.device, threads: int) -> list[
     """Everything, part by part."""
     importances.say("matrix products")
     rows = floor.measure(plan.products, device, plan.effort)
-    product = floor.Product(plan.products[floor.best(rows)], device)
+    fastest, setting_of_it = floor.best(rows)
+    product = floor.Product(plan.products[fastest], device, setting_of_it)
     dataset = images()
     settings = []
     for name, (steps, sizes) in plan.networks.items():

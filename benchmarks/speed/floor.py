@@ -3,14 +3,12 @@
 Nothing that computes importances or trains a network can be faster than its matrix products.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from speed.table import Row
 from speed.timing import Contestant, Effort, rates
+from weight_importance.device import ACCEPTED, product_error
 
 PRODUCTS = {
     "1000×784 by 784×300": (1, 1000, 784, 300),
@@ -31,9 +29,11 @@ class Product:
     Args:
         shape: (B, M, K, N).
         device: to compute on.
+        setting: the precision that torch is told.
     """
 
-    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device, setting: str) -> None:
+        self._setting = setting
         batch, rows, inner, columns = shape
         generator = torch.Generator().manual_seed(0)
         self.left = torch.randn(batch, rows, inner, generator=generator).to(device)
@@ -44,38 +44,29 @@ class Product:
         self.flops = 2.0 * batch * rows * inner * columns
 
     def __call__(self) -> Tensor:
-        return torch.matmul(self.left, self.right, out=self.result)
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self._setting)
+        torch.matmul(self.left, self.right, out=self.result)
+        torch.set_float32_matmul_precision(before)
+        return self.result
 
     def error(self) -> float:
         """Of the result, relative to the product in float64 (Frobenius norms)."""
-        truth = self.left.double() @ self.right.double()
-        return ((self().double() - truth).norm() / truth.norm()).item()
-
-
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Matrix products in one of torch's precisions."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+        return product_error(self._setting, self.left, self.right)
 
 
 def measure(products: dict[str, tuple[int, int, int, int]], device: torch.device, effort: Effort) -> list[Row]:
-    """Rates of the products in torch's default precision and, to be looked at only, in "medium".
+    """Rates of the products in torch's default precision and in "medium", with the error of each.
 
-    Only what keeps the precision may be called equal work, so the error of each is told.
+    Only what keeps the precision is equal work, and may be the floor.
     """
     errors: dict[str, float] = {}
     contestants = []
     for name, shape in products.items():
-        product = Product(shape, device)
         for setting in ("highest", "medium"):
-            with precision(setting):
-                errors[f"{name}/{setting}"] = product.error()
-            contestants.append(Contestant(f"{name}/{setting}", _in_precision(setting, product), product.flops))
+            product = Product(shape, device, setting)
+            errors[f"{name}/{setting}"] = product.error()
+            contestants.append(Contestant(f"{name}/{setting}", product, product.flops))
     found = rates(contestants, effort)
     rows = []
     for key, measured in found.items():
@@ -89,17 +80,12 @@ def measure(products: dict[str, tuple[int, int, int, int]], device: torch.device
     return rows
 
 
-def best(rows: list[Row]) -> str:
-    """The name of the product that is fastest in default precision."""
-    return max((row for row in rows if row.who == "highest"), key=lambda row: row.measured.median).what
-
-
-def _in_precision(setting: str, product: Product):
-    def run() -> None:
-        with precision(setting):
-            product()
-
-    return run
+def best(rows: list[Row]) -> tuple[str, str]:
+    """Name and precision of the product that is fastest of those with full accuracy."""
+    exact = {row.what: row.error for row in rows if row.who == "highest"}
+    accurate = [row for row in rows if row.error <= ACCEPTED * exact[row.what]]
+    fastest = max(accurate, key=lambda row: row.measured.median)
+    return fastest.what, fastest.who
 
 
 def multiply_adds(network: nn.Module, sample: Tensor) -> list[tuple[int, int]]:

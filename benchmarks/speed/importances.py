@@ -18,7 +18,7 @@ from speed.timing import FAILED, Contestant, Effort, rates, seconds_of, summary
 from speed.ways import ESTIMATORS, LOOP, OURS, Compute, Way, per_class
 from weight_importance import ESTIMATORS as ESTIMATORS_THERE_ARE
 from weight_importance import estimate_all
-from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.estimators.kinds import CurvatureEstimator, PathEstimator
 from weight_importance.replicas import convolutional
 
 TOLERANCE = 1e-3
@@ -38,7 +38,7 @@ class Sizes:
         checked: against the reference.
         most: in one run, as many as a study averages over.
         at_once: tried for the ways that leave the choice to us, from few to many.
-        together: in a run of all estimators.
+        together: in a run, but for the loop over single samples.
     """
 
     checked: int
@@ -55,7 +55,6 @@ class Ready:
     compute: Compute
     batch: int | None
     error: float
-    rate: float
 
 
 def installed(ways: Sequence[Way]) -> list[Way]:
@@ -102,6 +101,7 @@ def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Produc
 
 
 ALONE, TOGETHER, SINGLY = "exact Fisher alone", "all together", "all, one after another"
+FLAT = "all but curvature together"
 
 
 def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
@@ -114,6 +114,7 @@ def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
     """
     say(f"all importances together: {setting.name}")
     names = [name for name, estimator in ESTIMATORS_THERE_ARE.items() if not isinstance(estimator, PathEstimator)]
+    flat = [name for name in names if not isinstance(ESTIMATORS_THERE_ARE[name], CurvatureEstimator)]
     sample, labels = _first(setting, samples)
 
     def run(*names: str) -> None:
@@ -123,11 +124,17 @@ def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
         for name in names:
             run(name)
 
-    contestants = {ALONE: lambda: run("fisher_exact"), TOGETHER: lambda: run(*names), SINGLY: singly}
+    contestants = {
+        ALONE: lambda: run("fisher_exact"),
+        FLAT: lambda: run(*flat),
+        TOGETHER: lambda: run(*names),
+        SINGLY: singly,
+    }
+    counts = {ALONE: 1, FLAT: len(flat), TOGETHER: len(names), SINGLY: len(names)}
     found = rates([Contestant(who, work, samples) for who, work in contestants.items()], effort)
     return [
         Row(
-            "together", setting.name, f"{len(names)} estimators", who, measured, UNIT, size=samples,
+            "together", setting.name, f"{counts[who]} estimators", who, measured, UNIT, size=samples,
             ratio=measured.median / found[ALONE].median,
         )
         for who, measured in found.items()
@@ -144,26 +151,30 @@ def _first(setting: Setting, count: int) -> tuple[Tensor, Tensor]:
 
 def _prepared(way: Way, estimator: str, setting: Setting, sizes: Sizes, truth: dict[str, Tensor]) -> Ready:
     """Try the numbers of samples at once, keep the fastest, and compare its result with the reference."""
-    tried = [sizes.checked] if way.fixed or not way.batched else _fitting(way, estimator, setting, sizes)
+    tried = _fitting(way, estimator, setting, sizes) if way.batched else [sizes.checked]
     best: tuple[float, int, Compute] | None = None
     for batch in tried:
         compute = way.prepare(estimator, copy.deepcopy(setting.network), batch)
         samples = _first(setting, batch)
         compute(*samples)
-        rate = batch / seconds_of(lambda compute=compute, samples=samples: compute(*samples))
-        if best and rate < best[0]:
-            break
-        best = rate, batch, compute
-    rate, batch, compute = best
+        run = lambda compute=compute, samples=samples: compute(*samples)  # noqa: E731 (bound now)
+        rate = batch / min(seconds_of(run), seconds_of(run))
+        if best is None or rate > best[0]:
+            best = rate, batch, compute
+        elif rate < best[0] / 2:
+            break  # larger ones only get slower
+    _, batch, compute = best
     found = compute(*_first(setting, sizes.checked))
-    return Ready(way, compute, batch if way.batched else None, error_of(found, truth), rate)
+    return Ready(way, compute, batch if way.batched else None, error_of(found, truth))
 
 
 def _fitting(way: Way, estimator: str, setting: Setting, sizes: Sizes) -> list[int]:
     """The numbers of samples at once whose gradients fit into memory; at least the smallest."""
     parameters = sum(parameter.numel() for parameter in setting.network.parameters())
     held = 4 * parameters * way.held(estimator, convolutional(setting.network))
-    fitting = [batch for batch in sizes.at_once if batch * held <= HELD_BYTES and batch <= sizes.most]
+    # what is compiled anew for every size tries the middle ones only
+    wanted = sizes.at_once[1:3] or sizes.at_once if way.fixed else sizes.at_once
+    fitting = [batch for batch in wanted if batch * held <= HELD_BYTES and batch <= sizes.together]
     return fitting or [sizes.at_once[0]]
 
 
@@ -206,18 +217,12 @@ def _timed(
 
 
 def _samples(ready: Ready, setting: Setting, sizes: Sizes, effort: Effort) -> int:
-    """As many as the time is enough for: whole batches, or what is found by trial where there are none."""
-    if ready.batch:
-        return max(1, min(sizes.most, int(ready.rate * effort.seconds)) // ready.batch) * ready.batch
-    count = min(sizes.checked, sizes.most)
-    while count < sizes.most:
-        samples = _first(setting, count)
-        seconds = seconds_of(lambda samples=samples: ready.compute(*samples))
-        if seconds >= effort.seconds / 2:
-            break
-        # at most tenfold, for what a run costs whatever its samples hides the rate
-        count = min(sizes.most, int(count * min(10.0, max(2.0, effort.seconds / seconds))))
-    return count
+    """The same number for all, in whole batches; the loop over single samples, as many as the time is enough for."""
+    if ready.way is not LOOP:
+        return max(1, sizes.together // (ready.batch or 1)) * (ready.batch or 1)
+    samples = _first(setting, sizes.checked)
+    rate = sizes.checked / seconds_of(lambda: ready.compute(*samples))
+    return min(sizes.together, max(sizes.checked, int(rate * effort.seconds)))
 
 
 def say(line: str) -> None:

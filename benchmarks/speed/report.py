@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from speed import training
-from speed.importances import SINGLY, TOGETHER
 from speed.peers import PEERS
+from speed.profile import WHOLE
 from speed.ways import COMPILED, ESTIMATORS, FUNC, LOOP, OURS
+from weight_importance.device import ACCEPTED
 from weight_importance.plots.style import GREY, MARKERS, PALETTE, SETTINGS, figure, label
 
 WAYS = (LOOP, FUNC, COMPILED, *PEERS, OURS)
@@ -88,17 +89,12 @@ def _importance_table(measured: pd.DataFrame) -> str:
 
 def _together_table(measured: pd.DataFrame) -> str:
     rows = measured[measured["part"] == "together"]
-    lines = [_line(["network", "estimators", "samples", "together", "one after another"])]
-    lines.append(_line(["---", "---:", "---:", "---:", "---:"]))
-    for network, group in rows.groupby("network", sort=False):
-        costs = 1 / group.set_index("who")["ratio"]
-        about = group.iloc[0]
-        cells = [
-            about["what"].split()[0],
-            f"{about['size']:,.0f}",
-            *(f"{costs[who]:.2g}" for who in (TOGETHER, SINGLY)),
-        ]
-        lines.append(_line([TITLES[network], *cells]))
+    lines = [_line(["network", "samples", "what", "estimators", "time"]), _line(["---", "---:", "---", "---:", "---:"])]
+    for _, row in rows.iterrows():
+        count = row["what"].split()[0]
+        lines.append(
+            _line([TITLES[row["network"]], f"{row['size']:,.0f}", row["who"], count, f"{1 / row['ratio']:.2g}"])
+        )
     return "\n".join(lines)
 
 
@@ -133,11 +129,11 @@ def _profile(measured: pd.DataFrame) -> list[str]:
     rows = measured[measured["part"] == "profile"]
     if rows.empty:
         return []
-    total = rows["median"].sum()
+    total = rows.loc[rows["what"] == WHOLE, "median"].iloc[0]
     lines = [_line(["operations", "µs per replica-step", "share"]), _line(["---", "---:", "---:"])]
     lines += [_line([row["what"], _rate(row["median"]), f"{row['median'] / total:.0%}"]) for _, row in rows.iterrows()]
     title = f"**A step of training under a penalty, with the path recorded** ({rows['size'].iloc[0]:.0f} replicas, one"
-    return [f"{title} thread, by torch's profiler, which takes time itself)", "\n".join(lines)]
+    return [f"{title} thread; operations by torch's profiler, which takes time itself)", "\n".join(lines)]
 
 
 def _floor_table(measured: pd.DataFrame) -> str:
@@ -155,7 +151,9 @@ def _floor_table(measured: pd.DataFrame) -> str:
 
 
 def _best(measured: pd.DataFrame) -> pd.Series:
-    rows = measured[(measured["part"] == "floor") & (measured["who"] == "highest")]
+    rows = measured[measured["part"] == "floor"]
+    exact = rows[rows["who"] == "highest"].set_index("what")["error"]
+    rows = rows[rows["error"] <= ACCEPTED * rows["what"].map(exact)]
     return rows.loc[rows["median"].idxmax()]
 
 
@@ -225,7 +223,8 @@ def trainings(measured: pd.DataFrame) -> Figure:
     with figure(2.3) as drawn:
         axes = drawn.subplots()
         lines = rows[rows["who"] != training.OURS]
-        for (_, row), dashes in zip(lines.iterrows(), ((0, (4, 2)), "-", (0, (5, 1.5)), (0, (1, 1))), strict=True):
+        patterns = ((0, (4, 2)), "-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)))
+        for (_, row), dashes in zip(lines.iterrows(), patterns, strict=False):
             colour = "black" if row["who"] == "floor" else GREY
             axes.axhline(row["median"], color=colour, linewidth=0.9, linestyle=dashes, label=row["who"])
         ours = rows[rows["who"] == training.OURS]

@@ -31,6 +31,7 @@ NETWORK = "mlp"
 PLAIN = "DataLoader, Adam"
 FUSED = "DataLoader, fused Adam"
 SLICED = "index slicing, fused Adam"
+SPREAD = "index slicing, one network a thread"
 OURS = "this project"
 EXTRAS = {"none": (False, False), "penalty": (True, False), "recorder": (False, True), "both": (True, True)}
 """What → whether our training has the penalty, and a recorder for path estimators."""
@@ -100,6 +101,21 @@ def our_stack(images: int, extra: tuple[bool, bool], device: str, seeds: Sequenc
     return lambda: our_epoch(start.take(range(len(seeds))), seeds, data, *extra)
 
 
+def sliced_loops(images: int, seeds: Sequence[int]) -> Callable[[], None]:
+    """An epoch of the best loop over one network, for every seed one after another, on one thread of the CPU."""
+    place = torch.device("cpu")
+    with redirect_stdout(StringIO()):
+        prepare(1)
+    data = training_split(mnist(), images, place)
+    networks = [copy.deepcopy(initialise(NETWORKS[NETWORK], [seed], place).network(0)) for seed in seeds]
+
+    def run() -> None:
+        for seed, network in zip(seeds, networks, strict=True):
+            sliced_loop(copy.deepcopy(network), data, seed)
+
+    return run
+
+
 def measure(
     dataset: Dataset,
     images: int,
@@ -143,6 +159,8 @@ def measure(
         Contestant(FUSED, fresh(lambda one: plain_loop(one, inputs, labels, fused=True)), steps),
         Contestant(SLICED, fresh(lambda one: sliced_loop(one, data, 0)), steps),
     ]
+    if team:
+        loops.append(Contestant(SPREAD, team.job(partial(sliced_loops, images), threads), steps * threads))
     sizes = {f"{OURS}/{count}": count for count in replicas}
     found = rates(
         [floor, *loops, *(Contestant(who, stacks(count), steps * count) for who, count in sizes.items())], effort
@@ -161,7 +179,7 @@ def measure(
 
     limit = found["floor"].median / flops
     rows = [row("none", "floor", summary([limit]), math.nan, limit)]
-    rows += [row("none", each.who, found[each.who], 1, limit) for each in loops]
+    rows += [row("none", each.who, found[each.who], each.units / steps, limit) for each in loops]
     rows += [row("none", OURS, found[who], count, limit, **about_ours) for who, count in sizes.items()]
     limit = extras["floor"].median / flops
     rows += [row(f"with {name}", OURS, extras[name], most, limit) for name in EXTRAS]
