@@ -317,7 +317,13 @@ def test_after_an_interrupt_the_same_command_continues(tiny_run):
     log = tiny_run.folder / f"results/logs/baseline/{STUDY}/seeds-2-2.log"
     before = finished.stat().st_mtime_ns
     process = subprocess.Popen(
-        command, cwd=tiny_run.folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=tiny_run.folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # tests that a shell runs in the background ignore interrupts, and all that they start would, too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not log.exists():  # the job has begun
         assert process.poll() is None
