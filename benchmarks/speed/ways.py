@@ -105,6 +105,9 @@ def _func(compiled: bool) -> Callable[[str, nn.Module, int], Compute]:
                 return {name: gradient.abs().sum(0) for name, gradient in gradients.items()}
             return {name: gradient.square().sum(0) for name, gradient in gradients.items()}
 
+        if compiled:
+            # every network, estimator and size is compiled anew, and beyond the default of eight none would be
+            torch._dynamo.config.recompile_limit = 64
         step = torch.compile(sums, dynamic=False) if compiled else sums
 
         def compute(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
