@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -157,7 +158,7 @@ def _prepared(way: Way, estimator: str, setting: Setting, sizes: Sizes, truth: d
         compute = way.prepare(estimator, copy.deepcopy(setting.network), batch)
         samples = _first(setting, batch)
         compute(*samples)
-        run = lambda compute=compute, samples=samples: compute(*samples)  # noqa: E731 (bound now)
+        run = partial(compute, *samples)
         rate = batch / min(seconds_of(run), seconds_of(run))
         if best is None or rate > best[0]:
             best = rate, batch, compute
@@ -194,8 +195,7 @@ def _timed(
     contestants = [Contestant("floor", product, product.flops)]
     for each in ready:
         samples = _first(setting, counts[each.way.who])
-        run = lambda compute=each.compute, samples=samples: compute(*samples)  # noqa: E731 (bound now)
-        contestants.append(Contestant(each.way.who, run, counts[each.way.who]))
+        contestants.append(Contestant(each.way.who, partial(each.compute, *samples), counts[each.way.who]))
     found = rates(contestants, effort)
     floor = found["floor"].median / importance_flops(setting.network, setting.inputs[:1], per_class(estimator))
     plain = found[LOOP.who].median
