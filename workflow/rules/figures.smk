@@ -80,6 +80,29 @@ use rule notebook_correlation as notebook_controls with:
         "Executing notebook {input.notebook} ({wildcards.study})"
 
 
+use rule notebook_correlation as notebook_atlas with:
+    input:
+        **notebook_input("atlas"),
+    output:
+        html=report(
+            "results/notebooks/atlas-{study}.html",
+            category="Notebooks",
+            subcategory="{study}",
+            caption="../report/notebook.rst",
+        ),
+        figures=reported_figures("atlas"),
+        tables=tables("atlas"),
+    log:
+        notebook="results/notebooks/atlas-{study}.ipynb",
+        messages="results/logs/notebook/atlas/{study}.log",
+    benchmark:
+        "results/benchmarks/notebook/atlas/{study}.tsv"
+    params:
+        parameters=notebook_parameters("atlas"),
+    message:
+        "Executing notebook {input.notebook} ({wildcards.study})"
+
+
 use rule notebook_correlation as notebook_pruning with:
     input:
         **notebook_input("pruning"),

@@ -59,6 +59,11 @@ NOTEBOOKS = {
         "figures": ["controls_recovery", "controls_frontier"],
         "tables": ["controls"],
     },
+    "atlas": {
+        "summaries": ["correlation", "retention", "selected_lambda", "pruning"],
+        "figures": ["atlas"],
+        "tables": ["atlas", "relations"],
+    },
     "pruning": {
         "summaries": ["pruning"],
         "figures": ["pruning"],
@@ -115,9 +120,11 @@ def reported_figures(notebook):
 
 
 def studies_of(notebook):
-    """The studies that a notebook is executed for: those that are not like another, or those with controls."""
+    """The studies that a notebook is executed for: those that are not like another, or ask what it is about."""
     if notebook == "controls":
         return [study for study in STUDIES if has_controls(study)]
+    if notebook == "atlas":
+        return [study for study in STUDIES if study in MAIN or has_further_estimators(study)]
     needed = {"pruning": lambda study: STUDIES[study]["pruning"]["fractions"], "explanation": explained}
     return [study for study in MAIN if notebook not in needed or needed[notebook](study)]
 
@@ -130,6 +137,13 @@ def explained(study):
 def has_controls(study):
     """Whether a study compares estimators with controls of them."""
     return bool(STUDIES[study]["retention"].get("controls"))
+
+
+def has_further_estimators(study):
+    """Whether a study compares estimators that the study it is like does not have."""
+    return study not in MAIN and not set(STUDIES[study]["estimators"]) <= set(
+        STUDIES[STUDIES[study]["like"]]["estimators"]
+    )
 
 
 PAGES = [f"results/notebooks/{name}-{study}.html" for name in NOTEBOOKS for study in studies_of(name)]
@@ -242,9 +256,9 @@ def is_own(study):
 
 
 def family(study):
-    """A study and all that are like it, but for those that answer a question of their own, by controls."""
+    """A study and all that are like it, but for those with a question of their own: controls, further estimators."""
     like = [other for other in STUDIES if STUDIES[other].get("like") == study]
-    return [study, *(other for other in like if not has_controls(other))]
+    return [study, *(other for other in like if not has_controls(other) and not has_further_estimators(other))]
 
 
 def datasets(wildcards):

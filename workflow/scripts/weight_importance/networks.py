@@ -6,7 +6,7 @@ To add one, write a class whose constructor needs no argument and enter it in :d
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, max_pool2d
+from torch.nn.functional import leaky_relu, max_pool2d, relu
 
 
 class MLP(nn.Module):
@@ -21,6 +21,21 @@ class MLP(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         hidden = leaky_relu(self.fc1(images.flatten(1)), 0.01)
         hidden = leaky_relu(self.fc2(hidden), 0.01)
+        return self.fc3(hidden)
+
+
+class WideMLP(nn.Module):
+    """The fully connected network 784-2000-2000-10 with ReLU of Zenke et al. (2017) and Benzing (2022)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(784, 2000)
+        self.fc2 = nn.Linear(2000, 2000)
+        self.fc3 = nn.Linear(2000, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = relu(self.fc1(images.flatten(1)))
+        hidden = relu(self.fc2(hidden))
         return self.fc3(hidden)
 
 
@@ -48,4 +63,4 @@ class CNN(nn.Module):
         return self.fc(hidden.flatten(1))
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"mlp": MLP, "cnn": CNN}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"mlp": MLP, "mlp_wide": WideMLP, "cnn": CNN}

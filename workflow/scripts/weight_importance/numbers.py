@@ -14,6 +14,7 @@ from itertools import combinations
 import pandas as pd
 
 from weight_importance import ESTIMATORS
+from weight_importance.atlas_numbers import atlas
 from weight_importance.explanation_numbers import explanation
 from weight_importance.findings import at_selected_lambda, beyond_null, part
 from weight_importance.latex import escape, listing, number, plain, rounded
@@ -78,10 +79,14 @@ def collect(
         results[f"{study}/scale/words"] = "at reduced scale" if any(limits) else "on all images"
         results |= {f"{study}/scale/reduced": "yes"} if any(limits) else {}
         of_study = {name: table[table["study"] == study] for name, table in tables.items()}
-        found = accuracies(of_study["retention"], of_study["selected_lambda"])
+        found = accuracies(of_study["retention"], of_study["selected_lambda"]) if len(of_study["retention"]) else {}
         if not of_study["baseline"].empty:
             found |= baseline(of_study["baseline"])
+        model = studies.get(settings.get("like"))
+        if model is None:
             found |= correlation(of_study["correlation"], of_study["correlation_null"])
+        if model is None or not set(settings["estimators"]) <= set(model["estimators"]):
+            found |= atlas(of_study)
         if not of_study["pruning"].empty:
             found |= pruning(of_study["pruning"])
         if not of_study.get("explanation_agreement", pd.DataFrame()).empty:

@@ -139,4 +139,9 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def read_table_if_there(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """As :func:`read_table`; a table without rows where there is no file."""
+    return read_table(path, columns) if Path(path).exists() else pd.DataFrame(columns=list(columns))
+
+
 REMAKE = "Delete it and run the same command again: it will be made anew."

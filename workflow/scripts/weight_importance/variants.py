@@ -29,14 +29,19 @@ OUTCOMES = ("wider", "narrower", "equal", "undecided")
 
 
 def variants(study: str, settings: Mapping[str, Mapping]) -> list[str]:
-    """The studies like ``study``, but for those of the published protocol and those with controls.
+    """The studies like ``study`` that change how it learns.
+
+    Left out are those of the published protocol, those with controls, and those with estimators that it does not have.
 
     Args:
         study: the study that others are like.
         settings: by study, the settings of this one and of all that are like it.
     """
     like = {name: of for name, of in settings.items() if of.get("like") == study and of.get("protocol") != "published"}
-    return [name for name, of in like.items() if not of["retention"].get("controls")]
+    known = set(settings[study]["estimators"])
+    return [
+        name for name, of in like.items() if not of["retention"].get("controls") and known.issuperset(of["estimators"])
+    ]
 
 
 def short_name(variant: str, study: str) -> str:

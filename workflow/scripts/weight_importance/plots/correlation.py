@@ -111,14 +111,15 @@ def _matrix(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
             value = square[row, column]
             colour = colours.to_rgba(value) if np.isfinite(value) else (0.9, 0.9, 0.9, 1.0)
             axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
-            dark = np.dot(colour[:3], (0.299, 0.587, 0.114)) < 0.55
-            axes.text(
-                column + 0.5, row + 0.52, _digits(value), ha="center", va="center", fontsize=7,
-                color="white" if dark else "black",
-            )  # fmt: skip
+            axes.text(column + 0.5, row + 0.52, digits(value), ha="center", va="center", fontsize=7, color=ink(colour))
 
 
-def _digits(value: float) -> str:
+def ink(background: tuple[float, ...]) -> str:
+    """Black or white, whichever is legible on a colour given as RGB or RGBA."""
+    return "white" if np.dot(background[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
+
+
+def digits(value: float) -> str:
     """Two decimals without the leading zero: ``.97``, ``-.12``, ``1.0``; ``?`` where undefined."""
     if not np.isfinite(value):
         return "?"

@@ -1,0 +1,229 @@
+"""The map of all estimators: similarity, groups, scores, and whether alike estimators do alike."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weight_importance.atlas import (
+    Relation,
+    alike_do_alike,
+    clustered,
+    groups,
+    pruning_scores,
+    relations,
+    retention_scores,
+    similarity,
+)
+from weight_importance.atlas_numbers import atlas as atlas_numbers
+from weight_importance.latex import number
+from weight_importance.plots.atlas import atlas
+from weight_importance.tables import COLUMNS
+
+NAMES = ["fisher_empirical", "magnitude", "fisher_exact", "total_signal", "mas"]
+# fisher_empirical, fisher_exact and mas are alike; magnitude and total_signal are; the two groups are not
+ALIKE = {("fisher_empirical", "fisher_exact"): 0.95, ("fisher_empirical", "mas"): 0.94, ("fisher_exact", "mas"): 0.92}
+ALIKE |= {("magnitude", "total_signal"): 0.91}
+
+
+def expected(first, second):
+    return ALIKE.get((first, second), ALIKE.get((second, first), 0.1))
+
+
+def correlation_table(coefficient="spearman"):
+    rows = []
+    for place, first in enumerate(NAMES):
+        for second in NAMES[place + 1 :]:
+            for seed in (0, 1):
+                for tensor, shift in (("fc1.weight", -0.02), ("fc1.bias", 0.02), ("all", 0.5)):
+                    value = expected(first, second) + shift + (0.01 if seed else -0.01)
+                    rows.append(("study", tensor, first, second, coefficient, seed, value))
+    return pd.DataFrame(rows, columns=COLUMNS["correlation"])
+
+
+def retention_table(final):
+    """``final``: estimator → λ → accuracy at the end, the same for both seeds but for a hundredth."""
+    rows = [
+        (
+            "study",
+            name,
+            strength,
+            seed,
+            learnt,
+            task,
+            split,
+            value + seed / 100 - (0.2 if learnt == 2 and task == 1 else 0),
+        )
+        for name, values in final.items()
+        for strength, value in values.items()
+        for seed in (0, 1)
+        for learnt, task in ((1, 1), (2, 1), (2, 2))
+        for split in ("validation", "test")
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS["retention"])
+
+
+def selected_table(chosen):
+    rows = [("study", name, strength, "validation") for name, strength in chosen.items()]
+    return pd.DataFrame(rows, columns=COLUMNS["selected_lambda"])
+
+
+def pruning_table(curves):
+    rows = [
+        ("study", scope, name, seed, fraction, value + seed / 50)
+        for scope in ("network", "tensor")
+        for name, curve in curves.items()
+        for fraction, value in curve.items()
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS["pruning"])
+
+
+RETENTION = retention_table(
+    {
+        "none": {0.0: 0.5},
+        "fisher_empirical": {1.0: 0.8, 2.0: 0.9, 3.0: 0.7},
+        "mas": {1.0: 0.85, 2.0: 0.6},
+        "fisher_exact": {1.0: 0.88},
+        "magnitude": {1.0: 0.7},
+        "total_signal": {1.0: 0.69},
+    }
+)
+SELECTED = selected_table(
+    {"none": 0.0, "fisher_empirical": 2.0, "mas": 1.0, "fisher_exact": 1.0, "magnitude": 1.0, "total_signal": 1.0}
+)
+PRUNING = pruning_table(
+    {name: {0.0: 0.9, 0.5: 0.8 - place / 10, 1.0: 0.1} for place, name in enumerate(["random", *NAMES])}
+)
+
+
+def test_similarity_is_the_mean_over_tensors_and_networks_without_all():
+    square = similarity(correlation_table())
+    assert list(square.index) == list(square.columns) == NAMES
+    for first in NAMES:
+        for second in NAMES:
+            wanted = 1 if first == second else expected(first, second)
+            assert square.loc[first, second] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_similarity_leaves_out_tensors_where_a_pair_does_not_correlate():
+    table = correlation_table()
+    pair = (table["estimator_a"] == "fisher_empirical") & (table["estimator_b"] == "mas")
+    table.loc[pair & (table["tensor"] == "fc1.bias"), "value"] = math.nan
+    assert similarity(table).loc["mas", "fisher_empirical"] == pytest.approx(0.92)
+    table.loc[pair, "value"] = math.nan
+    square = similarity(table)
+    assert math.isnan(square.loc["mas", "fisher_empirical"])
+    assert sorted(clustered(square)) == sorted(NAMES)
+
+
+def test_groups_are_named_from_the_similarity_on():
+    square = similarity(correlation_table())
+    assert {frozenset(members) for members in groups(square)} == {
+        frozenset({"fisher_empirical", "fisher_exact", "mas"}),
+        frozenset({"magnitude", "total_signal"}),
+    }
+    # average linkage: mas joins the other two at (0.94 + 0.92) / 2
+    assert [frozenset(members) for members in groups(square, 0.94)] == [frozenset({"fisher_empirical", "fisher_exact"})]
+    assert groups(square, 0.96) == []
+    assert [sorted(members) for members in groups(square, 0.0)] == [sorted(NAMES)]
+
+
+def test_the_tree_puts_alike_estimators_side_by_side():
+    order = clustered(similarity(correlation_table()))
+    places = sorted(order.index(name) for name in ("fisher_empirical", "fisher_exact", "mas"))
+    assert places in ([0, 1, 2], [2, 3, 4])
+
+
+def test_retention_scores_are_at_the_selected_strength():
+    found = retention_scores(RETENTION, SELECTED).set_index("estimator")
+    # tasks 1 and 2 at the end, the first one 0.2 lower; seeds differ by a hundredth
+    assert found.loc["fisher_empirical", "mean"] == pytest.approx(0.9 - 0.1 + 0.005)
+    assert found.loc["none", "mean"] == pytest.approx(0.5 - 0.1 + 0.005)
+    assert found["at_edge"].to_dict() == {
+        "fisher_empirical": False, "mas": True, "fisher_exact": False, "magnitude": False, "total_signal": False,
+        "none": False,
+    }  # fmt: skip
+
+
+def test_pruning_scores_are_areas_under_the_curves():
+    found = pruning_scores(PRUNING).set_index("criterion")
+    # trapezoids: (0.9 + 0.8) / 4 + (0.8 + 0.1) / 4; the mean over seeds adds a hundredth
+    assert found.loc["random", "mean"] == pytest.approx(0.65 + 0.01)
+    assert found.loc["mas", "mean"] == pytest.approx(0.65 - 0.25 + 0.01)
+
+
+def test_scores_of_stages_that_a_study_does_not_have_are_none():
+    empty = {name: pd.DataFrame(columns=list(COLUMNS[name])) for name in ("retention", "selected_lambda", "pruning")}
+    assert retention_scores(empty["retention"], empty["selected_lambda"]).empty
+    assert pruning_scores(empty["pruning"]).empty
+
+
+def test_published_relations_stand_beside_those_found():
+    table = correlation_table("pearson")
+    published = (Relation(("mas", "fisher_exact"), 0.9, 1.0, 1), Relation(("mas", "si"), 1.0, 1.0, 1))
+    found = relations(table, published)
+    assert found[["estimator_a", "estimator_b"]].to_numpy().tolist() == [["mas", "fisher_exact"]]
+    assert found["mean"].item() == pytest.approx(0.92 + 0.5)  # the tensor all
+    assert (found["least"].item(), found["most"].item(), found["n"].item()) == (0.9, 1.0, 2)
+
+
+def test_alike_estimators_that_do_alike_are_found_to():
+    random = np.random.default_rng(1)
+    places = random.normal(size=8)
+    near = -np.abs(places[:, None] - places[None])
+    names = [*NAMES, "si", "masx", "sos"]
+    square = pd.DataFrame(1 + near / 10, index=names, columns=names)
+    same = alike_do_alike(square, pd.Series(3 * places, index=names), 999)
+    assert same.r == pytest.approx(1) and same.p <= 0.01 and same.n == 8
+    other = alike_do_alike(square, pd.Series(random.permutation(places), index=names), 999)
+    assert other.p > 0.05
+    # by hand: the rank correlation of two lists of six pairs
+    four = square.iloc[:4, :4]
+    scores = pd.Series([0.1, 0.5, 0.2, 0.9], index=names[:4])
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    alike = pd.Series([four.iat[pair] for pair in pairs])
+    nearness = pd.Series([-abs(scores.iloc[a] - scores.iloc[b]) for a, b in pairs])
+    assert alike_do_alike(four, scores, 9).r == pytest.approx(alike.corr(nearness, method="spearman"))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_too_few_estimators_leave_the_question_open(count):
+    square = similarity(correlation_table()).iloc[:count, :count]
+    assert math.isnan(alike_do_alike(square, pd.Series(range(count), index=square.index, dtype=float)).r)
+
+
+def numbers():
+    pearson = correlation_table("pearson").assign(value=lambda table: table["value"].clip(upper=0.999))
+    tables = {"correlation": pd.concat([correlation_table(), pearson])}
+    return atlas_numbers(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING})
+
+
+def test_the_text_can_quote_the_map():
+    found = numbers()
+    assert found["atlas/estimators/count"] == r"\num{5}" and found["atlas/pairs/count"] == r"\num{10}"
+    assert found["atlas/groups/count"] == r"\num{2}" and found["atlas/alone/list"] == "none"
+    assert found["atlas/retention/best/label"] == "Fisher (empirical)"
+    assert found["atlas/retention/best/mean"] == number(80.5, 1)
+    assert found["atlas/retention/worst/label"] == "total signal"
+    assert found["atlas/retention/edge/list"] == "MAS (softmax)"
+    assert found["atlas/pruning/best/label"] == "Fisher (empirical)"
+
+
+def test_the_map_has_a_row_of_scores_for_every_estimator_and_scale_for_the_rest():
+    square = similarity(correlation_table())
+    drawn = atlas(square, "spearman", retention_scores(RETENTION, SELECTED), pruning_scores(PRUNING))
+    drawn.canvas.draw()
+    _, matrix, retained, spared, _ = drawn.axes
+    shown = [text.get_text() for text in matrix.get_yticklabels()]
+    assert shown == [text.get_text() for text in matrix.get_xticklabels()] and len(set(shown)) == 5
+    # per estimator an interval and a dot; a ring for MAS; a line for no penalty
+    assert len(retained.lines) == 2 * 5 + 1 + 1 and len(spared.lines) == 2 * 5 + 1
+
+
+def test_the_map_can_do_without_scores():
+    empty = pruning_scores(PRUNING.iloc[:0])
+    nothing = retention_scores(RETENTION.iloc[:0], SELECTED)
+    drawn = atlas(similarity(correlation_table()), "spearman", nothing, empty)
+    assert [text.get_text() for axes in drawn.axes[2:4] for text in axes.texts] == ["not asked"] * 2
