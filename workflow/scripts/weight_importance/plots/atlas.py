@@ -1,7 +1,5 @@
 """The map of all estimators: how alike they are, in which groups, and what each retains and spares."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -13,7 +11,7 @@ from scipy.cluster.hierarchy import dendrogram
 
 from weight_importance.atlas import clustered, tree
 from weight_importance.plots.correlation import COEFFICIENT_LABELS, SMALLEST_CELL, digits, ink
-from weight_importance.plots.style import CHOSEN, GREY, PALETTE, WIDTH, error_axis, figure, in_view, label
+from weight_importance.plots.style import CHOSEN, CONTROLS, GREY, PALETTE, WIDTH, figure, in_view, label
 
 LARGEST_CELL = 0.28
 """Inches."""
@@ -52,9 +50,9 @@ def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared
         colours = ScalarMappable(CenteredNorm(0, halfrange=1), colormaps["RdBu_r"])
         _map(place(margin, size, bottom, size), square.loc[names, names], colours, size / len(names))
         left = margin + size + GAP
-        _scores(place(left, SIDE, bottom, size), names, _retained(retained, names), "accuracy\nretained (%)")
+        _scores(place(left, SIDE, bottom, size), names, retained, "accuracy\nretained (%)")
         left += SIDE + GAP
-        _scores(place(left, SIDE, bottom, size), names, _spared(spared, names), "mean accuracy\nas pruned (%)")
+        _scores(place(left, SIDE, bottom, size), names, spared, "mean accuracy\nas pruned (%)")
         bar = drawn.colorbar(
             colours, cax=place(margin + size + GAP + 0.1, 2 * SIDE - 0.1, 0.32, 0.08), orientation="horizontal",
             ticks=[-1, -0.5, 0, 0.5, 1],
@@ -93,25 +91,14 @@ def _map(axes: Axes, square: pd.DataFrame, colours: ScalarMappable, cell: float)
             )  # fmt: skip
 
 
-Scores = tuple[Mapping[str, Mapping], Mapping | None]
+def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> None:
+    """Dots with intervals in the order of the matrix's rows; above, what comes of no estimator at all.
 
-
-def _retained(scores: pd.DataFrame, names: list[str]) -> Scores:
-    rows = {row["estimator"]: row for row in scores.to_dict("records")}
-    return {name: rows[name] for name in names if name in rows}, rows.get("none")
-
-
-def _spared(scores: pd.DataFrame, names: list[str]) -> Scores:
-    rows = {row["criterion"]: row for row in scores.to_dict("records")}
-    return {name: rows[name] for name in names if name in rows}, rows.get("random")
-
-
-def _scores(axes: Axes, names: list[str], scores: Scores, title: str) -> None:
-    """Dots with intervals in the order of the matrix's rows; what needs no estimator as a dashed line.
-
-    A ring marks a λ at an end of those tried.
+    That is a dashed line where it is in view. A ring marks a λ at an end of those tried.
     """
-    rows, without = scores
+    found = scores.set_index(scores.columns[0]).to_dict("index")
+    rows = {name: found[name] for name in names if name in found}
+    without = next((name for name in found if name in CONTROLS), None)
     axes.set(ylim=(len(names), 0))
     axes.set_yticks(np.arange(len(names)) + 0.5, [])
     axes.tick_params(axis="y", length=0)
@@ -127,13 +114,11 @@ def _scores(axes: Axes, names: list[str], scores: Scores, title: str) -> None:
         axes.plot(row["mean"] * PERCENT, y, marker="o", markersize=3.2, color=PALETTE[0])
         if row.get("at_edge"):
             axes.plot(row["mean"] * PERCENT, y, **CHOSEN)
-    shown = list(rows.values())
+    seen = in_view(pd.DataFrame(list(rows.values())))
+    room = 0.06 * np.ptp(seen) + 0.2
+    axes.set_xlim(np.nanmin(seen) - room, min(np.nanmax(seen) + room, 100.2))
     if without:
-        axes.axvline(without["mean"] * PERCENT, color=GREY, linestyle=(0, (2, 2)), linewidth=0.9)
-        shown.append(without)
-    seen = in_view(pd.DataFrame(shown))
-    if np.nanmin(seen) > 80:
-        error_axis(axes, pd.DataFrame(shown), across=True)
-        return
-    room = 0.06 * np.ptp(seen) + 0.5
-    axes.set_xlim(np.nanmin(seen) - room, min(np.nanmax(seen) + room, 100.5))
+        level = found[without]["mean"] * PERCENT
+        axes.set_title(f"{label(without)}: {level:.0f} %", fontsize=6.5, color=GREY, pad=3)
+        if level > axes.get_xlim()[0]:
+            axes.axvline(level, color=GREY, linestyle=(0, (2, 2)), linewidth=0.9)
