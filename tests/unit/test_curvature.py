@@ -7,7 +7,7 @@ from networks_under_test import convolutional, in_place_activation, layer_norm, 
 from reference import assert_close, hessian
 from weight_importance import estimate, estimate_all
 from weight_importance.errors import UserError
-from weight_importance.estimators.curvature import hessian_diagonal
+from weight_importance.estimators.curvature import exact_hessian_diagonal, hessian_diagonal
 
 
 def seeded(seed):
@@ -33,6 +33,21 @@ def test_the_estimate_lies_within_its_stated_error_and_that_is_the_theory(build,
     score = (mean - matrix.diagonal())[~sure] / error[~sure]
     assert score.abs().max() < 5
     assert (score.abs() < 1.96).double().mean() > 0.85, "95 % in expectation; entries share their probes"
+
+
+@pytest.mark.parametrize("build", [mlp_without_bias, layer_norm], ids=lambda build: build.__name__)
+def test_of_a_small_network_the_diagonal_can_be_had_without_an_error(build):
+    network, inputs, labels = make(build, 0, torch.float64)
+    matrix, places = hessian(network, inputs, labels)
+    diagonal = {name: matrix.diagonal()[place] for name, place in places.items()}
+    assert_close(exact_hessian_diagonal(network, inputs, labels), diagonal, 1e-10)
+    assert_close(exact_hessian_diagonal(network, inputs, labels, chunk=2), diagonal, 1e-10)
+
+
+def test_of_a_large_one_it_cannot():
+    network = torch.nn.Linear(100, 21)
+    with pytest.raises(UserError, match=r"2,121 parameters; the exact Hessian diagonal is for 2,000 at most"):
+        exact_hessian_diagonal(network, torch.zeros(1, 100), torch.zeros(1))
 
 
 @pytest.mark.parametrize("build", [mlp, in_place_activation, convolutional], ids=lambda build: build.__name__)

@@ -11,6 +11,7 @@ the generalised Gauss-Newton matrix, and so the exact Fisher information, which 
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,9 @@ from torch.nn.functional import cross_entropy
 
 from weight_importance.errors import UserError
 from weight_importance.estimators.layers import PROBE, evaluation_mode, recorded_bytes, samples_per_pass
+
+SMALL = 2_000
+"""Parameters up to which the exact diagonal is computed."""
 
 SECOND_ORDER = 4
 """How many times what a pass records its second derivatives hold: both passes, forward and backward of each."""
@@ -52,12 +56,57 @@ def hessian_diagonal(
     Raises:
         UserError: there is no sample.
     """
+    signs = [
+        {name: _signs(parameter, generator) for name, parameter in network.named_parameters()} for _ in range(probes)
+    ]
+    mean, error = {}, {}
+    for name, products in _products(network, inputs, labels, signs, chunk).items():
+        kind = signs[0][name].dtype
+        mean[name] = products.mean(0).to(kind)
+        error[name] = (products.std(0) / math.sqrt(probes)).to(kind)
+    return Diagonal(mean, error)
+
+
+def exact_hessian_diagonal(
+    network: nn.Module, inputs: Tensor, labels: Tensor, chunk: int | None = None
+) -> dict[str, Tensor]:
+    """The diagonal without an error, for small networks: a Hessian-vector product for every single weight.
+
+    Time and memory grow with the square of the number of parameters.
+
+    Args:
+        network, inputs, labels, chunk: as for :func:`hessian_diagonal`.
+
+    Raises:
+        UserError: there is no sample, or there are more than :data:`SMALL` parameters.
+    """
+    parameters = dict(network.named_parameters())
+    count = sum(parameter.numel() for parameter in parameters.values())
+    if count > SMALL:
+        raise UserError(
+            f"the network has {count:,} parameters; the exact Hessian diagonal is for {SMALL:,} at most. Use "
+            "hessian_diagonal with its random probes, or 'ggn' where the network is piecewise linear."
+        )
+    units = []
+    for name, parameter in parameters.items():
+        for place in range(parameter.numel()):
+            unit = {other: torch.zeros_like(value) for other, value in parameters.items()}
+            unit[name].view(-1)[place] = 1
+            units.append(unit)
+    products = _products(network, inputs, labels, units, chunk)
+    return {name: value.sum(0).to(parameters[name].dtype) for name, value in products.items()}
+
+
+def _products(
+    network: nn.Module, inputs: Tensor, labels: Tensor, vectors: Sequence[Mapping[str, Tensor]], chunk: int | None
+) -> dict[str, Tensor]:
+    """Parameter name → v ∘ Hv for every vector v, ``(V, *shape)`` in float64."""
     if len(inputs) == 0:
         raise UserError("an importance needs at least one sample; the inputs are empty")
     leaves = {name: parameter.detach().requires_grad_() for name, parameter in network.named_parameters()}
-    signs = [{name: _signs(leaf, generator) for name, leaf in leaves.items()} for _ in range(probes)]
     products = {
-        name: torch.zeros(probes, *leaf.shape, dtype=torch.float64, device=leaf.device) for name, leaf in leaves.items()
+        name: torch.zeros(len(vectors), *leaf.shape, dtype=torch.float64, device=leaf.device)
+        for name, leaf in leaves.items()
     }
     with evaluation_mode(network), torch.enable_grad():
         chunk = chunk or samples_per_pass(SECOND_ORDER * recorded_bytes(network, inputs[:PROBE]))
@@ -67,24 +116,20 @@ def hessian_diagonal(
                 functional_call(network, leaves, (inputs[part],)), labels[part].long(), reduction="sum"
             )
             first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, materialize_grads=True)
-            for probe, sign in enumerate(signs):
+            for place, vector in enumerate(vectors):
                 slopes = [
-                    (gradient, sign[name])
+                    (gradient, vector[name])
                     for name, gradient in zip(leaves, first, strict=True)
                     if gradient.requires_grad
                 ]
-                outputs, vectors = zip(*slopes, strict=True)
+                outputs, along = zip(*slopes, strict=True)
+                last = place + 1 == len(vectors)
                 second = torch.autograd.grad(
-                    outputs, list(leaves.values()), vectors, retain_graph=probe + 1 < probes, materialize_grads=True
+                    outputs, list(leaves.values()), along, retain_graph=not last, materialize_grads=True
                 )
                 for name, product in zip(leaves, second, strict=True):
-                    products[name][probe] += sign[name] * product
-    mean, error = {}, {}
-    for name, leaf in leaves.items():
-        values = products[name] / len(inputs)
-        mean[name] = values.mean(0).to(leaf.dtype)
-        error[name] = (values.std(0) / math.sqrt(probes)).to(leaf.dtype)
-    return Diagonal(mean, error)
+                    products[name][place] += vector[name] * product
+    return {name: value / len(inputs) for name, value in products.items()}
 
 
 def _signs(like: Tensor, generator: Generator) -> Tensor:
