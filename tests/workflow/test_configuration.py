@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import configuration
+from configuration import known, schema
 
 REPOSITORY = configuration.REPOSITORY
 DEFAULT = REPOSITORY / "config.yaml"
@@ -252,9 +253,9 @@ def test_strengths_of_controls_that_are_not_run_stay_without_harm():
 )
 def test_an_estimator_needs_a_label_of_its_own(text, message, tmp_path, monkeypatch):
     package = tmp_path / "package"
-    shutil.copytree(configuration.PACKAGE, package)
+    shutil.copytree(known.PACKAGE, package)
     (package / "estimators/catalogue/mine.py").write_text(text)
-    monkeypatch.setattr(configuration, "PACKAGE", package)
+    monkeypatch.setattr(known, "PACKAGE", package)
     config = changed("estimators", ["si", "mine"])
     for settings in config["studies"].values():
         settings.pop("estimators", None)
@@ -277,11 +278,11 @@ def test_names_read_from_the_source_are_those_of_the_import():
     from weight_importance.networks import NETWORKS
 
     assert configuration.estimators() == names()
-    assert configuration.networks() == sorted(NETWORKS)
+    assert known.networks() == sorted(NETWORKS)
     assert {name: configuration.label(name, {}) for name in names()} == {name: load(name).label for name in names()}
     needed = {name: list(getattr(load(name), "records", ())) for name in names()}
     assert {name: configuration.records(name, {}) for name in names()} == needed
-    assert configuration.datasets() == sorted(DATASETS)
+    assert known.datasets() == sorted(DATASETS)
 
 
 def test_every_source_stands_in_the_bibliography():
@@ -303,7 +304,7 @@ def schema_keys(schema, path=()):
         yield (*path, "[]"), schema["items"]
 
 
-SCHEMA = yaml.safe_load(configuration.SCHEMA.read_text(encoding="utf-8"))
+SCHEMA = yaml.safe_load(schema.SCHEMA.read_text(encoding="utf-8"))
 
 
 def test_schema_and_default_configuration_know_the_same_keys():

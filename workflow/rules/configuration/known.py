@@ -1,0 +1,84 @@
+"""What the code offers to a configuration: estimators, networks and data sets, by name.
+
+Read off the source files without importing them, since parsing the workflow must not load PyTorch.
+"""
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[3]
+PACKAGE = REPOSITORY / "workflow/scripts/weight_importance"
+
+
+def estimators() -> list[str]:
+    """The estimators of the catalogue: its modules."""
+    return sorted(file.stem for file in (PACKAGE / "estimators/catalogue").glob("*.py") if file.stem != "__init__")
+
+
+def networks() -> list[str]:
+    """The known networks: the keys of ``NETWORKS`` in networks.py."""
+    return _keys(PACKAGE / "networks.py", "NETWORKS")
+
+
+def datasets() -> list[str]:
+    """The known data sets: the keys of ``DATASETS`` in datasets.py."""
+    return _keys(PACKAGE / "datasets.py", "DATASETS")
+
+
+def kinds() -> list[str]:
+    """The kinds of estimators: the classes of kinds.py."""
+    tree = ast.parse((PACKAGE / "estimators/kinds.py").read_text(encoding="utf-8"))
+    classes = (node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    return [name for name in classes if name.endswith("Estimator")]
+
+
+def recordable() -> list[str]:
+    """What training can record for path estimators: the keys of ``RECORDS`` in path.py, and the displacement."""
+    return [*_keys(PACKAGE / "estimators/path.py", "RECORDS"), "displacement"]
+
+
+def estimator_file(name: str, own: Mapping[str, str]) -> str:
+    """The file that defines an estimator: the user's own, or its module in the catalogue, relative to the checkout."""
+    return own.get(name, f"workflow/scripts/weight_importance/estimators/catalogue/{name}.py")
+
+
+def label(name: str, own: Mapping[str, str]) -> str | None:
+    """The label that an estimator's file gives in its ``ESTIMATOR``; ``None`` where it gives none."""
+    return definition(_readable(name, own)).get("label")
+
+
+def records(name: str, own: Mapping[str, str]) -> list[str]:
+    """What training must record for an estimator: nothing but for path estimators."""
+    return list(definition(_readable(name, own)).get("records", ()))
+
+
+def _readable(name: str, own: Mapping[str, str]) -> Path:
+    """The same file from wherever the program runs; the user's own are relative to the working directory."""
+    return Path(own[name]) if name in own else PACKAGE / f"estimators/catalogue/{name}.py"
+
+
+def definition(file: str | Path) -> dict[str, Any]:
+    """What a file gives for its ``ESTIMATOR`` in so many words: its class as ``class``, and literal arguments."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        if any(isinstance(target, ast.Name) and target.id == "ESTIMATOR" for target in node.targets):
+            called = node.value.func
+            found["class"] = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+            for keyword in node.value.keywords:
+                try:
+                    found[keyword.arg] = ast.literal_eval(keyword.value)
+                except ValueError:  # an expression
+                    continue
+    return found
+
+
+def _keys(file: Path, name: str) -> list[str]:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return sorted(ast.literal_eval(key) for key in node.value.keys)
+    raise ValueError(f"{file} does not define {name} as a dict literal")

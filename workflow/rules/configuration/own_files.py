@@ -1,0 +1,51 @@
+"""What is wrong with estimators in files of the user's own, as far as the files tell without being run."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from configuration.known import REPOSITORY, definition, estimators, kinds, recordable
+from configuration.studies import listed_files
+from configuration.wording import Problem, unknown
+
+
+def own_file_checks(config: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the user's own estimators, as far as their files tell without being run."""
+    files: dict[str, str] = {}
+    for path, file in listed_files(config):
+        name = Path(file).stem
+        if files.setdefault(name, file) != file:
+            yield path, f"'{file}' and '{files[name]}' would have the same name, '{name}'; rename one."
+        elif name in estimators() or name in ("none", "random"):
+            yield path, f"'{file}' would be called '{name}', as an estimator that is there; rename the file."
+        elif not re.fullmatch("[a-z][a-z0-9_]*", name):
+            yield path, f"'{name}', of '{file}', is no usable name: use lower-case letters, digits and underscores."
+        elif not Path(file).is_file():
+            yield path, f"there is no file '{file}' (in {Path.cwd()})."
+        else:
+            yield from ((path, f"{file} {text}") for text in _definition_problems(file))
+
+
+def _definition_problems(file: str) -> Iterator[str]:
+    try:
+        found = definition(file)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        yield f"is not valid Python: {error}."
+        return
+    if found.get("class") not in kinds():
+        yield f"must define ESTIMATOR = one of {', '.join(f'{kind}(...)' for kind in kinds())} at its top level."
+        return
+    for key in ("label", "formula", "source"):
+        if not isinstance(found.get(key), str) or not found[key]:
+            yield f"must give ESTIMATOR a {key}, a text in quotes."
+    source = found.get("source")
+    if isinstance(source, str) and f"{{{source}," not in (REPOSITORY / "paper/references.bib").read_text("utf-8"):
+        yield f"has the source '{source}', which paper/references.bib does not hold; add it there."
+    if found["class"] == "PathEstimator":
+        known = recordable()
+        named = found.get("records")
+        if not isinstance(named, tuple):
+            yield f"must give ESTIMATOR its records, a tuple of texts of: {', '.join(known)}."
+        else:
+            yield from (f"has records: {unknown('record', name, known)}" for name in named if name not in known)
