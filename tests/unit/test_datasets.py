@@ -26,16 +26,13 @@ import pytest
 import torch
 
 from weight_importance import datasets, image_file
-from weight_importance.datasets import (
-    DATASETS,
-    RESOURCES,
-    DataSource,
-    DebianPackage,
-    Folder,
-    FolderOfVariable,
-    NpmPackage,
-    TorchvisionMirrors,
-)
+from weight_importance.data_sources import packages
+from weight_importance.data_sources.content import IdxFile, parse_idx, read_archive
+from weight_importance.data_sources.folders import Folder, FolderOfVariable
+from weight_importance.data_sources.mirrors import TorchvisionMirrors, import_torchvision_datasets
+from weight_importance.data_sources.packages import DebianPackage, NpmPackage
+from weight_importance.data_sources.reasons import SourceError
+from weight_importance.datasets import DATASETS, RESOURCES, DataSource
 from weight_importance.errors import UserError
 from weight_importance.storage import load_tensors, save_tensors
 
@@ -52,7 +49,7 @@ def table(*sources: datasets.Source) -> dict[str, DataSource]:
 
 def reason(source: datasets.Source) -> str:
     """Why a source fails."""
-    with pytest.raises(datasets.SourceError) as caught:
+    with pytest.raises(SourceError) as caught:
         source.fetch(FILES)
     return str(caught.value)
 
@@ -282,7 +279,7 @@ def test_debian_package(form: str, tmp_path: Path, request: pytest.FixtureReques
 
 @pytest.mark.parametrize(("name", "class_name"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
 def test_torchvision_lists_the_files_under_our_names(name: str, class_name: str) -> None:
-    torchvision_class = getattr(datasets.import_torchvision_datasets(), class_name)
+    torchvision_class = getattr(import_torchvision_datasets(), class_name)
     assert TorchvisionMirrors(class_name) in DATASETS[name].sources
     assert len(torchvision_class.mirrors) > 0
     listed = {file for file, _ in torchvision_class.resources}
@@ -303,7 +300,7 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES.values(), ids=lambda file: file.name)
-def test_one_altered_byte(raw: Path, file: datasets.IdxFile) -> None:
+def test_one_altered_byte(raw: Path, file: IdxFile) -> None:
     flip_byte(raw / file.name)
     message = reason(Folder(raw))
     problem = f"{file.name} is altered or of another data set"
@@ -313,7 +310,7 @@ def test_one_altered_byte(raw: Path, file: datasets.IdxFile) -> None:
 
 
 @pytest.mark.parametrize("file", FILES.values(), ids=lambda file: file.name)
-def test_truncated_file(raw: Path, file: datasets.IdxFile) -> None:
+def test_truncated_file(raw: Path, file: IdxFile) -> None:
     cut(raw / file.name)
     message = reason(Folder(raw))
     assert message.startswith(f"{file.name} is truncated: expected {file.size} bytes with SHA-256 {file.sha256}")
@@ -374,8 +371,8 @@ def test_altered_content_is_refused_from_every_source(raw: Path, tmp_path: Path,
 def test_archive_that_reaches_outside_is_refused(raw: Path, name: str) -> None:
     member = tarfile.TarInfo(name)
     member.size = 3
-    with pytest.raises(datasets.SourceError, match="reaches outside the archive"):
-        datasets.read_archive(archive_of(raw, member), "package/data", FILES)
+    with pytest.raises(SourceError, match="reaches outside the archive"):
+        read_archive(archive_of(raw, member), "package/data", FILES)
     assert not (raw.parent / "outside").exists()
 
 
@@ -393,17 +390,17 @@ def test_archive_with_a_link_for_a_file_is_refused(raw: Path, kind: bytes) -> No
     link.type = kind
     link.linkname = str(raw / LABELS)
     archive = archive_of(raw, link, leave_out=LABELS)
-    with pytest.raises(datasets.SourceError, match="is not a regular file"):
-        datasets.read_archive(archive, "package/data", FILES)
+    with pytest.raises(SourceError, match="is not a regular file"):
+        read_archive(archive, "package/data", FILES)
 
 
 def test_damaged_and_incomplete_archives(raw: Path) -> None:
-    with pytest.raises(datasets.SourceError, match=f"neither package/data/{LABELS} nor {LABELS}.gz is in package.tgz"):
-        datasets.read_archive(archive_of(raw, leave_out=LABELS), "package/data", FILES)
+    with pytest.raises(SourceError, match=f"neither package/data/{LABELS} nor {LABELS}.gz is in package.tgz"):
+        read_archive(archive_of(raw, leave_out=LABELS), "package/data", FILES)
     archive = archive_of(raw)
     os.truncate(archive, archive.stat().st_size // 2)
-    with pytest.raises(datasets.SourceError, match=r"package\.tgz is damaged|is truncated"):
-        datasets.read_archive(archive, "package/data", FILES)
+    with pytest.raises(SourceError, match=r"package\.tgz is damaged|is truncated"):
+        read_archive(archive, "package/data", FILES)
 
 
 @pytest.mark.parametrize("kept", [0, 30, 100_000])
@@ -478,7 +475,7 @@ def test_mirror_without_the_file(tmp_path: Path) -> None:
 
 
 def test_silent_network_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets.import_torchvision_datasets()
+    import_torchvision_datasets()
     start = time.monotonic()
     with silent_server() as address:
         assert f"{address}: no answer within 0.5 s" in reason(
@@ -487,7 +484,7 @@ def test_silent_network_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.Mon
     silent = "exec sleep 30"
     message = reason(npm_package(tmp_path, script=silent, answer_limit=0.5))
     assert message == "'npm view' did not finish within 0.5 s"
-    monkeypatch.setattr(datasets, "DOWNLOAD_LIMIT", 0.5)
+    monkeypatch.setattr(packages, "DOWNLOAD_LIMIT", 0.5)
     assert reason(debian_package(tmp_path, script=silent)) == "'apt-get download' did not finish within 0.5 s"
     assert time.monotonic() - start < 10
 
@@ -513,7 +510,7 @@ def test_file_that_is_no_data_set(tmp_path: Path) -> None:
 def test_idx_round_trip(shape: tuple[int, ...]) -> None:
     values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
     content = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + values.tobytes()
-    assert np.array_equal(datasets.parse_idx(content), values)
+    assert np.array_equal(parse_idx(content), values)
 
 
 @pytest.mark.parametrize(
@@ -530,4 +527,4 @@ def test_idx_round_trip(shape: tuple[int, ...]) -> None:
 )
 def test_content_that_is_not_idx(content: bytes) -> None:
     with pytest.raises(ValueError, match="IDX"):
-        datasets.parse_idx(content)
+        parse_idx(content)
