@@ -6,13 +6,17 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config.yaml"
-
-
 include: "workflow/rules/common.smk"
 
 
-configuration.validate(config, ["config.yaml", *workflow.overwrite_configfiles])
+CONFIGURATIONS = ["config.yaml", *workflow.overwrite_configfiles]
+configuration.require(CONFIGURATIONS)
+
+
+configfile: "config.yaml"
+
+
+configuration.validate(config, CONFIGURATIONS)
 
 
 include: "workflow/rules/grid.smk"

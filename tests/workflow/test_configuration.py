@@ -239,9 +239,13 @@ def test_controls_are_those_of_the_study_that_lists_them():
     assert configuration.problems(config, [DEFAULT]) == []
 
 
-def test_strengths_of_controls_that_are_not_run_stay_without_harm():
-    """A preset that changes the list of controls cannot remove strengths that the default gives them."""
-    assert configuration.problems(changed("*_controls.retention.controls", ["shuffled(mas)"]), [DEFAULT]) == []
+def test_strengths_of_controls_that_are_not_run_are_refused_or_emptied():
+    """A preset that changes the list of controls cannot remove strengths of the default, but it can empty them."""
+    config = changed("*_controls.retention.controls", ["shuffled(mas)"])
+    [problem] = configuration.problems(config, [DEFAULT])
+    assert "'values_of(mas)_in_ranks_of(fisher_empirical)' is not among the study's controls" in problem
+    config["studies"][f"{STUDY}_controls"]["retention"]["lambdas"]["values_of(mas)_in_ranks_of(fisher_empirical)"] = []
+    assert configuration.problems(config, [DEFAULT]) == []
 
 
 @pytest.mark.parametrize(
@@ -409,7 +413,7 @@ def test_an_estimator_of_ones_own_is_checked_without_being_run(name, text, messa
     config = changed("estimators", [*default()["estimators"], "masx", str(file)])
     for study in config["studies"].values():
         if "lambdas" in study["retention"]:
-            study["retention"]["lambdas"] |= {"masx": [], file.stem: []}
+            study["retention"]["lambdas"] = {"masx": [], file.stem: []} | study["retention"]["lambdas"]
     found = configuration.problems(config)
     assert len(found) == 1 and found[0].startswith("estimators["), found
     assert re.search(message, found[0]), found

@@ -1,37 +1,68 @@
-"""What one value demands of another, and which names are known; the configuration's shape is taken for granted."""
+"""What one value demands of another, and which names are known.
 
-from collections.abc import Iterator, Mapping, Sequence
+Every check says which keys it reads, and runs where the schema found these sound: so mistakes of all kinds are told at
+once, and no check meets a value of another shape than it takes for granted.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from configuration.known import datasets, estimator_file, estimators, label, networks
 from configuration.wording import KeyPath, Problem, unknown
-from weight_importance.control_names import is_control, parse
+from weight_importance.control_names import FORMS, is_control, parse
 from weight_importance.errors import UserError
 
 
-def cross_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[Problem]:
-    """All that is wrong with a configuration in which every key holds what the schema allows.
+@dataclass(frozen=True)
+class Study:
+    """A study as the checks see it.
+
+    Attributes:
+        name: its own.
+        settings: complete, see :func:`configuration.studies.resolved`.
+        studies: all of them, likewise.
+        estimators: the known ones.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    studies: Mapping[str, Any]
+    estimators: Sequence[str]
+
+
+def cross_checks(
+    config: Mapping[str, Any], own: Mapping[str, str], legible: Mapping[str, str], unsound: Collection[KeyPath]
+) -> Iterator[Problem]:
+    """All that is wrong with the values of a configuration taken together.
 
     Args:
         config: with every study complete.
         own: the user's own estimators, name → file.
+        legible: those of them whose files can be read.
+        unsound: where the schema found something wrong, or missing.
     """
+
+    def sound(*path: str) -> bool:
+        return not any(path[: len(other)] == other[: len(path)] for other in unsound)
+
+    def readable(study: Any, keys: Sequence[str]) -> bool:
+        if not all(sound("studies", study, *key.split(".")) for key in keys):
+            return False
+        return {key.split(".")[0] for key in keys} <= {*config["studies"][study], *OPTIONAL}
+
     known = [*estimators(), *own]
-    yield from _unknown_names(("estimators",), "estimator", config["estimators"], known)
-    yield from _label_checks(config, own)
-    for study, settings in config["studies"].items():
-        path = ("studies", study)
-        if settings["network"] not in networks():
-            yield (*path, "network"), unknown("network", settings["network"], networks())
-        yield from _unknown_names((*path, "datasets"), "dataset", settings["datasets"], datasets())
-        yield from _unknown_names((*path, "estimators"), "estimator", settings["estimators"], known)
-        yield from _retention_checks((*path, "retention"), settings, known)
-        yield from _task_checks((*path, "tasks"), settings["tasks"], len(settings["datasets"]))
-        yield from _size_checks(path, settings)
-        if settings.get("explanation"):
-            yield from _explanation_checks((*path, "explanation"), settings, known)
-        if "like" in settings:
-            yield from _likeness_checks(path, settings, config["studies"])
+    if sound("estimators"):
+        yield from _unknown_names(("estimators",), "estimator", config["estimators"], known)
+        yield from _labels(config["estimators"], legible)
+    studies = config.get("studies")
+    for name, settings in studies.items() if isinstance(studies, Mapping) else ():
+        if not isinstance(settings, Mapping):
+            continue
+        for reads, check in CHECKS:
+            if readable(name, reads) and ("like" not in {*reads} & {*settings} or readable(settings["like"], reads)):
+                study = Study(name, settings, studies, known)
+                yield from ((("studies", name, *path), text) for path, text in check(study))
 
 
 def _unknown_names(path: KeyPath, kind: str, names: Sequence[str], known: Sequence[str]) -> Iterator[Problem]:
@@ -40,10 +71,10 @@ def _unknown_names(path: KeyPath, kind: str, names: Sequence[str], known: Sequen
             yield (*path, position), unknown(kind, name, known)
 
 
-def _label_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[Problem]:
+def _labels(names: Sequence[str], own: Mapping[str, str]) -> Iterator[Problem]:
     """Figures and tables tell estimators by their labels: each needs one of its own."""
     owners: dict[str, str] = {}
-    for position, name in enumerate(config["estimators"]):
+    for position, name in enumerate(names):
         if name in own or name in estimators():
             file = estimator_file(name, own)
             found = label(name, own)
@@ -56,39 +87,56 @@ def _label_checks(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator
                 owners[found] = name
 
 
-def _retention_checks(path: KeyPath, settings: Mapping[str, Any], known: Sequence[str]) -> Iterator[Problem]:
-    retention = settings["retention"]
-    for name in retention["lambdas"]:
+def _network(study: Study) -> Iterator[Problem]:
+    if study.settings["network"] not in networks():
+        yield ("network",), unknown("network", study.settings["network"], networks())
+
+
+def _datasets(study: Study) -> Iterator[Problem]:
+    yield from _unknown_names(("datasets",), "dataset", study.settings["datasets"], datasets())
+
+
+def _estimators(study: Study) -> Iterator[Problem]:
+    yield from _unknown_names(("estimators",), "estimator", study.settings["estimators"], study.estimators)
+
+
+def _names_of_strengths(study: Study) -> Iterator[Problem]:
+    for name in study.settings["retention"]["lambdas"]:
+        here = ("retention", "lambdas", name)
         if is_control(name):
-            yield from _control_name_checks((*path, "lambdas", name), name, known)
-        elif name not in known:
-            yield (*path, "lambdas", name), unknown("estimator", name, known)
-    yield from _control_checks(path, settings, known)
-    for name in settings["estimators"]:
-        if name in known and name not in retention["lambdas"]:
+            yield from _control_name(here, name, study.estimators)
+        elif name not in study.estimators:
+            yield here, unknown("estimator", name, study.estimators)
+
+
+def _strengths(study: Study) -> Iterator[Problem]:
+    """Every estimator needs a list of strengths, if an empty one."""
+    lambdas = study.settings["retention"]["lambdas"]
+    for name in study.settings["estimators"]:
+        if name in study.estimators and name not in lambdas:
             text = f"missing: '{name}' is listed under estimators and needs a list of strengths."
-            yield (*path, "lambdas", name), text
-    most, size, total = retention["seeds"], settings["shard_size"], settings["seeds"]
-    if most is not None and (most > total or (most % size and most != total)):
-        text = f"must be at most seeds, {total}, and a multiple of shard_size, {size}, found {most}."
-        yield (*path, "seeds"), text
-    if retention["penalty"] == "stabilised" and not retention["clamp_negative"]:
-        text = "must be true with penalty 'stabilised', whose denominator a negative importance can bring to zero."
-        yield (*path, "clamp_negative"), text
-    if "like" not in settings:
-        if not retention["unpenalised"]:
-            yield (*path, "unpenalised"), "must be true, found false: every estimator is compared with it."
-        if not any(retention["lambdas"].get(name) for name in settings["estimators"]):
-            yield (*path, "lambdas"), "needs strengths for one of the study's estimators at least, found none."
+            yield ("retention", "lambdas", name), text
 
 
-def _control_checks(path: KeyPath, settings: Mapping[str, Any], known: Sequence[str]) -> Iterator[Problem]:
-    """A control needs what it is made from and what it is compared with: its estimators, retained, and no penalty."""
-    retention, of_study = settings["retention"], settings["estimators"]
+def _strengths_of_controls(study: Study) -> Iterator[Problem]:
+    """Strengths of a control that is not run would be given in vain; those that a study takes over do no harm."""
+    retention = study.settings["retention"]
+    model = study.studies.get(study.settings.get("like"), {}).get("retention", {})
+    if retention["lambdas"] == model.get("lambdas"):
+        return
     controls = retention.get("controls", [])
-    for position, name in enumerate(controls):
-        here = (*path, "controls", position)
-        wrong = list(_control_name_checks(here, name, known))
+    for name, strengths in retention["lambdas"].items():
+        if is_control(name) and strengths and name not in controls:
+            text = f"'{name}' is not among the study's controls, so its strengths {strengths} would not be used."
+            yield ("retention", "lambdas", name), f"{text} List it under retention.controls, or give it none: []."
+
+
+def _controls(study: Study) -> Iterator[Problem]:
+    """A control needs what it is made from and what it is compared with: its estimators, retained."""
+    retention, of_study = study.settings["retention"], study.settings["estimators"]
+    for position, name in enumerate(retention.get("controls", [])):
+        here = ("retention", "controls", position)
+        wrong = list(_control_name(here, name, study.estimators))
         yield from wrong
         for estimator in () if wrong else parse(name).estimators:
             if estimator not in of_study:
@@ -97,88 +145,148 @@ def _control_checks(path: KeyPath, settings: Mapping[str, Any], known: Sequence[
                 yield here, f"'{name}' is compared with '{estimator}', which needs strengths under lambdas."
         if not retention["lambdas"].get(name, retention.get("control_lambdas")):
             yield here, f"needs strengths for '{name}': under lambdas, or for all controls under control_lambdas."
-    if controls and not retention["clamp_negative"]:
-        yield (*path, "clamp_negative"), "must be true with controls, which are made of importances of zero or more."
-    if controls and not retention["unpenalised"]:
-        yield (*path, "unpenalised"), "must be true with controls, found false: they are compared with it."
 
 
-def _control_name_checks(path: KeyPath, name: str, known: Sequence[str]) -> Iterator[Problem]:
+def _what_controls_need(study: Study) -> Iterator[Problem]:
+    retention = study.settings["retention"]
+    if retention.get("controls") and not retention["clamp_negative"]:
+        text = "must be true with controls, which are made of importances of zero or more, found false."
+        yield ("retention", "clamp_negative"), text
+    if retention.get("controls") and not retention["unpenalised"]:
+        yield ("retention", "unpenalised"), "must be true with controls, found false: they are compared with it."
+
+
+def _control_name(path: KeyPath, name: str, known: Sequence[str]) -> Iterator[Problem]:
     try:
         of = parse(name).estimators
     except UserError as error:
-        yield path, str(error)
+        text = str(error)
+        yield path, text if FORMS in text or "Known: " in text else f"{text} Allowed: {FORMS}."
     else:
         yield from ((path, unknown("estimator", estimator, known)) for estimator in of if estimator not in known)
 
 
-def _task_checks(path: KeyPath, tasks: Mapping[str, Any], datasets: int) -> Iterator[Problem]:
+def _retained_seeds(study: Study) -> Iterator[Problem]:
+    """The networks that learn the later tasks come in whole shards."""
+    most, size, total = study.settings["retention"]["seeds"], study.settings["shard_size"], study.settings["seeds"]
+    if most is not None and (most > total or (most % size and most != total)):
+        text = f"must be at most seeds, {total}, and a multiple of shard_size, {size}, found {most}."
+        yield ("retention", "seeds"), text
+
+
+def _penalty(study: Study) -> Iterator[Problem]:
+    retention = study.settings["retention"]
+    if retention["penalty"] == "stabilised" and not retention["clamp_negative"]:
+        text = "must be true with penalty 'stabilised', whose denominator a negative importance can bring to zero"
+        yield ("retention", "clamp_negative"), f"{text}, found false."
+
+
+def _comparison(study: Study) -> Iterator[Problem]:
+    """A study that is like no other stands for itself: with something to compare, and something to compare it with."""
+    retention = study.settings["retention"]
+    if "like" not in study.settings:
+        if not retention["unpenalised"]:
+            yield ("retention", "unpenalised"), "must be true, found false: every estimator is compared with it."
+        if not any(retention["lambdas"].get(name) for name in study.settings["estimators"]):
+            text = "needs strengths for one of the study's estimators at least, found none."
+            yield ("retention", "lambdas"), text
+
+
+def _tasks(study: Study) -> Iterator[Problem]:
+    tasks, most = study.settings["tasks"], 4 * len(study.settings["datasets"])
     if tasks["kind"] == "permuted" and "seed" not in tasks:
-        yield (*path, "seed"), "missing. Seed of the permutations; the same for every network."
+        yield ("tasks", "seed"), "missing. Seed of the permutations; the same for every network."
     if tasks["kind"] == "rotated" and "seed" in tasks:
-        yield (*path, "seed"), "not used by kind 'rotated', which draws nothing; remove it."
-    if tasks["kind"] == "rotated" and tasks["count"] > 4 * datasets:
-        yield (
-            (*path, "count"),
-            f"must be at most {4 * datasets}, four quarter turns per data set, found {tasks['count']}.",
-        )
+        yield ("tasks", "seed"), f"not used by kind 'rotated', which draws nothing, found {tasks['seed']}; remove it."
+    if tasks["kind"] == "rotated" and tasks["count"] > most:
+        yield ("tasks", "count"), f"must be at most {most}, four quarter turns per data set, found {tasks['count']}."
 
 
-def _size_checks(path: KeyPath, settings: Mapping[str, Any]) -> Iterator[Problem]:
+def _sizes(study: Study) -> Iterator[Problem]:
     """What needs more images than a task has; where all images are trained on, their number is not known yet."""
+    settings = study.settings
     sizes = {"images.training": settings["images"]["training"], "retention.images": settings["retention"]["images"]}
     for name, images in sizes.items():
         for section, key in (("training", "batch_size"), ("importance", "samples")):
             wanted = settings[section][key]
             if images is not None and wanted > images:
-                yield (*path, section, key), f"must be at most {name}, {images}, found {wanted}."
+                yield (section, key), f"must be at most {name}, {images}, found {wanted}."
 
 
-def _explanation_checks(path: KeyPath, settings: Mapping[str, Any], known: Sequence[str]) -> Iterator[Problem]:
+def _explanation(study: Study) -> Iterator[Problem]:
     """Images enough to train on and to average over; samples are among those that networks are trained on anew."""
-    explanation = settings["explanation"]
-    yield from _unknown_names((*path, "estimators"), "estimator", explanation["estimators"], known)
+    settings, explanation = study.settings, study.settings.get("explanation")
+    if not explanation:
+        return
+    here = ("explanation",)
+    yield from _unknown_names((*here, "estimators"), "estimator", explanation["estimators"], study.estimators)
     images, most = explanation["images"], settings["images"]["training"]
+    batch, samples = settings["training"]["batch_size"], explanation["samples"]
     if most is not None and images > most:
-        yield (*path, "images"), f"must be at most images.training, {most}, found {images}."
-    if images < settings["training"]["batch_size"]:
-        yield (
-            (*path, "images"),
-            f"must be at least training.batch_size, {settings['training']['batch_size']}, found {images}.",
-        )
-    if explanation["samples"] > images:
-        yield (*path, "samples"), f"must be at most explanation.images, {images}, found {explanation['samples']}."
+        yield (*here, "images"), f"must be at most images.training, {most}, found {images}."
+    if images < batch:
+        yield (*here, "images"), f"must be at least training.batch_size, {batch}, found {images}."
+    if samples > images:
+        yield (*here, "samples"), f"must be at most explanation.images, {images}, found {samples}."
     further, count = explanation["trajectories"], settings["tasks"]["count"]
-    path = (*path, "trajectories")
+    here = (*here, "trajectories")
     if further["tasks"] > count:
-        yield (*path, "tasks"), f"must be at most tasks.count, {count}, found {further['tasks']}."
-    needed = {"training.batch_size": settings["training"]["batch_size"], "explanation.samples": explanation["samples"]}
-    for name, least in needed.items():
+        yield (*here, "tasks"), f"must be at most tasks.count, {count}, found {further['tasks']}."
+    for name, least in {"training.batch_size": batch, "explanation.samples": samples}.items():
         if further["images"] < least:
-            yield (*path, "images"), f"must be at least {name}, {least}, found {further['images']}."
+            yield (*here, "images"), f"must be at least {name}, {least}, found {further['images']}."
     for name in further["strengths"]:
         if name not in explanation["estimators"]:
-            yield (*path, "strengths", name), "not one of explanation.estimators; list it there or remove it."
+            listed = ", ".join(explanation["estimators"])
+            yield (
+                (*here, "strengths", name),
+                f"not one of explanation.estimators, {listed}; list it there or remove it.",
+            )
 
 
 OF_NETWORKS = ("network", "datasets", "protocol", "tasks", "images", "training")
+"""What a study's networks follow from, but for their seeds."""
 
 
-def _likeness_checks(path: KeyPath, settings: Mapping[str, Any], studies: Mapping[str, Any]) -> Iterator[Problem]:
+def _likeness(study: Study) -> Iterator[Problem]:
     """What a study that is like another cannot change without networks of its own, and what it cannot be twice."""
+    settings, studies = study.settings, study.studies
+    if "like" not in settings:
+        return
     model = studies[settings["like"]]
     if settings["protocol"] == "published":
         others = [name for name, other in studies.items() if other.get("like") == settings["like"]]
         first = next(name for name in others if studies[name]["protocol"] == "published")
-        if path[1] != first:
-            yield (
-                (*path, "protocol"),
-                f"'{first}' is like '{settings['like']}' and follows the published protocol already.",
-            )
+        if study.name != first:
+            text = f"'{first}' is like '{settings['like']}' and follows the protocol 'published' already"
+            yield ("protocol",), f"{text}; allowed here is held_out."
     same = all(settings[key] == model[key] for key in (*OF_NETWORKS, "first_seed"))
     if settings["pruning"] != model["pruning"] and same:
         text = f"has no effect: the networks are those of '{settings['like']}', which are pruned there; remove it."
-        yield (*path, "pruning"), text
+        yield ("pruning",), text
     if settings.get("explanation") != model.get("explanation"):
         text = f"has no effect: only '{settings['like']}', which others are like, is explained; remove it."
-        yield (*path, "explanation"), text
+        yield ("explanation",), text
+
+
+OPTIONAL = ("like", "explanation")
+"""What a complete study may do without."""
+
+CHECKS: Sequence[tuple[tuple[str, ...], Callable[[Study], Iterator[Problem]]]] = (
+    (("network",), _network),
+    (("datasets",), _datasets),
+    (("estimators",), _estimators),
+    (("retention.lambdas",), _names_of_strengths),
+    (("retention.lambdas", "estimators"), _strengths),
+    (("retention.lambdas", "retention.controls", "like"), _strengths_of_controls),
+    (("retention.lambdas", "retention.controls", "retention.control_lambdas", "estimators"), _controls),
+    (("retention.controls", "retention.clamp_negative", "retention.unpenalised"), _what_controls_need),
+    (("retention.seeds", "seeds", "shard_size"), _retained_seeds),
+    (("retention.penalty", "retention.clamp_negative"), _penalty),
+    (("retention.unpenalised", "retention.lambdas", "estimators"), _comparison),
+    (("tasks", "datasets"), _tasks),
+    (("images.training", "retention.images", "training.batch_size", "importance.samples"), _sizes),
+    (("explanation", "images.training", "training.batch_size", "tasks.count"), _explanation),
+    (("like", *OF_NETWORKS, "first_seed", "pruning", "explanation"), _likeness),
+)
+"""Every check of a study with the keys that it reads; one that reads ``like`` reads them of the other study, too."""

@@ -1,6 +1,5 @@
 """What every key may hold by itself: the JSON schema, and its errors in words that help."""
 
-import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from jsonschema.exceptions import ValidationError  # noqa: E402
 from jsonschema.validators import extend  # noqa: E402
 
 from configuration.known import REPOSITORY  # noqa: E402
-from configuration.wording import Problem, nearest, number_hint, shown  # noqa: E402
+from configuration.wording import Problem, nearest, reading_hint, shown  # noqa: E402
 
 SCHEMA = REPOSITORY / "workflow/schemas/config.schema.yaml"
 
@@ -29,6 +28,7 @@ TYPES = {
     "boolean": "true or false",
     "null": "null",
 }
+TWICE = "more than once."
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "greater than", "maximum": "at most"}
 
 
@@ -37,7 +37,7 @@ def _whole(checker: Any, value: Any) -> bool:
 
 
 def _finite(checker: Any, value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 # JSON schema takes 4.0 for an integer and knows no infinity; ranges of seeds and sorted JSON need better
@@ -61,14 +61,14 @@ def describe(error: ValidationError) -> Iterator[Problem]:
         case "type":
             kinds = [allowed] if isinstance(allowed, str) else allowed
             expected = " or ".join(TYPES[kind] for kind in kinds)
-            yield path, f"expected {expected}, found {shown(value)}.{number_hint(value, kinds)}"
+            yield path, f"expected {expected}, found {shown(value)}.{reading_hint(value, kinds)}"
         case "enum":
             yield path, f"unknown value {shown(value)}. {nearest(value, allowed)}Allowed: {', '.join(allowed)}."
         case "minimum" | "exclusiveMinimum" | "maximum":
             yield path, f"must be {LIMITS[error.validator]} {allowed}, found {shown(value)}."
         case "uniqueItems":
             twice = sorted({repr(item) for item in value if value.count(item) > 1})
-            yield path, f"lists {', '.join(twice)} more than once."
+            yield path, f"lists {', '.join(twice)} {TWICE}"
         case "minItems" | "minProperties":
             yield path, f"needs at least {allowed} {'entries' if allowed > 1 else 'entry'}, found {len(value)}."
         case "pattern":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configuration.wording import KeyPath, Problem, nearest, unknown
+from configuration.wording import KeyPath, Problem, kind_of, nearest, shown, unknown
 
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
 """Keys at the top level that hold for every study which says nothing else."""
@@ -25,7 +25,8 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     studies = {}
     for name, settings in config["studies"].items():
         if isinstance(settings, Mapping):
-            model = config["studies"].get(settings.get("like"), {})
+            like = settings.get("like")
+            model = config["studies"].get(like, {}) if isinstance(like, str) else {}
             settings = common | _merged(_without_controls(model), settings)
             if "estimators" in settings:
                 settings["estimators"] = _by_name(settings["estimators"])
@@ -50,6 +51,24 @@ def _merged(model: Any, changes: Any, key: str = "") -> Any:
     if not isinstance(model, Mapping) or not isinstance(changes, Mapping) or key == "lambdas":
         return changes
     return {**model} | {name: _merged(model.get(name), value, name) for name, value in changes.items()}
+
+
+def text_keys(content: Any, path: KeyPath = ()) -> tuple[Any, list[Problem]]:
+    """A configuration without the keys that are no text, and what is wrong with these."""
+    if isinstance(content, list):
+        parts = [text_keys(value, (*path, position)) for position, value in enumerate(content)]
+        return [value for value, _ in parts], [problem for _, problems in parts for problem in problems]
+    if not isinstance(content, Mapping):
+        return content, []
+    kept, found = {}, []
+    for key, value in content.items():
+        if isinstance(key, str):
+            kept[key], problems = text_keys(value, (*path, key))
+            found += problems
+        else:
+            text = f"the key {shown(key)} is read as {kind_of(key)}, not as text."
+            found.append((path, f"{text} Allowed are names as in config.yaml: put it in quotes, or correct it."))
+    return kept, found
 
 
 def own_estimators(config: Mapping[str, Any]) -> dict[str, str]:

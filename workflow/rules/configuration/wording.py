@@ -1,7 +1,9 @@
 """How messages about the configuration are put: key paths, values as YAML shows them, and hints at what was meant."""
 
 import math
+import re
 from collections.abc import Sequence
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
@@ -37,12 +39,37 @@ def nearest(name: Any, known: Sequence[str]) -> str:
     return f"Did you mean '{near[0]}'? " if near else ""
 
 
-def number_hint(value: Any, kinds: Sequence[str]) -> str:
-    """YAML reads ``1e-3`` as text, Snakemake reads nested values of ``--config`` so: puzzling enough to be told."""
-    if not isinstance(value, str) or not {"number", "integer"} & set(kinds):
-        return ""
+def kind_of(value: Any) -> str:
+    """What YAML took a value for."""
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+    return names.get(type(value), "a date" if isinstance(value, date) else "a collection")
+
+
+def reading_hint(value: Any, kinds: Sequence[str]) -> str:
+    """What a value was read as where that surprises, and how to write it.
+
+    YAML reads ``1e-3`` as text, ``no`` as false and ``2022-01-01`` as a date; Snakemake reads nested values of
+    ``--config`` as text.
+    """
+    wanted = set(kinds)
+    if isinstance(value, str):
+        if {"number", "integer"} & wanted and (number := _number(value)) is not None:
+            return f" It was read as text; write {number!r} in a configuration file."
+        if "boolean" in wanted and value.lower() in ("true", "yes", "on", "false", "no", "off"):
+            meant = "true" if value.lower() in ("true", "yes", "on") else "false"
+            return f" It was read as text; write {meant}, without quotes, in a configuration file."
+    if "string" in wanted and isinstance(value, bool | date):
+        return f" It was read as {kind_of(value)} (so are yes, no, on and off); put it in quotes if text is meant."
+    if "array" in wanted and isinstance(value, str | int | float):
+        return f" A list of one is written [{value}]."
+    return ""
+
+
+def _number(text: str) -> int | float | None:
     try:
-        number = float(value)
+        number = float(text)
     except ValueError:
-        return ""
-    return f" It was read as text; write {number!r} in a configuration file." if math.isfinite(number) else ""
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if re.fullmatch("[-+]?[0-9]{1,15}", text) else number
