@@ -268,7 +268,8 @@ def test_a_study_with_the_seeds_of_another_has_its_networks(fresh):
 
 
 def test_without_controls_their_notebook_is_not_executed(fresh):
-    change = {"studies": {f"{STUDY}_controls": {"retention": {"controls": []}}}}
+    unused = {"values_of(mas)_in_ranks_of(fisher_empirical)": []}  # its strengths in the preset would be refused
+    change = {"studies": {f"{STUDY}_controls": {"retention": {"controls": [], "lambdas": unused}}}}
     planned = fresh.plan("--forceall", change=change)
     assert not any("controls.ipynb" in message for message in planned)
     assert learnt(["none", *CONTROLLED], [f"{STUDY}_controls"]) <= planned and not planned & learnt(CONTROLS)
@@ -302,11 +303,19 @@ def test_a_truncated_result_is_named_and_made_anew(tiny_run, damaged):
     dry = tiny_run.run("--dry-run")
     assert f"{damaged}: is not what was written" in dry.stderr
     assert file.read_bytes() == cut, "a dry run must change nothing"
+    planned = messages(dry)
+    assert planned, "a dry run counts it as absent"
     again = tiny_run.run("--cores", "2")
+    assert messages(again) == planned
     assert f"{damaged}: is not what was written" in again.stderr
     assert again.returncode == 0, again.stderr
     assert file.read_bytes() == whole
     assert "Nothing to be done" in tiny_run.run("--cores", "2").stderr
+
+
+def messages(run):
+    """Of the jobs that Snakemake planned or ran."""
+    return set(re.findall(r"^Job \d+: (.*)$", run.stdout + run.stderr, re.MULTILINE))
 
 
 def test_after_an_interrupt_the_same_command_continues(tiny_run):

@@ -1,7 +1,6 @@
 """Train the first task of a study for a shard of seeds, recording the optimiser's path."""
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +10,11 @@ from weight_importance.errors import run_program
 from weight_importance.estimators.path import PathRecorder
 from weight_importance.evaluation import accuracy
 from weight_importance.image_file import load
-from weight_importance.networks import NETWORKS
+from weight_importance.networks import network
 from weight_importance.progress import ProgressLine
 from weight_importance.provenance import metadata
 from weight_importance.replicas import initialise
+from weight_importance.settings import json_object
 from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import PUBLISHED, task_sequence
@@ -25,7 +25,7 @@ from weight_importance.training_state import pack, pack_path
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
-    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--parameters", type=Path, required=True, help="output: weights (.safetensors)")
     parser.add_argument(
@@ -38,7 +38,7 @@ def main() -> None:
 
     seeds = settings["seeds"]
     tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
-    replicas = initialise(NETWORKS[settings["network"]], seeds, device)
+    replicas = initialise(network(settings["network"]), seeds, device)
     recorder = PathRecorder(settings["records"])
     training = settings["training"]
     data = tasks.part(0, "training")

@@ -1,7 +1,6 @@
 """Correlate the importances of a shard's networks between estimators, and under a permutation null."""
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -9,14 +8,16 @@ from torch import Tensor
 
 from weight_importance.correlation import correlate
 from weight_importance.errors import UserError, run_program
-from weight_importance.storage import REMAKE, load_tensors, write_table
+from weight_importance.provenance import identity
+from weight_importance.settings import json_object
+from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--importance", nargs="+", required=True, metavar="NAME=FILE", help="importances by estimator")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: study, permutations, seeds")
+    parser.add_argument("--settings", type=json_object, required=True, help="JSON: study, permutations, seeds")
     parser.add_argument("--output", type=Path, required=True, help="table of coefficients to write")
     parser.add_argument("--null", type=Path, required=True, help="table of coefficients under permutation to write")
     arguments = parser.parse_args()
@@ -39,11 +40,7 @@ def main() -> None:
 
 def load_importance(name: str, path: str, settings: dict) -> dict[str, Tensor]:
     """The importances in ``path``, once it is clear that they are those asked for."""
-    tensors, metadata = load_tensors(path)
-    expected = {"study": settings["study"], "estimator": name, "seeds": json.dumps(settings["seeds"])}
-    for key, value in expected.items():
-        if metadata.get(key) != value:
-            raise UserError(f"{path} is of {key} {metadata.get(key)}, expected {value}. {REMAKE}")
+    tensors, _ = load_tensors(path, study=settings["study"], **identity(name, settings["seeds"]))
     return tensors
 
 

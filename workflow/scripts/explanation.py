@@ -1,7 +1,6 @@
 """Why importances agree: agreement against confidence, shared factors, and the ceiling that sampling noise sets."""
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -31,9 +30,11 @@ from weight_importance.explanation import (
     pairs,
 )
 from weight_importance.image_file import load
-from weight_importance.networks import NETWORKS
+from weight_importance.networks import network
+from weight_importance.provenance import identity
 from weight_importance.pruning import weight_names
 from weight_importance.replicas import restore
+from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS, EXPLANATION
 from weight_importance.tasks import task_sequence
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
     parser.add_argument("--path", type=Path, required=True, help="what was recorded of the baseline's path")
-    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     for table in EXPLANATION:
         parser.add_argument(f"--{option(table)}", type=Path, required=True, help=f"output: {table} (.csv)")
@@ -58,10 +59,11 @@ def main() -> None:
 
     chosen, seeds = settings["explanation"], settings["seeds"]
     names = chosen["estimators"]
-    build = NETWORKS[settings["network"]]
-    parameters, _ = load_tensors(arguments.parameters)
-    buffers, _ = unpack(load_tensors(arguments.state)[0])
-    path, _ = load_tensors(arguments.path)
+    build = network(settings["network"])
+    parameters, _ = load_tensors(arguments.parameters, **identity("baseline", seeds))
+    state, _ = load_tensors(arguments.state, **identity("baseline state", seeds))
+    buffers, _ = unpack(state)
+    path, _ = load_tensors(arguments.path, **identity("baseline path", seeds))
     baseline = restore(build, parameters, buffers, device)
     of_path = along_path(divided(names)[0], unpack_path(path))
     tasks = task_sequence(settings, [load(file) for file in arguments.data], device)

@@ -1,7 +1,6 @@
 """Compute one estimator's importances on the first task for a shard of seeds."""
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -13,9 +12,10 @@ from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.path import importance
 from weight_importance.image_file import load
-from weight_importance.networks import NETWORKS
-from weight_importance.provenance import metadata
+from weight_importance.networks import network
+from weight_importance.provenance import identity, metadata
 from weight_importance.replicas import restore
+from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, save_tensors
 from weight_importance.tasks import task_sequence
 from weight_importance.training_state import unpack, unpack_path
@@ -34,20 +34,21 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
     parser.add_argument("--path", type=Path, required=True, help="what was recorded of the baseline's path")
-    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: importances (.safetensors)")
     arguments = parser.parse_args()
     settings, device = arguments.settings, prepare(arguments.threads)
 
-    parameters, _ = load_tensors(arguments.parameters)
+    parameters, _ = load_tensors(arguments.parameters, **identity("baseline", settings["seeds"]))
     estimator = registry.load(arguments.estimator)
     if isinstance(estimator, PathEstimator):
-        path, _ = load_tensors(arguments.path)
+        path, _ = load_tensors(arguments.path, **identity("baseline path", settings["seeds"]))
         values = importance(estimator, unpack_path(path))
     else:
-        buffers, _ = unpack(load_tensors(arguments.state)[0])
-        replicas = restore(NETWORKS[settings["network"]], parameters, buffers, device)
+        state, _ = load_tensors(arguments.state, **identity("baseline state", settings["seeds"]))
+        buffers, _ = unpack(state)
+        replicas = restore(network(settings["network"]), parameters, buffers, device)
         tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
         part = tasks.part(0, arguments.part)
         samples = part if arguments.part == "test" else part.last(settings["importance"]["samples"])

@@ -5,12 +5,14 @@ side by side cannot meet on a port), and the page fetches nothing from the netwo
 """
 
 import argparse
+import ast
 import json
 import os
 import tempfile
 from pathlib import Path
 
-from weight_importance.errors import UserError, run_program
+from weight_importance.errors import UserError, run_program, unknown_name
+from weight_importance.settings import json_object
 from weight_importance.storage import write_text
 
 # The page of nbconvert's "lab" template without the scripts that it would load from the network
@@ -25,7 +27,7 @@ OFFLINE_PAGE = """
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notebook", type=Path, required=True, help="notebook to execute (.ipynb)")
-    parser.add_argument("--parameters", type=json.loads, required=True, help="values of its parameters cell, as JSON")
+    parser.add_argument("--parameters", type=json_object, required=True, help="values of its parameters cell, as JSON")
     parser.add_argument("--executed", type=Path, required=True, help="output: executed notebook, also if a cell fails")
     parser.add_argument("--html", type=Path, required=True, help="output: the same as a page (.html)")
     arguments = parser.parse_args()
@@ -33,6 +35,7 @@ def main() -> None:
         raise UserError(f"there is no notebook {arguments.notebook}")
     with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
         isolate(Path(scratch))
+        check(arguments.notebook, arguments.parameters)
         text, failure = execute(arguments.notebook, arguments.parameters, Path(scratch))
     write_text(arguments.executed, text)
     if failure:
@@ -53,6 +56,34 @@ def isolate(scratch: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
+def check(notebook: Path, parameters: dict) -> None:
+    """Refuse parameters that the notebook does not have, and values of another type than its own.
+
+    Raises:
+        UserError: it names the parameter, the value and what is allowed; or the file, if it is no notebook.
+    """
+    from nbformat import ValidationError  # see execute()
+    from papermill.inspection import inspect_notebook
+
+    try:
+        own = inspect_notebook(str(notebook))
+    except (ValueError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{notebook} is no Jupyter notebook: {reason}; expected is a file .ipynb as Jupyter writes it. "
+            "Restore it, or name another."
+        ) from error
+    for name, value in parameters.items():
+        if name not in own:
+            raise unknown_name(f"parameter of {notebook}", name, own)
+        default = ast.literal_eval(own[name]["default"])
+        if not isinstance(value, type(default)):
+            raise UserError(
+                f"parameter {name} of {notebook} is {json.dumps(value)}, expected a value such as "
+                f"{json.dumps(default)}. Correct it in --parameters."
+            )
+
+
 def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str | None]:
     """Run every cell in a fresh kernel, in the current folder.
 
@@ -71,7 +102,9 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
             notebook, executed, parameters, kernel_name="python3", language="python", progress_bar=False, config=private
         )
     except PapermillExecutionError as error:
-        failure = f"cell [{error.exec_count}] failed:\n" + strip_color("\n".join(error.traceback))
+        # what a user can mend is told in one message; of anything else, where it happened
+        told = error.evalue if error.ename == UserError.__name__ else "\n".join(error.traceback)
+        failure = f"cell [{error.exec_count}] failed:\n" + strip_color(told)
     content = nbformat.read(executed, as_version=4)
     for index, cell in enumerate(content.cells):  # the identifiers of cells that papermill adds are random
         cell.id = f"cell-{index}"

@@ -6,7 +6,6 @@ results give the same bytes.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weight_importance.errors import UserError, run_program
+from weight_importance.settings import json_object
 from weight_importance.storage import atomic_path
 
 PACKAGES = "latexmk lmodern texlive-binaries texlive-latex-base texlive-latex-recommended texlive-science"
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="figures (.pdf)")
     parser.add_argument("--tables", type=Path, nargs="*", default=[], help="tables (.tex)")
     parser.add_argument("--numbers", type=Path, required=True, help="macros of all quoted numbers (numbers.tex)")
-    parser.add_argument("--settings", type=json.loads, required=True, help='JSON: {"version": state of the code}')
+    parser.add_argument("--settings", type=json_object, required=True, help='JSON: {"version": state of the code}')
     parser.add_argument("--build", type=Path, required=True, help="folder to typeset in; emptied first")
     parser.add_argument("--output", type=Path, required=True, help="output: the paper (.pdf)")
     arguments = parser.parse_args()

@@ -4,19 +4,19 @@ Not named ``numbers.py``: a program's folder comes first on Python's path, and w
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from weight_importance import published
 from weight_importance.errors import run_program
 from weight_importance.numbers import collect, render
+from weight_importance.settings import json_object
 from weight_importance.storage import read_table, write_text
 from weight_importance.tables import COLUMNS, EXPLANATION
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the whole configuration as JSON")
+    parser.add_argument("--settings", type=json_object, required=True, help="the whole configuration as JSON")
     parser.add_argument("--summary", type=Path, required=True, help="folder of the summary tables")
     parser.add_argument("--published", type=Path, required=True, help="folder of the published results")
     parser.add_argument("--output", type=Path, required=True, help="output: macros (.tex)")

@@ -1,7 +1,6 @@
 """Accuracy of a shard of baseline networks as their least important weights are removed."""
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +10,12 @@ from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.evaluation import accuracy
 from weight_importance.image_file import load
-from weight_importance.networks import NETWORKS
+from weight_importance.networks import network
+from weight_importance.provenance import identity
 from weight_importance.pruning import SCOPES, prune
-from weight_importance.replicas import Replicas, restore
+from weight_importance.replicas import Replicas, require_fit, restore
 from weight_importance.seeding import generator
+from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import task_sequence
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
     parser.add_argument("--importance", type=Path, help="importances on the first task; not with 'random'")
-    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
@@ -37,15 +38,21 @@ def main() -> None:
     if is_random != (arguments.importance is None):
         parser.error("--importance goes with every estimator and not with 'random'")
 
-    parameters, _ = load_tensors(arguments.parameters)
-    importance = random_scores(parameters, settings["seeds"]) if is_random else load_tensors(arguments.importance)[0]
-    buffers, _ = unpack(load_tensors(arguments.state)[0])
-    replicas = restore(NETWORKS[settings["network"]], parameters, buffers, device)
+    seeds = settings["seeds"]
+    parameters, _ = load_tensors(arguments.parameters, **identity("baseline", seeds))
+    state, _ = load_tensors(arguments.state, **identity("baseline state", seeds))
+    buffers, _ = unpack(state)
+    replicas = restore(network(settings["network"]), parameters, buffers, device)
+    if is_random:
+        importance = random_scores(parameters, seeds)
+    else:
+        importance, _ = load_tensors(arguments.importance, **identity(arguments.criterion, seeds))
+        require_fit(replicas.template, importance, f"the importances in {arguments.importance}")
     test = task_sequence(settings, [load(file) for file in arguments.data], device).part(0, "test")
     fractions = settings["pruning"]["fractions"]
     rows = []
     for scope in SCOPES:
-        for index, seed in enumerate(settings["seeds"]):
+        for index, seed in enumerate(seeds):
             own = {name: tensor[index] for name, tensor in replicas.parameters.items()}
             scores = {name: importance[name][index].to(device) for name in own}
             pruned = [prune(own, scores, fraction, scope) for fraction in fractions]

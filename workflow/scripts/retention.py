@@ -1,7 +1,6 @@
 """Learn the later tasks of a study under consolidation, for a shard of seeds and a grid of λ at once."""
 
 import argparse
-import json
 from importlib import import_module
 from pathlib import Path
 
@@ -12,8 +11,10 @@ from weight_importance.control_names import is_control, parse
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.image_file import load
-from weight_importance.networks import NETWORKS
-from weight_importance.replicas import restore
+from weight_importance.networks import network
+from weight_importance.provenance import identity
+from weight_importance.replicas import require_fit, restore
+from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import PUBLISHED, task_sequence
@@ -33,7 +34,7 @@ def main() -> None:
         default=[],
         help="importances on the first task, of a control in its order",
     )
-    parser.add_argument("--settings", type=json.loads, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
@@ -45,17 +46,23 @@ def main() -> None:
     if len(arguments.importance) != len(estimators):
         parser.error(f"--importance needs {len(estimators)} files for {name}, found {len(arguments.importance)}")
 
-    parameters, _ = load_tensors(arguments.parameters)
     strengths = settings["lambdas"]
     seeds = settings["seeds"]
-    buffers, adam = unpack(load_tensors(arguments.state)[0])
-    baseline = restore(NETWORKS[settings["network"]], parameters, buffers, device)
+    parameters, _ = load_tensors(arguments.parameters, **identity("baseline", seeds))
+    state, _ = load_tensors(arguments.state, **identity("baseline state", seeds))
+    buffers, adam = unpack(state)
+    baseline = restore(network(settings["network"]), parameters, buffers, device)
+    importances = []
+    for estimator, file in zip(estimators, arguments.importance, strict=True):
+        importance, _ = load_tensors(file, **identity(estimator, seeds))
+        require_fit(baseline.template, importance, f"the importances in {file}")
+        importances.append(importance)
     observations = retention(
         baseline,
         seeds,
         strengths,
         estimators,
-        [load_tensors(file)[0] for file in arguments.importance],
+        importances,
         task_sequence(settings, [load(file) for file in arguments.data], device),
         Learning(
             samples=settings["importance"]["samples"],

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from weight_importance.errors import run_program
+from weight_importance.errors import UserError, run_program
 from weight_importance.statistics import select_lambda
-from weight_importance.storage import read_table, write_table
+from weight_importance.storage import REMAKE, read_table, write_table
 from weight_importance.tables import COLUMNS
 
 
@@ -16,6 +16,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
     retention = read_table(arguments.retention, COLUMNS["retention"])
+    if arguments.split not in set(retention["split"]):
+        found = ", ".join(sorted(set(retention["split"]))) or "no rows at all"
+        raise UserError(f"{arguments.retention} has no rows of split {arguments.split}, found {found}. {REMAKE}")
     write_table(arguments.output, select_lambda(retention, arguments.split), COLUMNS["selected_lambda"])
 
 

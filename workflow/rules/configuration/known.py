@@ -71,7 +71,7 @@ def definition(file: str | Path) -> dict[str, Any]:
             for keyword in node.value.keywords:
                 try:
                     found[keyword.arg] = ast.literal_eval(keyword.value)
-                except ValueError:  # an expression
+                except (ValueError, TypeError, SyntaxError):  # an expression
                     continue
     return found
 

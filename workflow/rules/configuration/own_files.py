@@ -30,8 +30,8 @@ def own_file_checks(config: Mapping[str, Any]) -> Iterator[Problem]:
 def _definition_problems(file: str) -> Iterator[str]:
     try:
         found = definition(file)
-    except (SyntaxError, UnicodeDecodeError) as error:
-        yield f"is not valid Python: {error}."
+    except (SyntaxError, ValueError) as error:  # ValueError: no UTF-8, or null bytes
+        yield f"is not valid Python: {error}. Mend the file, or list another."
         return
     if found.get("class") not in kinds():
         yield f"must define ESTIMATOR = one of {', '.join(f'{kind}(...)' for kind in kinds())} at its top level."

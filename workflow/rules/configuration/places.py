@@ -10,6 +10,9 @@ import yaml
 from configuration.files import pitfalls
 from configuration.wording import KeyPath
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Much faster where PyYAML has it; both take plain YAML only."""
+
 
 class Places:
     """Where the keys of a merged configuration stand: file and line, or else the command line."""
@@ -17,7 +20,7 @@ class Places:
     def __init__(self, config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
         self._config = config
         texts = {os.path.relpath(file): Path(file).read_text(encoding="utf-8") for file in files}
-        self._files = [(name, yaml.safe_load(text), yaml.compose(text)) for name, text in texts.items()]
+        self._files = [(name, yaml.load(text, LOADER), yaml.compose(text, LOADER)) for name, text in texts.items()]
         traps = ((name, *trap) for name, _, root in self._files for trap in pitfalls(root))
         self.pitfalls = [f"{name}, line {line}: {text}" for name, line, text in traps]
 
@@ -51,6 +54,11 @@ def holds(content: Any, path: KeyPath) -> bool:
     return True
 
 
+def _is(name: yaml.Node, key: str | int) -> bool:
+    """Whether a key in a file is this one, which need not be text (``no`` is false)."""
+    return name.value == key or (not isinstance(key, str) and yaml.safe_load(yaml.serialize(name)) == key)
+
+
 def _line(node: yaml.Node, path: KeyPath) -> int:
     """The line, counted from 1, on which the key (or the list's element) at ``path`` stands.
 
@@ -59,7 +67,7 @@ def _line(node: yaml.Node, path: KeyPath) -> int:
     mark = node.start_mark
     for key in path:
         if isinstance(node, yaml.MappingNode):
-            there = [(name.start_mark, value) for name, value in node.value if name.value == key]
+            there = [(name.start_mark, value) for name, value in node.value if _is(name, key)]
             if not there:
                 break
             mark, node = there[-1]

@@ -28,7 +28,7 @@ TYPES = {
     "boolean": "true or false",
     "null": "null",
 }
-TWICE = "more than once."
+TWICE = "more than once; each may come once."
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "greater than", "maximum": "at most"}
 
 

@@ -66,8 +66,8 @@ def text_keys(content: Any, path: KeyPath = ()) -> tuple[Any, list[Problem]]:
             kept[key], problems = text_keys(value, (*path, key))
             found += problems
         else:
-            text = f"the key {shown(key)} is read as {kind_of(key)}, not as text."
-            found.append((path, f"{text} Allowed are names as in config.yaml: put it in quotes, or correct it."))
+            text = f"the key {shown(key)} is read as {kind_of(key)}, allowed is text: put it in quotes, or correct it."
+            found.append(((*path, key), text))
     return kept, found
 
 

@@ -1,7 +1,6 @@
 """How messages about the configuration are put: key paths, values as YAML shows them, and hints at what was meant."""
 
 import math
-import re
 from collections.abc import Sequence
 from datetime import date
 from difflib import get_close_matches
@@ -18,7 +17,8 @@ Problem = tuple[KeyPath, str]
 
 def dotted(path: KeyPath) -> str:
     """A key path such as ``studies.mlp.pruning.fractions[3]``."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "the whole file"
+    parts = (f"[{key}]" if type(key) is int else f".{key}" for key in path)
+    return "".join(parts).lstrip(".") or "the whole file"
 
 
 def shown(value: Any) -> str:
@@ -53,7 +53,7 @@ def reading_hint(value: Any, kinds: Sequence[str]) -> str:
     """
     wanted = set(kinds)
     if isinstance(value, str):
-        if {"number", "integer"} & wanted and (number := _number(value)) is not None:
+        if {"number", "integer"} & wanted and (number := _number(value, "integer" in wanted)) is not None:
             return f" It was read as text; write {number!r} in a configuration file."
         if "boolean" in wanted and value.lower() in ("true", "yes", "on", "false", "no", "off"):
             meant = "true" if value.lower() in ("true", "yes", "on") else "false"
@@ -65,11 +65,11 @@ def reading_hint(value: Any, kinds: Sequence[str]) -> str:
     return ""
 
 
-def _number(text: str) -> int | float | None:
+def _number(text: str, whole: bool) -> int | float | None:
     try:
         number = float(text)
     except ValueError:
         return None
     if not math.isfinite(number):
         return None
-    return int(number) if re.fullmatch("[-+]?[0-9]{1,15}", text) else number
+    return int(number) if whole and number.is_integer() else number

@@ -41,6 +41,8 @@ def prepare(threads: int) -> torch.device:
     Raises:
         UserError: :data:`VARIABLE` names no device, or one that is not there.
     """
+    if threads < 1:
+        raise UserError(f"--threads is {threads}; it must be 1 or more. Give each job the threads that its rule names.")
     device = choose(os.environ.get(VARIABLE, "auto"))
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -62,7 +64,10 @@ def choose(wanted: str) -> torch.device:
         return torch.device("cuda" if there else "cpu")
     kind, _, index = wanted.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
-        raise UserError(f"{VARIABLE} is '{wanted}'; it can be auto, cpu, cuda, or cuda: and a number")
+        raise UserError(
+            f"{VARIABLE} is '{wanted}'; it can be auto, cpu, cuda, or cuda: and a number. Set it to one of these, or "
+            f"leave it out: unset {VARIABLE}"
+        )
     if kind == "cuda" and int(index or 0) >= there:
         raise UserError(
             f"{VARIABLE} is '{wanted}', but torch sees {there or 'no'} CUDA device{'s' * (there != 1)}; set it to auto "

@@ -26,5 +26,9 @@ def run_program(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except SystemExit as error:
+        if error.code == 2:  # argparse has said what is wrong with the command line
+            print(f"'python {sys.argv[0]} --help' says what each option takes.", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing half-written was kept; the same command continues")

@@ -6,6 +6,7 @@ Apart from :mod:`weight_importance.datasets`, so that a new source or data set t
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from weight_importance.errors import UserError
@@ -33,4 +34,15 @@ def load(path: str | Path) -> Dataset:
     tensors, _ = load_tensors(path)
     if set(tensors) != set(ROLES):
         raise UserError(f"{path} holds {sorted(tensors)}, not a data set ({', '.join(ROLES)}). {REMAKE}")
+    for part in ("train", "test"):
+        images, labels = tensors[f"{part}_images"], tensors[f"{part}_labels"]
+        found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
+        if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim != 3 or labels.ndim != 1:
+            raise UserError(f"{path} holds {found}; expected uint8 (N, height, width) and uint8 (N,). {REMAKE}")
+        if not len(images) or len(images) != len(labels):
+            raise UserError(f"{path} holds {found}; expected as many labels as images, one at least. {REMAKE}")
     return Dataset(**tensors)
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -25,6 +25,6 @@ def damage(path: str | Path) -> str | None:
     if not path.is_file():
         return "does not exist"
     seal = seal_of(path)
-    if not seal.is_file() or seal.read_text(encoding="ascii").strip() == checksum(path):
+    if not seal.is_file() or seal.read_bytes().strip() == checksum(path).encode():
         return None
     return "is not what was written (cut off or altered)"

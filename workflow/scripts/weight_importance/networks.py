@@ -8,6 +8,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, max_pool2d, relu
 
+from weight_importance.errors import unknown_name
+
 
 class MLP(nn.Module):
     """The fully connected network 784-300-150-10 with leaky ReLU (slope 0.01) of Kutalev and Lapina (2021)."""
@@ -64,3 +66,14 @@ class CNN(nn.Module):
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {"mlp": MLP, "mlp_wide": WideMLP, "cnn": CNN}
+
+
+def network(name: str) -> Callable[[], nn.Module]:
+    """What builds the network called ``name``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in NETWORKS:
+        raise unknown_name("network", name, NETWORKS)
+    return NETWORKS[name]

@@ -21,12 +21,16 @@ def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[st
     """
     return {
         "study": settings["study"],
-        "estimator": estimator,
-        "seeds": json.dumps(list(seeds)),
+        **identity(estimator, seeds),
         "config": json.dumps(settings, sort_keys=True),
         "code": code_hash(),
         "versions": json.dumps({"python": platform.python_version()} | {name: version(name) for name in PACKAGES}),
     }
+
+
+def identity(estimator: str, seeds: Sequence[int]) -> dict[str, str]:
+    """The part of the metadata that a stage which reads the file asks for; the study may be one that it is like."""
+    return {"estimator": estimator, "seeds": json.dumps(list(seeds))}
 
 
 def code_hash() -> str:

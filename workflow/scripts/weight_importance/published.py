@@ -4,11 +4,14 @@ Knows the two files' columns; how they came about is told in the README beside t
 them is a matter of ``reproduction``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from weight_importance.errors import UserError
 
 STUDIES = {"fc": "mlp_permuted_mnist", "conv": "cnn_mnist_fashion"}
 ESTIMATORS = {
@@ -51,13 +54,27 @@ SETUP = (
 """The same of both studies; of the authors' files, only those of the plain penalty are here."""
 
 
+SWEEP = {
+    "network": str,
+    "estimator": str,
+    "stabilised": bool,
+    "lambda": float,
+    "tasks_learnt": int,
+    "runs": int,
+    "mean_accuracy": float,
+    "sd": float,
+}
+PRUNING = {"scope": str, "criterion": str, "proportion": float, "runs": int, "accuracy": float, "sd": float}
+"""Columns of the two files."""
+
+
 def retention(folder: str | Path) -> pd.DataFrame:
     """Mean test accuracy over the tasks learnt so far, with 95 % t intervals over runs.
 
     Returns:
         columns ``study``, ``estimator``, ``lambda``, ``tasks_learnt``, ``mean``, ``low``, ``high``, ``n``.
     """
-    frame = pd.read_csv(Path(folder) / "kutalev-lapina-2021-lambda-sweep.csv")
+    frame = _read(folder, "lambda-sweep", SWEEP)
     frame = frame[~frame["stabilised"]].reset_index(drop=True)
     named = pd.DataFrame(
         {"study": frame["network"].map(STUDIES), "estimator": frame["estimator"].map(ESTIMATORS)}
@@ -72,7 +89,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
     Returns:
         columns ``study``, ``scope``, ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
     """
-    frame = pd.read_csv(Path(folder) / "kutalev-lapina-2021-pruning-by-layer.csv")
+    frame = _read(folder, "pruning-by-layer", PRUNING)
     named = pd.DataFrame(
         {
             "study": STUDIES["fc"],
@@ -82,6 +99,25 @@ def pruning(folder: str | Path) -> pd.DataFrame:
         }
     )
     return named.join(_intervals(frame["accuracy"], frame["sd"], frame["runs"]))
+
+
+def _read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataFrame:
+    """One of the two files.
+
+    Raises:
+        UserError: it is missing, or not a table of these columns.
+    """
+    path = Path(folder) / f"kutalev-lapina-2021-{name}.csv"
+    remedy = "It is part of the repository: restore it with\n  git checkout -- workflow/resources/published"
+    try:
+        frame = pd.read_csv(path, dtype=dict(columns))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; expected is a table of {', '.join(columns)}. {remedy}"
+        ) from error
+    if list(frame.columns) != list(columns):
+        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {remedy}")
+    return frame
 
 
 def last_task(frame: pd.DataFrame) -> pd.DataFrame:

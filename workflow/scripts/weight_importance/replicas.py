@@ -3,7 +3,7 @@
 Works for any ``nn.Module`` through ``torch.func``. Knows nothing of data, training or importances.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,11 +79,38 @@ def restore(
 ) -> Replicas:
     """Replicas of an architecture from stacked parameters and buffers, each ``(R, *shape)``."""
     template = build().to(device)
+    require_fit(template, parameters, "the weights")
+    require_fit(template, buffers, "the buffers", template.named_buffers())
     return Replicas(
         template,
         {name: parameters[name].to(device) for name, _ in template.named_parameters()},
         {name: buffers[name].to(device) for name, _ in template.named_buffers()},
     )
+
+
+def require_fit(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    what: str,
+    wanted: Iterable[tuple[str, Tensor]] | None = None,
+) -> None:
+    """Raise an error unless there is a tensor ``(R, *shape)`` for every parameter of a network.
+
+    Args:
+        network: the architecture.
+        tensors: by name.
+        what: what they are, or where they come from, for the message.
+        wanted: what of the network they are for, by name, if not its parameters.
+    """
+    for name, like in network.named_parameters() if wanted is None else wanted:
+        shape = ", ".join(map(str, ["R", *like.shape]))
+        found = tensors.get(name)
+        if found is None or found.shape[1:] != like.shape:
+            raise UserError(
+                f"{what} do not fit the network {type(network).__name__}: '{name}' is "
+                f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They are of another "
+                "network: give those of this one, or name theirs as the study's network."
+            )
 
 
 def stack(networks: Sequence[nn.Module], device: torch.device | str = "cpu") -> Replicas:

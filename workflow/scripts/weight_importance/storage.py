@@ -20,6 +20,7 @@ from torch import Tensor
 
 from weight_importance.errors import UserError
 from weight_importance.integrity import checksum, damage, seal_of
+from weight_importance.tables import NUMBERS, SHARES, WHOLE
 
 
 @contextmanager
@@ -97,18 +98,26 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(length))
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: ``(tensors by name, metadata)``.
 
+    Args:
+        path: the file.
+        expected: metadata that it must have, such as the estimator and the seeds that it is read for.
+
     Raises:
-        UserError: the file is missing, is not what was written, or is not a whole safetensors file.
+        UserError: the file is missing, is not what was written, is not a whole safetensors file, or is another one.
     """
     problem = damage(path)
     if problem:
         raise UserError(f"cannot read {path}: it {problem}. {REMAKE}")
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (safe_open is no mapping)
+            metadata = file.metadata() or {}
+            for key, value in expected.items():
+                if metadata.get(key) != value:
+                    raise UserError(f"{path} is of {key} {metadata.get(key)}, expected {value}. {REMAKE}")
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (safe_open is no mapping)
     except (SafetensorError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}. {REMAKE}") from error
 
@@ -121,21 +130,44 @@ def write_table(path: str | Path, frame: pd.DataFrame, columns: Sequence[str]) -
         frame.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
 
 
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV table with exactly ``columns``.
+REMAKE = "Delete it and run the same command again: it will be made anew."
+"""What to do with a result that is wrong."""
+
+
+def read_table(path: str | Path, columns: Sequence[str], remedy: str = REMAKE) -> pd.DataFrame:
+    """Read a CSV table with exactly ``columns``: numbers as they were written, to the bit, and text as it stands.
+
+    Args:
+        path: the file.
+        columns: their names; those in :data:`weight_importance.tables.NUMBERS` hold numbers.
+        remedy: what to do with a table that is wrong.
 
     Raises:
-        UserError: the file is missing, is not what was written, or has other columns.
+        UserError: the file is missing, is not what was written, has other columns, or a value that its column cannot
+            have.
     """
     problem = damage(path)
     if problem:
-        raise UserError(f"{path} {problem}. {REMAKE}")
+        raise UserError(f"{path} {problem}. {remedy}")
+    text, numbers = ([name for name in columns if (name in NUMBERS) == wanted] for wanted in (False, True))
     try:
-        frame = pd.read_csv(path)
-    except pd.errors.ParserError as error:
-        raise UserError(f"{path} is not a table: {error}. {REMAKE}") from error
+        frame = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(text, str),
+            keep_default_na=False,  # "null" may be a name
+            na_values={name: ["nan"] for name in numbers},
+            float_precision="round_trip",
+        )
+    except ValueError as error:  # no table, nothing at all, or no text
+        raise UserError(f"{path} is not a table: {' '.join(str(error).split())}. {remedy}") from error
     if list(frame.columns) != list(columns):
-        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {REMAKE}")
+        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {remedy}")
+    for name in numbers:
+        wrong, allowed = _not_allowed(frame[name])
+        if wrong.any():
+            row = wrong.to_numpy().argmax()
+            value = frame[name].iloc[row]
+            raise UserError(f"{path}, line {row + 2}: {name} is '{value}', expected {allowed}. {remedy}")
     return frame
 
 
@@ -144,4 +176,12 @@ def read_table_if_there(path: str | Path, columns: Sequence[str]) -> pd.DataFram
     return read_table(path, columns) if Path(path).exists() else pd.DataFrame(columns=list(columns))
 
 
-REMAKE = "Delete it and run the same command again: it will be made anew."
+def _not_allowed(column: pd.Series) -> tuple[pd.Series, str]:
+    """Which values a column of numbers cannot have, and which it can."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    none = numbers.isna() & column.notna()  # not even ``nan``
+    if column.name in WHOLE:
+        return none | ~(numbers % 1 == 0), "a whole number"
+    if column.name in SHARES:
+        return none | (numbers < 0) | (numbers > 1), "a number from 0 to 1, or nan"
+    return none | (column.dtype == bool), "a number, or nan"

@@ -23,3 +23,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))
 """The tables of the stage ``explanation``, which a configuration may do without."""
+
+WHOLE = frozenset({"seed", "permutation", "tasks_learnt", "task"})
+"""Columns of whole numbers."""
+
+SHARES = frozenset({"accuracy", "fraction"})
+"""Columns of numbers from 0 to 1; what does not exist is ``nan``."""
+
+NUMBERS = WHOLE | SHARES | {"lambda", "level", "value"}
+"""Columns of numbers; all others hold text."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from weight_importance.errors import UserError
+from weight_importance.errors import UserError, unknown_name
 from weight_importance.image_file import Dataset
 from weight_importance.seeding import generator
 
@@ -188,6 +188,9 @@ def task_sequence(settings: dict, datasets: Sequence[Dataset], device: torch.dev
     count = settings["tasks"]["count"]
     rounds = -(-count // len(splits))
     size = splits[0].training.images.shape[1:]
-    transform = KINDS[settings["tasks"]["kind"]]
+    kind = settings["tasks"]["kind"]
+    if kind not in KINDS:
+        raise unknown_name("tasks.kind", kind, KINDS)
+    transform = KINDS[kind]
     transforms = [transform(number, settings["tasks"].get("seed", 0), size) for number in range(1, rounds)]
     return TaskSequence(splits, transforms, count)

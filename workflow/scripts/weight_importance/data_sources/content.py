@@ -5,16 +5,21 @@ Nothing is ever unpacked to disk, run, or read beyond the pinned size.
 
 import gzip
 import hashlib
+import io
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from weight_importance.data_sources.limits import LARGEST_FILE
 from weight_importance.data_sources.reasons import SourceError, describe
+
+GZIP = b"\x1f\x8b"
+"""How a gzipped file begins."""
 
 
 @dataclass(frozen=True)
@@ -109,28 +114,71 @@ def read_archive(archive: Path, folder: str, files: Mapping[str, IdxFile]) -> di
     """Read and check the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Only regular members with exactly the expected names are read, straight into memory: nothing is unpacked, so no
-    member can be written outside a folder. An archive that tries is refused all the same. (``tarfile``'s own filters
-    are missing from the Python 3.11.2 of Debian 12.)
+    member can be written outside a folder. An archive that tries is refused all the same, and so is one that unpacks to
+    more than :data:`LARGEST_FILE`. (``tarfile``'s own filters are missing from the Python 3.11.2 of Debian 12, and
+    bound no sizes.)
 
     Raises:
-        SourceError: the archive is damaged, tries to reach outside, or a file is missing or not what it must be.
+        SourceError: the archive is damaged, tries to reach outside, is too large unpacked, or a file is missing or not
+            what it must be.
     """
-    contents = {}
+    roles = {f"{folder}/{file.name}{ending}": role for role, file in files.items() for ending in ("", ".gz")}
+    contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive) as tar:
-            members = {member.name: member for member in tar.getmembers()}
-            for name in members:
-                if name.startswith("/") or ".." in name.split("/"):
-                    raise SourceError(f"{archive.name} is refused: its member '{name}' reaches outside the archive")
-            for role, file in files.items():
-                raw, packed = f"{folder}/{file.name}", f"{folder}/{file.name}.gz"
-                name = raw if raw in members else packed
-                if name not in members:
-                    raise SourceError(f"neither {raw} nor {file.name}.gz is in {archive.name}")
-                if not members[name].isreg():
-                    raise SourceError(f"{archive.name} is refused: its member '{name}' is not a regular file")
-                with tar.extractfile(members[name]) as stored, stored if name == raw else gzip.open(stored) as stream:
-                    contents[role] = read_checked(stream, file, archive.name)
+        with _unpacked(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:  # one after the other, each name before its content
+                refusal = _refusal(member, roles)
+                if refusal:
+                    raise SourceError(f"{archive.name} is refused: {refusal}")
+                role = roles.get(member.name)
+                if role and role not in contents:
+                    with tar.extractfile(member) as stored, _raw(stored, member.name) as content:
+                        contents[role] = read_checked(content, files[role], archive.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise SourceError(f"{archive.name} is damaged: {describe(error)}") from error
+    for role, file in files.items():
+        if role not in contents:
+            raise SourceError(f"neither {folder}/{file.name} nor {file.name}.gz is in {archive.name}")
     return contents
+
+
+def _refusal(member: tarfile.TarInfo, wanted: Container[str]) -> str | None:
+    """Why an archive with such a member is not read."""
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        return f"its member '{member.name}' reaches outside the archive"
+    if member.name in wanted and not member.isreg():
+        return f"its member '{member.name}' is not a regular file"
+    return None
+
+
+def _raw(stored: BinaryIO, name: str) -> BinaryIO:
+    return gzip.open(stored) if name.endswith(".gz") else stored
+
+
+def _unpacked(archive: Path) -> BinaryIO:
+    """The tar stream of an archive that may be gzipped, which ends in an error beyond :data:`LARGEST_FILE`."""
+    with archive.open("rb") as file:
+        packed = file.read(2) == GZIP
+    return BoundedReader(gzip.open(archive) if packed else archive.open("rb"), archive.name)
+
+
+class BoundedReader(io.RawIOBase):
+    """A stream that gives :data:`LARGEST_FILE` bytes at most: a small archive can unpack to any size.
+
+    Raises:
+        SourceError: on reading more.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream, self._name, self._left = stream, name, LARGEST_FILE
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size if 0 <= size <= self._left else self._left + 1)
+        self._left -= len(content)
+        if self._left < 0:
+            raise SourceError(f"{self._name} is refused: it unpacks to more than {LARGEST_FILE} bytes")
+        return content
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -1,12 +1,10 @@
 """The web servers that torchvision lists for its data sets, asked in a way that no silent network holds up."""
 
 import http.client
-import socket
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +12,8 @@ from types import ModuleType
 import torch
 
 from weight_importance.data_sources.content import IdxFile, read_folder
-from weight_importance.data_sources.reasons import ANSWER_LIMIT, STALL_LIMIT, SourceError, describe
+from weight_importance.data_sources.limits import ANSWER_LIMIT, STALL_LIMIT, file_size_limit, socket_timeout
+from weight_importance.data_sources.reasons import SourceError, describe
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class TorchvisionMirrors:
     def _download(self, utils: ModuleType, mirror: str, files: Mapping[str, IdxFile], folder: str) -> None:
         names = [f"{file.name}.gz" for file in files.values()]
         require_answer(mirror + names[-1], self.answer_limit)
-        with socket_timeout(STALL_LIMIT):
+        with socket_timeout(STALL_LIMIT), file_size_limit():
             for name in names:
                 try:
                     # no MD5 of the archive: the SHA-256 of what is in it is checked, with a message that names both
@@ -104,14 +103,3 @@ def require_answer(url: str, limit: float) -> None:
     thread.join(limit)
     if reasons:
         raise SourceError(reasons[0])
-
-
-@contextmanager
-def socket_timeout(seconds: float) -> Iterator[None]:
-    """Within the block, a socket that stays silent for ``seconds`` is an error (torchvision sets no limit itself)."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weight_importance.data_sources.content import IdxFile, read_archive
-from weight_importance.data_sources.reasons import ANSWER_LIMIT, DOWNLOAD_LIMIT, STALL_LIMIT, SourceError, shorten
+from weight_importance.data_sources.limits import ANSWER_LIMIT, DOWNLOAD_LIMIT, STALL_LIMIT, file_size_limit
+from weight_importance.data_sources.reasons import SourceError, shorten
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def run_client(
     """
     program = Path(command[0]).name
     try:
-        with (output or Path(os.devnull)).open("wb") as printed:
+        with (output or Path(os.devnull)).open("wb") as printed, file_size_limit():
             subprocess.run(
                 command,
                 cwd=scratch,

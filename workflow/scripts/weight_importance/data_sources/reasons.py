@@ -1,10 +1,4 @@
-"""Why a source cannot give a data set, told in one line; and how long each may take to say so."""
-
-# Seconds. A firewall that swallows packets must not hold anyone up: a first answer is due within ANSWER_LIMIT, then
-# each read within STALL_LIMIT; only a download that makes progress may take long.
-ANSWER_LIMIT = 10
-STALL_LIMIT = 20
-DOWNLOAD_LIMIT = 900
+"""Why a source cannot give a data set, told in one line."""
 
 
 class SourceError(Exception):

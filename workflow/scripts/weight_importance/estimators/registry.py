@@ -61,16 +61,23 @@ def _from_file(name: str, file: Path) -> Estimator:
     module_name = f"{__package__}.own.{name}"  # below the package's name, so that it counts as code of ours
     module = sys.modules.get(module_name)
     if module is None or Path(module.__file__) != file:
+        if file.suffix != ".py" or not file.is_file():
+            raise UserError(f"{OWN} names {file}, expected a Python file that is there. Correct or unset the variable.")
         specification = spec_from_file_location(module_name, file)
         module = module_from_spec(specification)
         try:
             specification.loader.exec_module(module)
         except Exception as error:  # whatever the user's code raises
-            raise UserError(f"cannot run the estimator's file {file}: {type(error).__name__}: {error}") from error
+            raise UserError(
+                f"cannot run the estimator's file {file}: {type(error).__name__}: {error}. It must define ESTIMATOR, "
+                f"one of the kinds in {kinds.__name__}; mend the file, then run the same command again."
+            ) from error
         sys.modules[module_name] = module
     found = getattr(module, "ESTIMATOR", None)
     if not isinstance(found, Estimator):
-        raise UserError(f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {found!r}")
+        raise UserError(
+            f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {found!r}. Mend it."
+        )
     return found
 
 

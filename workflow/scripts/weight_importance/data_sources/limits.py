@@ -1,0 +1,40 @@
+"""How long a source may take, and how much it may write."""
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Seconds. A firewall that swallows packets must not hold anyone up: a first answer is due within ANSWER_LIMIT, then
+# each read within STALL_LIMIT; only a download that makes progress may take long.
+ANSWER_LIMIT = 10
+STALL_LIMIT = 20
+DOWNLOAD_LIMIT = 900
+
+LARGEST_FILE = 2**28
+"""Bytes of the largest file that a source may write, and that an archive may unpack to: several times what there is."""
+
+
+@contextmanager
+def socket_timeout(seconds: float) -> Iterator[None]:
+    """Within the block, a socket that stays silent for ``seconds`` is an error (torchvision sets no limit itself)."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def file_size_limit(size: int = LARGEST_FILE) -> Iterator[None]:
+    """Within the block, this process and those it starts cannot write files larger than ``size`` bytes.
+
+    So neither a server that never ends nor a package that unpacks to any size fills the disk.
+    """
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size if most == resource.RLIM_INFINITY else min(size, most), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
