@@ -4,14 +4,27 @@ The parts are what is wrong (key, file or option), what was found, what is allow
 """
 
 import copy
+import io
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 import yaml
 
 import configuration
 from configuration import files
+from weight_importance.networks import MLP
+from weight_importance.storage import save_tensors, write_table
+from weight_importance.tables import COLUMNS
 
 CATALOGUE = Path(__file__).parents[1] / "mistakes"
 SCRIPTS = configuration.REPOSITORY / "workflow/scripts"
@@ -139,3 +152,173 @@ def test_estimators_of_ones_own(case, tmp_path):
     [problem] = configuration.problems(config)
     assert problem.startswith("estimators[8]: ")
     assert_told(case | {"remedy": "Mend it in"}, problem)
+
+
+# Programs
+
+SETTINGS = {
+    "study": "small",
+    "network": "mlp",
+    "datasets": ["small"],
+    "protocol": "held_out",
+    "tasks": {"kind": "permuted", "count": 2, "seed": 1},
+    "images": {"training": 40, "validation": 20, "test": None},
+    "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
+    "importance": {"samples": 20},
+    "records": ["absolute_gradient"],
+    "permutations": 1,
+    "pruning": {"fractions": [0.0]},
+    "lambdas": [1.0],
+    "retention": {"images": None, "epochs": 1, "clamp_negative": True, "accumulation": "sum", "decay": 1.0},
+    "seeds": [0],
+}
+NETWORKS = {
+    "--data": "{sound}/data.safetensors",
+    "--parameters": "{sound}/weights.safetensors",
+    "--state": "{sound}/state.safetensors",
+}
+PATH = {"--path": "{sound}/path.safetensors"}
+OUTPUT = {"--output": "{here}/output"}
+CALLS = {
+    "dataset": {"--dataset": "mnist_subset", **OUTPUT},
+    "baseline": {
+        "--data": "{sound}/data.safetensors",
+        "--settings": SETTINGS,
+        "--parameters": "{here}/weights.safetensors",
+        "--state": "{here}/state.safetensors",
+        "--path": "{here}/path.safetensors",
+        "--accuracy": "{here}/accuracy.csv",
+    },
+    "importance": {**NETWORKS, **PATH, "--settings": SETTINGS, "--estimator": "mas", **OUTPUT},
+    "retention": {
+        **NETWORKS, "--settings": SETTINGS, "--estimator": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT
+    },
+    "pruning": {
+        **NETWORKS, "--settings": SETTINGS, "--criterion": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT
+    },
+    "correlation": {
+        "--importance": ["mas={sound}/mas.safetensors", "magnitude={sound}/magnitude.safetensors"],
+        "--settings": SETTINGS, "--null": "{here}/null.csv", **OUTPUT,
+    },
+    "summary": {"--table": "baseline", **OUTPUT, "FILE": "{sound}/baseline.csv"},
+    "selected_lambda": {"--retention": "{sound}/retention.csv", **OUTPUT},
+    "paper_numbers": {
+        "--settings": {"studies": {}}, "--summary": "{sound}", "--published": "workflow/resources/published", **OUTPUT
+    },
+    "notebook": {
+        "--notebook": "notebooks/correlation.ipynb", "--parameters": "{}", "--executed": "{here}/out.ipynb",
+        "--html": "{here}/out.html",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def as_it_was(monkeypatch):
+    """What a program sets up for its process, and this process is to keep: environment, torch, and the folder."""
+    monkeypatch.chdir(configuration.REPOSITORY)
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(precision)
+    torch.set_flush_denormal(False)
+
+
+def call(program, options, monkeypatch):
+    """Run a program in this process; returns its exit status and what it says on standard error."""
+    arguments = []
+    for option, value in options.items():
+        values = [value] if isinstance(value, str | dict) else value
+        texts = [json.dumps(one) if isinstance(one, dict) else one for one in values]
+        arguments += texts if option == "FILE" else [option, *texts]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPTS / f"{program}.py"), *arguments])
+    said, status = io.StringIO(), 0
+    with redirect_stderr(said), redirect_stdout(io.StringIO()):
+        try:
+            runpy.run_path(str(SCRIPTS / f"{program}.py"), run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code
+    return (1, f"{said.getvalue()}{status}") if isinstance(status, str) else (status, said.getvalue())
+
+
+def placed(options, **folders):
+    """Options with the names of folders in place of ``{here}`` and ``{sound}``."""
+
+    def fill(value):
+        if isinstance(value, list):
+            return [fill(one) for one in value]
+        if isinstance(value, str):
+            for name, folder in folders.items():
+                value = value.replace(f"{{{name}}}", str(folder))
+        return value
+
+    return {option: fill(value) for option, value in options.items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A folder with a sound file of each kind: a data set of random images, a network trained on it, and so on."""
+    folder = tmp_path_factory.mktemp("sound")
+    draw = torch.Generator().manual_seed(0)
+    data = {}
+    for part, count in (("train", 60), ("test", 30)):
+        data[f"{part}_images"] = torch.randint(256, (count, 28, 28), generator=draw).byte()
+        data[f"{part}_labels"] = torch.randint(10, (count,), generator=draw).byte()
+    save_tensors(folder / "data.safetensors", data, {"dataset": "small"})
+    rows = [("small", seed, split, 0.5) for seed in (0, 1) for split in ("test", "validation")]
+    write_table(folder / "baseline.csv", pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])
+    names = {name: tuple(tensor.shape) for name, tensor in MLP().named_parameters()}
+    about = {"study": "small", "seeds": "[0]"}
+    for file, estimator in (("weights", "baseline"), ("mas", "mas"), ("magnitude", "magnitude")):
+        tensors = {name: torch.rand(1, *shape, generator=draw) for name, shape in names.items()}
+        save_tensors(folder / f"{file}.safetensors", tensors, about | {"estimator": estimator})
+    save_tensors(folder / "state.safetensors", {}, about | {"estimator": "baseline state"})
+    path = {f"{record}/fc1.bias": torch.rand(1, 300) for record in ("absolute_gradient", "displacement")}
+    save_tensors(folder / "path.safetensors", path, about | {"estimator": "baseline path"})
+    return folder
+
+
+@mistakes("programs")
+def test_programs(case, sound, tmp_path, monkeypatch, as_it_was):
+    for name, text in case.get("files", {}).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for name, shapes in case.get("tensors", {}).items():
+        kind = torch.uint8 if name == "data" else torch.float32
+        tensors = {key: torch.zeros(shape, dtype=kind) for key, shape in shapes.items()}
+        save_tensors(tmp_path / f"{name}.safetensors", tensors, case.get("metadata", {}))
+    if "damaged" in case:
+        for name in (case["damaged"], f".{case['damaged']}.sha256"):
+            shutil.copy(sound / name, tmp_path)
+        file = tmp_path / case["damaged"]
+        os.truncate(file, file.stat().st_size - 1)
+    for name, value in case.get("environment", {}).items():
+        monkeypatch.setenv(name, value.replace("{here}", str(tmp_path)))
+    options = CALLS[case["program"]] | case.get("options", {})
+    if "settings" in case:
+        options["--settings"] = SETTINGS | case["settings"]
+    status, said = call(case["program"], placed(options, here=tmp_path, sound=sound), monkeypatch)
+    assert status in (1, 2), said
+    assert_told(case, said)
+    assert not (tmp_path / "output").exists()
+
+
+def test_sound_calls_are_not_refused(sound, tmp_path, monkeypatch, as_it_was):
+    for program in ("importance", "pruning", "correlation", "summary"):
+        status, said = call(program, placed(CALLS[program], here=tmp_path, sound=sound), monkeypatch)
+        assert status == 0, said
+        (tmp_path / "output").unlink()
+
+
+# The command itself
+
+
+@mistakes("commands")
+def test_commands(case):
+    """Through the real command: one message, and nothing of Snakemake's own code."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--quiet", "all", *case["arguments"]]
+    run = subprocess.run(command, cwd=configuration.REPOSITORY, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert_told(case, run.stderr)
+    assert "WorkflowError" not in run.stderr and "snakemake/" not in run.stderr

@@ -28,9 +28,11 @@ def main() -> None:
     for argument in arguments.importance:
         name, separator, path = argument.partition("=")
         if not separator or not path:
-            raise UserError(f"--importance takes NAME=FILE, found '{argument}'")
+            raise UserError(f"--importance takes NAME=FILE, found '{argument}'. Correct the command line.")
         if name in importances:
-            raise UserError(f"--importance names the estimator '{name}' twice")
+            raise UserError(
+                f"--importance names the estimator '{name}' twice, allowed is once each. Correct the command line."
+            )
         importances[name] = load_importance(name, path, settings)
 
     observed, null = correlate(settings["study"], importances, settings["seeds"], settings["permutations"])

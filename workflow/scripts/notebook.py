@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--html", type=Path, required=True, help="output: the same as a page (.html)")
     arguments = parser.parse_args()
     if not arguments.notebook.is_file():
-        raise UserError(f"there is no notebook {arguments.notebook}")
+        raise UserError(f"there is no notebook {arguments.notebook}; ours are in notebooks/: name one that is there.")
     with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
         isolate(Path(scratch))
         check(arguments.notebook, arguments.parameters)

@@ -23,8 +23,8 @@ def main() -> None:
     arguments = parser.parse_args()
     explained = any(study.get("explanation") for study in arguments.settings["studies"].values())
     names = [name for name in COLUMNS if explained or name not in EXPLANATION]
-    tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
     theirs = published.retention(arguments.published), published.pruning(arguments.published)
+    tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
     results = collect(arguments.settings, tables, *theirs)
     write_text(arguments.output, render(results))
 

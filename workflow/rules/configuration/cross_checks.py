@@ -255,8 +255,8 @@ def _likeness(study: Study) -> Iterator[Problem]:
         return
     model = studies[settings["like"]]
     if settings["protocol"] == "published":
-        others = [name for name, other in studies.items() if other.get("like") == settings["like"]]
-        first = next(name for name in others if studies[name]["protocol"] == "published")
+        alike = {"like": settings["like"], "protocol": "published"}.items()
+        first = next(name for name, other in studies.items() if isinstance(other, Mapping) and alike <= other.items())
         if study.name != first:
             text = f"'{first}' is like '{settings['like']}' and follows the protocol 'published' already"
             yield ("protocol",), f"{text}; allowed here is held_out."

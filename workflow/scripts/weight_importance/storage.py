@@ -22,6 +22,9 @@ from weight_importance.errors import UserError
 from weight_importance.integrity import checksum, damage, seal_of
 from weight_importance.tables import NUMBERS, SHARES, WHOLE
 
+REMAKE = "Delete it and run the same command again: it will be made anew."
+"""What to do with a result that is wrong."""
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -80,7 +83,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         try:
-            save_file(contiguous, temporary, metadata=dict(metadata))
+            save_file(contiguous, temporary, metadata=dict(metadata) or None)  # of none at all it makes a broken header
             _sort_header(temporary)
         except SafetensorError as error:  # how safetensors reports a failed write
             raise OSError(str(error)) from error
@@ -98,6 +101,14 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(length))
 
 
+def _require_whole(path: str | Path) -> None:
+    """Raise an error unless a file is there and is what was written."""
+    problem = damage(path)
+    if problem:
+        make = f"Name a file that is there, or have it made: snakemake --cores all {path}"
+        raise UserError(f"cannot read {path}: it {problem}. {REMAKE if Path(path).exists() else make}")
+
+
 def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: ``(tensors by name, metadata)``.
 
@@ -108,9 +119,7 @@ def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], 
     Raises:
         UserError: the file is missing, is not what was written, is not a whole safetensors file, or is another one.
     """
-    problem = damage(path)
-    if problem:
-        raise UserError(f"cannot read {path}: it {problem}. {REMAKE}")
+    _require_whole(path)
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -130,25 +139,18 @@ def write_table(path: str | Path, frame: pd.DataFrame, columns: Sequence[str]) -
         frame.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
 
 
-REMAKE = "Delete it and run the same command again: it will be made anew."
-"""What to do with a result that is wrong."""
-
-
-def read_table(path: str | Path, columns: Sequence[str], remedy: str = REMAKE) -> pd.DataFrame:
+def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table with exactly ``columns``: numbers as they were written, to the bit, and text as it stands.
 
     Args:
         path: the file.
         columns: their names; those in :data:`weight_importance.tables.NUMBERS` hold numbers.
-        remedy: what to do with a table that is wrong.
 
     Raises:
         UserError: the file is missing, is not what was written, has other columns, or a value that its column cannot
             have.
     """
-    problem = damage(path)
-    if problem:
-        raise UserError(f"{path} {problem}. {remedy}")
+    _require_whole(path)
     text, numbers = ([name for name in columns if (name in NUMBERS) == wanted] for wanted in (False, True))
     try:
         frame = pd.read_csv(
@@ -156,18 +158,17 @@ def read_table(path: str | Path, columns: Sequence[str], remedy: str = REMAKE) -
             dtype=dict.fromkeys(text, str),
             keep_default_na=False,  # "null" may be a name
             na_values={name: ["nan"] for name in numbers},
-            float_precision="round_trip",
         )
     except ValueError as error:  # no table, nothing at all, or no text
-        raise UserError(f"{path} is not a table: {' '.join(str(error).split())}. {remedy}") from error
+        raise UserError(f"{path} is not a table: {' '.join(str(error).split())}. {REMAKE}") from error
     if list(frame.columns) != list(columns):
-        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {remedy}")
+        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {REMAKE}")
     for name in numbers:
         wrong, allowed = _not_allowed(frame[name])
         if wrong.any():
             row = wrong.to_numpy().argmax()
             value = frame[name].iloc[row]
-            raise UserError(f"{path}, line {row + 2}: {name} is '{value}', expected {allowed}. {remedy}")
+            raise UserError(f"{path}, line {row + 2}: {name} is '{value}', expected {allowed}. {REMAKE}")
     return frame
 
 

@@ -33,7 +33,8 @@ def file_size_limit(size: int = LARGEST_FILE) -> Iterator[None]:
     So neither a server that never ends nor a package that unpacks to any size fills the disk.
     """
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size if most == resource.RLIM_INFINITY else min(size, most), most))
+    least = min(limit for limit in (size, before, most) if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
     try:
         yield
     finally:
