@@ -112,9 +112,7 @@ def _read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.Data
     try:
         frame = pd.read_csv(path, dtype=dict(columns))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot read {path}: {error}; expected is a table of {', '.join(columns)}. {remedy}"
-        ) from error
+        raise UserError(f"cannot read {path}: {error}; expected a table of {', '.join(columns)}. {remedy}") from error
     if list(frame.columns) != list(columns):
         raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {remedy}")
     return frame
