@@ -23,7 +23,7 @@ from weight_importance.storage import load_tensors, read_table, save_tensors, wr
 from weight_importance.tables import COLUMNS
 
 # the same examples in every run, so that a failure is one that a change made
-settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=60)
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
 settings.load_profile("fixed")
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -75,7 +75,7 @@ def mutations(draw):
     return config, path
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(mutations())
 def test_a_changed_configuration_is_sound_or_refused_by_name(mutation):
     config, path = mutation
@@ -88,7 +88,7 @@ def test_a_changed_configuration_is_sound_or_refused_by_name(mutation):
         assert all(math.isfinite(study["training"]["learning_rate"]) and study["seeds"] > 0 for study in whole)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, 2500), length=st.integers(0, 40), text=st.text(max_size=12))
 def test_a_changed_file_is_refused_or_read_and_checked(start, length, text, tmp_path):
     file = tmp_path / "mine.yaml"
@@ -111,7 +111,7 @@ def merged(config, changes):
     return config | {key: merged(config.get(key), value) for key, value in changes.items()}
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=60))
 def test_any_bytes_are_a_configuration_or_refused(content, tmp_path):
     file = tmp_path / "mine.yaml"
