@@ -4,6 +4,7 @@ The parts are what is wrong (key, file or option), what was found, what is allow
 """
 
 import copy
+import gzip
 import io
 import json
 import os
@@ -22,6 +23,8 @@ import yaml
 
 import configuration
 from configuration import files
+from weight_importance import datasets
+from weight_importance.errors import UserError
 from weight_importance.networks import MLP
 from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
@@ -36,7 +39,9 @@ REMOVED = "(removed)"
 def mistakes(name):
     """One file of the catalogue as parameters of a test, each called by what is wrong and what was found."""
     cases = yaml.safe_load((CATALOGUE / f"{name}.yaml").read_text(encoding="utf-8"))
-    return pytest.mark.parametrize("case", cases, ids=[f"{case['names']}-{case['found']}"[:70] for case in cases])
+    return pytest.mark.parametrize(
+        "case", cases, ids=[f"{case.get('names', name)}-{case['found']}"[:70] for case in cases]
+    )
 
 
 def assert_told(case, message):
@@ -309,6 +314,40 @@ def test_sound_calls_are_not_refused(sound, tmp_path, monkeypatch, as_it_was):
         status, said = call(program, placed(CALLS[program], here=tmp_path, sound=sound), monkeypatch)
         assert status == 0, said
         (tmp_path / "output").unlink()
+
+
+# Folders of data
+
+SPOILT = {
+    "cut": lambda packed: packed[:-9],
+    "flipped": lambda packed: packed[:200] + bytes([packed[200] ^ 1]) + packed[201:],
+    "html": lambda packed: b"<html>Please log in</html>",
+    "other": lambda packed: gzip.compress(bytes(len(gzip.decompress(packed)))),
+    "bomb": lambda packed: gzip.compress(bytes(10**7)),
+}
+
+
+@mistakes("data")
+def test_folders_of_data(case, tmp_path, monkeypatch):
+    folder = tmp_path / case.get("folder", "data")
+    if "folder" not in case:
+        shutil.copytree(datasets.RESOURCES / "mnist_subset", folder)
+    for name, fate in case.get("files", {}).items():
+        file = folder / f"{name}.gz"
+        packed = file.read_bytes()
+        file.unlink()
+        if fate == "folder":
+            file.mkdir()
+        elif fate != "removed":
+            file.write_bytes(SPOILT[fate](packed))
+    monkeypatch.setenv(datasets.DATA_FOLDER_VARIABLE, str(folder) if case.get("folder", "data") else "")
+    source = datasets.FolderOfVariable(datasets.DATA_FOLDER_VARIABLE, "digits")
+    digits = datasets.DATASETS["mnist_subset"].files
+    table = {"digits": datasets.DataSource(digits, (source,), datasets.supply_by_hand("digits"))}
+    with pytest.raises(UserError) as refused:
+        datasets.fetch("digits", table)
+    remedy = "export IMPORTANCE_ATLAS_DATA=/path/to/data"
+    assert_told(case | {"names": "data set 'digits'", "remedy": remedy}, str(refused.value))
 
 
 # The command itself
