@@ -53,7 +53,7 @@ def test_every_truncation_of_a_table_is_noticed(tmp_path):
     content = path.read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        with pytest.raises(UserError, match=r"t\.csv .*same command again"):
+        with pytest.raises(UserError, match=r"t\.csv: .*same command again"):
             read_table(path, COLUMNS)
 
 

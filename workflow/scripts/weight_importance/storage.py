@@ -20,7 +20,7 @@ from torch import Tensor
 
 from weight_importance.errors import UserError
 from weight_importance.integrity import checksum, damage, seal_of
-from weight_importance.tables import NUMBERS, SHARES, WHOLE
+from weight_importance.tables import SHARES, TEXT, WHOLE
 
 REMAKE = "Delete it and run the same command again: it will be made anew."
 """What to do with a result that is wrong."""
@@ -144,18 +144,18 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
     Args:
         path: the file.
-        columns: their names; those in :data:`weight_importance.tables.NUMBERS` hold numbers.
+        columns: their names; those in :data:`weight_importance.tables.TEXT` hold text, all others numbers.
 
     Raises:
         UserError: the file is missing, is not what was written, has other columns, or a value that its column cannot
             have.
     """
     _require_whole(path)
-    text, numbers = ([name for name in columns if (name in NUMBERS) == wanted] for wanted in (False, True))
+    numbers = [name for name in columns if name not in TEXT]
     try:
         frame = pd.read_csv(
             path,
-            dtype=dict.fromkeys(text, str),
+            dtype=dict.fromkeys(TEXT, str),
             keep_default_na=False,  # "null" may be a name
             na_values={name: ["nan"] for name in numbers},
         )

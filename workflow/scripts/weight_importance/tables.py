@@ -24,11 +24,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))
 """The tables of the stage ``explanation``, which a configuration may do without."""
 
+TEXT = frozenset(
+    {
+        "study", "tensor", "estimator", "estimator_a", "estimator_b", "coefficient", "split", "criterion", "scope",
+        "condition", "quantity",
+    }
+)  # fmt: skip
+"""Columns of text; all others hold numbers."""
+
 WHOLE = frozenset({"seed", "permutation", "tasks_learnt", "task"})
 """Columns of whole numbers."""
 
 SHARES = frozenset({"accuracy", "fraction"})
 """Columns of numbers from 0 to 1; what does not exist is ``nan``."""
-
-NUMBERS = WHOLE | SHARES | {"lambda", "level", "value"}
-"""Columns of numbers; all others hold text."""
