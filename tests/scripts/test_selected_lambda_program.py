@@ -45,5 +45,5 @@ def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
     source.write_bytes(source.read_bytes()[:-2])
     result = run(source, tmp_path / "selected_lambda.csv")
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {source} is not what was written")
+    assert result.stderr.startswith(f"error: cannot read {source}: it is not what was written")
     assert not (tmp_path / "selected_lambda.csv").exists()
