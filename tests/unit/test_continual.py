@@ -1,5 +1,7 @@
 """Retention in blocks: what memory holds at once changes no result."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def tasks():
     return task_sequence(settings, [Dataset(images, labels, images, labels)], torch.device("cpu"))
 
 
-def learn(tasks, estimators, most_bytes=None, control=None):
+def learn(tasks, estimators, most_bytes=None, control=None, learning=LEARNING):
     baseline = initialise(MLP, SEEDS)
     importance = {name: torch.rand_like(tensor) for name, tensor in baseline.parameters.items()}
     torch.manual_seed(1)
@@ -44,7 +46,7 @@ def learn(tasks, estimators, most_bytes=None, control=None):
         estimators,
         [importance] * len(estimators),
         tasks,
-        LEARNING,
+        learning,
         None,
         most_bytes,
         control and transform(parse(control)),
@@ -109,6 +111,13 @@ def test_a_control_of_two_estimators_is_computed_anew_from_both_after_every_task
     assert seeds == SEEDS and of_replicas == [3, 3, 3, 4, 4, 4]
     assert all((values >= 0).all() for of in (*given, *fresh) for values in of.values()), "as the penalty clamps them"
     assert not torch.equal(fresh[0]["fc1.weight"], fresh[1]["fc1.weight"])
+
+
+def test_the_published_protocol_forms_synaptic_intelligence_of_the_penalised_gradient(tasks):
+    """On the later tasks, after which it weighs the penalty: the same bits as the estimator that always does so."""
+    published = replace(LEARNING, published=True)
+    assert learn(tasks, ["si"], learning=published) == learn(tasks, ["si_penalised"], learning=published)
+    assert learn(tasks, ["si"]) != learn(tasks, ["si_penalised"])
 
 
 def test_two_path_estimators_are_refused(tasks):

@@ -370,6 +370,14 @@ def test_reading_the_workflow_is_quick_because_it_loads_no_heavy_library():
     assert not loaded & {"torch", "pandas", "scipy", "matplotlib"}
 
 
+PATH = """from weight_importance.estimators.kinds import PathEstimator
+
+ESTIMATOR = PathEstimator(
+    label="mine", formula="g", source="zenke2017continual", records=("path_integral",), importance=lambda path_integral:
+    path_integral, published={"path_integral": "penalised_path_integral"},
+)
+"""
+
 GOOD = """from weight_importance.estimators.kinds import MomentEstimator
 
 ESTIMATOR = MomentEstimator(
@@ -398,6 +406,12 @@ ESTIMATOR = MomentEstimator(
             GOOD.replace("MomentEst", "PathEst"),
             r"must give ESTIMATOR its records, a tuple of texts of: absolute_gradient, ",
         ),
+        (
+            "mine.py",
+            PATH.replace("penalised_path_integral", "penalised"),
+            r"has records: .*'penalised'.* Did you mean 'penalised_path_integral'",
+        ),
+        ("mine.py", PATH.replace('{"path', '{"squared'), r"published, if at all, as {one of its records: "),
         ("mine.py", GOOD.replace('"mine"', '"MASX"'), r"'mine' and 'masx' have the same label, 'MASX'"),
     ],
 )
