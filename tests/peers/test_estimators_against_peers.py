@@ -1,7 +1,7 @@
 """Estimators against other libraries that have them, in float64: BackPACK, NNGeometry, ASDL, and Adam of torch itself.
 
-Needs the environment of the benchmark: ``make test-peers``. None of these libraries has the path estimators but for SOS,
-nor total signal, Wanda and magnitude; those stand against loops alone (``tests/unit/test_state_and_path.py``).
+Needs the environment of the benchmark: ``make test-peers``. None of these libraries has the path estimators (but for
+SOS), total signal, Wanda or magnitude: those stand against loops alone (``tests/unit/test_state_and_path.py``).
 """
 
 import copy
@@ -13,7 +13,7 @@ from backpack.extensions import BatchGrad, DiagHessian
 from torch import nn
 from torch.nn.functional import cross_entropy, unfold
 
-from networks_under_test import shaken
+from networks_under_test import CLASSES, mlp, shaken
 from reference import BATCHES, FINISHES, POWERS, assert_close, scalars
 from speed.peers import PEERS
 from weight_importance import ESTIMATORS, estimate
@@ -21,7 +21,6 @@ from weight_importance.estimators.curvature import hessian_diagonal
 from weight_importance.estimators.registry import recorder
 from weight_importance.networks import CNN, MLP
 
-CLASSES = 4
 TOLERANCE = 1e-10
 """Of the largest value of each parameter tensor."""
 
@@ -32,12 +31,6 @@ def _double():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def fully_connected() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(6, 9), nn.LeakyReLU(0.01), nn.Linear(9, 5), nn.LeakyReLU(0.01), nn.Linear(5, CLASSES)
-    )
 
 
 def smooth() -> nn.Sequential:
@@ -59,7 +52,7 @@ def smooth_convolutional() -> nn.Sequential:
 
 
 SHAPES = {
-    fully_connected: (6,),
+    mlp: (6,),
     smooth: (6,),
     convolutional: (1, 8, 8),
     smooth_convolutional: (1, 7, 7),
@@ -97,32 +90,38 @@ def relative_errors(found, expected):
     return {name: ((found[name] - value).abs().max() / value.abs().max()).item() for name, value in expected.items()}
 
 
-@pytest.mark.parametrize("build", [fully_connected, convolutional, MLP, CNN], ids=lambda build: build.__name__)
-@pytest.mark.parametrize(("who", "estimator"), [(way.who, name) for way in PEERS for name in way.estimators])
+OWN_WAYS = [
+    pytest.param(way.who, name, build, id=f"{way.who}-{name}-{build.__name__}")
+    for way in PEERS
+    for name in way.estimators
+    for build in (mlp, convolutional, MLP, CNN)
+    if (way.who, build) != ("ASDL", CNN)  # where it is wrong, as is shown below
+]
+
+
+@pytest.mark.parametrize(("who", "estimator", "build"), OWN_WAYS)
 def test_equals_the_library_s_own_way(who, estimator, build):
-    if (who, build) == ("ASDL", CNN):
-        pytest.skip("wrong there: see test_asdl_is_wrong_on_convolutions_of_few_positions")
     network, inputs, labels = made(build, 5)
     expected = by_peer(who, estimator, network, inputs, labels)
     assert_close(estimate(estimator, network, inputs, labels), expected, TOLERANCE)
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("build", [fully_connected, smooth, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [mlp, smooth, convolutional], ids=lambda build: build.__name__)
 @pytest.mark.parametrize("name", sorted(POWERS))
 def test_moments_are_those_of_backpack_s_gradients_of_single_samples(name, build, seed):
     """Every scalar's gradients for all samples at once, by BackPACK, then the definition of the estimator."""
     network, inputs, labels = made(build, 130, seed)
     drawn = sampled_labels(network, inputs, seed) if name == "fisher_sampled" else labels
     model = extend(copy.deepcopy(network))
-    logits = model(inputs)
-    of_samples = [scalars(name, logits[n], labels[n], drawn[n]) for n in range(len(inputs))]
     size = BATCHES.get(name, 1) or len(inputs)
     totals = [0.0 for _ in model.parameters()]
-    for terms in zip(*of_samples, strict=True):
+    for number in range(len(scalars(name, torch.zeros(CLASSES), labels[0], drawn[0]))):
+        logits = model(inputs)
+        terms = [scalars(name, logits[n], labels[n], drawn[n])[number] for n in range(len(inputs))]
         weights = torch.tensor([weight for _, weight in terms])
         with backpack(BatchGrad()):
-            sum(scalar for scalar, _ in terms).backward(retain_graph=True)
+            sum(scalar for scalar, _ in terms).backward()
         for index, parameter in enumerate(model.parameters()):
             means = torch.stack([batch.mean(0) for batch in parameter.grad_batch.split(size)])
             # only estimators of single samples have several scalars, and weights
@@ -135,7 +134,7 @@ def test_moments_are_those_of_backpack_s_gradients_of_single_samples(name, build
     assert_close(actual, named(network, values), TOLERANCE)
 
 
-@pytest.mark.parametrize("build", [fully_connected, smooth, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [mlp, smooth, convolutional], ids=lambda build: build.__name__)
 def test_gauss_newton_and_root_fisher_are_those_of_backpack_s_gauss_newton(build):
     network, inputs, labels = made(build, 20)
     expected = by_peer("BackPACK", "fisher_exact", network, inputs, labels, 7)
@@ -145,7 +144,7 @@ def test_gauss_newton_and_root_fisher_are_those_of_backpack_s_gauss_newton(build
 
 
 @pytest.mark.parametrize("who", ["BackPACK", "NNGeometry", "ASDL"])
-@pytest.mark.parametrize("build", [fully_connected, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
 def test_the_sampled_fisher_is_the_library_s_empirical_one_at_the_labels_that_were_drawn(build, who):
     network, inputs, labels = made(build, 20)
     drawn = sampled_labels(network, inputs, 3)
@@ -154,7 +153,7 @@ def test_the_sampled_fisher_is_the_library_s_empirical_one_at_the_labels_that_we
     assert (drawn != labels).any()
 
 
-@pytest.mark.parametrize("build", [fully_connected, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
 def test_the_batched_fisher_is_the_squared_gradient_of_a_loader_s_batches(build):
     """As continual-learning libraries compute it: the gradient of the mean loss of a batch, squared; then the mean."""
     network, inputs, labels = made(build, 250)
@@ -194,7 +193,7 @@ def test_hutchinson_s_diagonal_is_backpack_s_within_its_stated_error(name, build
     assert (scores < 1.96).double().mean() > 0.85, "95 % in expectation; entries share their probes"
 
 
-@pytest.mark.parametrize("build", [fully_connected, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
 def test_of_a_piecewise_linear_network_backpack_s_exact_hessian_is_our_gauss_newton(build):
     network, inputs, labels = made(build, 12)
     if build is convolutional:  # BackPACK's Hessian has no batch normalisation
@@ -203,7 +202,7 @@ def test_of_a_piecewise_linear_network_backpack_s_exact_hessian_is_our_gauss_new
 
 
 def test_sos_is_the_root_of_what_torch_s_adam_keeps():
-    network, inputs, labels = made(fully_connected, 60)
+    network, inputs, labels = made(mlp, 60)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     watcher = recorder("sos")
     for samples, truth in zip(inputs.split(10), labels.split(10), strict=True):
@@ -217,11 +216,20 @@ def test_sos_is_the_root_of_what_torch_s_adam_keeps():
     assert_close(watcher.importance(), named(network, kept), 1e-12)
 
 
+@pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_exact"])
+def test_asdl_is_wrong_in_two_convolutions_of_the_paper_s_network(estimator):
+    """And nowhere else there; the next test shows why."""
+    network, inputs, labels = made(CNN, 5)
+    theirs = by_peer("ASDL", estimator, network, inputs, labels)
+    errors = relative_errors(theirs, estimate(estimator, network, inputs, labels))
+    assert min(errors.pop(name) for name in ("conv2.weight", "conv3.weight")) > 0.1
+    assert max(errors.values()) < TOLERANCE
+
+
 def test_asdl_is_wrong_on_convolutions_of_few_positions():
     """It squares the gradient of each position and sums, to save memory, instead of squaring the sum over positions.
 
-    It does so where positions × (outputs + inputs × kernel) are fewer than weights (``Conv2d.cov_diag_weight``), as in
-    the last convolution of the paper's network.
+    It does so where positions × (outputs + inputs × kernel) are fewer than weights (``Conv2d.cov_diag_weight``).
     """
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(64, CLASSES))
@@ -239,11 +247,14 @@ def test_asdl_is_wrong_on_convolutions_of_few_positions():
 
 
 def test_nngeometry_s_exact_fisher_is_wrong_where_the_network_is_confident():
-    """It takes the probability of the classes still to come as 1 − Σ p, which cancels where one class has nearly all."""
-    network, inputs, labels = made(fully_connected, 1)
+    """It takes the probability of the classes still to come as 1 − Σ p and divides by it (``metrics.FIM``).
+
+    Where the first classes have all but a rounding unit, that is 0 / 0; one such sample spoils the mean over all.
+    """
+    network, inputs, labels = made(mlp, 5)
     with torch.no_grad():
-        network[4].weight *= 200
+        network[4].bias[0] += 60
     expected = by_peer("BackPACK", "fisher_exact", network, inputs, labels)
-    assert_close(estimate("fisher_exact", network, inputs, labels), expected, 1e-8)
+    assert_close(estimate("fisher_exact", network, inputs, labels), expected, TOLERANCE)
     theirs = by_peer("NNGeometry", "fisher_exact", network, inputs, labels)
-    assert not min(relative_errors(theirs, expected).values()) < 1e-3
+    assert all(value.isnan().all() for value in theirs.values())
