@@ -17,7 +17,7 @@ from networks_under_test import CLASSES, mlp, shaken
 from reference import BATCHES, FINISHES, POWERS, assert_close, scalars
 from speed.peers import PEERS
 from weight_importance import ESTIMATORS, estimate
-from weight_importance.estimators.curvature import hessian_diagonal
+from weight_importance.estimators.curvature import exact_hessian_diagonal, hessian_diagonal
 from weight_importance.estimators.registry import recorder
 from weight_importance.networks import CNN, MLP
 
@@ -172,6 +172,14 @@ def hessian_by_backpack(network, inputs, labels):
     with backpack(DiagHessian()):
         loss(model(inputs), labels).backward()
     return named(network, [parameter.diag_h for parameter in model.parameters()])
+
+
+@pytest.mark.parametrize("build", [mlp, smooth, smooth_convolutional], ids=lambda build: build.__name__)
+def test_the_exact_hessian_diagonal_is_backpack_s(build):
+    network, inputs, labels = made(build, 12)
+    assert_close(
+        exact_hessian_diagonal(network, inputs, labels), hessian_by_backpack(network, inputs, labels), TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
