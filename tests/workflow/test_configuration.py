@@ -408,8 +408,8 @@ ESTIMATOR = MomentEstimator(
         ),
         (
             "mine.py",
-            PATH.replace("penalised_path_integral", "penalised"),
-            r"has records: .*'penalised'.* Did you mean 'penalised_path_integral'",
+            PATH.replace("penalised_path_integral", "penalised_path"),
+            r"has records: unknown record 'penalised_path'\. Did you mean 'penalised_path_integral'",
         ),
         ("mine.py", PATH.replace('{"path', '{"squared'), r"published, if at all, as {one of its records: "),
         ("mine.py", GOOD.replace('"mine"', '"MASX"'), r"'mine' and 'masx' have the same label, 'MASX'"),
