@@ -11,12 +11,13 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test lint benchmark environment latex clean
+.PHONY: help paper report test test-peers lint benchmark environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
 	@echo 'make report       results/report.html: every result with the rule and settings it came from'
 	@echo 'make test         style checks and the whole test suite'
+	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
@@ -39,18 +40,23 @@ report: environment
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
+test-peers: benchmark-environment
+	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers
+
 lint: environment
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 
-benchmark:
-	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt
+benchmark: benchmark-environment
 	.venv-benchmark/bin/python benchmarks/benchmark.py $(ARGS)
 
 environment:
 	@sh envs/install-python.sh
+
+benchmark-environment:
+	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt
 
 latex:
 	@sh envs/install-latex.sh

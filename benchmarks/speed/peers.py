@@ -14,8 +14,10 @@ from speed.ways import Compute, Way, batches, per_class, power_
 from weight_importance.networks import CNN, MLP
 
 
-def _as_modules(network: MLP | CNN) -> nn.Sequential:
+def _as_modules(network: MLP | CNN | nn.Sequential) -> nn.Sequential:
     """The same network, sharing its parameters, as a sequence of modules only: BackPACK sees no functions."""
+    if isinstance(network, nn.Sequential):
+        return network.eval()
     if isinstance(network, MLP):
         layers = [nn.Flatten(), network.fc1, nn.LeakyReLU(0.01), network.fc2, nn.LeakyReLU(0.01), network.fc3]
     else:

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 
-def _scalars(name: str, logits: Tensor, label: Tensor, drawn: Tensor | None) -> list[tuple[Tensor, float]]:
+def scalars(name: str, logits: Tensor, label: Tensor, drawn: Tensor | None) -> list[tuple[Tensor, float]]:
     """The scalars whose gradients count for one sample, with their weights."""
     log_p = torch.log_softmax(logits, 0)
     match name:
-        case "root_fisher" | "fisher_batched" | "snip":
+        case "fisher_batched" | "snip":
             return [(log_p[label], 1.0)]
         case "fisher_predicted":
             return [(log_p[max(range(len(logits)), key=lambda k: logits[k].item())], 1.0)]
         case "masx":
-            return [(torch.softmax(logits, 0).max(), 1.0)]
+            return [(torch.softmax(logits, 0).max().square(), 1.0)]
         case "mas_logits_norm":
             return [(logits.square().sum().sqrt(), 1.0)]
         case "ewc_dr":
@@ -27,7 +27,7 @@ def _scalars(name: str, logits: Tensor, label: Tensor, drawn: Tensor | None) -> 
             return [(log_p[label], 1.0)]
         case "fisher_sampled":
             return [(log_p[drawn], 1.0)]
-        case "fisher_exact" | "absolute_fisher":
+        case "fisher_exact" | "root_fisher" | "absolute_fisher":
             return [(log_p[k], log_p[k].exp().item()) for k in range(len(logits))]
         case "mas":
             return [(torch.softmax(logits, 0).square().sum(), 1.0)]
@@ -71,7 +71,7 @@ def naive(name: str, network: nn.Module, inputs: Tensor, labels: Tensor, drawn: 
         mean = {key: 0.0 for key in parameters}
         for n in batch:
             logits = network(inputs[n : n + 1].double())[0]
-            for scalar, weight in _scalars(name, logits, labels[n], None if drawn is None else drawn[n]):
+            for scalar, weight in scalars(name, logits, labels[n], None if drawn is None else drawn[n]):
                 gradients = torch.autograd.grad(
                     scalar, list(parameters.values()), retain_graph=True, materialize_grads=True
                 )

@@ -1,5 +1,7 @@
 """Retention in blocks: what memory holds at once changes no result."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -109,6 +111,26 @@ def test_a_control_of_two_estimators_is_computed_anew_from_both_after_every_task
     assert seeds == SEEDS and of_replicas == [3, 3, 3, 4, 4, 4]
     assert all((values >= 0).all() for of in (*given, *fresh) for values in of.values()), "as the penalty clamps them"
     assert not torch.equal(fresh[0]["fc1.weight"], fresh[1]["fc1.weight"])
+
+
+def test_the_published_protocol_forms_synaptic_intelligence_of_the_penalised_gradient(tasks):
+    """On the later tasks, where there is a penalty: the same bits as the estimator that always does so."""
+
+    def second(name, published):
+        seen = []
+        baseline = initialise(MLP, SEEDS[:1])
+        importance = {key: torch.ones_like(tensor) for key, tensor in baseline.parameters.items()}
+        learning = replace(LEARNING, published=published, clamp_negative=False)
+        retention(
+            baseline, SEEDS[:1], [1.0], [name], [importance], tasks, learning,
+            control=lambda importances, seeds, task: seen.append(importances[0]) or importances[0],
+        )  # fmt: skip
+        return seen[1]
+
+    published, plain, penalised = second("si", True), second("si", False), second("si_penalised", True)
+    assert all(torch.equal(published[key], values) for key, values in penalised.items())
+    assert not any(torch.equal(plain[key], values) for key, values in penalised.items())
+    assert all(torch.equal(values, penalised[key]) for key, values in second("si_penalised", False).items())
 
 
 def test_two_path_estimators_are_refused(tasks):

@@ -237,9 +237,9 @@ def test_synaptic_intelligence_equals_an_element_by_element_loop(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_path_estimator_equals_an_element_by_element_loop(seed):
-    """With three different gradients; thirteen steps, so that RWalk's second interval stays incomplete."""
+    """With three different gradients; RWalk's third interval stays incomplete."""
     rng = np.random.default_rng(seed)
-    plain, penalty, other, moves = rng.normal(size=(4, 13, 4, 3))
+    plain, penalty, other, moves = rng.normal(size=(4, 23, 4, 3))
     names = [name for name in ESTIMATORS if ESTIMATORS[name].kind == "path"]
     expected = {name: np.zeros((4, 3)) for name in names}
     for i in range(4):
@@ -247,17 +247,19 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
             g, h, d = plain[:, i, j], other[:, i, j], moves[:, i, j]
             seen = g + penalty[:, i, j]
             below = d.sum() ** 2 + 0.1
-            fisher = g[0] ** 2
-            for value in g[1:10]:
-                fisher = 0.9 * value**2 + 0.1 * fisher
+            fisher = [g[0] ** 2]
+            for value in g[1:]:
+                fisher.append(0.9 * value**2 + 0.1 * fisher[-1])
+            falls = [-(g[t : t + 10] * d[t : t + 10]).sum() for t in (0, 10)]
+            distances = [fisher[t] * d[t : t + 10].sum() ** 2 / 2 for t in (0, 10)]
             formulas = {
                 "si": -(g * d).sum() / below,
                 "si_penalised": -(seen * d).sum() / below,
                 "si_unbiased": -(h * d).sum() / below,
                 "si_bias": -((g - h) * d).sum() / below,
                 "onaf": abs(g).sum(),
-                "sos": math.sqrt(sum(0.001 * 0.999 ** (12 - t) * g[t] ** 2 for t in range(13))),
-                "rwalk": -(g[:10] * d[:10]).sum() / (fisher * d[:10].sum() ** 2 / 2 + 1.2e-7),
+                "sos": math.sqrt(sum(0.001 * 0.999 ** (22 - t) * g[t] ** 2 for t in range(23))),
+                "rwalk": sum(max(0, fall / (way + 1e-3)) for fall, way in zip(falls, distances, strict=True)),
             }
             for name in names:
                 expected[name][i, j] = formulas[name]
@@ -267,6 +269,28 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
             given = {key: {"w": torch.tensor(value)} for key, value in {"penalised": g + p, "independent": h}.items()}
             watcher.step({"w": torch.tensor(g)}, {"w": torch.tensor(d)}, **given)
         assert_close(watcher.importance(), {"w": torch.tensor(expected[name])}, 1e-10)
+
+
+def test_the_published_protocol_changes_synaptic_intelligence_alone_to_the_same_bits_as_the_penalised():
+    """In single precision, with a penalised gradient beside the plain one in either protocol, as training gives it."""
+    torch.manual_seed(0)
+    plain, penalty, independent, moves = torch.randn(4, 11, 4, 3)
+
+    def formed(name, published=False):
+        watcher = recorder(name, published)
+        for g, p, h, d in zip(plain, penalty, independent, moves, strict=True):
+            watcher.step({"w": g}, {"w": d}, penalised={"w": g + p}, independent={"w": h})
+        return watcher.importance()["w"]
+
+    penalised, below = torch.zeros(4, 3), torch.zeros(4, 3)
+    for g, p, d in zip(plain, penalty, moves, strict=True):
+        penalised.addcmul_(g + p, d, value=-1)
+        below += d
+    assert torch.equal(formed("si", published=True), penalised / (below.square() + 0.1))
+    assert not torch.equal(formed("si", published=True), formed("si"))
+    assert torch.equal(formed("si_penalised"), formed("si", published=True)), "always the penalised"
+    for name in (name for name in ESTIMATORS if ESTIMATORS[name].kind == "path" and name != "si"):
+        assert torch.equal(formed(name, published=True), formed(name)), name
 
 
 def test_what_was_not_recorded_is_named():

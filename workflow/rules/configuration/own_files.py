@@ -44,8 +44,11 @@ def _definition_problems(file: str) -> Iterator[str]:
         yield f"has the source '{source}', which paper/references.bib does not hold; add it there."
     if found["class"] == "PathEstimator":
         known = recordable()
-        named = found.get("records")
+        named, replaced = found.get("records"), found.get("published", {})
         if not isinstance(named, tuple):
             yield f"must give ESTIMATOR its records, a tuple of texts of: {', '.join(known)}."
+        elif not isinstance(replaced, dict) or not replaced.keys() <= set(named):
+            yield "must give ESTIMATOR published, if at all, as {one of its records: the one that takes its place}."
         else:
+            named = (*named, *replaced.values())
             yield from (f"has records: {unknown('record', name, known)}" for name in named if name not in known)

@@ -77,8 +77,8 @@ class Learning:
         decay: the same.
         batch_norm: ``running`` lets the running statistics of batch normalisation follow every task (they belong to no
             penalty), ``frozen`` keeps those of the first task.
-        published: follow the published protocol, which carries Adam's state from task to task and feeds path
-            estimators the penalised gradient; else Adam is fresh for every task and the gradient the loss's own.
+        published: follow the published protocol, which carries Adam's state from task to task and forms path
+            estimators as its authors do (SI with the penalised gradient); else Adam is fresh for every task.
     """
 
     samples: int
@@ -234,7 +234,7 @@ def _learn(
     yield from _observe(replicas, numbers, tasks, 1)
     for task in range(1, len(tasks)):
         data = tasks.part(task, "training").at_most(learning.images)
-        watcher = recorder(paths[0]) if paths else None
+        watcher = recorder(paths[0], learning.published) if paths else None
         reached = train(
             replicas,
             seeds,
@@ -245,7 +245,6 @@ def _learn(
             learning_rate=learning.learning_rate,
             penalty=consolidation and consolidation.penalty(),
             recorder=watcher,
-            record_penalty=learning.published,
             freeze_statistics=learning.batch_norm == "frozen",
             adam=adam,
             progress=progress,

@@ -50,7 +50,6 @@ class Optimiser:
         adam: the state to go on from; fresh if there is none.
         penalty: whose gradient is added to the loss's.
         recorder: is told every step's gradients and displacement.
-        record_penalty: tell it the penalised gradient in place of the unpenalised.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Optimiser:
         adam: AdamState | None,
         penalty: QuadraticPenalty | None,
         recorder: PathRecorder | None,
-        record_penalty: bool,
     ) -> None:
         self._layout, self._parameters = layout, parameters
         self._options = {
@@ -76,7 +74,6 @@ class Optimiser:
             self._first, self._second = torch.zeros_like(parameters), torch.zeros_like(parameters)
         self._anchor = _filled(layout, penalty.anchor, device) if penalty else None
         self._stiffness = _filled(layout, penalty.stiffness, device) if penalty else None
-        self._record_penalty = record_penalty
         self._recorder = recorder
         self._records: list[Tensor] = []
         self._start: Tensor | None = None
@@ -111,8 +108,8 @@ class Optimiser:
             )
             if self._recorder:
                 torch.sub(piece.parameter, piece.moved, out=piece.moved)
-                seen = total if self._record_penalty else piece.gradient
-                self._recorder.take_in(Step(number, seen, total, piece.independent, piece.moved), piece.records)
+                step = Step(number, piece.gradient, total, piece.independent, piece.moved)
+                self._recorder.take_in(step, piece.records)
 
     def finish(self) -> AdamState:
         """Hand what was recorded over to the recorder, and return Adam's state."""

@@ -52,7 +52,6 @@ def train(
     learning_rate: float,
     penalty: QuadraticPenalty | None = None,
     recorder: PathRecorder | None = None,
-    record_penalty: bool = False,
     freeze_statistics: bool = False,
     label_smoothing: float = 0.0,
     first_epoch: int = 0,
@@ -73,7 +72,6 @@ def train(
         recorder: is fed the gradients and the displacement of every step. Where it needs the gradient of an
             independent batch, that is drawn from the same data in an order of its own, and costs as much as the
             step's; weights and buffers come out the same with and without.
-        record_penalty: feed it the penalised gradient in place of the unpenalised (as the published protocol does).
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
         label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
         first_epoch: the number of the first epoch, where a training goes on that was left after so many.
@@ -97,7 +95,7 @@ def train(
     layout = Layout({name: tensor.shape[1:] for name, tensor in replicas.parameters.items()})
     memory = layout.filled({name: tensor.detach() for name, tensor in replicas.parameters.items()})
     replicas.parameters = layout.views(memory)
-    optimiser = Optimiser(layout, memory, learning_rate, adam, penalty, recorder, record_penalty)
+    optimiser = Optimiser(layout, memory, learning_rate, adam, penalty, recorder)
     gradients = kept = None
     span = len(data), batch_size, epochs, first_epoch
     others: Iterator[Tensor | None] = repeat(None)

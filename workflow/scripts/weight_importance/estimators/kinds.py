@@ -1,8 +1,8 @@
 """The four kinds of estimator, as data: a catalogue module defines one of these and nothing else is needed."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Generator, Tensor, nn
@@ -72,6 +72,7 @@ class PathEstimator:
         records: what training must record for it, names in :data:`weight_importance.estimators.path.RECORDS`, written
             out as a tuple of texts (the workflow reads them off the source).
         importance: the importance from these, elementwise, each given by its name; any shape.
+        published: of ``records``, those that the published protocol replaces by others: name → name of the other.
     """
 
     label: str
@@ -79,6 +80,7 @@ class PathEstimator:
     source: str
     records: tuple[str, ...]
     importance: Callable[..., Tensor]
+    published: Mapping[str, str] = field(default_factory=dict)
     kind: ClassVar[str] = "path"
 
 

@@ -6,6 +6,7 @@ estimator names those that it is formed of, and training pays for these only.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,15 +21,16 @@ class Step:
 
     Attributes:
         number: of the step since recording began, from 1.
-        gradient: of the mean loss of the batch that the step was made with, before the step, without the penalty.
+        plain: the gradient of the mean loss of the batch that the step was made with, before the step, without the
+            penalty.
         penalised: the same with the penalty's gradient; what the optimiser saw.
         independent: the gradient, without the penalty, of another batch at the same parameters; ``None`` unless a
-            record asks for it.
+            record takes it.
         displacement: what the step changed the parameters by.
     """
 
     number: int
-    gradient: Tensor
+    plain: Tensor
     penalised: Tensor
     independent: Tensor | None
     displacement: Tensor
@@ -39,67 +41,62 @@ class Record:
     """A running quantity per parameter, zero at the beginning.
 
     Attributes:
-        update: ``(step, the quantity, *hidden)``: takes in a step, elementwise and in place.
+        update: ``(step, gradient, the quantity, *hidden)``: takes in a step, elementwise and in place.
+        gradient: which of the step's gradients it takes; the independent one is a second one to compute per step.
         hidden: how many further tensors it keeps for itself while recording.
-        independent: whether it needs the gradient of an independent batch, a second one per step.
     """
 
     update: Callable[..., None]
+    gradient: Literal["plain", "penalised", "independent"]
     hidden: int = 0
-    independent: bool = False
 
 
 SOS_DECAY = 0.999
 """Per step, of the running mean of squared gradients: Adam's β₂."""
 
-RWALK_RATE, RWALK_STEPS, RWALK_DAMPING = 0.9, 10, 1.2e-7
-"""The Fisher information's moving average, the steps Δt of an interval, and ε (float32's rounding unit)."""
+RWALK_RATE, RWALK_STEPS, RWALK_DAMPING = 0.9, 10, 1e-3
+"""The Fisher information's moving average, the steps Δt of an interval, and ε."""
 
 
-def _path_integral(step: Step, total: Tensor) -> None:
-    total.addcmul_(step.gradient, step.displacement, value=-1)
+def _path_integral(step: Step, gradient: Tensor, total: Tensor) -> None:
+    total.addcmul_(gradient, step.displacement, value=-1)
 
 
-def _penalised_path_integral(step: Step, total: Tensor) -> None:
-    total.addcmul_(step.penalised, step.displacement, value=-1)
+def _absolute_gradient(step: Step, gradient: Tensor, total: Tensor) -> None:
+    total.add_(gradient.abs())
 
 
-def _independent_path_integral(step: Step, total: Tensor) -> None:
-    total.addcmul_(step.independent, step.displacement, value=-1)
+def _squared_gradient(step: Step, gradient: Tensor, mean: Tensor) -> None:
+    mean.mul_(SOS_DECAY).addcmul_(gradient, gradient, value=1 - SOS_DECAY)
 
 
-def _absolute_gradient(step: Step, total: Tensor) -> None:
-    total.add_(step.gradient.abs())
-
-
-def _squared_gradient(step: Step, mean: Tensor) -> None:
-    mean.mul_(SOS_DECAY).addcmul_(step.gradient, step.gradient, value=1 - SOS_DECAY)
-
-
-def _rwalk_score(step: Step, score: Tensor, fisher: Tensor, fall: Tensor, moved: Tensor) -> None:
+def _rwalk_score(
+    step: Step, gradient: Tensor, score: Tensor, fisher: Tensor, at_start: Tensor, fall: Tensor, moved: Tensor
+) -> None:
     """Chaudhry et al. (2018), eq. 6 (Fisher information F) and 7 (score), interval by interval of Δt steps."""
     # at the first step F is that step's own
     kept = 1 - RWALK_RATE if step.number > 1 else 0.0
-    fisher.mul_(kept).addcmul_(step.gradient, step.gradient, value=1 - kept)
-    fall.addcmul_(step.gradient, step.displacement, value=-1)
+    fisher.mul_(kept).addcmul_(gradient, gradient, value=1 - kept)
+    if step.number % RWALK_STEPS == 1:
+        at_start.copy_(fisher)
+    fall.addcmul_(gradient, step.displacement, value=-1)
     moved.add_(step.displacement)
     if step.number % RWALK_STEPS == 0:
-        score.add_(fall.div_(moved.square_().mul_(fisher).div_(2).add_(RWALK_DAMPING)))
+        score.add_(fall.div_(moved.square_().mul_(at_start).div_(2).add_(RWALK_DAMPING)).clamp_(min=0))
         fall.zero_()
         moved.zero_()
 
 
 RECORDS: dict[str, Record] = {
-    "path_integral": Record(_path_integral),
-    "penalised_path_integral": Record(_penalised_path_integral),
-    "independent_path_integral": Record(_independent_path_integral, independent=True),
-    "absolute_gradient": Record(_absolute_gradient),
-    "squared_gradient": Record(_squared_gradient),
-    "rwalk_score": Record(_rwalk_score, hidden=3),
+    "path_integral": Record(_path_integral, "plain"),
+    "penalised_path_integral": Record(_path_integral, "penalised"),
+    "independent_path_integral": Record(_path_integral, "independent"),
+    "absolute_gradient": Record(_absolute_gradient, "plain"),
+    "squared_gradient": Record(_squared_gradient, "plain"),
+    "rwalk_score": Record(_rwalk_score, "plain", hidden=4),
 }
-"""By name: −Σ g·Δθ with g the gradient of the unpenalised loss, of the penalised one, and of an independent batch;
-Σ |g|; the running mean of g² with decay 0.999, from zero; and RWalk's score. Besides these, ``displacement``, ΣΔθ, is
-always there."""
+"""By name: −Σ g·Δθ with each of the three gradients; Σ |g|; the running mean of g² with decay 0.999, from zero; and
+RWalk's score. Besides these, ``displacement``, ΣΔθ, is always there."""
 
 DISPLACEMENT = "displacement"
 
@@ -139,7 +136,7 @@ class PathRecorder:
     @property
     def needs_independent(self) -> bool:
         """Whether every step must come with the gradient of an independent batch."""
-        return any(record.independent for record in self.records.values())
+        return any(record.gradient == "independent" for record in self.records.values())
 
     def step(
         self,
@@ -161,7 +158,7 @@ class PathRecorder:
             UserError: that is needed and not given.
         """
         if self.needs_independent and independent is None:
-            needing = ", ".join(name for name, record in self.records.items() if record.independent)
+            needing = ", ".join(name for name, record in self.records.items() if record.gradient == "independent")
             raise UserError(
                 f"{needing} needs gradients of an independent batch: step(gradients, displacements, independent=...)"
             )
@@ -179,7 +176,7 @@ class PathRecorder:
         first = 0
         for record in self.records.values():
             after = first + 1 + record.hidden
-            record.update(step, *states[first:after])
+            record.update(step, getattr(step, record.gradient), *states[first:after])
             first = after
 
     def states(self, like: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -211,15 +208,23 @@ class PathRecorder:
 
 
 class ImportanceRecorder(PathRecorder):
-    """A path recorder that turns what it recorded into an importance."""
+    """A path recorder that turns what it recorded into an importance.
 
-    def __init__(self, estimator: PathEstimator) -> None:
-        super().__init__(estimator.records)
+    Args:
+        estimator: which one.
+        published: form it as the published protocol does: of :attr:`PathEstimator.published` where that differs.
+    """
+
+    def __init__(self, estimator: PathEstimator, published: bool = False) -> None:
+        instead = estimator.published if published else {}
+        self._taken = {name: instead.get(name, name) for name in estimator.records}
+        super().__init__([*self._taken.values()])
         self._estimator = estimator
 
     def importance(self) -> dict[str, Tensor]:
         """The importance of every parameter, from all steps so far."""
-        return importance(self._estimator, self.recorded())
+        recorded = self.recorded()
+        return importance(self._estimator, recorded | {name: recorded[taken] for name, taken in self._taken.items()})
 
 
 def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -199,8 +199,12 @@ def _diagonals(
     return {name: found[estimator.probes] for name, estimator in wanted.items()}
 
 
-def recorder(name: str) -> ImportanceRecorder:
+def recorder(name: str, published: bool = False) -> ImportanceRecorder:
     """A recorder for the path estimator called ``name``.
+
+    Args:
+        name: the estimator.
+        published: form it as the published protocol does, where that differs.
 
     Raises:
         UserError: unknown name, or not a path estimator.
@@ -208,4 +212,4 @@ def recorder(name: str) -> ImportanceRecorder:
     estimator = load(name)
     if not isinstance(estimator, PathEstimator):
         raise UserError(f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) instead of a recorder")
-    return ImportanceRecorder(estimator)
+    return ImportanceRecorder(estimator, published)

@@ -1,6 +1,7 @@
 """Absolute Fisher: the first absolute moment where the Fisher information takes the second.
 
-Benzing (2022), sec. 4.1, who shows that MAS comes close to it.
+Benzing (2022), "AF", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_MAS.py``): over
+all classes, weighted by their probabilities. MAS comes close to it.
 """
 
 import torch

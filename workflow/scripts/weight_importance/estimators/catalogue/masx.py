@@ -1,6 +1,8 @@
-"""MASX: the mean absolute gradient of the largest output probability.
+"""MASX: the mean absolute gradient of the square of the largest output probability.
 
-Benzing (2022), sec. 4.1: where the network is confident, MAS on the softmax comes down to it, up to a factor.
+Benzing (2022), as in the author's code (github.com/freedbee/continual_regularisation, ``worker_MAS.py``): of the
+squared norm of the probabilities, whose gradient MAS takes, the largest term alone. Where the network is confident, MAS
+on the softmax comes down to it.
 """
 
 import torch
@@ -11,17 +13,17 @@ from weight_importance.estimators.kinds import MomentEstimator
 
 
 def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """The gradient of p_ŷ with ŷ = argmax p at the logits: p_ŷ(e_ŷ − p), weight 1; of equal classes the first."""
+    """The gradient of p_ŷ² with ŷ = argmax p at the logits: 2p_ŷ²(e_ŷ − p), weight 1; of equal classes the first."""
     probabilities = logits.softmax(1)
     predicted = logits.argmax(1)
     largest = probabilities.gather(1, predicted[:, None])
-    cotangent = largest * (one_hot(predicted, logits.shape[1]) - probabilities)
+    cotangent = 2 * largest.square() * (one_hot(predicted, logits.shape[1]) - probabilities)
     return cotangent[None], torch.ones_like(cotangent[None, :, 0])
 
 
 ESTIMATOR = MomentEstimator(
     label="MASX",
-    formula=r"\mathbb{E}_{x}\bigl[\lvert\partial_\theta \max_k p_k\rvert\bigr]",
+    formula=r"\mathbb{E}_{x}\bigl[\lvert\partial_\theta \max_k p_k^2\rvert\bigr]",
     source="benzing2022unifying",
     cotangents=cotangents,
     power=1,

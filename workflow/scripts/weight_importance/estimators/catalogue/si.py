@@ -1,8 +1,9 @@
 """Synaptic Intelligence: a parameter's share in the fall of the loss over its squared displacement.
 
 Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). The gradient is that of the
-unpenalised loss (``si_penalised`` takes the other), the displacement the optimiser's own. It may be negative:
-clamping is the penalty's business.
+unpenalised loss, as in Zenke's own code (github.com/ganguli-lab/pathint), the displacement the optimiser's. Kutalev and
+Lapina's code takes the penalised gradient: so does this estimator under the published protocol, and ``si_penalised``
+always. It may be negative: clamping, which Zenke's code does task by task, is the penalty's business.
 """
 
 from torch import Tensor
@@ -24,4 +25,5 @@ ESTIMATOR = PathEstimator(
     source="zenke2017continual",
     records=("path_integral", "displacement"),
     importance=importance,
+    published={"path_integral": "penalised_path_integral"},
 )

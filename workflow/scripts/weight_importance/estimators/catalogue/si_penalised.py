@@ -1,15 +1,14 @@
-"""Synaptic Intelligence with the gradient of the penalised loss, as the authors' code accumulates it.
+"""Synaptic Intelligence with the gradient of the penalised loss, as the code of Kutalev and Lapina accumulates it.
 
-Zenke, Poole and Ganguli (2017), eq. 5, with the gradient that the optimiser sees, penalty included, in place of the
-loss's own; on the first task, where there is no penalty, the same as ``si``. Damping as there. It may be negative.
+Kutalev and Lapina (2021): Zenke, Poole and Ganguli (2017), eq. 5, with the gradient that the optimiser sees, penalty
+included, in place of the loss's own (which Zenke's code takes); on the first task, where there is no penalty, the same
+as ``si``. Damping as there. It may be negative.
 """
 
 from torch import Tensor
 
+from weight_importance.estimators.catalogue.si import DAMPING
 from weight_importance.estimators.kinds import PathEstimator
-
-DAMPING = 0.1
-"""ξ in the denominator."""
 
 
 def importance(penalised_path_integral: Tensor, displacement: Tensor) -> Tensor:
@@ -20,7 +19,7 @@ def importance(penalised_path_integral: Tensor, displacement: Tensor) -> Tensor:
 ESTIMATOR = PathEstimator(
     label="SI (penalised)",
     formula=r"\frac{-\sum_t (g_t + \partial_\theta\mathrm{penalty})\,\Delta\theta_t}{(\sum_t\Delta\theta_t)^2 + 0.1}",
-    source="zenke2017continual",
+    source="kutalev2021stabilizing",
     records=("penalised_path_integral", "displacement"),
     importance=importance,
 )

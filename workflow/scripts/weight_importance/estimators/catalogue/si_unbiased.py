@@ -1,16 +1,15 @@
 """Unbiased Synaptic Intelligence: the gradient in the path integral is of another batch than the step's.
 
-Benzing (2022), "SIU": a step follows its own batch's noise, so that batch's gradient overstates the fall of the loss;
-that of an independent batch h_t at the same parameters has the right expectation. Damping as in ``si``. It may be
-negative. It costs a second gradient at every step.
+Benzing (2022), "SIU", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``): a step
+follows its own batch's noise, so that batch's gradient overstates the fall of the loss; that of an independent batch
+h_t, as large and at the same parameters, has the right expectation. Both are without the penalty. Damping and negative
+values as in ``si_bias``. It costs a second gradient at every step.
 """
 
 from torch import Tensor
 
+from weight_importance.estimators.catalogue.si import DAMPING
 from weight_importance.estimators.kinds import PathEstimator
-
-DAMPING = 0.1
-"""ξ in the denominator."""
 
 
 def importance(independent_path_integral: Tensor, displacement: Tensor) -> Tensor:

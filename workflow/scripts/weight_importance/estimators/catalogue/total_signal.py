@@ -17,16 +17,10 @@ Beyond that we extend it, naturally but on our own account, by summing over the 
 import torch
 from torch import Tensor, nn
 
-from weight_importance.errors import UserError
-from weight_importance.estimators.closed_forms import (
-    FORMS,
-    closed_form_layers,
-    input_factors,
-    refuse_other_parameters,
-    single_calls,
-)
+from weight_importance.estimators.by_layer import layers_of, mean_over_samples, successions
+from weight_importance.estimators.closed_forms import FORMS, input_factors
 from weight_importance.estimators.kinds import StateEstimator
-from weight_importance.estimators.layers import PROBE, Call, recorded_bytes, samples_per_pass, watch
+from weight_importance.estimators.layers import PROBE, Call
 
 
 def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
@@ -40,30 +34,20 @@ def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[st
     Raises:
         UserError: a parameter belongs to something else than such a layer.
     """
-    if len(inputs) == 0:
-        raise UserError("an importance needs at least one sample; the inputs are empty")
-    probe = inputs[:PROBE]
-    layers = closed_form_layers(network, probe)
-    refuse_other_parameters("total_signal", network, layers)
-    passing = _layers_whose_units_pass(network, probe, layers)
-    chunk = chunk or samples_per_pass(recorded_bytes(network, probe))
-    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    totals = {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
-    for samples in inputs.split(chunk):
-        logits, calls = watch(network, samples)
-        calls = single_calls(layers, calls)
-        received = [*(call.input for call in calls[1:]), logits.softmax(1)]
-        for call, after in zip(calls, received, strict=True):
-            prefix = f"{call.name}." if call.name else ""
-            signal = sum(factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
-            magnitude = call.module.weight.detach().abs().reshape(len(signal), -1, signal.shape[1])
-            weight = totals[f"{prefix}weight"]
-            weight += (magnitude * signal[:, None]).view_as(weight)
-            if call.module.bias is not None:
-                output = after if call.name in passing else call.output
-                bias = totals[f"{prefix}bias"]
-                bias += _units(call, output).abs().sum((0, 2), dtype=torch.float64).view_as(bias)
-    return {name: (total / len(inputs)).to(parameters[name].dtype) for name, total in totals.items()}
+    layers = layers_of("total_signal", network, inputs)
+    passing = _layers_whose_units_pass(network, inputs[:PROBE], layers)
+
+    def of_weight(call: Call) -> Tensor:
+        signal = sum(factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
+        magnitude = call.module.weight.detach().abs().reshape(len(signal), -1, signal.shape[1])
+        return magnitude * signal[:, None]
+
+    def of_bias(call: Call, after: Tensor) -> Tensor:
+        output = after if call.name in passing else call.output
+        return _units(call, output).abs().sum((0, 2), dtype=torch.float64)
+
+    means = mean_over_samples(network, inputs, layers, chunk, of_weight, of_bias)
+    return {name: means[name].to(parameter.dtype) for name, parameter in network.named_parameters()}
 
 
 def _units(call: Call, values: Tensor) -> Tensor:
@@ -74,10 +58,8 @@ def _units(call: Call, values: Tensor) -> Tensor:
 def _layers_whose_units_pass(network: nn.Module, inputs: Tensor, layers: list[str]) -> set[str]:
     """Layers whose units are what the next one receives: each received unit depends on its own unit alone."""
     with torch.enable_grad():
-        logits, calls = watch(network, inputs)
-        calls = single_calls(layers, calls)
-        received = [*(call.input for call in calls[1:]), logits]
-        return {call.name for call, after in zip(calls, received, strict=True) if _pass_unit_by_unit(call, after)}
+        pairs = zip(*successions(network, inputs, layers), strict=True)
+        return {call.name for call, after in pairs if _pass_unit_by_unit(call, after)}
 
 
 def _pass_unit_by_unit(call: Call, received: Tensor) -> bool:

@@ -9,16 +9,10 @@ a normalisation's scale the normalised input, and a bias ones, at each position.
 import torch
 from torch import Tensor, nn
 
-from weight_importance.errors import UserError
-from weight_importance.estimators.closed_forms import (
-    FORMS,
-    closed_form_layers,
-    input_factors,
-    refuse_other_parameters,
-    single_calls,
-)
+from weight_importance.estimators.by_layer import layers_of, mean_over_samples
+from weight_importance.estimators.closed_forms import FORMS, input_factors
 from weight_importance.estimators.kinds import StateEstimator
-from weight_importance.estimators.layers import PROBE, recorded_bytes, samples_per_pass, watch
+from weight_importance.estimators.layers import Call
 
 
 def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
@@ -32,28 +26,25 @@ def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[st
     Raises:
         UserError: a parameter belongs to something else than such a layer.
     """
-    if len(inputs) == 0:
-        raise UserError("an importance needs at least one sample; the inputs are empty")
-    probe = inputs[:PROBE]
-    layers = closed_form_layers(network, probe)
-    refuse_other_parameters("wanda", network, layers)
-    chunk = chunk or samples_per_pass(recorded_bytes(network, probe))
-    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    squares = {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
-    for samples in inputs.split(chunk):
-        _, calls = watch(network, samples)
-        for call in single_calls(layers, calls):
-            prefix = f"{call.name}." if call.name else ""
-            square = sum(factor.double().square().sum((0, 3)) for factor in input_factors(call))
-            weight = squares[f"{prefix}weight"]
-            weight += square[:, None].expand(-1, weight.numel() // square.numel(), -1).reshape(weight.shape)
-            if call.module.bias is not None:
-                output = FORMS[type(call.module)].output_factor(call.module, call.output)
-                squares[f"{prefix}bias"] += len(samples) * output.shape[3]
+    layers = layers_of("wanda", network, inputs)
+    squares = mean_over_samples(network, inputs, layers, chunk, _squares, _ones)
     return {
-        name: (parameters[name].abs() * (square / len(inputs)).sqrt()).to(parameters[name].dtype)
-        for name, square in squares.items()
+        name: (parameter.detach().abs() * squares[name].sqrt()).to(parameter.dtype)
+        for name, parameter in network.named_parameters()
     }
+
+
+def _squares(call: Call) -> Tensor:
+    """The sum of squares of what each weight multiplies, ``(G, O, I)``: the same for all outputs O of a group."""
+    square = sum(factor.double().square().sum((0, 3)) for factor in input_factors(call))
+    outputs = call.module.weight.numel() // square.numel()
+    return square[:, None].expand(-1, outputs, -1).contiguous()
+
+
+def _ones(call: Call, after: Tensor) -> Tensor:
+    """A bias multiplies one, for every sample at every position."""
+    output = FORMS[type(call.module)].output_factor(call.module, call.output)
+    return torch.full_like(call.module.bias, len(output) * output.shape[3], dtype=torch.float64)
 
 
 ESTIMATOR = StateEstimator(

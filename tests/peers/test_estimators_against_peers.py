@@ -1,0 +1,268 @@
+"""Estimators against other libraries that have them, in float64: BackPACK, NNGeometry, ASDL, and Adam of torch itself.
+
+Needs the environment of the benchmark: ``make test-peers``. None of these libraries has the path estimators (but for
+SOS), total signal, Wanda or magnitude: those stand against loops alone (``tests/unit/test_state_and_path.py``).
+"""
+
+import copy
+
+import pytest
+import torch
+from backpack import backpack, extend
+from backpack.extensions import BatchGrad, DiagHessian
+from torch import nn
+from torch.nn.functional import cross_entropy, unfold
+
+from networks_under_test import CLASSES, mlp, shaken
+from reference import BATCHES, FINISHES, POWERS, assert_close, scalars
+from speed.peers import PEERS
+from weight_importance import ESTIMATORS, estimate
+from weight_importance.estimators.curvature import exact_hessian_diagonal, hessian_diagonal
+from weight_importance.estimators.registry import recorder
+from weight_importance.networks import CNN, MLP
+
+TOLERANCE = 1e-10
+"""Of the largest value of each parameter tensor."""
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    """Some libraries allocate in the default precision, whatever the network's."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def smooth() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(6, 7), nn.Sigmoid(), nn.Linear(7, 5), nn.Tanh(), nn.Linear(5, CLASSES))
+
+
+def convolutional() -> nn.Sequential:
+    """The paper's layers in small: convolution, batch normalisation with statistics that matter, pooling, linear."""
+    return shaken(
+        nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.LeakyReLU(0.01), nn.MaxPool2d(2),
+            nn.Conv2d(3, 4, 2, stride=2), nn.LeakyReLU(0.01), nn.Flatten(), nn.Linear(16, CLASSES),
+        )
+    )  # fmt: skip
+
+
+def smooth_convolutional() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(18, CLASSES))
+
+
+SHAPES = {
+    mlp: (6,),
+    smooth: (6,),
+    convolutional: (1, 8, 8),
+    smooth_convolutional: (1, 7, 7),
+    MLP: (1, 28, 28),
+    CNN: (1, 28, 28),
+}
+
+
+def made(build, samples, seed=0):
+    """A network in evaluation mode with ``(inputs (N, ...), labels (N,))``."""
+    torch.manual_seed(seed)
+    network = build().eval()
+    classes = 10 if build in (MLP, CNN) else CLASSES
+    return network, torch.randn(samples, *SHAPES[build]), torch.randint(classes, (samples,))
+
+
+def sampled_labels(network, inputs, seed):
+    """The labels that ``fisher_sampled`` draws."""
+    with torch.no_grad():
+        p = network(inputs).softmax(1)
+    return torch.multinomial(p, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
+
+
+def named(network, values):
+    return dict(zip(dict(network.named_parameters()), values, strict=True))
+
+
+def by_peer(who, estimator, network, inputs, labels, batch=3):
+    """An importance by one of the benchmark's ways to other libraries, a few samples at a time."""
+    way = next(way for way in PEERS if way.who == who)
+    return way.prepare(estimator, copy.deepcopy(network), batch)(inputs, labels)
+
+
+def relative_errors(found, expected):
+    return {name: ((found[name] - value).abs().max() / value.abs().max()).item() for name, value in expected.items()}
+
+
+OWN_WAYS = [
+    pytest.param(way.who, name, build, id=f"{way.who}-{name}-{build.__name__}")
+    for way in PEERS
+    for name in way.estimators
+    for build in (mlp, convolutional, MLP, CNN)
+    if (way.who, build) != ("ASDL", CNN)  # where it is wrong, as is shown below
+]
+
+
+@pytest.mark.parametrize(("who", "estimator", "build"), OWN_WAYS)
+def test_equals_the_library_s_own_way(who, estimator, build):
+    network, inputs, labels = made(build, 5)
+    expected = by_peer(who, estimator, network, inputs, labels)
+    assert_close(estimate(estimator, network, inputs, labels), expected, TOLERANCE)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("build", [mlp, smooth, convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("name", sorted(POWERS))
+def test_moments_are_those_of_backpack_s_gradients_of_single_samples(name, build, seed):
+    """Every scalar's gradients for all samples at once, by BackPACK, then the definition of the estimator."""
+    network, inputs, labels = made(build, 130, seed)
+    drawn = sampled_labels(network, inputs, seed) if name == "fisher_sampled" else labels
+    model = extend(copy.deepcopy(network))
+    size = BATCHES.get(name, 1) or len(inputs)
+    totals = [0.0 for _ in model.parameters()]
+    for number in range(len(scalars(name, torch.zeros(CLASSES), labels[0], drawn[0]))):
+        logits = model(inputs)
+        terms = [scalars(name, logits[n], labels[n], drawn[n])[number] for n in range(len(inputs))]
+        weights = torch.tensor([weight for _, weight in terms])
+        with backpack(BatchGrad()):
+            sum(scalar for scalar, _ in terms).backward()
+        for index, parameter in enumerate(model.parameters()):
+            means = torch.stack([batch.mean(0) for batch in parameter.grad_batch.split(size)])
+            # only estimators of single samples have several scalars, and weights
+            powered = means.abs() ** POWERS[name]
+            totals[index] += torch.tensordot(weights, powered, 1) if size == 1 else powered.sum(0)
+    finish = FINISHES.get(name, lambda value, theta: value)
+    batches = -(-len(inputs) // size)
+    values = [finish(total / batches, theta.detach()) for total, theta in zip(totals, model.parameters(), strict=True)]
+    actual = estimate(name, network, inputs, labels, generator=torch.Generator().manual_seed(seed))
+    assert_close(actual, named(network, values), TOLERANCE)
+
+
+@pytest.mark.parametrize("build", [mlp, smooth, convolutional], ids=lambda build: build.__name__)
+def test_gauss_newton_and_root_fisher_are_those_of_backpack_s_gauss_newton(build):
+    network, inputs, labels = made(build, 20)
+    expected = by_peer("BackPACK", "fisher_exact", network, inputs, labels, 7)
+    assert_close(estimate("ggn", network, inputs, labels), expected, TOLERANCE)
+    roots = {name: value.sqrt() for name, value in expected.items()}
+    assert_close(estimate("root_fisher", network, inputs, labels), roots, TOLERANCE)
+
+
+@pytest.mark.parametrize("who", ["BackPACK", "NNGeometry", "ASDL"])
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
+def test_the_sampled_fisher_is_the_library_s_empirical_one_at_the_labels_that_were_drawn(build, who):
+    network, inputs, labels = made(build, 20)
+    drawn = sampled_labels(network, inputs, 3)
+    actual = estimate("fisher_sampled", network, inputs, labels, generator=torch.Generator().manual_seed(3))
+    assert_close(actual, by_peer(who, "fisher_empirical", network, inputs, drawn), TOLERANCE)
+    assert (drawn != labels).any()
+
+
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
+def test_the_batched_fisher_is_the_squared_gradient_of_a_loader_s_batches(build):
+    """As continual-learning libraries compute it: the gradient of the mean loss of a batch, squared; then the mean."""
+    network, inputs, labels = made(build, 250)
+    totals = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    batches = [*zip(inputs.split(100), labels.split(100), strict=True)]
+    for samples, truth in batches:
+        network.zero_grad()
+        cross_entropy(network(samples), truth).backward()
+        for total, parameter in zip(totals, network.parameters(), strict=True):
+            total += parameter.grad.square() / len(batches)
+    assert_close(estimate("fisher_batched", network, inputs, labels), named(network, totals), TOLERANCE)
+
+
+def hessian_by_backpack(network, inputs, labels):
+    model, loss = extend(copy.deepcopy(network)), extend(nn.CrossEntropyLoss())
+    with backpack(DiagHessian()):
+        loss(model(inputs), labels).backward()
+    return named(network, [parameter.diag_h for parameter in model.parameters()])
+
+
+@pytest.mark.parametrize("build", [mlp, smooth, smooth_convolutional], ids=lambda build: build.__name__)
+def test_the_exact_hessian_diagonal_is_backpack_s(build):
+    network, inputs, labels = made(build, 12)
+    assert_close(
+        exact_hessian_diagonal(network, inputs, labels), hessian_by_backpack(network, inputs, labels), TOLERANCE
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("build", [smooth, smooth_convolutional], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("name", ["hessian_diagonal", "obd"])
+def test_hutchinson_s_diagonal_is_backpack_s_within_its_stated_error(name, build, seed):
+    network, inputs, labels = made(build, 12, seed)
+    found = hessian_diagonal(network, inputs, labels, torch.Generator().manual_seed(seed), probes=300)
+    finish = ESTIMATORS[name].finish
+    exact = hessian_by_backpack(network, inputs, labels)
+    assert any((value < 0).any() for value in exact.values()), "more than a Gauss-Newton matrix"
+    scores = []
+    for key, theta in network.named_parameters():
+        error = finish(found.error[key], theta.detach()).abs()
+        off = finish(found.mean[key], theta.detach()) - finish(exact[key], theta.detach())
+        scores.append((off[error > 1e-12] / error[error > 1e-12]).flatten())
+    scores = torch.cat(scores).abs()
+    assert scores.max() < 5
+    assert (scores < 1.96).double().mean() > 0.85, "95 % in expectation; entries share their probes"
+
+
+@pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
+def test_of_a_piecewise_linear_network_backpack_s_exact_hessian_is_our_gauss_newton(build):
+    network, inputs, labels = made(build, 12)
+    if build is convolutional:  # BackPACK's Hessian has no batch normalisation
+        del network[1]
+    assert_close(estimate("ggn", network, inputs, labels), hessian_by_backpack(network, inputs, labels), TOLERANCE)
+
+
+def test_sos_is_the_root_of_what_torch_s_adam_keeps():
+    network, inputs, labels = made(mlp, 60)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    watcher = recorder("sos")
+    for samples, truth in zip(inputs.split(10), labels.split(10), strict=True):
+        before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        optimiser.zero_grad()
+        cross_entropy(network(samples), truth).backward()
+        optimiser.step()
+        gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
+        watcher.step(gradients, {name: value.detach() - before[name] for name, value in network.named_parameters()})
+    kept = [optimiser.state[parameter]["exp_avg_sq"].sqrt() for parameter in network.parameters()]
+    assert_close(watcher.importance(), named(network, kept), 1e-12)
+
+
+@pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_exact"])
+def test_asdl_is_wrong_in_two_convolutions_of_the_paper_s_network(estimator):
+    """And nowhere else there; the next test shows why."""
+    network, inputs, labels = made(CNN, 5)
+    theirs = by_peer("ASDL", estimator, network, inputs, labels)
+    errors = relative_errors(theirs, estimate(estimator, network, inputs, labels))
+    assert min(errors.pop(name) for name in ("conv2.weight", "conv3.weight")) > 0.1
+    assert max(errors.values()) < TOLERANCE
+
+
+def test_asdl_is_wrong_on_convolutions_of_few_positions():
+    """It squares the gradient of each position and sums, to save memory, instead of squaring the sum over positions.
+
+    It does so where positions × (outputs + inputs × kernel) are fewer than weights (``Conv2d.cov_diag_weight``).
+    """
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(64, CLASSES))
+    inputs, labels = torch.randn(6, 8, 4, 4), torch.randint(CLASSES, (6,))
+    theirs = by_peer("ASDL", "fisher_empirical", network, inputs, labels)
+    ours = estimate("fisher_empirical", network, inputs, labels)
+    assert_close(ours, by_peer("BackPACK", "fisher_empirical", network, inputs, labels), TOLERANCE)
+    errors = relative_errors(theirs, ours)
+    assert errors.pop("0.weight") > 0.1
+    assert max(errors.values()) < TOLERANCE
+    output = network[0](inputs)
+    (at_output,) = torch.autograd.grad(cross_entropy(network[1:](output), labels, reduction="sum"), output)
+    squares = at_output.flatten(2).square() @ unfold(inputs, 3).square().transpose(1, 2)
+    assert_close({"w": theirs["0.weight"]}, {"w": squares.mean(0).view_as(network[0].weight)}, TOLERANCE)
+
+
+def test_nngeometry_s_exact_fisher_is_wrong_where_the_network_is_confident():
+    """It takes the probability of the classes still to come as 1 − Σ p and divides by it (``metrics.FIM``).
+
+    Where the first classes have all but a rounding unit, that is 0 / 0; one such sample spoils the mean over all.
+    """
+    network, inputs, labels = made(mlp, 5)
+    with torch.no_grad():
+        network[4].bias[0] += 60
+    expected = by_peer("BackPACK", "fisher_exact", network, inputs, labels)
+    assert_close(estimate("fisher_exact", network, inputs, labels), expected, TOLERANCE)
+    theirs = by_peer("NNGeometry", "fisher_exact", network, inputs, labels)
+    assert all(value.isnan().all() for value in theirs.values())
