@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from weight_importance import ESTIMATORS
+from weight_importance.explanation import SIGNAL
 from weight_importance.findings import tensor_order
 from weight_importance.statistics import interval, intervals
 
@@ -134,7 +135,7 @@ def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
     gradients = [name for name in signal["estimator"].unique() if ESTIMATORS[name].kind != "state"]
     chosen = signal[signal["estimator"].isin(gradients)]
     found = intervals(chosen, [*keys, "quantity"], "value").set_index([*keys, "quantity"])
-    means, low, high = (found[end].unstack("quantity") for end in ("mean", "low", "high"))
+    means, low, high = (found[end].unstack("quantity").reindex(columns=SIGNAL) for end in ("mean", "low", "high"))
     order = {name: place for place, name in enumerate(tensor_order(means.index.get_level_values("tensor")))}
     means = means.sort_index(key=lambda level: level.map(order) if level.name == "tensor" else level)
     rows = means.assign(low=low["observed"], high=high["observed"])
