@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from weight_importance.explanation_findings import AGAINST, HELD, OPEN, predictions
+from weight_importance.explanation_findings import AGAINST, HELD, OPEN, predictions, signal_signs
 from weight_importance.explanation_numbers import explanation
 from weight_importance.tables import COLUMNS
 
@@ -125,6 +125,29 @@ def test_without_an_estimator_made_of_gradients_nothing_is_said_of_the_total_sig
     signal = tables["explanation_signal"]
     tables["explanation_signal"] = signal[signal["estimator"] == "magnitude"]
     assert not any("/signal/" in key for key in explanation(tables))
+
+
+@pytest.mark.parametrize(
+    ("observed", "by_signal", "outcome"),
+    [
+        ([0.50, 0.52], [0.40, 0.41], "explained"),
+        ([-0.50, -0.52], [-0.40, -0.41], "explained"),
+        ([0.50, 0.52], [0.10, 0.11], "less than half"),
+        ([0.50, 0.52], [-0.01, 0.01], "less than half"),
+        ([0.50, 0.52], [-0.10, -0.11], "opposed"),
+        ([-0.50, -0.52], [0.10, 0.11], "opposed"),
+        ([0.01, -0.01], [0.30, 0.31], "cancelled"),
+        ([0.01, -0.01], [0.00, 0.01], "no sign"),
+        ([0.50], [0.40], "no sign"),  # one network has no interval
+    ],
+)
+def test_where_a_sign_comes_from(observed, by_signal, outcome):
+    rows = [
+        ("fc1.weight", "mas", quantity, seed, value)
+        for quantity, values in (("observed", observed), ("by_signal", by_signal))
+        for seed, value in enumerate(values)
+    ]
+    assert signal_signs(table("explanation_signal", rows))["outcome"].tolist() == [outcome]
 
 
 # predictions

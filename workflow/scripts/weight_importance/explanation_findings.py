@@ -116,7 +116,8 @@ def _distance(values: pd.Series, prediction: Prediction) -> pd.Series:
     return (values - limit).abs() if np.isfinite(limit) else -np.sign(limit) * values
 
 
-EXPLAINED, LESS, OPPOSED, UNSIGNED = "explained", "less than half", "opposed", "no sign"
+EXPLAINED, LESS, OPPOSED = "explained", "less than half", "opposed"
+CANCELLED, UNSIGNED = "cancelled", "no sign"
 
 
 def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
@@ -129,7 +130,8 @@ def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
         a row for each weight tensor and estimator that is made of gradients: the means of all quantities, ``low`` and
         ``high`` of the interval of ``observed``, ``sign`` (1, -1, or 0 where that interval includes zero) and
         ``outcome`` of the shared input factor alone: ``explained``, it makes more than half of the correlation;
-        ``opposed``, its interval lies on the other side of zero; ``less than half``, neither; ``no sign``.
+        ``opposed``, its interval lies on the other side of zero; ``less than half``, neither. Where there is no sign:
+        ``cancelled``, what it contributes lies beyond the interval of the correlation; else ``no sign``.
     """
     keys = ["tensor", "estimator"]
     gradients = [name for name in signal["estimator"].unique() if ESTIMATORS[name].kind != "state"]
@@ -142,7 +144,10 @@ def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
     rows["sign"] = (rows["low"] > 0).astype(int) - (rows["high"] < 0).astype(int)
     away = (rows["sign"] > 0) & (high["by_signal"] < 0) | (rows["sign"] < 0) & (low["by_signal"] > 0)
     most = rows["by_signal"] * rows["sign"] > 0.5 * rows["observed"].abs()
-    rows["outcome"] = np.select([rows["sign"] == 0, most, away], [UNSIGNED, EXPLAINED, OPPOSED], LESS)
+    none, within = rows["sign"] == 0, rows["by_signal"].between(rows["low"], rows["high"])
+    known = rows["low"].notna()
+    cases = {CANCELLED: none & known & ~within, UNSIGNED: none, EXPLAINED: most, OPPOSED: away}
+    rows["outcome"] = np.select([*cases.values()], [*cases], LESS)
     return rows.reset_index()
 
 

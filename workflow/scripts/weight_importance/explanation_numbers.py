@@ -10,6 +10,7 @@ import pandas as pd
 from weight_importance import ESTIMATORS
 from weight_importance.explanation_findings import (
     AGAINST,
+    CANCELLED,
     EXPLAINED,
     HELD,
     NEAR,
@@ -101,7 +102,7 @@ def _tensors(names: Iterable[str]) -> str:
 
 
 def _signal(signal: pd.DataFrame) -> dict[str, str]:
-    r"""``explanation/signal/{all, positive, negative, explained, opposed, signed}/count``, of pairs and tensors.
+    r"""``…/signal/{all, positive, negative, signed, explained, opposed, cancelled}/count``, of estimators and tensors.
 
     ``…/{first, last}/{tensor, observed, by_signal, by_weights}``, means over the estimators in the first and the last
     weight tensor; ``…/inputs/{low, high}``, the least and the largest correlation of input factors; ``…/turning/list``,
@@ -119,6 +120,7 @@ def _signal(signal: pd.DataFrame) -> dict[str, str]:
         "negative": (signs["sign"] < 0).sum(),
         EXPLAINED: (signs["outcome"] == EXPLAINED).sum(),
         OPPOSED: (signs["outcome"] == OPPOSED).sum(),
+        CANCELLED: (signs["outcome"] == CANCELLED).sum(),
     }
     found = {f"{key}/{name}/count": plain(count) for name, count in counts.items()}
     found |= {f"{key}/inputs/{end}": number(getattr(signs["input_factors"], how)(), 2) for end, how in ENDS.items()}

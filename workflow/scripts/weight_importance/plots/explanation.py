@@ -35,7 +35,7 @@ PARTS = {
 """The terms of a correlation, in the order in which they are stacked."""
 
 SIGNAL_PARTS = {
-    "by_signal": ("shared input factor alone", PALETTE[3]),
+    "by_signal": ("shared input factor", PALETTE[3]),
     "by_input_weights": (r"$|w|$ by input", PALETTE[0]),
     "by_output_weights": (r"$|w|$ by output", PALETTE[1]),
     "by_single_weights": (r"$|w|$ of single weights", "#BBBBBB"),
