@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from weight_importance.explanation_findings import AGAINST, HELD, OPEN, predictions, signal_signs
+from weight_importance.explanation_findings import AGAINST, HELD, OPEN, predictions, signal_signs, verdicts
 from weight_importance.explanation_numbers import explanation
 from weight_importance.tables import COLUMNS
 
@@ -84,10 +84,11 @@ def test_the_numbers_of_the_explanation(tables):
         "signal/last/observed": "0.05",
         "signal/last/by_signal": "0.25",
         "signal/last/by_weights": "-0.20",
-        "predictions/proportional/held/count": 2,
-        "predictions/proportional/near/count": 2,
-        "predictions/equal/held/count": 2,
-        "predictions/equal/near/count": 0,
+        "predictions/all/count": 4,  # two predictions in two tensors
+        "predictions/held/count": 4,
+        "predictions/against/count": 0,
+        "predictions/limited/count": 4,
+        "predictions/near/count": 2,
         "reliability/lowest/mean": "0.60",
         "noise/raised/count": 2,
         "noise/pairs/count": 4,
@@ -96,6 +97,8 @@ def test_the_numbers_of_the_explanation(tables):
     }
     for key, value in expected.items():
         assert found[f"explanation/{key}"] == rf"\num{{{value}}}", key
+    assert found["explanation/predictions/held/list"].startswith("MAS becomes proportional to absolute Fisher and MAS")
+    assert found["explanation/predictions/against/list"] == "none"
     assert found["explanation/reliability/lowest/label"] == "Fisher (empirical)"
     assert found["explanation/reliability/lowest/tensor"] == r"fc2.weight"
 
@@ -182,6 +185,20 @@ def foreseen(first: list[float], last: list[float], pair: tuple[str, str], coeff
 def test_what_was_foreseen_held_or_not(pair, coefficient, first, last, outcome, near):
     (row,) = foreseen(first, last, pair, coefficient).to_dict("records")
     assert (row["outcome"], row["near"]) == (outcome, near)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [
+        ([HELD, HELD, OPEN], HELD),
+        ([HELD, HELD, AGAINST], OPEN),
+        ([AGAINST, AGAINST, HELD], AGAINST),
+        ([HELD, OPEN], OPEN),
+    ],
+)
+def test_a_prediction_held_where_most_comparisons_do_and_none_goes_the_other_way(outcomes, verdict):
+    found = verdicts(pd.DataFrame({"prediction": "parting", "outcome": outcomes}))
+    assert [name for name, predictions in found.items() if predictions] == [verdict]
 
 
 def test_a_single_network_leaves_a_prediction_open_and_other_pairs_have_none():

@@ -87,6 +87,7 @@ NOTEBOOKS = {
         "tables": [
             "explanation_confidence",
             "explanation_predictions",
+            "explanation_outcomes",
             "explanation_factors",
             "explanation_signal",
             "explanation_reliability",

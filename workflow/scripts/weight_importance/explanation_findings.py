@@ -95,6 +95,19 @@ def predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequ
     return pd.DataFrame(rows, columns=["prediction", "condition", "tensor", "first", "last", "outcome", "near"])
 
 
+def verdicts(foreseen: pd.DataFrame) -> dict[str, list[str]]:
+    """The predictions by outcome: ``held`` in most comparisons, nowhere against; ``against`` in most; else ``open``.
+
+    Args:
+        foreseen: see :func:`predictions`.
+    """
+    found: dict[str, list[str]] = {HELD: [], AGAINST: [], OPEN: []}
+    for name, outcomes in foreseen.groupby("prediction", sort=False)["outcome"]:
+        held, against = ((outcomes == outcome).mean() for outcome in (HELD, AGAINST))
+        found[HELD if held > 0.5 and not against else AGAINST if against > 0.5 else OPEN].append(name)
+    return found
+
+
 def _of_pair(rows: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
     """The rows of a prediction's pair, its first estimator being a, as a table may have them the other way round.
 

@@ -3,6 +3,7 @@
 Works on tidy tables in memory.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -16,9 +17,11 @@ from weight_importance.explanation_findings import (
     NEAR,
     OPEN,
     OPPOSED,
+    PREDICTIONS,
     predictions,
     signal_signs,
     turning,
+    verdicts,
 )
 from weight_importance.findings import PREDICTED, along_confidence, tensor_order
 from weight_importance.latex import escape, listing, number, plain
@@ -41,9 +44,9 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
       ``explanation/confidence/{first, last}``: the mean largest probability there;
     - ``explanation/factors/{notable, mostly, input}/count``: correlations (pair and weight tensor) of at least
       :data:`NOTABLE`; those of them that come to more than half from factors, and from the input's alone;
-    - ``explanation/predictions/{prediction}/{held, against, open, near, all}/count`` and ``…/tensors/list`` (where it
-      held in every way of changing confidence), by the names of
-      :data:`weight_importance.explanation_findings.PREDICTIONS`;
+    - ``explanation/predictions/{held, against, open, all}/count`` of comparisons, ``…/{held, against, open}/list`` of
+      predictions (:func:`weight_importance.explanation_findings.verdicts`), ``…/{limited, near}/count`` of comparisons
+      with a limit, and of those near to it at the end;
     - ``explanation/signal/…`` of the total signal with gradient estimators, by weight tensor: see :func:`_signal`;
     - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
     - ``explanation/noise/{raised, pairs}/count``: correlations (Pearson, weight tensors) that rise by more than
@@ -86,14 +89,15 @@ def _confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, weights: list
 
 
 def _predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, weights: list[str]) -> dict[str, str]:
-    found = {}
-    for name, rows in predictions(agreement, confidence, weights).groupby("prediction"):
-        key = f"explanation/predictions/{name}"
-        counts = {outcome: (rows["outcome"] == outcome).sum() for outcome in (HELD, AGAINST, OPEN)}
-        counts |= {"near": rows["near"].sum(), "all": len(rows)}
-        found |= {f"{key}/{outcome}/count": plain(count) for outcome, count in counts.items()}
-        everywhere = (rows["outcome"] == HELD).groupby(rows["tensor"], sort=False).all()
-        found[f"{key}/tensors/list"] = _tensors(everywhere.index[everywhere])
+    key = "explanation/predictions"
+    foreseen = predictions(agreement, confidence, weights)
+    outcomes = foreseen["outcome"]
+    found = {f"{key}/{outcome}/count": plain((outcomes == outcome).sum()) for outcome in (HELD, AGAINST, OPEN)}
+    found[f"{key}/all/count"] = plain(len(foreseen))
+    for outcome, names in verdicts(foreseen).items():
+        found[f"{key}/{outcome}/list"] = listing([PREDICTIONS[name].text for name in names], "none")
+    limited = foreseen["prediction"].map(lambda name: math.isfinite(PREDICTIONS[name].limit))
+    found |= {f"{key}/limited/count": plain(limited.sum()), f"{key}/near/count": plain(foreseen["near"].sum())}
     return found
 
 

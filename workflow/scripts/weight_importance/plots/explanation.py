@@ -38,7 +38,7 @@ SIGNAL_PARTS = {
     "by_signal": ("shared input factor", PALETTE[3]),
     "by_input_weights": (r"$|w|$ by input", PALETTE[0]),
     "by_output_weights": (r"$|w|$ by output", PALETTE[1]),
-    "by_single_weights": (r"$|w|$ of single weights", "#BBBBBB"),
+    "by_single_weights": (r"$|w|$ by weight", "#BBBBBB"),
 }
 """The terms of the total signal's correlation, in the same way."""
 
