@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RELIABILITIES, TRAJECTORIES
+from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RELIABILITIES, SIGNAL, TRAJECTORIES
 from weight_importance.storage import load_tensors, read_table
 from weight_importance.tables import COLUMNS, EXPLANATION
 
@@ -93,8 +93,9 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_confidence": 2 * conditions * 2,
         "explanation_agreement": 2 * conditions * tensors * PAIRS * len(AGREEMENT),
         "explanation_factors": 2 * weights * PAIRS * len(FACTORS),
-        "explanation_reliability": 2 * tensors * len(NAMES) * len(RANKED) * len(RELIABILITIES),
-        "explanation_noise": 2 * tensors * PAIRS * len(RANKED) * len(PAIRED),
+        "explanation_signal": 2 * weights * len(NAMES) * len(SIGNAL),
+        "explanation_reliability": 2 * tensors * len(NAMES) * sum(map(len, RELIABILITIES.values())),
+        "explanation_noise": 2 * tensors * PAIRS * sum(map(len, PAIRED.values())),
         "explanation_trajectories": 2 * tensors * 3 * len(RANKED) * len(TRAJECTORIES),
     }
     for name, table in found.items():
@@ -133,6 +134,15 @@ def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path
     np.testing.assert_allclose(positive["observed"], plain.loc[positive.index])
     parameters, _ = load_tensors(pair / "parameters.safetensors")
     assert set(plain.index.get_level_values("tensor")) == {*parameters, "all"}
+
+
+def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair: Path) -> None:
+    """It is not listed, and set against all that is; with magnitude it has the weights in common."""
+    found = tables(pair)["explanation_signal"].set_index(["tensor", "estimator", "seed", "quantity"])["value"].unstack()
+    terms = found[["by_signal", "by_input_weights", "by_output_weights", "by_single_weights"]].sum(axis=1)
+    np.testing.assert_allclose(terms, found["observed"])
+    magnitude = found.xs("magnitude", level="estimator")
+    assert (magnitude["observed"] > 0).all() and (magnitude["output_factors"] > 0.999).all()
 
 
 def test_a_replica_is_the_same_alone_and_with_shard_mates(pair: Path, data: Path, tmp_path: Path) -> None:

@@ -8,10 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from weight_importance import estimate_all
+from weight_importance import ESTIMATORS, estimate_all
+from weight_importance.estimators.kinds import is_mean_of_samples
 from weight_importance.explanation import (
     AGREEMENT,
     FACTORS,
+    PAIRED,
+    RELIABILITIES,
+    SIGNAL,
+    SIGNAL_TERMS,
     agreement,
     correlation,
     disattenuated,
@@ -20,6 +25,7 @@ from weight_importance.explanation import (
     noise,
     on_trajectories,
     pairs,
+    signal_contributions,
     spearman_brown,
 )
 from weight_importance.factors import log_slope
@@ -176,12 +182,71 @@ def test_a_convolution_takes_inputs_and_positions_as_one_axis_and_negative_entri
         assert torch.equal(values, factor_contributions(zero)[name])
 
 
+# the total signal
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_terms_of_the_total_signal_sum_to_its_correlation(seed):
+    """Also for importances with negative values, and kernels, and an input that nothing comes from."""
+    weight = positive(6, 3, 2, 2, seed=seed) - 0.3
+    received = positive(1, 3, 2, 2, seed=seed + 1)
+    received[0, 1, 0, 0] = 0
+    signal = weight.abs() * received
+    others = torch.stack([positive(6, 3, 2, 2, seed=seed + 2), positive(6, 3, 2, 2, seed=seed + 3) - 0.2])
+    found = signal_contributions(weight, signal, others)
+    assert set(found) == set(SIGNAL)
+    torch.testing.assert_close(sum(found[name] for name in SIGNAL_TERMS), found["observed"])
+    expected = [np.corrcoef(signal.flatten(), other.flatten())[0, 1] for other in others]
+    np.testing.assert_allclose(found["observed"], expected)
+    np.testing.assert_allclose(
+        found["input_factors"][0], np.corrcoef(received.flatten(), others[0].mean(0).flatten())[0, 1]
+    )
+
+
+def test_where_only_the_input_factor_is_shared_it_makes_the_whole_correlation():
+    received = positive(1, 60)
+    weight = positive(200, 60, seed=1)
+    gradients = torch.stack(
+        [positive(200, 60, seed=2) * received.square(), positive(200, 60, seed=3) * (1.2 - received)]
+    )
+    found = signal_contributions(weight, weight * received, gradients)
+    torch.testing.assert_close(found["by_signal"], found["observed"], rtol=0, atol=0.03)
+    assert found["observed"][0] > 0.2 and found["observed"][1] < -0.1
+    assert found["input_factors"][0] > 0.8 and found["input_factors"][1] < -0.9
+    assert (found["divided"].abs() < 0.05).all() and (found["output_factors"].abs() < 0.2).all()
+
+
+def test_magnitudes_that_go_against_the_gradient_turn_the_sign_that_the_input_factor_gives():
+    received = positive(1, 60) + 0.3
+    weight = positive(200, 60, seed=1)
+    found = signal_contributions(weight, weight * received, (1.1 - weight)[None] * received)
+    assert found["by_signal"].item() > 0 and found["by_single_weights"].item() < 0
+    assert found["observed"].item() < 0 and found["divided"].item() == pytest.approx(-1, abs=0.05)
+
+
+def test_a_constant_importance_has_no_correlation_with_the_total_signal():
+    weight = positive(5, 7)
+    found = signal_contributions(weight, weight * positive(1, 7, seed=1), torch.ones(1, 5, 7))
+    assert found["observed"].isnan().all() and found["by_signal"].isnan().all()
+
+
+def test_the_total_signal_of_a_network_is_its_magnitudes_times_one_factor_per_input():
+    """What the numerics rest on, for the estimator itself."""
+    network = sharp_network(1.0)
+    inputs = torch.randn(20, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    signal = estimate_all(["total_signal"], network, inputs, torch.zeros(20, dtype=torch.long))["total_signal"]
+    torch.testing.assert_close(signal["0.weight"], network[0].weight.abs().detach() * inputs.abs().mean(0))
+
+
 # noise
 
 
 def test_the_formula_of_spearman_and_brown():
     halves = torch.tensor([0.0, 0.5, 1.0])
     torch.testing.assert_close(spearman_brown(halves), torch.tensor([0.0, 2 / 3, 1.0]))
+
+
+BOTH = torch.tensor([True, True])
 
 
 def simulated(latent: float, strength: float, shared: bool, seed: int) -> list[torch.Tensor]:
@@ -205,7 +270,7 @@ def simulated(latent: float, strength: float, shared: bool, seed: int) -> list[t
 @pytest.mark.parametrize("latent", [-0.6, 0.3, 0.9])
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_latent_correlation_is_recovered_from_noisy_importances(latent, shared, seed):
-    own, found = noise(*simulated(latent, 1.0, shared, seed), "pearson")
+    own, found = noise(*simulated(latent, 1.0, shared, seed), "pearson", BOTH)
     # the reliability is the share of the variance that is no noise: 1 / (1 + 1) of a half, 1 / (1 + ½) of all
     torch.testing.assert_close(own["half"], torch.full((2,), 1 / 2, dtype=torch.float64), rtol=0, atol=0.02)
     torch.testing.assert_close(own["full"], torch.full((2,), 2 / 3, dtype=torch.float64), rtol=0, atol=0.02)
@@ -218,7 +283,7 @@ def test_the_latent_correlation_is_recovered_from_noisy_importances(latent, shar
 
 
 def test_shared_noise_leads_beyond_one_and_independent_halves_do_not():
-    _, found = noise(*simulated(0.9, 1.0, True, 3), "pearson")
+    _, found = noise(*simulated(0.9, 1.0, True, 3), "pearson", BOTH)
     assert found["disattenuated"][0, 1] > 1.2
     assert found["independent"][0, 1] < 1
 
@@ -234,9 +299,38 @@ def test_a_path_estimator_has_no_reliability_and_disturbs_no_other():
     full = torch.stack([positive(50), positive(50, seed=1)])
     halves = [torch.stack([positive(50, seed=2 + number), torch.full((50,), torch.nan)]) for number in range(2)]
     for coefficient in ("pearson", "spearman"):
-        own, found = noise(full, *halves, coefficient)
+        own, found = noise(full, *halves, coefficient, torch.tensor([True, False]))
         assert own["half"][0].isfinite() and own["half"][1].isnan()
-        assert found["observed"][0, 1].isfinite() and found["disattenuated"][0, 1].isnan()
+        assert found["observed"][0, 1].isfinite() and found["across"][0, 1].isnan()
+        assert (tuple(own), tuple(found)) == (RELIABILITIES[coefficient], PAIRED[coefficient])
+
+
+def test_the_formula_is_left_out_where_it_does_not_hold_and_what_holds_is_not():
+    """The root of a mean: without noise the halves still give the correlation of expectations."""
+    full, *halves = simulated(0.6, 0.5, False, 4)
+    own, found = noise(full, *halves, "pearson", torch.tensor([True, False]))
+    assert own["full"][0].isfinite() and own["full"][1].isnan() and own["half"].isfinite().all()
+    assert found["disattenuated"][0, 1].isnan() and found["independent"][0, 1] == pytest.approx(0.6, abs=0.03)
+
+
+def test_dividing_would_overstate_the_reliability_of_a_function_of_the_mean():
+    """Why: absolute values of means whose expectation is zero are all noise, and the formula calls that reliable."""
+    random = np.random.default_rng(0)
+    spread = random.exponential(size=100_000)  # of the noise, other for every weight
+    half = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[None] for _ in range(2)]
+    many = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[None] / 2**0.5 for _ in range(2)]
+    measured = [noise(first, first, second, "pearson", torch.tensor([True])) for first, second in (half, many)]
+    (of_half, _), (of_all, _) = measured
+    assert of_all["half"].item() == pytest.approx(of_half["half"].item(), abs=0.02)  # more samples help nothing
+    assert of_half["full"].item() > of_all["half"].item() + 0.1
+
+
+def test_which_estimators_are_means_over_samples():
+    means = {name for name, estimator in ESTIMATORS.items() if is_mean_of_samples(estimator)}
+    assert {"fisher_empirical", "fisher_exact", "fisher_sampled", "mas", "absolute_fisher", "ggn"} <= means
+    assert {"total_signal", "magnitude"} <= means
+    others = {"root_fisher", "snip", "fisher_batched", "hessian_diagonal", "obd", "wanda", "si", "rwalk", "sos"}
+    assert not means & others
 
 
 # trajectories

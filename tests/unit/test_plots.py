@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from weight_importance import ESTIMATORS
+from weight_importance.explanation_findings import signal_signs
 from weight_importance.findings import along_confidence
 from weight_importance.plots import style
 from weight_importance.plots.controls import control_label, controls_frontier, controls_recovery
@@ -20,6 +21,7 @@ from weight_importance.plots.explanation import (
     explanation_confidence,
     explanation_factors,
     explanation_noise,
+    explanation_signal,
     explanation_trajectories,
 )
 from weight_importance.plots.pruning import pruning
@@ -227,6 +229,19 @@ def contributions(tensors: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS["explanation_factors"])
 
 
+def shared(tensors: int = 3, names: tuple[str, ...] = ("mas", "si")) -> Figure:
+    """One part is negative, and one estimator's do not exist."""
+    parts = {"by_signal": 0.3, "by_input_weights": 0.02, "by_output_weights": 0.05, "by_single_weights": -0.4}
+    rows = [
+        (STUDY, f"fc{number}.weight", name, quantity, seed, math.nan if name == "si" else value)
+        for number in range(1, tensors + 1)
+        for name in (*names, "magnitude")
+        for quantity, value in (parts | {"observed": -0.03}).items()
+        for seed in range(2)
+    ]
+    return explanation_signal(signal_signs(pd.DataFrame(rows, columns=COLUMNS["explanation_signal"])))
+
+
 def noisy(beyond: float = 1.2) -> Figure:
     """One value without noise exceeds 1, and one estimator has no halves."""
     rows = [
@@ -280,6 +295,9 @@ FIGURES = {
     "explanation_confidence_one": lambda: explanation_confidence(confident(["si", "magnitude"], seeds=1)),
     "explanation_factors": lambda: explanation_factors(contributions()),
     "explanation_factors_six": lambda: explanation_factors(contributions(6)),
+    "explanation_signal": shared,
+    "explanation_signal_six": lambda: shared(6),
+    "explanation_signal_none": lambda: shared(names=()),
     "explanation_noise": noisy,
     "explanation_trajectories": parted,
     "reproduction_lambda": lambda: reproduction_lambda(retention_means(retention()), published_retention(zero=True)),

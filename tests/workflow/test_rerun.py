@@ -52,7 +52,8 @@ PRUNED = {name: study for name, study in OWN.items() if study.prunes}
 MAIN = (STUDY, "cnn_mnist_fashion")
 
 EXPLANATION = [
-    f"explanation_{name}" for name in ("confidence", "agreement", "factors", "reliability", "noise", "trajectories")
+    f"explanation_{name}"
+    for name in ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories")
 ]
 
 PAPER = {"Typesetting the paper"}

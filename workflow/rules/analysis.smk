@@ -68,7 +68,9 @@ rule correlation:
 rule explanation:
     input:
         unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
-        code=lambda wildcards: code(f"{SCRIPTS}/explanation.py", *STUDIES[wildcards.study]["explanation"]["estimators"]),
+        code=lambda wildcards: code(
+            f"{SCRIPTS}/explanation.py", "total_signal", *STUDIES[wildcards.study]["explanation"]["estimators"]
+        ),
         data=datasets,
     output:
         **{name: f"results/runs/{{study}}/explanation/{{shard}}.{name}.csv" for name in EXPLANATION},

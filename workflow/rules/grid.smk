@@ -31,7 +31,7 @@ CONTROLS = {
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
 
 # the tables of the stage explanation, which a study can do without
-EXPLANATION = ["confidence", "agreement", "factors", "reliability", "noise", "trajectories"]
+EXPLANATION = ["confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories"]
 SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
 SHARD_TABLES += [f"explanation_{name}" for name in EXPLANATION]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
@@ -80,10 +80,18 @@ NOTEBOOKS = {
         "figures": [
             "explanation_confidence",
             "explanation_factors",
+            "explanation_signal",
             "explanation_noise",
             "explanation_trajectories",
         ],
-        "tables": ["explanation_confidence", "explanation_factors", "explanation_reliability"],
+        "tables": [
+            "explanation_confidence",
+            "explanation_predictions",
+            "explanation_outcomes",
+            "explanation_factors",
+            "explanation_signal",
+            "explanation_reliability",
+        ],
     },
     "variants": {
         "family": "the studies that are like the study, too",

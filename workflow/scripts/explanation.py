@@ -15,11 +15,14 @@ from weight_importance.conditions import (
     of_replica,
     on_halves,
     retrained,
+    sampled,
     tempered,
     trajectories,
 )
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
+from weight_importance.estimators import registry
+from weight_importance.estimators.kinds import is_mean_of_samples
 from weight_importance.explanation import (
     RANKED,
     agreement,
@@ -28,17 +31,21 @@ from weight_importance.explanation import (
     noise,
     on_trajectories,
     pairs,
+    signal_contributions,
 )
 from weight_importance.image_file import load
 from weight_importance.networks import network
 from weight_importance.provenance import identity
 from weight_importance.pruning import weight_names
-from weight_importance.replicas import restore
+from weight_importance.replicas import Replicas, restore
 from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS, EXPLANATION
 from weight_importance.tasks import task_sequence
 from weight_importance.training_state import unpack, unpack_path
+
+SIGNAL = "total_signal"
+"""Set against all other estimators, whether listed or not."""
 
 Rows = Iterator[tuple[str, tuple]]
 """A table's name and a row of it, but for the first column, the study."""
@@ -80,6 +87,8 @@ def main() -> None:
         keep(of_condition(condition, seeds))
         if condition.level == 1:
             keep(of_factors(condition.importances, seeds))
+            signal, _ = sampled([SIGNAL], baseline, seeds, [samples] * len(seeds))
+            keep(of_signal(condition.importances, signal[SIGNAL], baseline, seeds))
             keep(of_noise(condition.importances, on_halves(names, baseline, seeds, samples), seeds))
             of_plain = condition.importances
     training_options = {key: settings["training"][key] for key in ("batch_size", "learning_rate")}
@@ -123,14 +132,27 @@ def of_factors(importances: Stacked, seeds: Sequence[int]) -> Rows:
                 yield "explanation_factors", (tensor, a, b, quantity, seed, value)
 
 
+def of_signal(importances: Stacked, signal: dict[str, torch.Tensor], baseline: Replicas, seeds: Sequence[int]) -> Rows:
+    """What makes the total signal correlate with every other estimator in every weight tensor."""
+    others = {name: of for name, of in importances.items() if name != SIGNAL}
+    for replica, seed in enumerate(seeds):
+        for tensor in weight_names({key: values[replica] for key, values in signal.items()}):
+            stacked = torch.stack([of[tensor][replica] for of in others.values()])
+            found = signal_contributions(baseline.parameters[tensor][replica], signal[tensor][replica], stacked)
+            for quantity, values in found.items():
+                for name, value in zip(others, values.tolist(), strict=True):
+                    yield "explanation_signal", (tensor, name, quantity, seed, value)
+
+
 def of_noise(importances: Stacked, halves: Sequence[Stacked], seeds: Sequence[int]) -> Rows:
     """Reliabilities, and correlations without sampling noise."""
     names = list(importances)
+    means = torch.tensor([is_mean_of_samples(registry.load(name)) for name in names])
     for replica, seed in enumerate(seeds):
         tensors = (entries(of_replica(stacked, replica)) for stacked in (importances, *halves))
         for (tensor, full), (_, first), (_, second) in zip(*tensors, strict=True):
             for coefficient in RANKED:
-                reliabilities, correlations = noise(full, first, second, coefficient)
+                reliabilities, correlations = noise(full, first, second, coefficient, means)
                 for quantity, values in reliabilities.items():
                     for name, value in zip(names, values.tolist(), strict=True):
                         yield "explanation_reliability", (tensor, name, coefficient, quantity, seed, value)

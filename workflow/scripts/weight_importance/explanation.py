@@ -1,10 +1,12 @@
-"""Why importances agree: the numerics behind three explanations, confidence, shared factors, and sampling noise.
+"""Why importances agree: the numerics behind the explanations, confidence, shared factors, and sampling noise.
 
 - Confidence. Let c be the predicted class, ε the probability of the runner-up and s_c the gradient of log p_c. With
   a = p_c s_c, for ε → 0 and all other classes negligible: MAS and absolute Fisher → 2|a|, empirical Fisher (at a right
   label) → a², exact Fisher → a²/ε, per sample. The first two become equal, the last two part, and powers align scales.
 - Factors. For a linear layer a sample's gradient is (what comes back to the output) ⊗ (what the input sends), so that
   estimators may agree because they share a factor per input, or per output, and not weight by weight.
+- Signal. The total absolute signal of a weight is |w| times the mean of what it multiplies: of all that makes up a
+  gradient it shares that factor of the input, and nothing else.
 - Noise. Across independent samples two estimators agree at most at the root of the product of their reliabilities
   (Spearman 1904); on the same samples they share the noise and may agree better.
 
@@ -28,8 +30,11 @@ FACTORS = (
     "observed", "by_input", "by_output", "by_product", "by_rest",
     "input_factors", "output_factors", "reconstructions", "residuals",
 )  # fmt: skip
-PAIRED = ("observed", "disattenuated", "independent")
-RELIABILITIES = ("half", "full")
+SIGNAL_TERMS = ("by_signal", "by_input_weights", "by_output_weights", "by_single_weights")
+SIGNAL = ("observed", *SIGNAL_TERMS, "input_factors", "output_factors", "divided")
+PAIRED = {"pearson": ("observed", "across", "disattenuated", "independent"), "spearman": ("observed", "across")}
+RELIABILITIES = {"pearson": ("half", "full"), "spearman": ("half",)}
+"""What there is of each coefficient: see :func:`noise`."""
 TRAJECTORIES = ("same", "own", "across")
 
 Importances = Mapping[str, Mapping[str, Tensor]]
@@ -139,10 +144,65 @@ def _centred(values: Tensor) -> Tensor:
     return values - values.mean(1, keepdim=True)
 
 
+def signal_contributions(weight: Tensor, signal: Tensor, importance: Tensor) -> dict[str, Tensor]:
+    """What makes the total signal correlate with other importances in a weight tensor, by the names in :data:`SIGNAL`.
+
+    The total signal is |w| ∘ u, where u is one factor per input, the mean of |x|. With the mean of |w|, its deviations
+    by input and by output, and what is left for single weights, it is a sum of four terms; the correlation with another
+    importance G is linear in it, and hence a sum, each term a covariance with G over both standard deviations:
+
+    - ``observed`` = ``by_signal`` + ``by_input_weights`` + ``by_output_weights`` + ``by_single_weights``;
+    - ``by_signal``: of u times the mean of |w|, what the shared input factor gives alone;
+    - ``by_input_weights``, ``by_output_weights``, ``by_single_weights``: of u times the deviations of |w|, of its means
+      per input, of its means per output, and of the rest.
+
+    The others are correlations by themselves: ``input_factors`` of u with the mean of G per input; ``output_factors``
+    of the mean of |w| per output with that of G; ``divided`` of |w| with G divided by its mean per input, where this
+    and u are above zero: what remains once each is rid of its input factor.
+
+    Args:
+        weight: ``(out, ...)``; of a convolution, input channels and positions are the inputs.
+        signal: its total signal, of the same shape.
+        importance: ``(E, out, ...)`` of E other estimators, negative values as they are.
+
+    Returns:
+        name → ``(E,)``; ``nan`` where there is nothing to correlate.
+    """
+    magnitude, total = (tensor.detach().cpu().double().flatten(1) for tensor in (weight.abs(), signal))
+    others = importance.cpu().double().flatten(2)
+    received = total.sum(0) / magnitude.sum(0).clamp(min=torch.finfo(torch.float64).tiny)
+    mean, by_output, by_input = magnitude.mean(), magnitude.mean(1, keepdim=True), magnitude.mean(0, keepdim=True)
+    parts = mean, by_input - mean, by_output - mean, magnitude - by_input - by_output + mean
+    centred = _centred(others.flatten(1))
+    scale = centred.norm(dim=1) * (total - total.mean()).norm()
+    found = {"observed": _with(total, others)}
+    found |= {
+        name: centred @ (part * received).expand_as(total).flatten() / scale
+        for name, part in zip(SIGNAL_TERMS, parts, strict=True)
+    }
+    columns = others.mean(1)
+    divided = []
+    for one, factor in zip(others, columns, strict=True):
+        there = (received > 0) & (factor > 0)
+        left = one[:, there] / factor[there]
+        divided.append(_with(magnitude[:, there], left[None]).item() if there.any() else torch.nan)
+    return found | {
+        "input_factors": _with(received, columns),
+        "output_factors": _with(by_output, others.mean(2)),
+        "divided": torch.tensor(divided, dtype=torch.float64),
+    }
+
+
+def _with(one: Tensor, others: Tensor) -> Tensor:
+    """Pearson correlation of one ``(...)`` with each of several ``(E, ...)``."""
+    return correlation(torch.cat([one.reshape(1, -1), others.flatten(1)]), "pearson")[0, 1:]
+
+
 def spearman_brown(half: Tensor) -> Tensor:
     """The reliability of a mean over all samples from the correlation of the means over two halves of them.
 
-    2r / (1 + r), Spearman (1910) and Brown (1910).
+    2r / (1 + r), Spearman (1910) and Brown (1910). It holds for the Pearson correlation of means over samples, whose
+    noise has twice the variance on half of the samples and the same expectation, and for nothing else.
     """
     return 2 * half / (1 + half)
 
@@ -179,29 +239,40 @@ def disattenuated(observed: Tensor, reliabilities: Tensor) -> Tensor:
     return observed / (usable * usable[:, None]).sqrt()
 
 
-def noise(full: Tensor, first: Tensor, second: Tensor, coefficient: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def noise(
+    full: Tensor, first: Tensor, second: Tensor, coefficient: str, means: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Reliabilities, and pair correlations with and without sampling noise, in one tensor.
+
+    By Pearson, the correlation across halves over the root of both correlations of the halves is that of the
+    expectations over samples, whatever the estimator; for one that is no mean over samples these are the expectations
+    on half as many, bias included. From halves to all samples leads :func:`spearman_brown`, for means only.
+
+    Ranks are no sums of a true rank and independent noise, so that for them neither division nor formula holds; there
+    is a correction on the scale of normal scores (Rosner and Glynn 2007), under assumptions that importances, with
+    their many values near zero, do not meet. What is given by ranks needs no correction: how each estimator agrees with
+    itself and with the others across halves.
 
     Args:
         full: ``(E, n)`` on all samples.
         first, second: the same on either half of the samples.
         coefficient: as in :func:`correlation`.
+        means: ``(E,)``, which estimators are means over samples.
 
     Returns:
-        - by the names in :data:`RELIABILITIES` ``(E,)``: ``half``, the correlation of the halves, and ``full``, that
-          after :func:`spearman_brown`;
-        - by the names in :data:`PAIRED` ``(E, E)``: ``observed`` on all samples; ``disattenuated``, the same divided by
-          the root of both ``full``; ``independent``, the correlation across halves divided by the root of both
-          ``half``.
+        - by the names in :data:`RELIABILITIES` ``(E,)``: ``half``, the correlation of the halves, and, of means by
+          Pearson, ``full``, that after :func:`spearman_brown`;
+        - by the names in :data:`PAIRED` ``(E, E)``: ``observed`` on all samples; ``across``, the correlation across
+          halves; and by Pearson ``disattenuated``, ``observed`` divided by the root of both ``full``; ``independent``,
+          ``across`` divided by the root of both ``half``.
     """
     half, across = reliability(first, second, coefficient)
-    whole, observed = spearman_brown(half), correlation(full, coefficient)
-    pairs = {
-        "observed": observed,
-        "disattenuated": disattenuated(observed, whole),
-        "independent": disattenuated(across, half),
-    }
-    return {"half": half, "full": whole}, pairs
+    observed = correlation(full, coefficient)
+    own, pairs = {"half": half}, {"observed": observed, "across": across}
+    if coefficient == "pearson":
+        own["full"] = torch.where(means, spearman_brown(half), torch.nan)
+        pairs |= {"disattenuated": disattenuated(observed, own["full"]), "independent": disattenuated(across, half)}
+    return own, pairs
 
 
 def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "study", "tensor", "estimator_a", "estimator_b", "coefficient", "condition", "level", "seed", "value",
     ),
     "explanation_factors": ("study", "tensor", "estimator_a", "estimator_b", "quantity", "seed", "value"),
+    "explanation_signal": ("study", "tensor", "estimator", "quantity", "seed", "value"),
     "explanation_reliability": ("study", "tensor", "estimator", "coefficient", "quantity", "seed", "value"),
     "explanation_noise": ("study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value"),
     "explanation_trajectories": (

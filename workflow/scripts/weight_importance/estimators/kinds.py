@@ -91,13 +91,27 @@ class StateEstimator:
     Attributes:
         importance: ``(network in evaluation mode, inputs (N, ...), chunk) -> parameter name → importance``; the chunk
             is samples per forward pass, or ``None`` for as many as the memory bound allows.
+        mean_of_samples: it is a mean over samples of what each gives by itself; see :func:`is_mean_of_samples`.
     """
 
     label: str
     formula: str
     source: str
     importance: Callable[[nn.Module, Tensor, int | None], dict[str, Tensor]]
+    mean_of_samples: bool = False
     kind: ClassVar[str] = "state"
 
 
 Estimator = MomentEstimator | CurvatureEstimator | PathEstimator | StateEstimator
+
+
+def is_mean_of_samples(estimator: Estimator) -> bool:
+    """Whether an importance is a mean over samples of what each sample gives by itself.
+
+    Then its expectation is the same for any number of samples, and the variance around it falls with one over that
+    number. Neither holds for a function of the mean (a root, an absolute value), for what averages within batches
+    first, for random probes, whose noise more samples do not lessen, and for a path, which has no such samples.
+    """
+    if isinstance(estimator, MomentEstimator):
+        return estimator.batch == 1 and estimator.finish is unchanged
+    return isinstance(estimator, StateEstimator) and estimator.mean_of_samples

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from weight_importance.findings import predicted_pairs, tensor_order
-from weight_importance.plots.style import GREY, PALETTE, figure, grid_shape, in_order, label
+from weight_importance.plots.style import GREY, PALETTE, figure, grid_shape, in_order, label, sentence
 from weight_importance.statistics import intervals
 
 CONDITIONS = {
@@ -33,6 +33,14 @@ PARTS = {
     "by_rest": ("weight by weight", "#BBBBBB"),
 }
 """The terms of a correlation, in the order in which they are stacked."""
+
+SIGNAL_PARTS = {
+    "by_signal": ("shared input factor", PALETTE[3]),
+    "by_input_weights": (r"$|w|$ by input", PALETTE[0]),
+    "by_output_weights": (r"$|w|$ by output", PALETTE[1]),
+    "by_single_weights": (r"$|w|$ by weight", "#BBBBBB"),
+}
+"""The terms of the total signal's correlation, in the same way."""
 
 MOST_COLUMNS = 4
 
@@ -120,27 +128,55 @@ def explanation_factors(factors: pd.DataFrame) -> Figure:
                 axes.set_axis_off()
                 continue
             for height, pair in enumerate(pairs):
-                _stack(axes, height, table[(tensor, *pair)])
+                _stack(axes, height, table[(tensor, *pair)], PARTS)
             axes.axvline(0, color="black", linewidth=0.6)
             axes.set(title=tensor, ylim=(len(pairs) - 0.4, -0.6))
             axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs], fontsize=7)
             axes.grid(axis="x")
-        handles = [Patch(color=colour) for _, colour in PARTS.values()]
-        handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
-        drawn.legend(
-            handles,
-            [*(text for text, _ in PARTS.values()), "correlation, the sum"],
-            loc="outside upper center",
-            ncols=5,
-        )
-        drawn.supxlabel("contribution to the Pearson correlation", fontsize=7.5)
+        _name_parts(drawn, PARTS)
     return drawn
 
 
-def _stack(axes: Axes, height: int, found: pd.Series) -> None:
+def explanation_signal(signs: pd.DataFrame) -> Figure:
+    """What makes the total signal correlate with each gradient estimator: one panel a weight tensor, means over seeds.
+
+    Args:
+        signs: see :func:`weight_importance.explanation_findings.signal_signs`.
+    """
+    if signs.empty:
+        return sentence("none of the estimators explained is made of gradients")
+    names, tensors = in_order(signs["estimator"]), tensor_order(signs["tensor"])
+    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    table = signs.set_index(["tensor", "estimator"])
+    with figure(rows * (0.19 * len(names) + 0.35) + 0.6) as drawn:
+        grid = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, tensor in zip_longest(grid.flat, tensors):
+            if tensor is None:
+                axes.set_axis_off()
+                continue
+            for height, name in enumerate(names):
+                _stack(axes, height, table.loc[(tensor, name)], SIGNAL_PARTS)
+            axes.axvline(0, color="black", linewidth=0.6)
+            axes.set(title=tensor, ylim=(len(names) - 0.4, -0.6))
+            axes.set_yticks(range(len(names)), [label(name) for name in names])
+            axes.grid(axis="x")
+        _name_lowest(grid, len(tensors))
+        _name_parts(drawn, SIGNAL_PARTS)
+    return drawn
+
+
+def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
+    handles = [Patch(color=colour) for _, colour in parts.values()]
+    handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
+    texts = [*(text for text, _ in parts.values()), "correlation, the sum"]
+    drawn.legend(handles, texts, loc="outside upper center", ncols=5)
+    drawn.supxlabel("contribution to the Pearson correlation", fontsize=7.5)
+
+
+def _stack(axes: Axes, height: int, found: pd.Series, parts: dict[str, tuple[str, str]]) -> None:
     """Positive parts to the right of zero, negative ones to the left."""
     ends = {1: 0.0, -1: 0.0}
-    for part, (_, colour) in PARTS.items():
+    for part, (_, colour) in parts.items():
         value = found[part]
         if np.isfinite(value):
             side = 1 if value > 0 else -1
@@ -153,8 +189,9 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     """Pearson correlations as observed and without sampling noise, and reliabilities: a matrix per weight tensor.
 
     Below the diagonal what is observed, above it what is ``independent`` of noise, on it each estimator's reliability.
-    Frames mark what exceeds 1 when rounded to two decimals; a question mark, what has no halves of samples, or whose
-    reliability is not above zero in some network.
+    Frames mark what exceeds 1 when rounded to two decimals; a question mark, what has no halves of samples, what the
+    reliability on all of them does not follow for (:func:`weight_importance.explanation.noise`), or whose reliability
+    is not above zero in some network.
 
     Args:
         noise: the table ``explanation_noise`` of one study, of the tensors to show.

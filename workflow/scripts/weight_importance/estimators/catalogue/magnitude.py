@@ -11,5 +11,9 @@ def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[st
 
 
 ESTIMATOR = StateEstimator(
-    label="magnitude", formula=r"\lvert\theta\rvert", source="han2015learning", importance=importance
+    label="magnitude",
+    formula=r"\lvert\theta\rvert",
+    source="han2015learning",
+    importance=importance,
+    mean_of_samples=True,  # every sample gives the same
 )

@@ -86,4 +86,5 @@ ESTIMATOR = StateEstimator(
     formula=r"\lvert w_{ij}\rvert\,\mathbb{E}_x\lvert x_j\rvert",
     source="kutalev2020natural",
     importance=importance,
+    mean_of_samples=True,
 )
