@@ -11,7 +11,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test lint benchmark environment latex clean
+.PHONY: help paper report test test-cluster lint benchmark lock environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
@@ -19,6 +19,8 @@ help:
 	@echo 'make test         style checks and the whole test suite'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
+	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
+	@echo 'make lock         the pinned versions anew from envs/requirements.in; ARGS=--upgrade for the newest'
 	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
 	@echo 'make latex        the LaTeX packages that are missing (as root; otherwise says how)'
 	@echo 'make clean        remove all results'
@@ -39,6 +41,10 @@ report: environment
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
+# kept out of make test: it needs root and some minutes
+test-cluster: environment
+	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
+
 lint: environment
 	ruff check .
 	ruff format --check .
@@ -48,6 +54,9 @@ lint: environment
 benchmark:
 	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt
 	.venv-benchmark/bin/python benchmarks/benchmark.py $(ARGS)
+
+lock: environment
+	@python envs/lock.py $(ARGS)
 
 environment:
 	@sh envs/install-python.sh
