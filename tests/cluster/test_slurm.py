@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm cluster of one node: `make test-cluster` sets it up for these tests and takes it down."""
+"""The workflow on a real Slurm cluster of one node, which `make test-cluster` sets up for these tests and takes down."""
 
 import datetime
 import os
@@ -117,7 +117,7 @@ def until(found: Callable[[], list[str]], run: subprocess.Popen) -> list[str]:
 
 
 def ended(said: str) -> list[Job]:
-    """The jobs that a run of the workflow submitted, by what it said and what Slurm wrote down, in order of starting."""
+    """The jobs that a run submitted, by what it said and what Slurm wrote down, in order of starting."""
     submitted = dict(re.findall(r"SLURM jobid (\d+) \(log: \S*/rule_(\S+)/\d+\.log\)", said))
     jobs = []
     for line in (RECORDS / "jobs").read_text(encoding="utf-8").splitlines():

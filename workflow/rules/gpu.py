@@ -11,7 +11,7 @@ VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 """Environment variable with the device of every job, as :mod:`weight_importance.device` reads it."""
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What the drivers of Nvidia, of AMD and of Linux under Windows put into place: without any, torch need not be asked."""
+"""What drivers of Nvidia, of AMD and of Linux under Windows put into place; without any, torch need not be asked."""
 
 
 def decided(wanted: str) -> str:
