@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm cluster of one node, which `make test-cluster` sets up for these tests and takes down."""
+"""The workflow on a real Slurm cluster of one node: `make test-cluster` sets it up for these tests, and down again."""
 
 import datetime
 import os
@@ -30,7 +30,7 @@ STUDY = {
     "protocol": "held_out",
     "tasks": {"kind": "permuted", "count": 2, "seed": 0},
     "images": {"training": 2000, "validation": 100, "test": 200},
-    "training": {"epochs": 20, "batch_size": 20, "learning_rate": 0.001},
+    "training": {"epochs": 40, "batch_size": 20, "learning_rate": 0.001},
     "importance": {"samples": 100},
     "retention": {
         "seeds": None,
@@ -95,6 +95,8 @@ def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # tests that a shell runs in the background ignore interrupts, and all that they start would, too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
