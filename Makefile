@@ -11,7 +11,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test test-peers lint benchmark environment benchmark-environment latex clean
+.PHONY: help paper report test test-peers test-cluster lint benchmark lock environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
@@ -20,6 +20,8 @@ help:
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
+	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
+	@echo 'make lock         the pinned versions anew from envs/requirements.in; ARGS=--upgrade for the newest'
 	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
 	@echo 'make latex        the LaTeX packages that are missing (as root; otherwise says how)'
 	@echo 'make clean        remove all results'
@@ -43,6 +45,10 @@ test: latex lint
 test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers
 
+# kept out of make test: it needs root and some minutes
+test-cluster: environment
+	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
+
 lint: environment
 	ruff check .
 	ruff format --check .
@@ -51,6 +57,9 @@ lint: environment
 
 benchmark: benchmark-environment
 	.venv-benchmark/bin/python benchmarks/benchmark.py $(ARGS)
+
+lock: environment
+	@python envs/lock.py $(ARGS)
 
 environment:
 	@sh envs/install-python.sh

@@ -35,10 +35,16 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 
 
+# On a cluster, too, where Snakemake itself runs: what takes seconds, and LaTeX, which nodes of a cluster seldom have
 localrules:
     all,
     figures,
     summary,
+    study_table,
+    summary_table,
+    selected_lambda,
+    paper_numbers,
+    paper,
 
 
 # Everything: the paper, the notebooks as pages, and all that they rest on; so whatever is lost is made anew.

@@ -19,8 +19,9 @@ rule pruning:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
+        gpu=GPUS,
     params:
         settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "pruning"),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
@@ -49,8 +50,8 @@ rule correlation:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: compact(
             {"study": wildcards.study, "seeds": seeds(wildcards.shard)} | config["correlation"]
@@ -82,8 +83,9 @@ rule explanation:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
+        gpu=GPUS,
     params:
         settings=explanation_settings,
         outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in EXPLANATION],

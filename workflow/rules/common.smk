@@ -9,6 +9,7 @@ SCRIPTS = "workflow/scripts"
 sys.path.append(SCRIPTS)
 
 import configuration
+import gpu
 import repair
 import sources
 from weight_importance import control_names
@@ -16,6 +17,11 @@ from weight_importance import control_names
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
 # environment that Snakemake itself activates for a job (conda) still comes before it.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
+
+
+# What jobs compute on is decided here, once, and told to all of them: each asks for what it takes, and takes no more
+os.environ[gpu.VARIABLE] = gpu.decided(os.environ.get(gpu.VARIABLE, "auto"))
+GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
 
 
 # What estimators are compared with: learning without a penalty, pruning at random
@@ -34,6 +40,11 @@ def code(program, *estimators):
 def compact(settings):
     """Settings as one string of sorted JSON: Snakemake compares it as a whole, and runs again what it changes for."""
     return json.dumps(settings, sort_keys=True)
+
+
+def growing(amount):
+    """Memory or time: as much again with every further try of a job, which may have ended for want of it."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def paper_text():

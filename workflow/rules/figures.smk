@@ -23,8 +23,8 @@ rule notebook_correlation:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=growing(3000),
+        runtime=growing(20),
     params:
         parameters=notebook_parameters("correlation"),
     message:

@@ -11,6 +11,7 @@ config.update(configuration.resolved(config))
 
 envvars:
     "IMPORTANCE_ATLAS_ESTIMATORS",
+    gpu.VARIABLE,
 
 
 wildcard_constraints:

@@ -20,8 +20,9 @@ rule importance:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
+        gpu=GPUS,
     params:
         settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "importance"),
         images=lambda wildcards: "test" if wildcards.part == "importance_test" else "training",

@@ -21,8 +21,9 @@ rule retention:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=480,
+        mem_mb=growing(6000),
+        runtime=growing(480),
+        gpu=GPUS,
     params:
         settings=retention_settings,
         estimator=retained_name,

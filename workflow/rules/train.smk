@@ -20,8 +20,9 @@ rule baseline:
     # One thread each: processes side by side use the cores best, and the bits do not depend on how many there are
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=growing(3000),
+        runtime=growing(120),
+        gpu=GPUS,
     params:
         settings=lambda wildcards: settings(
             wildcards.study, wildcards.shard, *TASKS, "training", records=records(wildcards.study, wildcards.shard)

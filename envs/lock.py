@@ -1,0 +1,127 @@
+"""Renew what pins versions, from the one list envs/requirements.in: make lock (docs/environments.md).
+
+Writes requirements.lock (everything the project runs on), benchmark.txt (what `make benchmark` adds to it) and the
+versions in the files for conda users. What is pinned stays so where it still fits; with --upgrade everything becomes
+as new as the list allows.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+ENVS = Path(__file__).parent
+LIST = ENVS / "requirements.in"
+
+OLDEST_PYTHON = "3.11.2"
+"""Debian 12's; the newest versions of some packages need a later one."""
+
+BENCHMARK = "# benchmark:"
+"""The comment in the list after which come packages for `make benchmark` only."""
+
+LEFT_TO_TORCH = re.compile(r"(nvidia|cuda)-.+|triton")
+"""Libraries of torch's CUDA build: it names their exact versions itself, and its CPU build needs none."""
+
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+"""Packages that conda-forge or bioconda call by another name."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="as new as the list allows, not as they are pinned")
+    upgrade = parser.parse_args().upgrade
+
+    wanted, wanted_by_benchmark = parts(LIST.read_text(encoding="utf-8"))
+    lock, benchmark = ENVS / "requirements.lock", ENVS / "benchmark.txt"
+    before = {file: pins(file.read_text(encoding="utf-8")) for file in (lock, benchmark)}
+
+    versions = resolved(wanted, {} if upgrade else before[lock])
+    further = resolved([*wanted_by_benchmark, *as_lines(versions)], {} if upgrade else before[benchmark])
+    after = {lock: versions, benchmark: {name: further[name] for name in further if name not in versions}}
+    for file, new in after.items():
+        text = file.read_text(encoding="utf-8")
+        file.write_text("\n".join([*comment(text), "", *as_lines(new), ""]), encoding="utf-8")
+    for name in ("workflow.yaml", "paper.yaml"):
+        file = ENVS / name
+        direct = [canonical(line) for line in wanted] if name == "workflow.yaml" else []
+        file.write_text(conda(file.read_text(encoding="utf-8"), versions, direct), encoding="utf-8")
+
+    changes = [line for file in after for line in told(before[file], after[file])]
+    print("\n".join(changes) if changes else "nothing has changed")
+
+
+def parts(text: str) -> tuple[list[str], list[str]]:
+    """The requirements of the project, and those of its benchmark, without comments."""
+    before, _, after = text.partition(f"\n{BENCHMARK}")
+    # of the second part the first line is the rest of its comment
+    first, second = before.splitlines(), after.splitlines()[1:]
+    kept = [[text for line in lines if (text := line.partition("#")[0].strip())] for lines in (first, second)]
+    return kept[0], kept[1]
+
+
+def canonical(requirement: str) -> str:
+    """A package's name as packaging tools compare it: ``PyYAML>=6`` is ``pyyaml``."""
+    name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(text: str) -> dict[str, str]:
+    """Versions by canonical name, of a lock."""
+    lines = (line.partition("==") for line in text.splitlines() if "==" in line and not line.startswith("#"))
+    return {canonical(name): version.strip() for name, _, version in lines}
+
+
+def as_lines(versions: Mapping[str, str]) -> list[str]:
+    return [f"{name}=={version}" for name, version in sorted(versions.items())]
+
+
+def comment(text: str) -> list[str]:
+    """The comment that a file begins with."""
+    lines = text.splitlines()
+    return lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+
+
+def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[str, str]:
+    """Versions of all that the requirements need on Linux, the preferred ones where they fit.
+
+    Left out are libraries that torch brings along, and what says how torch was built (``+cpu``).
+    """
+    options = ["--python-version", OLDEST_PYTHON, "--python-platform", "x86_64-unknown-linux-gnu", "--no-annotate"]
+    held = ENVS / ".held.txt"  # versions that uv prefers are those of the file that it is told to write
+    held.write_text("\n".join(as_lines(preferred)), encoding="utf-8")
+    try:
+        command = [uv(), "pip", "compile", "-", "--quiet", "--no-header", *options, "--output-file", str(held)]
+        run = subprocess.run(command, input="\n".join(requirements), stdout=subprocess.DEVNULL, text=True, check=False)
+        if run.returncode:
+            sys.exit("error: no versions were found that fit together; uv's message stands above. Nothing was changed.")
+        found = pins(held.read_text(encoding="utf-8"))
+    finally:
+        held.unlink()
+    return {name: version.partition("+")[0] for name, version in found.items() if not LEFT_TO_TORCH.fullmatch(name)}
+
+
+def uv() -> str:
+    """uv's program, beside the Python that runs this."""
+    return str(Path(sys.executable).with_name("uv"))
+
+
+def conda(text: str, versions: Mapping[str, str], direct: Iterable[str]) -> str:
+    """A file for conda users with the versions of the lock, and in it all packages that the project uses directly."""
+    lines = text.splitlines()
+    listed = {line.partition("=")[0] for line in lines}
+    entries = {f"  - {CONDA_NAMES.get(name, name)}": version for name, version in versions.items()}
+    lines += [entry for name in direct if (entry := f"  - {CONDA_NAMES.get(name, name)}") not in listed]
+    renewed = [f"{name}={entries[name]}" if (name := line.partition("=")[0]) in entries else line for line in lines]
+    return "\n".join([*renewed, ""])
+
+
+def told(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """What has changed, a line each."""
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return [f"{name}: {before.get(name, 'new')} -> {after.get(name, 'gone')}" for name in names]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The lists of packages agree: what the project uses directly, the lock, the benchmark's additions, the conda files."""
+
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lock
+
+ENVS = lock.ENVS
+WANTED, WANTED_BY_BENCHMARK = lock.parts(lock.LIST.read_text(encoding="utf-8"))
+VERSIONS = lock.pins((ENVS / "requirements.lock").read_text(encoding="utf-8"))
+BENCHMARK = lock.pins((ENVS / "benchmark.txt").read_text(encoding="utf-8"))
+
+
+def conda(name: str) -> dict[str, str]:
+    """Versions in a conda file, by the names of the lock."""
+    entries = yaml.safe_load((ENVS / name).read_text(encoding="utf-8"))["dependencies"]
+    ours = {conda_name: package for package, conda_name in lock.CONDA_NAMES.items()}
+    found = dict(entry.split("=") if "=" in entry else (entry, "") for entry in entries)
+    return {ours.get(package, package): version for package, version in found.items()}
+
+
+def test_everything_wanted_is_pinned():
+    assert {lock.canonical(line) for line in WANTED} <= set(VERSIONS)
+    assert {lock.canonical(line) for line in WANTED_BY_BENCHMARK} <= set(BENCHMARK)
+    assert not set(BENCHMARK) & set(VERSIONS), "one place for each version"
+
+
+def test_conda_users_get_the_same_versions_of_everything_used_directly():
+    workflow = conda("workflow.yaml")
+    assert workflow.pop("python") == "3.11"
+    assert workflow == {name: VERSIONS[name] for name in map(lock.canonical, WANTED)}
+    paper = conda("paper.yaml")
+    assert (paper.pop("python"), paper.pop("latexmk")) == ("3.11", "")
+    assert paper == {name: VERSIONS[name] for name in paper}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "benchmark.txt"])
+def test_a_lock_holds_versions_and_nothing_of_where_they_come_from(name):
+    lines = (ENVS / name).read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if line and not line.startswith("#")]
+    pins = VERSIONS if name == "requirements.lock" else BENCHMARK
+    assert lines == lock.as_lines(pins)
+    assert not [line for line in lines if "://" in line or "+" in line or lock.LEFT_TO_TORCH.fullmatch(line)]
+
+
+def test_the_installed_packages_are_those_of_the_lock():
+    """What is tested is what is pinned; a build suffix of torch (+cpu) is no other version."""
+    installed = {lock.canonical(found.name): found.version.partition("+")[0] for found in distributions()}
+    other = {name: installed[name] for name in VERSIONS if installed.get(name, VERSIONS[name]) != VERSIONS[name]}
+    assert not other
+
+
+TEXT = """# a list
+snakemake
+PyYAML>=6 # a remark
+torch==2.13.0
+
+# benchmark: others
+nngeometry
+"""
+
+
+def test_the_list_has_two_parts():
+    assert lock.parts(TEXT) == (["snakemake", "PyYAML>=6", "torch==2.13.0"], ["nngeometry"])
+
+
+def test_a_renewed_conda_file_keeps_what_is_no_package_of_ours():
+    text = "# remark\ndependencies:\n  - python=3.11\n  - latexmk\n  - pytorch=2.12.0\n"
+    renewed = lock.conda(text, {"torch": "2.13.0", "pandas": "3.1.1", "six": "1.17.0"}, ["torch", "pandas"])
+    assert renewed == text.replace("2.12.0", "2.13.0") + "  - pandas=3.1.1\n"
+
+
+def test_changes_are_told_by_name():
+    assert lock.told({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == [
+        "b: 1 -> 2", "c: 1 -> gone", "d: new -> 1",
+    ]  # fmt: skip
+
+
+def test_where_nothing_fits_nothing_is_changed(tmp_path, monkeypatch, capfd):
+    """The resolver is stood in for by a program that fails, as uv does; it is asked for nothing over the network."""
+    failing = tmp_path / "uv"
+    failing.write_text("#!/bin/sh\necho 'no version of a' >&2\nexit 1\n", encoding="utf-8")
+    failing.chmod(0o755)
+    monkeypatch.setattr(lock, "uv", lambda: str(failing))
+    before = {file: file.read_bytes() for file in Path(ENVS).iterdir() if file.is_file()}
+    with pytest.raises(SystemExit, match="no versions were found that fit together"):
+        lock.resolved(["a"], {"a": "1"})
+    assert "no version of a" in capfd.readouterr().err
+    assert {file: file.read_bytes() for file in Path(ENVS).iterdir() if file.is_file()} == before

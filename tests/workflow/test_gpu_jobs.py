@@ -1,0 +1,50 @@
+"""A GPU is never shared by jobs side by side: rules ask for it, and the default profile gives it to one at a time."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+JOBS = """
+rule all:
+    input: [f"{name}.{number}" for name in ("gpu", "cpu") for number in range(2)]
+rule gpu:
+    output: "gpu.{number}"
+    resources: gpu=1
+    shell: "date +%s.%N > {output}; sleep 0.5; date +%s.%N >> {output}"
+use rule gpu as cpu with:
+    output: "cpu.{number}"
+    resources: gpu=0
+"""
+
+
+def test_rules_ask_for_a_gpu_whose_programs_compute_on_one():
+    """Programs that set up a device; the rules are read, as a dry run prints no resources beside a rule's message."""
+    asking, computing = set(), set()
+    for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"^(?:use )?rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            name = rule.partition(":")[0]
+            program = re.search(r"python (workflow/scripts/\w+\.py)", rule)
+            if program and "device import prepare" in (REPOSITORY / program[1]).read_text(encoding="utf-8"):
+                computing.add(name)
+            if re.search(r"^        gpu=GPUS,$", rule, re.MULTILINE):
+                asking.add(name)
+    assert {"baseline", "importance", "retention"} <= computing
+    assert asking == computing
+
+
+def test_jobs_with_a_gpu_run_one_after_the_other_and_others_side_by_side(tmp_path):
+    (tmp_path / "Snakefile").write_text(JOBS, encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--cores", "4", "--workflow-profile", REPOSITORY / "profiles/default"]
+    run = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+    def overlap(name: str) -> bool:
+        times = [(tmp_path / f"{name}.{number}").read_text(encoding="utf-8").split() for number in range(2)]
+        (_, end), (start, _) = sorted([float(start), float(end)] for start, end in times)
+        return start < end
+
+    assert (overlap("gpu"), overlap("cpu")) == (False, True)
