@@ -15,12 +15,26 @@ from weight_importance.errors import UserError, run_program, unknown_name
 from weight_importance.settings import json_object
 from weight_importance.storage import write_text
 
-# The page of nbconvert's "lab" template without the scripts that it would load from the network
+# The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a narrow
+# screen, too: what is wider scrolls by itself, or is made smaller
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_css -%}
+<style>
+  body.jp-Notebook { padding: 1rem; }
+  main { max-width: 66rem; margin: 0 auto; }
+  .jp-OutputArea-output, .jp-InputArea-editor { overflow-x: auto; }
+  .jp-RenderedImage img { max-width: 100%; height: auto; }
+  .jp-RenderedHTMLCommon { overflow-wrap: anywhere; }
+  @media (max-width: 700px) {
+    body.jp-Notebook { padding: 0.5rem 0.25rem; }
+    .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+  }
+</style>
+{%- endblock -%}
 """
 
 
@@ -43,7 +57,7 @@ def main() -> None:
             f"{arguments.notebook}, {failure}\nThe executed notebook, {arguments.executed}, shows the error in its "
             f"place. Mend {arguments.notebook} or the module named above, then run the same command again."
         )
-    write_text(arguments.html, page(text, title=arguments.notebook.stem))
+    write_text(arguments.html, page(text, title=arguments.html.stem))
 
 
 def isolate(scratch: Path) -> None:
