@@ -15,8 +15,8 @@ from weight_importance.errors import UserError, run_program, unknown_name
 from weight_importance.settings import json_object
 from weight_importance.storage import write_text
 
-# The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a narrow
-# screen, too: what is wider scrolls by itself, or is made smaller
+# The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a
+# narrow screen, too: what is wider scrolls by itself, or is made smaller
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
