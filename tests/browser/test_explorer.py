@@ -208,6 +208,8 @@ def test_every_control_works_by_mouse(opened):
     }.items():
         page.select_option(f"#{key}", value)
         assert chosen(page)[key] == value
+    page.select_option("#first", study["names"][0])
+    assert page.input_value("#second") == study["names"][1], "they change places, as both the same would show nothing"
     if study["pruning"]:
         page.click("#scopes label:last-of-type")
         assert chosen(page)["scope"] == "network"

@@ -79,7 +79,7 @@ function marker(kind, x, y, text) {
  * points: [x, y] as shares of the axes.
  */
 function densityChart(width, { x, y, n, cells, points, text }) {
-  const side = Math.min(width, 520), left = 58, top = 8, right = side - 8, bottom = side - 50;
+  const side = Math.min(width, 520), left = 72, top = 8, right = side - 8, bottom = side - 50;
   const across = scale(x.low, x.high, left, right), up = scale(y.low, y.high, bottom, top);
   const parts = [];
   for (const tick of whole(x.low, x.high, 6)) {
@@ -113,7 +113,7 @@ function densityChart(width, { x, y, n, cells, points, text }) {
 
 /** The scale of a density's colours: from one weight to the most in a cell. */
 function colourScale(width, most) {
-  const side = Math.min(width, 520), left = 58, bar = Math.min(180, side - 240), steps = 24, parts = [];
+  const side = Math.min(width, 520), left = 72, bar = Math.min(180, side - 240), steps = 24, parts = [];
   for (let step = 0; step < steps; step += 1) {
     const place = { x: left + step * bar / steps, y: 6, width: bar / steps + 0.3, height: 10 };
     parts.push(mark("rect", { ...place, fill: cividis(step / (steps - 1)) }));

@@ -31,13 +31,15 @@ function pairOf(names, first, second) {
 
 // ---------------------------------------------------------------------------------------------- choices and address
 
-/** Makes the choice one that exists: whatever the new study lacks becomes its first, or its first pair. */
+/** Makes the choice one that exists, of two different estimators where there are two: the first ones for what is not there. */
 function settle() {
   const { names, tensors } = study();
   const layers = tensors.map((tensor) => tensor.name);
   if (!layers.includes(choice.layer)) choice.layer = layers[0];
   if (!names.includes(choice.first)) choice.first = names.find((name) => name !== choice.second) ?? names[0];
-  if (!names.includes(choice.second)) choice.second = names.find((name) => name !== choice.first) ?? names[0];
+  if (!names.includes(choice.second) || choice.second === choice.first) {
+    choice.second = names.find((name) => name !== choice.first) ?? names[0];
+  }
 }
 
 /** What the address asks for; what it names and does not exist is told. */
@@ -106,6 +108,9 @@ function table(id, caption, columns, rows) {
   byId(id).hidden = false;
 }
 
+/** The room a chart has; a window narrower than any screen gets charts that reach beyond it. */
+const room = (holder) => Math.max(holder.clientWidth, 240);
+
 /** Says, in a chart's place, why there is none. */
 function absent(name, reason) {
   byId(name).replaceChildren(element("p", {}, ...[reason].flat()));
@@ -127,7 +132,7 @@ function missing() {
     const link = element("a", { href: `#study=${encodeURIComponent(like)}` }, like);
     return ["The networks and importances of this study are those of ", link, ", and shown there."];
   }
-  if (choice.first === choice.second) return names.length < 2 ? `${name} has one estimator only.` : "Choose two different estimators.";
+  if (names.length < 2) return `${name} has one estimator only.`;
   const control = [choice.first, choice.second].find((one) => !estimators.includes(one));
   if (control) return `${label(control)} is made while the networks learn on, and not kept: choose two estimators to compare importances.`;
   return null;
@@ -154,7 +159,7 @@ function drawDensity() {
   byId("density-lead").textContent = parts.join(" ");
 
   const text = `Density of importances in ${layerName(choice.layer)}: ${label(choice.first)} across, ${label(choice.second)} up.`;
-  const width = byId("density").clientWidth;
+  const width = room(byId("density"));
   if (tensor.few) {
     const points = pointsOf(tensor, estimators), chart = densityChart(width, { x, y, points, text });
     byId("density").replaceChildren(chart);
@@ -232,7 +237,7 @@ function drawAgreement() {
   const short = { pearson: "Pearson", spearman: "Spearman", pearson_log: "Pearson, logs", overlap_top10: "Top 10 % shared" };
   const drawn = rows.map((row, place) => ({ ...row, label: short[DATA.coefficients[place][0]] ?? row.label }));
   const said = rows.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
-  const width = byId("agreement").clientWidth, pair = `${label(choice.first)} and ${label(choice.second)}`;
+  const width = room(byId("agreement")), pair = `${label(choice.first)} and ${label(choice.second)}`;
   byId("agreement").replaceChildren(intervalChart(width, drawn, `Agreement of ${pair} in ${layerName(choice.layer)}: ${said}.`));
   table("agreement-table", `${pair}, ${layerName(choice.layer)}`, ["Coefficient", ...INTERVAL_COLUMNS],
     rows.map((row) => [row.label, ...cellsOfInterval(row)]));
@@ -273,7 +278,7 @@ function drawRetention() {
       panel.append(element("p", {}, "Training diverged at every λ."));
       continue;
     }
-    panel.append(curveChart(panel.clientWidth, 270, { curves: [curve], x, axis, level, text: `Accuracy of ${label(name)} against λ: ${text}.` }));
+    panel.append(curveChart(room(panel), 270, { curves: [curve], x, axis, level, text: `Accuracy of ${label(name)} against λ: ${text}.` }));
   }
   const entries = names.map((name) => [sample({ kind: ROLES[name === choice.first ? 0 : 1], ...look(name) }), label(name)]);
   const circle = sample({ kind: "" }, mark("circle", { cx: 17, cy: 9, r: 7, class: "chosen" }));
@@ -309,7 +314,7 @@ function drawPruning() {
   const x = { logarithmic: false, ticks, label: "weights removed (%)", format: (value) => shown(100 * value, 0) };
   const ends = names.map((name) => `${label(name)} ${percent(found[name].at(-1)[1])} %`).join(", ");
   const text = `Accuracy as weights are removed; with ${shown(100 * ticks.at(-1), 0)} % removed: ${ends}.`;
-  byId("pruning").replaceChildren(curveChart(byId("pruning").clientWidth, 300, { curves, x, axis, level: null, text }));
+  byId("pruning").replaceChildren(curveChart(room(byId("pruning")), 300, { curves, x, axis, level: null, text }));
   legend("pruning-legend", all.map((name) => [sample({ kind: kind(name), ...look(name) }), label(name)]));
   table("pruning-table", `Test accuracy, weights ${DATA.scopes.find(([scope]) => scope === choice.scope)[1]}`,
     ["Criterion", "Removed (%)", "Mean (%)", "Low (%)", "High (%)", "Networks"],
@@ -356,6 +361,8 @@ function show(notice = "") {
 }
 
 function change(key, value) {
+  const other = { first: "second", second: "first" }[key];
+  if (other && value === choice[other]) choice[other] = choice[key]; // both the same would show nothing: they change places
   choice[key] = value;
   settle();
   writeAddress();
@@ -381,10 +388,7 @@ function remembered() {
 
 function listen() {
   for (const key of CHOICES) byId(key).addEventListener("change", (event) => change(key, event.target.value));
-  byId("swap").addEventListener("click", () => {
-    [choice.first, choice.second] = [choice.second, choice.first];
-    change("first", choice.first);
-  });
+  byId("swap").addEventListener("click", () => change("first", choice.second));
   for (const [scope, text] of DATA.scopes) {
     const input = element("input", { type: "radio", name: "scope", value: scope });
     input.addEventListener("change", () => change("scope", scope));
