@@ -77,7 +77,7 @@ def screenshots() -> Path:
 
 @pytest.fixture(scope="session")
 def legible() -> Callable[[Page], None]:
-    """Asserts that all text that is shown is 12 px or larger, stands out 4.5 to 1, and needs no scrolling sideways."""
+    """Asserts that all text that is shown is 12 px or larger, stands out 4.5 to 1, is not cut, and fits the width."""
 
     measure = Path(__file__).with_name("legibility.js").read_text(encoding="utf-8")
 
@@ -92,6 +92,7 @@ def legible() -> Callable[[Page], None]:
         }
         assert not small
         assert not faint
+        assert not {text["text"] for text in texts if text["cut"]}
         wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide[0] <= wide[1], f"the page is {wide[0]} px wide on a screen of {wide[1]}"
 

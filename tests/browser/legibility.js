@@ -29,11 +29,17 @@
     if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
     const box = element.getBoundingClientRect();
     if (box.width <= 1 || box.right <= 0) continue;  // for screen readers, or off the screen until it has the focus
-    const style = getComputedStyle(element), back = behind(element);
-    const front = over(rgba(element.closest("svg") ? style.fill : style.color), back);
+    const style = getComputedStyle(element), back = behind(element), colour = rgba(element.closest("svg") ? style.fill : style.color);
+    for (let at = element; at; at = at.parentElement) colour[3] *= Number(getComputedStyle(at).opacity);
+    const front = over(colour, back);
+    let cut = false;
+    for (let at = element; at && at !== document.body; at = at.parentElement) {
+      if (["auto", "scroll"].includes(getComputedStyle(at).overflowX)) break; // what goes beyond can be scrolled to
+      cut ||= ["hidden", "clip"].includes(getComputedStyle(at).overflowX) && at.scrollWidth > at.clientWidth + 1 && at.clientWidth > 1;
+    }
     const [dark, light] = [luminance(front), luminance(back)].sort((a, b) => a - b);
     found.push({ text: text.slice(0, 40), size: parseFloat(style.fontSize), contrast: (light + 0.05) / (dark + 0.05),
-      disabled: Boolean(element.closest(":disabled")) });
+      cut, disabled: Boolean(element.closest(":disabled")) });
   }
   return found;
 }

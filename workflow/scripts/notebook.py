@@ -16,7 +16,7 @@ from weight_importance.settings import json_object
 from weight_importance.storage import write_text
 
 # The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a
-# narrow screen, too: what is wider scrolls by itself, or is made smaller
+# narrow screen, too: code is wrapped, what is wider scrolls by itself
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
@@ -24,14 +24,20 @@ OFFLINE_PAGE = """
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block html_head_css -%}
 <style>
+  :root {
+    --jp-cell-editor-background: white; /* on grey the colours of code are too faint */
+    --jp-cell-prompt-not-active-opacity: 1;
+    --jp-cell-prompt-not-active-font-color: #555;
+  }
   body.jp-Notebook { padding: 1rem; }
   main { max-width: 66rem; margin: 0 auto; }
-  .jp-OutputArea-output, .jp-InputArea-editor { overflow-x: auto; }
+  .jp-OutputArea-output { overflow-x: auto; }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
-  .jp-RenderedHTMLCommon { overflow-wrap: anywhere; }
-  @media (max-width: 700px) {
+  @media (max-width: 900px) {
     body.jp-Notebook { padding: 0.5rem 0.25rem; }
     .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+    .highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+    .jp-RenderedImage img { width: 810px; max-width: none; } /* its smallest text still has 12 px */
   }
 </style>
 {%- endblock -%}
