@@ -136,16 +136,13 @@ def tables(notebook):
 
 def reported_figures(notebook):
     """The same figures as the report shows them: by study, with their titles and the captions of their names."""
-    return [
-        report(
-            f"results/figures/{name}-{{study}}.pdf",
-            category="Figures",
-            subcategory="{study}",
-            labels={"figure": title},
-            caption=f"../report/{name}.rst",
-        )
-        for name, title in NOTEBOOKS[notebook]["figures"].items()
-    ]
+
+    def reported(name, title):
+        caption, labels = f"../report/{name}.rst", {"figure": title}
+        shown = {"category": "Figures", "subcategory": "{study}", "labels": labels, "caption": caption}
+        return report(f"results/figures/{name}-{{study}}.pdf", **shown)
+
+    return [reported(name, title) for name, title in NOTEBOOKS[notebook]["figures"].items()]
 
 
 def reported_page(notebook):

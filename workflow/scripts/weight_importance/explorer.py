@@ -66,7 +66,7 @@ def contents(
         "levels": LEVELS,
         "steps": STEPS_PER_DOUBLING,
         "coefficients": [[name, COEFFICIENT_LABELS[name]] for name in COEFFICIENTS],
-        "scopes": list(SCOPE_LABELS.items()),
+        "scopes": [list(scope) for scope in SCOPE_LABELS.items()],
         "looks": {name: looks(name, place) for place, name in enumerate(_ordered([*names, *CONTROLS]))},
         "studies": studies,
     }
