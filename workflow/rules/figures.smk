@@ -69,12 +69,7 @@ use rule notebook_correlation as notebook_atlas with:
     input:
         **notebook_input("atlas"),
     output:
-        html=report(
-            "results/notebooks/atlas-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("atlas"),
         figures=reported_figures("atlas"),
         tables=tables("atlas"),
     log:

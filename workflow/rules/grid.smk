@@ -70,8 +70,9 @@ NOTEBOOKS = {
         "tables": ["controls"],
     },
     "atlas": {
+        "title": "Atlas: all estimators at a glance",
         "summaries": ["correlation", "retention", "selected_lambda", "pruning"],
-        "figures": ["atlas"],
+        "figures": {"atlas": "Atlas of all estimators"},
         "tables": ["atlas", "relations"],
     },
     "pruning": {
