@@ -34,15 +34,11 @@ def opened(browser: Browser) -> Iterator[Open]:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complain(message.type, message.text))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("request", lambda request: asked(request.url, file))
         page.goto(file.as_uri() + hash)
         return page
-
-    def complain(kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            complaints.append(f"{kind}: {text}")
 
     def asked(url: str, file: Path) -> None:
         itself = url.partition("#")[0] == file.as_uri()

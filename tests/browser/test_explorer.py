@@ -162,7 +162,7 @@ def test_retention_is_that_of_the_table(opened, rows):
 
 
 def test_densities_hold_every_weight_that_is_counted(opened):
-    """What the browser unpacks, against the counts that stand beside it; cells tell counts within 4 %."""
+    """What the browser unpacks, against the counts that stand beside it; cells tell counts within 9 %."""
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
@@ -173,7 +173,7 @@ def test_densities_hold_every_weight_that_is_counted(opened):
             page.select_option("#first", pair[0])
             page.select_option("#second", pair[1])
             total = sum(number(cells[1]) for cells in table(page, "density"))
-            assert total == pytest.approx(tensor["shown"][0], rel=0.0 if tensor["few"] else 0.04)
+            assert total == pytest.approx(tensor["shown"][0], rel=0.0 if tensor["few"] else 0.09)
             if tensor["few"]:
                 assert page.locator("#density circle").count() == tensor["shown"][0]
 

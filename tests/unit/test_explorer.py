@@ -42,7 +42,7 @@ def test_cells_hold_as_many_weights_as_lie_there(seed, n):
         expected, _, _ = np.histogram2d(*(np.log10(values[one][both]) for one in (i, j)), bins=edges)
         # the last edge belongs to numpy's last cell, and to none of ours; nothing lies there
         assert found.shown[place] == expected.sum()
-        np.testing.assert_allclose(count_of(found.content[place]), expected, rtol=0.04, atol=0.5)
+        np.testing.assert_allclose(count_of(found.content[place]), expected, rtol=0.091, atol=0.5)
 
 
 @pytest.mark.parametrize("n", [1, 10, FEW])
@@ -72,11 +72,11 @@ def test_an_estimator_that_is_nowhere_positive_has_no_axis():
     assert np.isnan(found.ranges[1]).all() and found.shown.tolist() == [0]
 
 
-def test_levels_tell_small_counts_exactly_and_large_ones_within_4_per_cent():
-    counts = np.concatenate([np.arange(12), np.geomspace(12, 40_000_000, 500).astype(int)])
+def test_levels_tell_counts_within_9_per_cent():
+    counts = np.concatenate([np.arange(12), np.geomspace(12, 1e15, 500).astype(int)])
     again = count_of(level_of(counts))
-    assert (again[:12] == counts[:12]).all()
-    assert (np.abs(again - counts) <= 0.04 * counts + 0.5).all()
+    assert (again[:5] == counts[:5]).all()
+    assert (np.abs(again - counts) <= 0.091 * counts + 0.5).all()
 
 
 SETTINGS = {

@@ -136,8 +136,8 @@ def _agreement(estimators: Sequence[str], correlation: pd.DataFrame, null: pd.Da
     for (tensor, coefficient), rows in found.groupby(["tensor", "coefficient"], sort=False):
         pairs: list[list[float | None]] = [[None, None, None]] * len(places)
         for row in rows.itertuples():
-            pairs[places[frozenset((row.estimator_a, row.estimator_b))]] = _rounded([row.mean, row.low, row.high])
-        null_range = _rounded([rows["null_low"].iloc[0], rows["null_high"].iloc[0]])
+            pairs[places[frozenset((row.estimator_a, row.estimator_b))]] = _rounded([row.mean, row.low, row.high], 4)
+        null_range = _rounded([rows["null_low"].iloc[0], rows["null_high"].iloc[0]], 4)
         agreement[tensor][coefficient] = {"pairs": pairs, "null": null_range, "n": int(rows["n"].max())}
     return agreement
 
@@ -167,11 +167,11 @@ def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | Non
     }
 
 
-def _rounded(value: Any) -> Any:
-    """Numbers with six significant digits, more than any chart or table shows; ``None`` for what does not exist."""
+def _rounded(value: Any, digits: int = 6) -> Any:
+    """Numbers with so many significant digits, more than are shown; ``None`` for what does not exist."""
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
-    return None if math.isnan(value) else float(f"{value:.6g}")
+        return [_rounded(one, digits) for one in value]
+    return None if math.isnan(value) else float(f"{value:.{digits}g}")
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
