@@ -29,7 +29,6 @@ function plain(value) {
   return value >= 1e5 || (value > 0 && value < 1e-3) ? value.toExponential().replace("e+", "e").replace("-", "−") : String(value);
 }
 
-const power = (exponent) => `1e${shown(exponent, 0)}`;
 const percent = (value) => (value === null ? "–" : shown(100 * value, 1));
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -38,11 +37,15 @@ function scale(low, high, from, to) {
   return (value) => from + (clamp(value, Math.min(low, high), Math.max(low, high)) - low) / (high - low || 1) * (to - from);
 }
 
-/** Whole numbers between two ends, at most `most` of them. */
-function whole(low, high, most) {
-  const step = Math.max(1, Math.ceil((Math.floor(high) - Math.ceil(low) + 1) / most));
-  const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high; value += step) found.push(value);
+/** Ticks of a logarithmic axis, as [decimal logarithm, text]: powers of ten, at most `most`, and 2 and 5 times of few. */
+function decades(low, high, most) {
+  const count = Math.floor(high) - Math.ceil(low) + 1, step = Math.max(1, Math.ceil(count / most)), found = [];
+  for (let exponent = Math.floor(low / step) * step; exponent <= high; exponent += step) {
+    for (const factor of count < 3 ? [1, 2, 5] : [1]) {
+      const at = exponent + Math.log10(factor);
+      if (low <= at && at <= high) found.push([at, `${factor}e${shown(exponent, 0)}`]);
+    }
+  }
   return found;
 }
 
@@ -82,19 +85,19 @@ function densityChart(width, { x, y, n, cells, points, text }) {
   const side = Math.min(width, 520), left = 72, top = 8, right = side - 8, bottom = side - 50;
   const across = scale(x.low, x.high, left, right), up = scale(y.low, y.high, bottom, top);
   const parts = [];
-  for (const tick of whole(x.low, x.high, 6)) {
+  for (const [tick, name] of decades(x.low, x.high, Math.floor((right - left) / 62))) {
     parts.push(mark("line", { x1: across(tick), x2: across(tick), y1: top, y2: bottom, class: "grid" }));
-    parts.push(words(across(tick), bottom + 18, power(tick), "middle"));
+    parts.push(words(across(tick), bottom + 18, name, "middle"));
   }
-  for (const tick of whole(y.low, y.high, 7)) {
+  for (const [tick, name] of decades(y.low, y.high, 7)) {
     parts.push(mark("line", { x1: left, x2: right, y1: up(tick), y2: up(tick), class: "grid" }));
-    parts.push(words(left - 7, up(tick) + 4, power(tick), "end"));
+    parts.push(words(left - 7, up(tick) + 4, name, "end"));
   }
   if (cells) {
     const most = Math.max(...cells.map(([, , count]) => count), 2), size = (right - left) / n, high = (bottom - top) / n;
     for (const [column, row, count] of cells) {
-      const place = { x: left + column * size, y: bottom - (row + 1) * high, width: size + 0.3, height: high + 0.3 };
-      const cell = mark("rect", { ...place, fill: cividis(Math.log(count) / Math.log(most)) });
+      const place = { x: left + column * size, y: bottom - (row + 1) * high, width: size, height: high };
+      const cell = mark("rect", { ...place, "shape-rendering": "crispEdges", fill: cividis(Math.log(count) / Math.log(most)) });
       cell.append(mark("title", {}, `about ${count.toLocaleString("en")} weights`));
       parts.push(cell);
     }
@@ -115,8 +118,8 @@ function densityChart(width, { x, y, n, cells, points, text }) {
 function colourScale(width, most) {
   const side = Math.min(width, 520), left = 72, bar = Math.min(180, side - 240), steps = 24, parts = [];
   for (let step = 0; step < steps; step += 1) {
-    const place = { x: left + step * bar / steps, y: 6, width: bar / steps + 0.3, height: 10 };
-    parts.push(mark("rect", { ...place, fill: cividis(step / (steps - 1)) }));
+    const place = { x: left + step * bar / steps, y: 6, width: bar / steps, height: 10 };
+    parts.push(mark("rect", { ...place, "shape-rendering": "crispEdges", fill: cividis(step / (steps - 1)) }));
   }
   parts.push(words(left - 7, 16, "1", "end"), words(left + bar + 7, 16, `${most.toLocaleString("en")} weights a cell`));
   return picture(side, 22, `Colours from 1 to about ${most} weights a cell`, ...parts);
@@ -130,7 +133,7 @@ function intervalChart(width, rows, text) {
   const lowest = Math.min(0, ...ends.map((end) => Math.max(end, -1))), low = lowest < 0 ? Math.floor(lowest * 4) / 4 : 0;
   const across = scale(low, 1, left, right), parts = [];
   for (const tick of [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1]) {
-    if (tick < low || (low < -0.25 && tick % 0.5)) continue;
+    if (tick < low || (across(0.25) - across(0) < 46 && tick % 0.5)) continue;
     parts.push(mark("line", { x1: across(tick), x2: across(tick), y1: top, y2: bottom, class: tick ? "grid" : "axis" }));
     parts.push(words(across(tick), bottom + 17, shown(tick), "middle"));
   }
