@@ -11,13 +11,15 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test test-peers test-cluster lint benchmark lock environment benchmark-environment latex clean
+.PHONY: help paper report test test-peers test-cluster test-browser lint benchmark lock environment \
+	benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
 	@echo 'make report       results/report.html: every result with the rule and settings it came from'
 	@echo 'make test         style checks and the whole test suite'
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
+	@echo 'make test-browser report, explorer and notebooks looked at in a real Chromium (runs make paper first)'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
@@ -33,11 +35,13 @@ paper: latex environment
 	@$(MAKE) --no-print-directory report
 	@echo
 	@echo 'paper      results/paper/main.pdf'
+	@echo 'explorer   results/explorer.html'
 	@echo 'notebooks  results/notebooks/*.html'
 	@echo 'report     results/report.html'
 
 report: environment
-	@test results/report.html -nt results/paper/main.pdf || snakemake --report results/report.html $(ARGS)
+	@test results/report.html -nt results/paper/main.pdf -a results/report.html -nt results/explorer.html || \
+		snakemake --report results/report.html --report-stylesheet workflow/report/style.css $(ARGS)
 
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
@@ -48,6 +52,12 @@ test-peers: benchmark-environment
 # kept out of make test: it needs root and some minutes
 test-cluster: environment
 	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
+
+# the pages as a person meets them; not part of `make test`, as it needs a finished run and a browser
+test-browser: paper
+	@sh envs/install-chromium.sh
+	@sh envs/install-python.sh .venv-browser envs/browser.txt
+	.venv-browser/bin/python -m pytest tests/browser
 
 lint: environment
 	ruff check .

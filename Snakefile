@@ -16,6 +16,9 @@ configuration.require(CONFIGURATIONS)
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 configuration.validate(config, CONFIGURATIONS)
 
 
@@ -47,12 +50,13 @@ localrules:
     paper,
 
 
-# Everything: the paper, the notebooks as pages, and all that they rest on; so whatever is lost is made anew.
+# Everything: the paper, the notebooks as pages, the explorer, and all that they rest on; so whatever is lost is made anew.
 rule all:
     default_target: True
     input:
         "results/paper/main.pdf",
         PAGES,
+        "results/explorer.html",
         "results/paper/numbers.tex",
         FIGURES,
         TABLES,

@@ -16,7 +16,7 @@ expected=$( { pwd -P; cat "$@"; } | sha256sum)
 
 is_whole() {
     [ "$(cat "$stamp" 2>/dev/null)" = "$expected" ] &&
-        "$environment/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("snakemake"))' 2>/dev/null
+        "$environment/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("pytest"))' 2>/dev/null
 }
 if is_whole; then exit 0; fi
 
@@ -46,7 +46,7 @@ if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
     fi
 fi
 
-echo "Creating $environment (about 1.7 GB, a few minutes) ..."
+echo "Creating $environment (with torch about 1.7 GB and a few minutes) ..."
 rm -rf "$environment"
 "$python" -m venv "$environment" || fail "the virtual environment could not be created (see above)"
 lists=$*

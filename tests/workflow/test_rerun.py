@@ -58,6 +58,7 @@ EXPLANATION = [
 
 PAPER = {"Typesetting the paper"}
 NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
+EXPLORER = {"Writing the explorer"}
 
 
 def notebooks(*names, studies=(*MAIN, f"{STUDY}_controls")):
@@ -149,8 +150,8 @@ def with_estimator(name):
     tables = joined("retention", studies=retaining) | joined("correlation", "correlation_null", studies=owning)
     tables |= joined("pruning", studies=[study for study in owning if study in PRUNED])
     tables |= explained()  # it asks for these estimators, too
-    # labels and colours of estimators make every notebook depend on all
-    return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS
+    # labels and colours of estimators make every notebook, and the explorer, depend on all
+    return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS | EXPLORER
 
 
 EVERY_TABLE = (
@@ -159,7 +160,7 @@ EVERY_TABLE = (
     | joined("pruning", studies=PRUNED)
     | joined("retention", studies=STUDIES)
 )
-AFTER_TABLES = EVERY_TABLE | notebooks(*ALL_NOTEBOOKS) | NUMBERS
+AFTER_TABLES = EVERY_TABLE | notebooks(*ALL_NOTEBOOKS) | NUMBERS | EXPLORER
 EVERYTHING = (
     trained()
     | computed(ESTIMATORS)
@@ -193,20 +194,26 @@ def test_touching_every_file_runs_nothing(tiny_run):
             correlated()
             | joined("correlation", "correlation_null", studies=OWN)
             | notebooks("correlation", "estimators")
-            | NUMBERS,
+            | NUMBERS
+            | EXPLORER,
         ),
         (
             f"{PACKAGE}/controls.py",
-            learnt(CONTROLS) | joined("retention", studies=[f"{STUDY}_controls"]) | notebooks("controls") | NUMBERS,
+            learnt(CONTROLS)
+            | joined("retention", studies=[f"{STUDY}_controls"])
+            | notebooks("controls")
+            | NUMBERS
+            | EXPLORER,
         ),
-        (f"{PACKAGE}/plots/controls.py", notebooks("controls") | PAPER),
-        (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER),
+        (f"{PACKAGE}/plots/controls.py", notebooks("controls") | PAPER | EXPLORER),
+        (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER | EXPLORER),
         (f"{PACKAGE}/explanation.py", explained() | notebooks("explanation") | NUMBERS),
-        (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER),
+        (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER | EXPLORER),
         (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
         ("workflow/scripts/baseline.py", EVERYTHING),
         ("workflow/scripts/summary.py", AFTER_TABLES),
         ("paper/main.tex", PAPER),
+        ("workflow/explorer/page.js", EXPLORER),
         ("config.yaml", set()),
         ("presets/tiny.yaml", set()),
         ("README.md", set()),
@@ -234,7 +241,7 @@ def test_one_more_seed_trains_only_that_seed(tiny_run):
     runs |= learnt(["none", *ESTIMATORS], study, new) | pruned(["random", *ESTIMATORS], study, new)
     runs |= explained(new)
     tables = joined("baseline", "correlation", "correlation_null", "retention", "pruning", studies=study)
-    expected = runs | tables | notebooks(*ALL_NOTEBOOKS, studies=study) | NUMBERS
+    expected = runs | tables | notebooks(*ALL_NOTEBOOKS, studies=study) | NUMBERS | EXPLORER
     assert tiny_run.plan(change={"studies": {STUDY: {"seeds": 3}}}) == expected
 
 
@@ -242,7 +249,7 @@ def test_another_lambda_touches_only_that_estimators_retention(tiny_run):
     change = {"studies": {STUDY: {"retention": {"lambdas": {"mas": [2, 3]}}}}}
     study = [STUDY]
     expected = learnt(["mas"], study) | joined("retention", studies=study)
-    expected |= notebooks("retention", "variants", "reproduction", studies=study) | NUMBERS
+    expected |= notebooks("retention", "variants", "reproduction", studies=study) | NUMBERS | EXPLORER
     assert tiny_run.plan(change=change) == expected
 
 
@@ -365,7 +372,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
             case "notebook":
                 declared |= set(sources.closure(tiny_run.folder / f"notebooks/{names[0]}.ipynb", scripts))
                 estimators = configuration.estimators()
-            case "paper_numbers" | "explanation":
+            case "paper_numbers" | "explanation" | "explorer":
                 estimators = configuration.estimators()
             case _:
                 estimators = ()

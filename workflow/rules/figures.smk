@@ -6,12 +6,7 @@ rule notebook_correlation:
     input:
         **notebook_input("correlation"),
     output:
-        html=report(
-            "results/notebooks/correlation-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("correlation"),
         figures=reported_figures("correlation"),
         tables=tables("correlation"),
     log:
@@ -38,12 +33,7 @@ use rule notebook_correlation as notebook_retention with:
     input:
         **notebook_input("retention"),
     output:
-        html=report(
-            "results/notebooks/retention-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("retention"),
         figures=reported_figures("retention"),
         tables=tables("retention"),
     log:
@@ -61,12 +51,7 @@ use rule notebook_correlation as notebook_controls with:
     input:
         **notebook_input("controls"),
     output:
-        html=report(
-            "results/notebooks/controls-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("controls"),
         figures=reported_figures("controls"),
         tables=tables("controls"),
     log:
@@ -84,12 +69,7 @@ use rule notebook_correlation as notebook_atlas with:
     input:
         **notebook_input("atlas"),
     output:
-        html=report(
-            "results/notebooks/atlas-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("atlas"),
         figures=reported_figures("atlas"),
         tables=tables("atlas"),
     log:
@@ -107,12 +87,7 @@ use rule notebook_correlation as notebook_pruning with:
     input:
         **notebook_input("pruning"),
     output:
-        html=report(
-            "results/notebooks/pruning-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("pruning"),
         figures=reported_figures("pruning"),
         tables=tables("pruning"),
     log:
@@ -130,12 +105,7 @@ use rule notebook_correlation as notebook_estimators with:
     input:
         **notebook_input("estimators"),
     output:
-        html=report(
-            "results/notebooks/estimators-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("estimators"),
         figures=reported_figures("estimators"),
         tables=tables("estimators"),
     log:
@@ -153,12 +123,7 @@ use rule notebook_correlation as notebook_explanation with:
     input:
         **notebook_input("explanation"),
     output:
-        html=report(
-            "results/notebooks/explanation-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("explanation"),
         figures=reported_figures("explanation"),
         tables=tables("explanation"),
     log:
@@ -176,12 +141,7 @@ use rule notebook_correlation as notebook_variants with:
     input:
         **notebook_input("variants"),
     output:
-        html=report(
-            "results/notebooks/variants-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("variants"),
         figures=reported_figures("variants"),
         tables=tables("variants"),
     log:
@@ -199,12 +159,7 @@ use rule notebook_correlation as notebook_reproduction with:
     input:
         **notebook_input("reproduction"),
     output:
-        html=report(
-            "results/notebooks/reproduction-{study}.html",
-            category="Notebooks",
-            subcategory="{study}",
-            caption="../report/notebook.rst",
-        ),
+        html=reported_page("reproduction"),
         figures=reported_figures("reproduction"),
         tables=tables("reproduction"),
     log:
@@ -216,3 +171,37 @@ use rule notebook_correlation as notebook_reproduction with:
         parameters=notebook_parameters("reproduction"),
     message:
         "Executing notebook {input.notebook} ({wildcards.study})"
+
+
+# One page, complete in itself, to look at any two estimators. It reads importances themselves, of every study with
+# networks of its own.
+rule explorer:
+    input:
+        code=code(f"{SCRIPTS}/explorer.py", *configuration.estimators(), *OWN_ESTIMATORS),
+        template=EXPLORER_TEMPLATE,
+        tables=EXPLORER_TABLES,
+        importances=explorer_importances(),
+    output:
+        report(
+            "results/explorer.html",
+            category="Explorer",
+            labels={"page": "Any two estimators, layer by layer"},
+            caption="../report/explorer.rst",
+        ),
+    log:
+        "results/logs/explorer.log",
+    benchmark:
+        "results/benchmarks/explorer.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        settings=explorer_settings(),
+    message:
+        "Writing the explorer"
+    shell:
+        "python workflow/scripts/explorer.py --template {input.template} --tables {input.tables} --runs results/runs "
+        "--settings {params.settings:q} --output {output} > {log} 2>&1"

@@ -37,54 +37,71 @@ SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pru
 SHARD_TABLES += [f"explanation_{name}" for name in EXPLANATION]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]
 
-# What each notebook reads (besides its program files) and writes; for which studies, says studies_of
+# What each notebook reads (besides its program files) and writes, figures with their titles in the report; for which
+# studies, says studies_of
 NOTEBOOKS = {
     "correlation": {
+        "title": "Correlation: how alike importances are",
         "summaries": ["correlation", "correlation_null"],
-        "figures": [
-            "correlation_matrix",
-            "correlation_matrix_spearman",
-            "correlation_matrix_pearson_log",
-            "correlation_matrix_overlap_top10",
-            "correlation_null",
-        ],
+        "figures": {
+            "correlation_matrix": "Correlation between estimators (Pearson)",
+            "correlation_matrix_spearman": "Correlation between estimators (Spearman, ranks)",
+            "correlation_matrix_pearson_log": "Correlation between estimators (Pearson, logarithms)",
+            "correlation_matrix_overlap_top10": "Correlation between estimators (overlap of the top 10 %)",
+            "correlation_null": "Correlation between estimators under permutation",
+        },
         "tables": ["correlation", "correlation_coefficients"],
     },
     "retention": {
+        "title": "Retention: what is remembered of earlier tasks",
         "summaries": ["retention", "selected_lambda"],
-        "figures": ["retention_lambda", "retention_tasks"],
+        "figures": {
+            "retention_lambda": "Retention against the strength λ",
+            "retention_tasks": "Retention against the tasks learnt",
+        },
         "tables": ["retention"],
     },
     "controls": {
+        "title": "Controls: which part of an importance matters",
         "summaries": ["retention", "selected_lambda"],
-        "figures": ["controls_recovery", "controls_frontier"],
+        "figures": {
+            "controls_recovery": "Controls: what they recover of an importance",
+            "controls_frontier": "Controls: old tasks against the newest",
+        },
         "tables": ["controls"],
     },
     "atlas": {
+        "title": "Atlas: all estimators at a glance",
         "summaries": ["correlation", "retention", "selected_lambda", "pruning"],
-        "figures": ["atlas"],
+        "figures": {"atlas": "Atlas of all estimators"},
         "tables": ["atlas", "relations"],
     },
     "pruning": {
+        "title": "Pruning: accuracy as weights are removed",
         "summaries": ["pruning"],
-        "figures": ["pruning"],
+        "figures": {"pruning": "Pruning by importance"},
         "tables": ["pruning"],
     },
     "estimators": {
+        "title": "Estimators: one against another, weight by weight",
         "summaries": ["correlation"],
         "runs": "results/runs",
-        "figures": ["estimator_scatter", "estimator_factors"],
+        "figures": {
+            "estimator_scatter": "Estimators: one against another, weight by weight",
+            "estimator_factors": "Estimators: how far an input factor times an output factor explains them",
+        },
         "tables": ["estimators", "estimator_catalogue", "estimator_factors", "estimator_slopes"],
     },
     "explanation": {
+        "title": "Explanation: why importances agree",
         "summaries": [f"explanation_{name}" for name in EXPLANATION],
-        "figures": [
-            "explanation_confidence",
-            "explanation_factors",
-            "explanation_signal",
-            "explanation_noise",
-            "explanation_trajectories",
-        ],
+        "figures": {
+            "explanation_confidence": "Explanation: agreement against confidence",
+            "explanation_factors": "Explanation: factors of the correlation",
+            "explanation_signal": "Explanation: where the total signal's correlations come from",
+            "explanation_noise": "Explanation: correlation without sampling noise",
+            "explanation_trajectories": "Explanation: agreement over several tasks",
+        },
         "tables": [
             "explanation_confidence",
             "explanation_predictions",
@@ -95,16 +112,22 @@ NOTEBOOKS = {
         ],
     },
     "variants": {
+        "title": "Variants: other penalties and settings",
         "family": "the studies that are like the study, too",
         "summaries": ["retention"],
-        "figures": ["variants"],
+        "figures": {"variants": "Variants of the study"},
         "tables": ["variants"],
     },
     "reproduction": {
+        "title": "Reproduction: beside the published numbers",
         "family": "the studies that are like the study, too",
         "summaries": ["retention", "pruning"],
         "published": "workflow/resources/published",
-        "figures": ["reproduction_lambda", "reproduction_tasks", "reproduction_pruning"],
+        "figures": {
+            "reproduction_lambda": "Reproduction: accuracy against the strength λ",
+            "reproduction_tasks": "Reproduction: accuracy against the tasks learnt",
+            "reproduction_pruning": "Reproduction: accuracy as weights are removed",
+        },
         "tables": ["reproduction"],
     },
 }
@@ -122,10 +145,25 @@ def tables(notebook):
 
 
 def reported_figures(notebook):
-    """The same figures as the report shows them: by study, with the caption of their name."""
-    shown = {"category": "Figures", "subcategory": "{study}"}
-    captions = [f"../report/{name}.rst" for name in NOTEBOOKS[notebook]["figures"]]
-    return [report(file, caption=text, **shown) for file, text in zip(figures(notebook), captions)]
+    """The same figures as the report shows them: by study, with their titles and the captions of their names."""
+
+    def reported(name, title):
+        caption, labels = f"../report/{name}.rst", {"figure": title}
+        shown = {"category": "Figures", "subcategory": "{study}", "labels": labels, "caption": caption}
+        return report(f"results/figures/{name}-{{study}}.pdf", **shown)
+
+    return [reported(name, title) for name, title in NOTEBOOKS[notebook]["figures"].items()]
+
+
+def reported_page(notebook):
+    """An executed notebook as a page, as the report shows it."""
+    return report(
+        f"results/notebooks/{notebook}-{{study}}.html",
+        category="Notebooks",
+        subcategory="{study}",
+        labels={"notebook": NOTEBOOKS[notebook]["title"]},
+        caption="../report/notebook.rst",
+    )
 
 
 def studies_of(notebook):
@@ -394,3 +432,35 @@ def notebook_parameters(name):
         return compact({"study": study} | folders | more)
 
     return parameters
+
+
+EXPLORER_TEMPLATE = sorted(map(str, Path("workflow/explorer").iterdir()))
+EXPLORER_TABLES = [
+    f"results/summary/{table}.csv"
+    for table in ("correlation", "correlation_null", "retention", "selected_lambda", "pruning")
+    if study_tables(table)
+]
+
+
+def explorer_importances():
+    """The importances of every study that has networks of its own."""
+    return [
+        f"results/runs/{study}/importance/{estimator}/{shard}.safetensors"
+        for study in filter(is_own, STUDIES)
+        for estimator in STUDIES[study]["estimators"]
+        for shard in shards(study)
+    ]
+
+
+def explorer_settings():
+    """What the explorer says of every study, and the shards of those that have networks of their own."""
+    told = ["like", "network", "datasets", "protocol", "seeds", "estimators"]
+
+    def of_study(name, study):
+        return {key: study[key] for key in told if key in study} | {
+            "tasks": {key: study["tasks"][key] for key in ("kind", "count")},
+            "retention": {key: study["retention"][key] for key in ("seeds", "penalty", "batch_norm")},
+            "shards": shards(name) if is_own(name) else [],
+        }
+
+    return compact({name: of_study(name, study) for name, study in STUDIES.items()})

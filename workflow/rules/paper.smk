@@ -35,7 +35,12 @@ rule paper:
         tables=TABLES,
         numbers="results/paper/numbers.tex",
     output:
-        report("results/paper/main.pdf", category="Paper", caption="../report/paper.rst"),
+        report(
+            "results/paper/main.pdf",
+            category="Paper",
+            labels={"document": "The paper (PDF)"},
+            caption="../report/paper.rst",
+        ),
     log:
         "results/logs/paper.log",
     benchmark:

@@ -15,12 +15,32 @@ from weight_importance.errors import UserError, run_program, unknown_name
 from weight_importance.settings import json_object
 from weight_importance.storage import write_text
 
-# The page of nbconvert's "lab" template without the scripts that it would load from the network
+# The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a
+# narrow screen, too: code is wrapped, what is wider scrolls by itself
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_css -%}
+<style>
+  :root {
+    --jp-cell-editor-background: white; /* on grey the colours of code are too faint */
+    --jp-cell-prompt-not-active-opacity: 1;
+    --jp-cell-prompt-not-active-font-color: #555;
+  }
+  body.jp-Notebook { padding: 1rem; }
+  main { max-width: 66rem; margin: 0 auto; }
+  .jp-OutputArea-output { overflow-x: auto; }
+  .jp-RenderedImage img { max-width: 100%; height: auto; }
+  @media (max-width: 900px) {
+    body.jp-Notebook { padding: 0.5rem 0.25rem; }
+    .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+    .highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+    .jp-RenderedImage img { width: 810px; max-width: none; } /* its smallest text still has 12 px */
+  }
+</style>
+{%- endblock -%}
 """
 
 
@@ -43,7 +63,7 @@ def main() -> None:
             f"{arguments.notebook}, {failure}\nThe executed notebook, {arguments.executed}, shows the error in its "
             f"place. Mend {arguments.notebook} or the module named above, then run the same command again."
         )
-    write_text(arguments.html, page(text, title=arguments.notebook.stem))
+    write_text(arguments.html, page(text, title=arguments.html.stem))
 
 
 def isolate(scratch: Path) -> None:

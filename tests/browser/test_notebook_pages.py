@@ -1,0 +1,29 @@
+"""The executed notebooks as pages: complete, legible, every figure there and described."""
+
+import pytest
+
+from pages import RESULTS, WIDTHS
+
+PAGES = sorted(file.relative_to(RESULTS) for file in RESULTS.glob("notebooks/*.html"))
+
+
+def test_there_are_pages():
+    assert PAGES
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("name", PAGES, ids=str)
+def test_a_page_is_legible_and_its_figures_load(opened, legible, screenshots, name, width):
+    page = opened(name, width)
+    page.screenshot(path=screenshots / f"{name.stem}-{width}.png", full_page=True)
+    legible(page)
+    pictures = page.locator("img")
+    assert pictures.count() or name.stem.startswith("variants"), "a notebook without a figure"
+    for natural, alternative, shown in pictures.evaluate_all(
+        "pictures => pictures.map((one) => [one.naturalWidth, one.alt, one.clientWidth])"
+    ):
+        assert natural > 100
+        assert len(alternative) > 10
+        assert shown * 7 / (6.5 * 72) >= 12, "the smallest text of a figure has 7 pt, and the figure is 6.5 inches wide"
+    assert page.title()
+    assert page.get_attribute("html", "lang") == "en"

@@ -1,0 +1,196 @@
+"""The explorer: counts of weights as they are, numbers as in the tables, a page that may connect to nothing."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weight_importance.densities import BEYOND, BINS, FEW, LEVELS, NOT_POSITIVE, axis, count_of, density, level_of
+from weight_importance.explorer import LEAST_CONTRAST, SURFACES, against, contents, contrast, fill, looks
+from weight_importance.plots.style import PALETTE
+from weight_importance.tables import COLUMNS
+
+NAMES = ["fisher_empirical", "mas", "si"]  # in the order of their list
+PAIRS = list(combinations(NAMES, 2))
+
+
+def importances(n: int, seed: int) -> list[np.ndarray]:
+    """Three estimators of n weights: two alike, the third with zeros and negative values."""
+    random = np.random.default_rng(seed)
+    first = np.exp(random.normal(size=n) * 3)
+    third = random.normal(size=n)
+    third[: n // 4] = 0
+    return [first, np.sqrt(first) * np.exp(random.normal(size=n)), third]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [FEW + 1, 20_000])
+def test_cells_hold_as_many_weights_as_lie_there(seed, n):
+    values = importances(n, seed)
+    found = density([axis(one) for one in values])
+    assert not found.few and found.entries == n
+    for place, (i, j) in enumerate(combinations(range(3), 2)):
+        both = (values[i] > 0) & (values[j] > 0)
+        assert found.positive[place] == both.sum()
+        edges = [np.linspace(*found.ranges[one], BINS + 1) for one in (i, j)]
+        expected, _, _ = np.histogram2d(*(np.log10(values[one][both]) for one in (i, j)), bins=edges)
+        # the last edge belongs to numpy's last cell, and to none of ours; nothing lies there
+        assert found.shown[place] == expected.sum()
+        np.testing.assert_allclose(count_of(found.content[place]), expected, rtol=0.091, atol=0.5)
+
+
+@pytest.mark.parametrize("n", [1, 10, FEW])
+def test_of_a_small_tensor_every_weight_is_kept(n):
+    values = importances(n, seed=n)
+    found = density([axis(one) for one in values])
+    assert found.few and found.content.shape == (3, n)
+    for one, (low, high), kept in zip(values, found.ranges, found.content, strict=True):
+        positive = one > 0
+        assert (kept[~positive] == NOT_POSITIVE).all()
+        if positive.any():
+            middle = low + (kept[positive] + 0.5) / LEVELS * (high - low)
+            assert np.abs(middle - np.log10(one[positive])).max() <= (high - low) / LEVELS
+
+
+def test_weights_far_out_are_beyond_the_axis_and_not_in_its_cells():
+    values = np.ones(5000) + np.arange(5000) / 5000
+    values[0] = 1e30
+    found = axis(values)
+    assert found.codes[0] == BEYOND and (found.codes[1:] < BINS).all()
+    pair = density([found, axis(np.ones(5000))])
+    assert pair.positive.tolist() == [5000] and pair.shown.tolist() == [4999]
+
+
+def test_an_estimator_that_is_nowhere_positive_has_no_axis():
+    found = density([axis(np.ones(10)), axis(np.zeros(10))])
+    assert np.isnan(found.ranges[1]).all() and found.shown.tolist() == [0]
+
+
+def test_levels_tell_counts_within_9_per_cent():
+    counts = np.concatenate([np.arange(12), np.geomspace(12, 1e15, 500).astype(int)])
+    again = count_of(level_of(counts))
+    assert (again[:5] == counts[:5]).all()
+    assert (np.abs(again - counts) <= 0.091 * counts + 0.5).all()
+
+
+SETTINGS = {
+    "one": {
+        "network": "mlp", "datasets": ["mnist"], "protocol": "held_out", "seeds": 2, "estimators": NAMES[::-1],
+        "tasks": {"kind": "permuted", "count": 2}, "shards": ["seeds-0-1"],
+        "retention": {"seeds": None, "penalty": "plain", "batch_norm": "running"},
+    },
+    "like_it": {
+        "like": "one", "network": "mlp", "datasets": ["mnist"], "protocol": "held_out", "seeds": 2,
+        "estimators": ["mas"], "tasks": {"kind": "permuted", "count": 2}, "shards": [],
+        "retention": {"seeds": 1, "penalty": "stabilised", "batch_norm": "frozen"},
+    },
+}  # fmt: skip
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    # pairs in another order than the page's, as the rule gives them
+    pairs = [(b, a, 0.1 * place) for place, (a, b) in enumerate(PAIRS)]
+    correlation = [
+        ("one", tensor, a, b, coefficient, seed, value + 0.01 * seed)
+        for tensor in ("fc1.weight", "all")
+        for a, b, value in pairs
+        for coefficient in ("pearson", "spearman")
+        for seed in range(2)
+    ]
+    null = [(*row[:-1], permutation, 0.001 * permutation) for row in correlation for permutation in range(3)]
+    retention = [
+        (study, name, strength, seed, learnt, task, "test", np.nan if strength == 9 else 0.5 + 0.1 * task)
+        for study, name, strength in (
+            ("one", "mas", 1.0), ("one", "mas", 9.0), ("one", "none", 0.0), ("one", "shuffled(mas)", 1.0),
+            ("like_it", "mas", 2.0),
+        )
+        for seed in range(2)
+        for learnt in (1, 2)
+        for task in (1, 2)
+    ]  # fmt: skip
+    rows = {
+        "correlation": correlation,
+        "correlation_null": null,
+        "retention": retention,
+        "selected_lambda": [("one", "mas", 1.0, "validation"), ("one", "shuffled(mas)", np.nan, "validation")],
+        "pruning": [("one", "tensor", name, seed, 0.5, 0.9) for name in ("mas", "random") for seed in range(2)],
+    }
+    return {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
+
+
+@pytest.fixture(scope="module")
+def filled():
+    large, small = importances(5000, seed=0), importances(8, seed=1)
+    densities = {
+        "one": {
+            "fc1.weight": ((50, 50), density([axis(one) for one in large])),
+            "all": ((), density([axis(one) for one in small])),
+        }
+    }
+    return contents(SETTINGS, tables(), densities)
+
+
+def test_numbers_are_those_of_the_tables(filled):
+    one, like_it = filled[0]["studies"]
+    assert one["estimators"] == NAMES
+    assert one["names"] == [*NAMES, "shuffled(mas)"]
+    found = one["agreement"]["fc1.weight"]["pearson"]
+    assert [mean for mean, _, _ in found["pairs"]] == pytest.approx([0.005, 0.105, 0.205])
+    assert found["n"] == 2 and found["null"] == pytest.approx([0.0, 0.002], abs=1e-4)
+    assert one["retention"]["mas"][0][:2] == [1, 0.65]
+    assert one["retention"]["mas"][1] == [9, None, None, None, 2]
+    assert one["selected"] == {"mas": 1}
+    assert one["pruning"]["tensor"]["random"][0][:2] == [0.5, 0.9]
+    assert (like_it["like"], like_it["estimators"], like_it["names"], like_it["tensors"]) == ("one", [], ["mas"], [])
+    assert "stabilised" in like_it["text"] and "frozen" in like_it["text"] and "(1 learn on)" in like_it["text"]
+
+
+def test_densities_lie_where_the_page_looks_for_them(filled):
+    data, densities = filled
+    weight, everything = data["studies"][0]["tensors"]
+    assert (weight["offset"], everything["offset"]) == (0, len(PAIRS) * BINS**2)
+    assert len(densities) == everything["offset"] + len(NAMES) * everything["entries"]
+
+
+def test_without_rows_a_study_is_still_shown():
+    nothing = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
+    data, densities = contents(SETTINGS, nothing, {})
+    assert densities == b"" and [study["names"] for study in data["studies"]] == [[], []]
+
+
+def test_the_page_allows_its_own_script_and_style_and_nothing_else(filled):
+    texts = {
+        "page.html": '<meta content="{{policy}}"><style>{{style}}</style><b>{{data}}</b><i>{{densities}}</i>'
+        "<script>{{script}}</script>",
+        "style.css": "a{}", "charts.js": "1;", "page.js": "2;",
+    }  # fmt: skip
+    data = filled[0] | {"more": "</script>"}
+    page = fill(texts, data, filled[1])
+    policy = re.search('content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src 'none'") and "unsafe" not in policy
+    for text in ("a{}", "1;2;"):
+        assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in policy
+    assert page.count("</script>") == 1, "what is shown cannot end the element that holds it"
+    assert json.loads(re.search("<b>(.*)</b>", page)[1]) == data
+    assert gzip.decompress(base64.b64decode(re.search("<i>(.*)</i>", page)[1])) == filled[1]
+    assert fill(texts, data, filled[1]) == page
+
+
+def test_colours_stand_out_in_both_themes():
+    for surface in SURFACES.values():
+        for colour in PALETTE:
+            assert contrast(against(colour, surface), surface) >= LEAST_CONTRAST
+    assert against("#117733", "#ffffff") == "#117733", "what stands out is left as it is in the figures"
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+def test_controls_are_named_with_what_they_are_made_from():
+    assert looks("shuffled(mas)", 0)["label"].startswith("shuffled ")
+    names = [looks(name, 0)["label"] for name in ("values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)")]
+    assert len(set(names)) == 2 and all("in ranks of" in name for name in names)

@@ -1,0 +1,428 @@
+// The page: what is chosen, in the form and in the address, and the charts and tables of it.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const STUDIES = new Map(DATA.studies.map((study) => [study.name, study]));
+const byId = (id) => document.getElementById(id);
+const CHOICES = ["study", "layer", "first", "second", "coefficient"];
+const choice = { study: DATA.studies[0].name, coefficient: DATA.coefficients[0][0], scope: DATA.scopes[0][0] };
+let bytes = new Uint8Array();
+
+/** The densities' bytes, unpacked by the browser. */
+async function unpack() {
+  const packed = Uint8Array.from(atob(byId("densities").textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+const study = () => STUDIES.get(choice.study);
+const look = (name) => DATA.looks[name];
+const label = (name) => look(name).label;
+const layerName = (tensor) => (tensor === "all" ? "all parameters" : tensor);
+const networks = (count) => (count === 1 ? "1 network" : `${count} networks`);
+
+/** Where a pair stands among all of a study, and whether the other way round; null for no pair of importances. */
+function pairOf(names, first, second) {
+  let [i, j] = [names.indexOf(first), names.indexOf(second)];
+  if (i < 0 || j < 0 || i === j) return null;
+  const turned = i > j;
+  if (turned) [i, j] = [j, i];
+  return { place: (i * (2 * names.length - i - 1)) / 2 + j - i - 1, turned };
+}
+
+// ---------------------------------------------------------------------------------------------- choices and address
+
+/** Makes the choice one that exists, of two different estimators where there are two: the first ones for what is not there. */
+function settle() {
+  const { names, tensors } = study();
+  const layers = tensors.map((tensor) => tensor.name);
+  if (!layers.includes(choice.layer)) choice.layer = layers[0];
+  if (!names.includes(choice.first)) choice.first = names.find((name) => name !== choice.second) ?? names[0];
+  if (!names.includes(choice.second) || choice.second === choice.first) {
+    choice.second = names.find((name) => name !== choice.first) ?? names[0];
+  }
+}
+
+/** What the address asks for; what it names and does not exist is told. */
+function readAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1)), unknown = [];
+  const take = (key, allowed) => {
+    const value = asked.get(key);
+    if (value === null) return;
+    if (allowed.includes(value)) choice[key] = value;
+    else unknown.push(`${key} “${value}”`);
+  };
+  take("study", [...STUDIES.keys()]);
+  take("layer", study().tensors.map((tensor) => tensor.name));
+  take("first", study().names);
+  take("second", study().names);
+  take("coefficient", DATA.coefficients.map(([name]) => name));
+  take("scope", DATA.scopes.map(([name]) => name));
+  settle();
+  return unknown.length ? `The address names what is not here: ${unknown.join(", ")}. ` : "";
+}
+
+function writeAddress() {
+  const asked = new URLSearchParams();
+  for (const key of [...CHOICES, "scope"]) if (choice[key] !== undefined) asked.set(key, choice[key]);
+  try {
+    history.replaceState(null, "", `#${asked}`);
+  } catch {
+    // inside another page, such as Snakemake's report, there is no address to write
+  }
+}
+
+function options(select, pairs, chosen) {
+  select.replaceChildren(...pairs.map(([value, text]) => new Option(text, value, false, value === chosen)));
+  select.disabled = pairs.length < 2;
+}
+
+function fillChoices() {
+  const { names, tensors } = study();
+  options(byId("study"), DATA.studies.map(({ name }) => [name, name]), choice.study);
+  const sized = ({ name, shape }) => [name, layerName(name) + (shape.length ? ` (${shape.join(" × ")})` : "")];
+  options(byId("layer"), tensors.length ? tensors.map(sized) : [["", "those of another study"]], choice.layer);
+  options(byId("first"), names.map((name) => [name, label(name)]), choice.first);
+  options(byId("second"), names.map((name) => [name, label(name)]), choice.second);
+  options(byId("coefficient"), DATA.coefficients, choice.coefficient);
+  byId("swap").disabled = names.length < 2;
+}
+
+// ------------------------------------------------------------------------------------------------------------ pieces
+
+function element(name, attributes, ...children) {
+  const made = Object.assign(document.createElement(name), attributes);
+  made.append(...children);
+  return made;
+}
+
+/** Fills a table: its caption, the names of its columns, and its rows, whose first cell names the row. */
+function table(id, caption, columns, rows) {
+  const head = element("tr", {}, ...columns.map((name) => element("th", { scope: "col" }, name)));
+  const body = rows.map(([name, ...cells]) =>
+    element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell))));
+  const made = element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
+  const holder = byId(id).querySelector(".scroll");
+  holder.replaceChildren(made);
+  // what scrolls can be reached by keyboard
+  Object.assign(holder, { tabIndex: 0, role: "region", ariaLabel: caption });
+  byId(id).hidden = false;
+}
+
+/** The room a chart has; a window narrower than any screen gets charts that reach beyond it. */
+const room = (holder) => Math.max(holder.clientWidth, 240);
+
+/** Says, in a chart's place, why there is none. */
+function absent(name, reason) {
+  byId(name).replaceChildren(element("p", {}, ...[reason].flat()));
+  byId(`${name}-table`).hidden = true;
+  byId(`${name}-legend`)?.replaceChildren();
+}
+
+function legend(id, entries) {
+  byId(id).replaceChildren(...entries.map(([drawn, text]) => element("li", {}, drawn, text)));
+}
+
+const interval = (mean, low, high, digits = 2) =>
+  low === null ? shown(mean, digits) : `${shown(mean, digits)} (95 % interval ${shown(low, digits)} to ${shown(high, digits)})`;
+
+/** Why a pair has no importances to show; null if it has. */
+function missing() {
+  const { estimators, like, name, names } = study();
+  if (!estimators.length) {
+    const link = element("a", { href: `#study=${encodeURIComponent(like)}` }, like);
+    return ["The networks and importances of this study are those of ", link, ", and shown there."];
+  }
+  if (names.length < 2) return `${name} has one estimator only.`;
+  const control = [choice.first, choice.second].find((one) => !estimators.includes(one));
+  if (control) return `${label(control)} is made while the networks learn on, and not kept: choose two estimators to compare importances.`;
+  return null;
+}
+
+// ------------------------------------------------------------------------------------------------------------ charts
+
+function drawDensity() {
+  const reason = missing();
+  byId("density-lead").textContent = "";
+  if (reason) return absent("density", reason);
+  const { tensors, estimators } = study(), tensor = tensors.find(({ name }) => name === choice.layer);
+  const pair = pairOf(estimators, choice.first, choice.second), { place, turned } = pair;
+  const [x, y] = [choice.first, choice.second].map((name) => {
+    const [low, high] = tensor.ranges[estimators.indexOf(name)];
+    return { low, high, label: `${label(name)} (log scale)` };
+  });
+  const [entries, positive, seen] = [tensor.entries, tensor.positive[place], tensor.shown[place]];
+  const many = (count) => count.toLocaleString("en");
+  if (!seen) return absent("density", "No weight is positive by both estimators, so none has a place on logarithmic axes.");
+  const parts = [`${many(seen)} of ${many(entries)} importances, of all networks together.`];
+  if (positive < entries) parts.push(`${many(entries - positive)} are zero or negative by one of the two and have no logarithm.`);
+  if (seen < positive) parts.push(`${many(positive - seen)} lie beyond the axes.`);
+  byId("density-lead").textContent = parts.join(" ");
+
+  const text = `Density of importances in ${layerName(choice.layer)}: ${label(choice.first)} across, ${label(choice.second)} up.`;
+  const width = room(byId("density"));
+  if (tensor.few) {
+    const points = pointsOf(tensor, estimators), chart = densityChart(width, { x, y, points, text });
+    byId("density").replaceChildren(chart);
+    densityTable(points.map(([a, b]) => [a, b, 1]), 8, x, y);
+  } else {
+    const cells = cellsOf(tensor, place, turned), n = DATA.bins;
+    const most = Math.max(...cells.map(([, , count]) => count), 2);
+    byId("density").replaceChildren(densityChart(width, { x, y, n, cells, text }), colourScale(width, most));
+    densityTable(cells.map(([column, row, count]) => [(column + 0.5) / n, (row + 0.5) / n, count]), n / 2, x, y);
+  }
+}
+
+/** The cells that hold weights: [column, row, count]. */
+function cellsOf({ offset }, place, turned) {
+  const n = DATA.bins, start = offset + place * n * n, found = [];
+  for (let cell = 0; cell < n * n; cell += 1) {
+    const level = bytes[start + cell], [i, j] = [Math.floor(cell / n), cell % n];
+    if (level) found.push([turned ? j : i, turned ? i : j, Math.round(2 ** ((level - 1) / DATA.steps))]);
+  }
+  return found;
+}
+
+/** Weights one by one, as shares of both axes. */
+function pointsOf({ offset, entries }, estimators) {
+  const [a, b] = [choice.first, choice.second].map((name) => offset + estimators.indexOf(name) * entries), found = [];
+  for (let entry = 0; entry < entries; entry += 1) {
+    const [x, y] = [bytes[a + entry], bytes[b + entry]];
+    if (x < DATA.levels && y < DATA.levels) found.push([(x + 0.5) / DATA.levels, (y + 0.5) / DATA.levels]);
+  }
+  return found;
+}
+
+/** The second estimator's quartiles for every stretch of the first: what the density shows, in numbers. */
+function densityTable(weighted, stretches, x, y) {
+  const groups = Array.from({ length: stretches }, () => []);
+  for (const [a, b, count] of weighted) groups[Math.min(Math.floor(a * stretches), stretches - 1)].push([b, count]);
+  const value = (axis, share) => (10 ** (axis.low + share * (axis.high - axis.low))).toExponential(1).replace("e+", "e").replace("-", "−");
+  const rows = groups.flatMap((group, place) => {
+    const total = group.reduce((sum, [, count]) => sum + count, 0);
+    if (!total) return [];
+    group.sort(([a], [b]) => a - b);
+    const quartile = (share) => {
+      let sum = 0;
+      return value(y, group.find(([, count]) => (sum += count) >= share * total)[0]);
+    };
+    const ends = `${value(x, place / stretches)} to ${value(x, (place + 1) / stretches)}`;
+    return [[ends, `${byId("density").querySelector("circle") ? "" : "≈ "}${total.toLocaleString("en")}`, ...[0.25, 0.5, 0.75].map(quartile)]];
+  });
+  const caption = `${label(choice.second)} of the weights in each stretch of ${label(choice.first)}, ${layerName(choice.layer)}`;
+  table("density-table", caption, [label(choice.first), "Weights", "Lower quartile", "Median", "Upper quartile"], rows);
+}
+
+/** A pair's coefficient in a tensor with its null: { mean, low, high, zero, n }; null if there is none. */
+function agreementOf(tensor, coefficient) {
+  const { agreement, estimators } = study(), found = agreement[tensor]?.[coefficient];
+  const pair = pairOf(estimators, choice.first, choice.second);
+  if (!found || !pair) return null;
+  const [mean, low, high] = found.pairs[pair.place];
+  return { mean, low, high, zero: found.null.includes(null) ? null : found.null, n: found.n };
+}
+
+const cellsOfInterval = ({ mean, low, high, zero }) =>
+  [mean, low, high, ...(zero ?? [null, null])].map((value) => shown(value, 3));
+const INTERVAL_COLUMNS = ["Mean", "Low", "High", "Null low", "Null high"];
+
+function drawAgreement() {
+  const reason = missing(), rows = DATA.coefficients.map(([name, text]) => ({ label: text, ...agreementOf(choice.layer, name) }));
+  byId("agreement-lead").textContent = "";
+  if (reason || rows[0].n === undefined) {
+    absent("agreement", reason ?? "There are no coefficients of this pair.");
+    return absent("layers", missing() ?? "There are no coefficients of this pair.");
+  }
+  byId("agreement-lead").textContent =
+    `Mean over ${networks(rows[0].n)} with its 95 % interval; the grey bar is where 95 % of such means lie when the weights are shuffled.`;
+  const short = { pearson: "Pearson", spearman: "Spearman", pearson_log: "Pearson, logs", overlap_top10: "Top 10 % shared" };
+  const drawn = rows.map((row, place) => ({ ...row, label: short[DATA.coefficients[place][0]] ?? row.label }));
+  const said = rows.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
+  const width = room(byId("agreement")), pair = `${label(choice.first)} and ${label(choice.second)}`;
+  byId("agreement").replaceChildren(intervalChart(width, drawn, `Agreement of ${pair} in ${layerName(choice.layer)}: ${said}.`));
+  table("agreement-table", `${pair}, ${layerName(choice.layer)}`, ["Coefficient", ...INTERVAL_COLUMNS],
+    rows.map((row) => [row.label, ...cellsOfInterval(row)]));
+
+  const name = DATA.coefficients.find(([key]) => key === choice.coefficient)[1];
+  const layers = study().tensors.map(({ name: tensor }) => {
+    const found = agreementOf(tensor, choice.coefficient);
+    return { label: layerName(tensor), here: tensor === choice.layer, strong: tensor === choice.layer, ...found };
+  });
+  const all = layers.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
+  byId("layers").replaceChildren(intervalChart(width, layers, `${name} of ${pair} in every layer: ${all}.`));
+  table("layers-table", `${name} of ${pair}`, ["Layer", ...INTERVAL_COLUMNS], layers.map((row) => [row.label, ...cellsOfInterval(row)]));
+}
+
+const ROLES = ["first", "second"];
+
+function drawRetention() {
+  const { retention, selected, tasks, criterion } = study();
+  const names = [...new Set([choice.first, choice.second])].filter((name) => retention[name]);
+  byId("retention-lead").textContent = "";
+  if (!names.length) return absent("retention", "Neither of the two learns further tasks in this study.");
+  byId("retention-lead").textContent =
+    `Mean test accuracy (%) over all ${tasks} tasks after the last one, against the strength λ of the penalty.`;
+  const none = retention.none?.[0], level = none && none[1] !== null ? none.slice(1, 4) : null;
+  const axis = errorAxis([...names.flatMap((name) => retention[name]), ...(none ? [none] : [])]);
+  const panels = names.map((name) => {
+    const heading = element("h3", {}, label(name)), panel = element("div", {}, heading);
+    return { name, panel };
+  });
+  byId("retention").replaceChildren(...panels.map(({ panel }) => panel));
+  for (const { name, panel } of panels) {
+    const rows = retention[name], chosen = selected[name], kind = ROLES[name === choice.first ? 0 : 1];
+    const best = rows.find(([strength]) => strength === chosen);
+    const text = best ? `best at λ = ${plain(chosen)}, ${percent(best[1])} %` : "no λ was chosen, as training diverged at each";
+    const x = { logarithmic: true, ticks: rows.map(([strength]) => strength), label: "λ", format: plain };
+    const curve = { kind, ...look(name), rows, chosen, name: (value) => `λ = ${plain(value)}` };
+    if (!axis) {
+      panel.append(element("p", {}, "Training diverged at every λ."));
+      continue;
+    }
+    panel.append(curveChart(room(panel), 270, { curves: [curve], x, axis, level, text: `Accuracy of ${label(name)} against λ: ${text}.` }));
+  }
+  const entries = names.map((name) => [sample({ kind: ROLES[name === choice.first ? 0 : 1], ...look(name) }), label(name)]);
+  const circle = sample({ kind: "" }, mark("circle", { cx: 17, cy: 9, r: 7, class: "chosen" }));
+  entries.push([circle, `λ chosen on ${criterion ?? "validation"} data`]);
+  if (level) entries.push([sample({ kind: "plain", dashes: "4 4" }), "no penalty"]);
+  if (names.some((name) => retention[name].some(([, mean]) => mean === null))) {
+    entries.push([sample({ kind: "" }, mark("path", { d: "M12 4l10 10m0-10l-10 10", class: "diverged" })), "training diverged"]);
+  }
+  legend("retention-legend", entries);
+  const rows = [...names, ...(none ? ["none"] : [])].flatMap((name) => retention[name].map(([strength, mean, low, high, n]) => [
+    label(name), name === "none" ? "–" : plain(strength), mean === null ? "diverged" : percent(mean), percent(low), percent(high), String(n),
+    name !== "none" && strength === selected[name] ? "yes" : "",
+  ]));
+  table("retention-table", "Mean test accuracy over all tasks after the last one",
+    ["Estimator", "λ", "Mean (%)", "Low (%)", "High (%)", "Networks", "Chosen"], rows);
+}
+
+function drawPruning() {
+  const { pruning, estimators } = study(), found = pruning[choice.scope] ?? {};
+  const names = [...new Set([choice.first, choice.second])].filter((name) => found[name]);
+  byId("pruning-lead").textContent = "";
+  byId("scopes").hidden = !names.length;
+  if (!names.length) {
+    return absent("pruning", estimators.length ? "Nothing is pruned by these two in this study." : missing());
+  }
+  byId("pruning-lead").textContent = "Test accuracy (%) on the first task as the least important weights are removed.";
+  const all = [...names, ...(found.random ? ["random"] : [])], axis = errorAxis(all.flatMap((name) => found[name]));
+  const kind = (name) => (name === "random" ? "plain" : ROLES[name === choice.first ? 0 : 1]);
+  const curves = all.map((name) => ({
+    kind: kind(name), ...look(name), rows: found[name], name: (value) => `${shown(100 * value, 0)} % removed`,
+  }));
+  const ticks = [...new Set(all.flatMap((name) => found[name].map(([fraction]) => fraction)))].sort((a, b) => a - b);
+  const x = { logarithmic: false, ticks, label: "weights removed (%)", format: (value) => shown(100 * value, 0) };
+  const ends = names.map((name) => `${label(name)} ${percent(found[name].at(-1)[1])} %`).join(", ");
+  const text = `Accuracy as weights are removed; with ${shown(100 * ticks.at(-1), 0)} % removed: ${ends}.`;
+  byId("pruning").replaceChildren(curveChart(room(byId("pruning")), 300, { curves, x, axis, level: null, text }));
+  legend("pruning-legend", all.map((name) => [sample({ kind: kind(name), ...look(name) }), label(name)]));
+  table("pruning-table", `Test accuracy, weights ${DATA.scopes.find(([scope]) => scope === choice.scope)[1]}`,
+    ["Criterion", "Removed (%)", "Mean (%)", "Low (%)", "High (%)", "Networks"],
+    all.flatMap((name) => found[name].map(([fraction, mean, low, high, n]) =>
+      [label(name), shown(100 * fraction, 0), percent(mean), percent(low), percent(high), String(n)])));
+}
+
+/** In a sentence or two, what the charts show; read aloud whenever it changes. */
+function summarise(notice) {
+  const { retention, selected, text } = study(), said = [];
+  const found = agreementOf(choice.layer, choice.coefficient), title = DATA.coefficients.find(([name]) => name === choice.coefficient)[1];
+  if (found && found.mean !== null) {
+    said.push(`${label(choice.first)} and ${label(choice.second)} in ${layerName(choice.layer)}: ` +
+      `${title} ${interval(found.mean, found.low, found.high)}, ${networks(found.n)}.`);
+  } else said.push(`${label(choice.first)}${choice.second === choice.first ? "" : ` and ${label(choice.second)}`}.`);
+  const kept = [...new Set([choice.first, choice.second])].filter((name) => selected[name] && retention[name]);
+  const best = kept.map((name) => {
+    const [, mean] = retention[name].find(([strength]) => strength === selected[name]);
+    return `${label(name)} ${percent(mean)} % at λ = ${plain(selected[name])}`;
+  });
+  const none = retention.none?.[0]?.[1];
+  if (best.length) said.push(`After all tasks: ${best.join(", ")}${none ? `; without penalty ${percent(none)} %` : ""}.`);
+  byId("summary").replaceChildren(`${notice}${said.join(" ")} `, element("small", {}, text));
+}
+
+// -------------------------------------------------------------------------------------------------------- all of it
+
+function draw() {
+  drawDensity();
+  drawAgreement();
+  drawRetention();
+  drawPruning();
+}
+
+function show(notice = "") {
+  fillChoices();
+  for (const input of document.querySelectorAll("#scopes input")) input.checked = input.value === choice.scope;
+  for (const role of ROLES) {
+    const { light, dark } = look(choice[role]);
+    document.documentElement.style.setProperty(`--${role}`, `light-dark(${light}, ${dark})`);
+  }
+  draw();
+  summarise(notice);
+}
+
+function change(key, value) {
+  const other = { first: "second", second: "first" }[key];
+  if (other && value === choice[other]) choice[other] = choice[key]; // both the same would show nothing: they change places
+  choice[key] = value;
+  settle();
+  writeAddress();
+  show();
+}
+
+function remember(theme) {
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("importance-atlas-theme", theme);
+  } catch {
+    // a page inside another, or without leave to keep anything: the choice lasts as long as the page
+  }
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("importance-atlas-theme") ?? "system";
+  } catch {
+    return "system";
+  }
+}
+
+function listen() {
+  for (const key of CHOICES) byId(key).addEventListener("change", (event) => change(key, event.target.value));
+  byId("swap").addEventListener("click", () => change("first", choice.second));
+  for (const [scope, text] of DATA.scopes) {
+    const input = element("input", { type: "radio", name: "scope", value: scope });
+    input.addEventListener("change", () => change("scope", scope));
+    byId("scopes").append(element("label", {}, input, text));
+  }
+  const theme = remembered();
+  for (const input of document.querySelectorAll("input[name=theme]")) {
+    input.checked = input.value === theme;
+    input.addEventListener("change", () => remember(input.value));
+  }
+  document.documentElement.dataset.theme = theme;
+  byId("choices").addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", () => {
+    if (location.hash.includes("=")) show(readAddress());
+  });
+  let width = document.body.clientWidth;
+  new ResizeObserver(() => {
+    if (document.body.clientWidth === width) return;
+    width = document.body.clientWidth;
+    draw();
+  }).observe(document.body);
+}
+
+async function begin() {
+  const notice = readAddress();
+  listen();
+  try {
+    await unpack();
+  } catch (error) {
+    const reason = "This browser cannot unpack the densities: it needs Chrome 80, Firefox 113, Safari 16.4, or a later one.";
+    byId("summary").textContent = `${reason} (${error})`;
+    return;
+  }
+  show(notice);
+}
+
+begin();

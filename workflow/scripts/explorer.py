@@ -1,0 +1,70 @@
+"""Write the explorer: one page, complete in itself, to look at any two estimators, layer by layer."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weight_importance.correlation import ALL
+from weight_importance.densities import Axis, Density, axis, density
+from weight_importance.errors import UserError, run_program
+from weight_importance.explorer import contents, fill
+from weight_importance.findings import tensor_order
+from weight_importance.plots.style import in_order
+from weight_importance.storage import REMAKE, load_tensors, read_table, write_text
+from weight_importance.tables import COLUMNS
+
+TABLES = ("correlation", "correlation_null", "retention", "selected_lambda", "pruning")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--template", type=Path, nargs="+", required=True, help="page.html and what it is filled with")
+    parser.add_argument("--tables", type=Path, nargs="*", default=[], help=f"tables (.csv) among {', '.join(TABLES)}")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, where importances lie")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: study → settings, shards")
+    parser.add_argument("--output", type=Path, required=True, help="output: the page (.html)")
+    arguments = parser.parse_args()
+    for path in arguments.tables:
+        if path.stem not in TABLES:
+            raise UserError(f"--tables takes {', '.join(TABLES)}, found '{path}'")
+    given = {path.stem: path for path in arguments.tables}
+    tables = {
+        name: read_table(given[name], COLUMNS[name]) if name in given else pd.DataFrame(columns=list(COLUMNS[name]))
+        for name in TABLES
+    }
+    densities = {
+        study: study_densities(arguments.runs / study / "importance", study, settings)
+        for study, settings in arguments.settings.items()
+        if settings["shards"]
+    }
+    texts = {path.name: path.read_text(encoding="utf-8") for path in arguments.template}
+    write_text(arguments.output, fill(texts, *contents(arguments.settings, tables, densities)))
+
+
+def study_densities(folder: Path, study: str, settings: Mapping) -> dict[str, tuple[tuple[int, ...], Density]]:
+    """Of every tensor, and of all together: its shape in one network, and its densities."""
+    axes: dict[str, list[Axis]] = {}
+    shapes: dict[str, tuple[int, ...]] = {ALL: ()}
+    for estimator in in_order(settings["estimators"]):
+        shards = [load_importance(folder / estimator / f"{shard}.safetensors", study) for shard in settings["shards"]]
+        parts = {name: np.concatenate([shard[name].ravel() for shard in shards]) for name in sorted(shards[0])}
+        for name, values in (parts | {ALL: np.concatenate(list(parts.values()))}).items():
+            axes.setdefault(name, []).append(axis(values))
+        shapes |= {name: tensor.shape[1:] for name, tensor in shards[0].items()}
+    return {name: (shapes[name], density(axes[name])) for name in tensor_order(axes)}
+
+
+def load_importance(path: Path, study: str) -> dict[str, np.ndarray]:
+    """The importances in a file, ``(R, ...)`` by parameter, once it is clear that they are the study's."""
+    tensors, metadata = load_tensors(path)
+    if metadata.get("study") != study:
+        raise UserError(f"{path} is of study {metadata.get('study')}, expected {study}. {REMAKE}")
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+if __name__ == "__main__":
+    run_program(main)
