@@ -11,12 +11,14 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test test-peers test-cluster test-browser lint benchmark lock environment \
+.PHONY: help paper report trace provenance test test-peers test-cluster test-browser lint benchmark lock environment \
 	benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
 	@echo 'make report       results/report.html: every result with the rule and settings it came from'
+	@echo 'make trace NUMBER=97.31   where a number, figure or table of the paper comes from; ARGS=--all for everything'
+	@echo 'make provenance   ro-crate-metadata.json: this folder and its run as an RO-Crate, every file with its checksum'
 	@echo 'make test         style checks and the whole test suite'
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
 	@echo 'make test-browser report, explorer and notebooks looked at in a real Chromium (runs make paper first)'
@@ -42,6 +44,12 @@ paper: latex environment
 report: environment
 	@test results/report.html -nt results/paper/main.pdf -a results/report.html -nt results/explorer.html || \
 		snakemake --report results/report.html --report-stylesheet workflow/report/style.css $(ARGS)
+
+trace: environment
+	@python workflow/audit/trace_number.py '$(NUMBER)' $(ARGS)
+
+provenance: environment
+	@python workflow/audit/crate.py
 
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile

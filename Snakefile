@@ -29,6 +29,10 @@ if workflow.is_main_process:
     repair.set_damaged_aside("results", sys.argv[1:])
 
 
+onstart:
+    watch_run()
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/importance.smk"

@@ -13,6 +13,7 @@ from scipy import stats
 
 from weight_importance import published
 from weight_importance.correlation import COEFFICIENTS
+from weight_importance.derivation import Derived, Rows, completed, derived, rows
 from weight_importance.findings import beyond_null, difference
 from weight_importance.latex import listing, number, with_interval
 from weight_importance.numbers import collect, comparison, configuration, controls, render
@@ -90,6 +91,7 @@ def tables() -> dict[str, pd.DataFrame]:
 def config() -> dict:
     """A study at the published scale, and one like it under the stabilised penalty."""
     study = {
+        "estimators": ESTIMATORS,
         "datasets": ["mnist"],
         "protocol": "published",
         "tasks": {"kind": "permuted", "count": 10},
@@ -123,12 +125,19 @@ def theirs() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def results(config, tables, theirs) -> dict[str, str]:
+def their_pruning() -> pd.DataFrame:
     columns = ["study", "scope", "criterion", "fraction", "mean", "low", "high", "n"]
-    pruning = pd.DataFrame([(STUDY, "tensor", "mas", 0.9, 0.466, 0.465, 0.467, 10)], columns=columns)
-    found = collect(config, tables, theirs, pruning)
-    prefix = f"{STUDY}/"
-    return {key.removeprefix(prefix): value for key, value in found.items()}
+    return pd.DataFrame([(STUDY, "tensor", "mas", 0.9, 0.466, 0.465, 0.467, 10)], columns=columns)
+
+
+@pytest.fixture(scope="module")
+def everything(config, tables, theirs, their_pruning) -> dict[str, Derived]:
+    return collect(config, tables, theirs, their_pruning)
+
+
+@pytest.fixture(scope="module")
+def results(everything) -> dict[str, str]:
+    return {key.removeprefix(f"{STUDY}/"): value for key, value in everything.items()}
 
 
 def value(text: str) -> float:
@@ -308,3 +317,49 @@ def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_
     assert {f"{STUDY}/{key}": value for key, value in found.items()}.items() <= whole.items()
     of_estimators = {f"{STUDY}/{key}": value for key, value in results.items() if key.startswith("retention/")}
     assert len(of_estimators) > 50 and of_estimators.items() <= whole.items()
+
+
+def test_every_number_says_what_it_was_made_from(everything, tables):
+    """Rows that exist, or a setting, a constant, a version; and the function that made it."""
+    for key, value in everything.items():
+        assert value.sources and value.maker.startswith("weight_importance."), key
+        for source in value.sources:
+            if isinstance(source, Rows) and source.table in tables:
+                assert len(source.of(tables[source.table])), f"{key}: {source.table} has no rows with {source}"
+
+
+@pytest.mark.parametrize("name", ["baseline", "correlation", "correlation_null", "pruning", "retention"])
+def test_rows_that_a_number_does_not_name_do_not_matter_to_it(everything, config, tables, theirs, their_pruning, name):
+    """Random parts of a table are changed: only numbers that say they were made from some of these rows may change."""
+    random, table, changed = np.random.default_rng(8), tables[name], 0
+    keys = [key for key in table.columns[:-1] if table[key].nunique() > 1]
+    for key in random.permutation(keys)[:2]:
+        part = table[key] == random.choice(table[key].unique())
+        # by other factors in every row, so that no change is like another
+        values = table[table.columns[-1]].mask(part, table[table.columns[-1]] * random.uniform(0.3, 0.7, len(table)))
+        after = collect(config, tables | {name: table.assign(**{values.name: values})}, theirs, their_pruning)
+        for quoted, value in everything.items():
+            sources = [source for source in value.sources if isinstance(source, Rows) and source.table == name]
+            touched = any(part[source.of(table).index].any() for source in sources)
+            # which estimator comes first in a comparison of two, hence the key, follows from all of them
+            assert touched or after.get(quoted, value) == value, f"{quoted} follows from {name} by {key}"
+            changed += after.get(quoted) != value
+    assert changed > 10
+
+
+def test_a_value_keeps_the_narrowest_that_was_said_of_it():
+    narrow = derived({"a": "1"}, rows("t", seed=1))
+    found = completed(derived(narrow | {"b": "2"}, rows("t")), "module.function", study="s")
+    assert found["a"].sources == (rows("t", seed=1, study="s"),)
+    assert found["b"].sources == (rows("t", study="s"),)
+    assert found["a"] == "1" and found["a"].maker == "module.function"
+    with pytest.raises(TypeError, match="make does not say what 'c' was made from"):
+        completed({"c": "3"}, "make")
+
+
+def test_rows_are_those_that_fit_every_condition():
+    table = pd.DataFrame({"estimator": ["mas", "mas", "si"], "lambda": [1.0, 2.0, 1.0], "value": [1, 2, 3]})
+    assert rows("t", estimator="mas", lambda_=1).of(table)["value"].tolist() == [1]
+    assert rows("t", estimator=["mas", "si"], other="x").of(table)["value"].tolist() == [1, 2, 3]
+    assert str(rows("t", estimator=["mas", "si"], lambda_=1.0)) == "estimator mas or si, lambda 1"
+    assert str(rows("t")) == "all rows"

@@ -25,7 +25,8 @@ def test_tensors_round_trip_with_metadata(tmp_path):
     loaded, metadata = load_tensors(tmp_path / "new" / "x.safetensors")
     assert metadata == {"seeds": "[0, 1]"}
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
-    assert sorted(os.listdir(tmp_path / "new")) == [".x.safetensors.sha256", "x.safetensors"]
+    beside = [".x.safetensors.provenance.json", ".x.safetensors.sha256"]
+    assert sorted(os.listdir(tmp_path / "new")) == [*beside, "x.safetensors"]
 
 
 def test_tables_round_trip_exactly_with_nan(tmp_path):

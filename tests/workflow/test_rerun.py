@@ -11,7 +11,12 @@ import pytest
 import yaml
 
 import configuration
+import crate
+import quotations
 import sources
+import trace_number
+from shelf import Shelf, chain
+from weight_importance.derivation import Rows
 
 STUDY = "mlp_permuted_mnist"
 PACKAGE = "workflow/scripts/weight_importance"
@@ -384,3 +389,64 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
         assert not undeclared, f"{log} shows imports that its rule does not declare: {sorted(undeclared)}"
         checked += bool(imported)
     assert checked > 50
+
+
+def test_every_number_is_made_again_and_every_number_of_the_text_goes_back_to_the_data(tiny_run, monkeypatch):
+    monkeypatch.chdir(tiny_run.folder)
+    shelf = Shelf(tiny_run.folder)
+    written = quotations.numbers(tiny_run.folder / trace_number.NUMBERS)
+    again = trace_number.recomputed(shelf)
+    assert {key: str(value) for key, value in again.items()} == written
+    quoted = [key for key in quotations.quotations(tiny_run.folder / "paper") if key in written]
+    assert len(quoted) > 200
+    derivations = {tuple(of for of in again[key].sources if isinstance(of, Rows)): key for key in quoted}
+    for sources_of, key in derivations.items():
+        steps = chain(shelf, trace_number.NUMBERS, sources_of) if sources_of else []
+        files = [step.file for step in steps]
+        if any(not of.table.startswith("kutalev") for of in sources_of):
+            assert [file for file in files if file.startswith("results/data/")], f"{key} ends in {files}"
+            assert [file for file in files if file.startswith("workflow/resources/mnist_subset")], key
+        assert not [file for file in files if shelf.problems(file)], key
+
+
+def test_a_trace_shows_the_way_and_names_what_has_changed(tiny_run, monkeypatch, capsys):
+    monkeypatch.chdir(tiny_run.folder)
+    key = f"{STUDY}/retention/mas/selected/test/mean"
+    assert trace_number.Question(Shelf(tiny_run.folder)).answer(key)
+    said = capsys.readouterr().out
+    shard = f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv"
+    for text in (
+        "paper/sections",
+        "numbers.accuracies",
+        "estimator mas",
+        shard,
+        "the same",
+        "✓ All files",
+        "train-images-idx3",
+    ):
+        assert text in said
+    assert "fisher_exact" not in said, "the importances of others have no part in it"
+    file = tiny_run.folder / shard
+    whole = file.read_bytes()
+    file.write_bytes(whole + b"\n")
+    try:
+        assert not trace_number.Question(Shelf(tiny_run.folder)).answer(key)
+        assert f"✗ {shard} has changed" in capsys.readouterr().out
+        assert trace_number.Question(Shelf(tiny_run.folder)).answer(f"results/figures/pruning-{STUDY}.pdf")
+    finally:
+        file.write_bytes(whole)
+
+
+def test_a_run_is_described_as_a_crate(tiny_run, monkeypatch):
+    monkeypatch.chdir(tiny_run.folder)
+    shelf = Shelf(tiny_run.folder)
+    jobs = crate.jobs_of(shelf)
+    described = crate.described(shelf, jobs)
+    actions = {action["name"]: action for action in described.get_by_type("CreateAction")}
+    assert len(actions) == len(jobs) + 1
+    results = [action["result"] for action in actions.values()]
+    made = {file.id for found in results for file in (found if isinstance(found, list) else [found])}
+    assert made >= {"results/paper/main.pdf", "results/paper/numbers.tex", "results/data/mnist_subset.safetensors"}
+    table = described.dereference(f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv")
+    assert table["sha256"] == shelf.checksum(table.id)
+    assert {step["name"] for step in described.mainEntity["step"]} >= {"baseline", "importance", "retention", "paper"}

@@ -8,9 +8,12 @@ from pathlib import Path
 SCRIPTS = "workflow/scripts"
 sys.path.append(SCRIPTS)
 
+from snakemake.logging import logger
+
 import configuration
 import gpu
 import repair
+import screen
 import sources
 from weight_importance import control_names
 
@@ -69,3 +72,12 @@ def version():
         return f"{commit}+changes" if changed else commit
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def watch_run():
+    """Tell how far the run is, and in the end what failed. Of Snakemake's insides this takes the list of jobs."""
+    needed = [job for job in workflow.dag.needrun_jobs() if job.output]  # others only gather
+    jobs = [(workflow.dag.jobid(job), job.rule.name, job.benchmark) for job in needed]
+    watching = screen.Screen()
+    watching.begin(jobs, workflow.cores or workflow.nodes or 1)
+    logger.addHandler(watching)

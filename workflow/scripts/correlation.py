@@ -8,7 +8,7 @@ from torch import Tensor
 
 from weight_importance.correlation import correlate
 from weight_importance.errors import UserError, run_program
-from weight_importance.provenance import identity
+from weight_importance.provenance import identity, note_device
 from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS
@@ -24,6 +24,7 @@ def main() -> None:
     settings = arguments.settings
 
     torch.set_num_threads(1)  # the order of summation, hence the last bits, would depend on their number
+    note_device("cpu")
     importances = {}
     for argument in arguments.importance:
         name, separator, path = argument.partition("=")

@@ -35,6 +35,7 @@ from weight_importance.explanation import (
 )
 from weight_importance.image_file import load
 from weight_importance.networks import network
+from weight_importance.progress import counted
 from weight_importance.provenance import identity
 from weight_importance.pruning import weight_names
 from weight_importance.replicas import Replicas, restore
@@ -83,7 +84,8 @@ def main() -> None:
         for table, row in rows:
             found[table].append((settings["study"], *row))
 
-    for condition in tempered(names, baseline, seeds, samples, chosen["temperatures"], of_path):
+    temperatures = tempered(names, baseline, seeds, samples, chosen["temperatures"], of_path)
+    for condition in counted(temperatures, len({1.0, *map(float, chosen["temperatures"])}), "temperatures"):
         keep(of_condition(condition, seeds))
         if condition.level == 1:
             keep(of_factors(condition.importances, seeds))
@@ -93,7 +95,8 @@ def main() -> None:
             of_plain = condition.importances
     training_options = {key: settings["training"][key] for key in ("batch_size", "learning_rate")}
     levels = chosen["epochs"], chosen["label_smoothing"]
-    for condition in retrained(names, build, seeds, few, few.last(chosen["samples"]), *levels, **training_options):
+    trained = retrained(names, build, seeds, few, few.last(chosen["samples"]), *levels, **training_options)
+    for condition in counted(trained, sum(map(len, levels)), "trainings anew"):
         keep(of_condition(condition, seeds))
     further = chosen["trajectories"]
     later = [tasks.part(task, "training").at_most(further["images"]) for task in range(1, further["tasks"])]

@@ -8,10 +8,12 @@ import argparse
 import ast
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 from weight_importance.errors import UserError, run_program, unknown_name
+from weight_importance.provenance import COMMAND_VARIABLE, READINGS_VARIABLE, note_input, note_readings
 from weight_importance.settings import json_object
 from weight_importance.storage import write_text
 
@@ -56,7 +58,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
         isolate(Path(scratch))
         check(arguments.notebook, arguments.parameters)
+        # what the kernel writes and reads is recorded as done by this command
+        readings = Path(scratch) / "readings.jsonl"
+        os.environ[COMMAND_VARIABLE] = json.dumps([sys.argv, [__file__, str(arguments.notebook)]])
+        os.environ[READINGS_VARIABLE] = str(readings)
         text, failure = execute(arguments.notebook, arguments.parameters, Path(scratch))
+        del os.environ[READINGS_VARIABLE]
+        note_input(arguments.notebook)
+        note_readings(readings)
     write_text(arguments.executed, text)
     if failure:
         raise UserError(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weight_importance.errors import UserError, run_program
+from weight_importance.provenance import note_input
 from weight_importance.settings import json_object
 from weight_importance.storage import atomic_path
 
@@ -57,6 +58,7 @@ def gather(arguments: argparse.Namespace) -> None:
         for file, copy in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
+            note_input(file)
         version = re.sub(r"([#$%&_{}])", r"\\\1", arguments.settings["version"])
         (build / "version.tex").write_text(f"\\newcommand{{\\version}}{{{version}}}\n", encoding="utf-8")
     except OSError as error:

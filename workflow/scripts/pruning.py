@@ -1,6 +1,7 @@
 """Accuracy of a shard of baseline networks as their least important weights are removed."""
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from weight_importance.errors import run_program
 from weight_importance.evaluation import accuracy
 from weight_importance.image_file import load
 from weight_importance.networks import network
+from weight_importance.progress import counted
 from weight_importance.provenance import identity
 from weight_importance.pruning import SCOPES, prune
 from weight_importance.replicas import Replicas, require_fit, restore
@@ -51,18 +53,18 @@ def main() -> None:
     test = task_sequence(settings, [load(file) for file in arguments.data], device).part(0, "test")
     fractions = settings["pruning"]["fractions"]
     rows = []
-    for scope in SCOPES:
-        for index, seed in enumerate(seeds):
-            own = {name: tensor[index] for name, tensor in replicas.parameters.items()}
-            scores = {name: importance[name][index].to(device) for name in own}
-            pruned = [prune(own, scores, fraction, scope) for fraction in fractions]
-            stacked = {name: torch.stack([one[name] for one in pruned]) for name in own}
-            shared = {name: buffer[[index] * len(pruned)] for name, buffer in replicas.buffers.items()}
-            accuracies = accuracy(Replicas(replicas.template, stacked, shared), test)
-            rows += [
-                (settings["study"], scope, arguments.criterion, seed, fraction, value)
-                for fraction, value in zip(fractions, accuracies, strict=True)
-            ]
+    cases = list(product(SCOPES, enumerate(seeds)))
+    for scope, (index, seed) in counted(cases, len(cases), "networks and scopes"):
+        own = {name: tensor[index] for name, tensor in replicas.parameters.items()}
+        scores = {name: importance[name][index].to(device) for name in own}
+        pruned = [prune(own, scores, fraction, scope) for fraction in fractions]
+        stacked = {name: torch.stack([one[name] for one in pruned]) for name in own}
+        shared = {name: buffer[[index] * len(pruned)] for name, buffer in replicas.buffers.items()}
+        accuracies = accuracy(Replicas(replicas.template, stacked, shared), test)
+        rows += [
+            (settings["study"], scope, arguments.criterion, seed, fraction, value)
+            for fraction, value in zip(fractions, accuracies, strict=True)
+        ]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["pruning"]), COLUMNS["pruning"])
 
 

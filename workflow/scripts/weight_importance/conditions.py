@@ -15,6 +15,7 @@ from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.layers import CHUNK, evaluation_mode
 from weight_importance.estimators.path import PathRecorder, importance
+from weight_importance.progress import counted
 from weight_importance.replicas import Replicas, initialise
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, to_inputs
@@ -251,7 +252,7 @@ def trajectories(
     paths, others = divided(names)
     device = next(iter(baseline.parameters.values())).device
     found = {}
-    for estimator, strength in strengths.items():
+    for estimator, strength in counted(strengths.items(), len(strengths), "trajectories"):
         replicas = baseline.take(range(len(seeds)))
         strength_of_all = torch.full((len(seeds),), float(strength), device=device)
         how = clamp_negative, penalty, learning_rate, accumulation, decay

@@ -12,7 +12,7 @@ from weight_importance.errors import UserError
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.registry import estimate, load, recorder
 from weight_importance.evaluation import accuracy
-from weight_importance.progress import ProgressLine
+from weight_importance.progress import ProgressLine, counted
 from weight_importance.replicas import Replicas
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, TaskSequence, to_inputs
@@ -37,7 +37,8 @@ def stacked_importance(
     """
     inputs = to_inputs(data.images)
     values = {name: torch.full_like(tensor, torch.nan) for name, tensor in replicas.parameters.items()}
-    for replica in replicas.finite().nonzero()[:, 0].tolist():
+    finite = replicas.finite().nonzero()[:, 0].tolist()
+    for replica in counted(finite, len(finite), f"networks: {estimator} of task {task + 1}"):
         found = estimate(
             estimator,
             replicas.network(replica),

@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from weight_importance.errors import UserError
+from weight_importance.progress import counted
 from weight_importance.seeding import generator
 from weight_importance.tables import COLUMNS
 
@@ -69,7 +70,8 @@ def correlate(
     if permutations < 1:
         raise ValueError(f"permutations = {permutations}, must be at least 1")
     observed, null = [], []
-    for seed, tensor, entries in _entries(importances, seeds):
+    total = len(seeds) * (1 + len(next(iter(importances.values()))))
+    for seed, tensor, entries in counted(_entries(importances, seeds), total, "tensors"):
         columns = features(entries)
         keys = {"study": study, "tensor": tensor, "seed": seed}
         values = coefficients(columns, torch.arange(len(entries)))

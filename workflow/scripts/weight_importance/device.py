@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from weight_importance.errors import UserError
+from weight_importance.provenance import note_device
 
 VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 """Environment variable: ``auto`` (the default: a GPU if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``."""
@@ -50,6 +51,7 @@ def prepare(threads: int) -> torch.device:
     torch.set_float32_matmul_precision(precision(device))
     # convolutions on a GPU have a switch of their own, on by default: ten bits of mantissa
     torch.backends.cudnn.allow_tf32 = False
+    note_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
     print(
         f"device {device} ({name}), matrix products in precision '{torch.get_float32_matmul_precision()}'", flush=True

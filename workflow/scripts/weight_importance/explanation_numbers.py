@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from weight_importance import ESTIMATORS
+from weight_importance.derivation import Constant, derived, rows
 from weight_importance.explanation_findings import (
     AGAINST,
     CANCELLED,
@@ -58,15 +59,22 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """
     factors = tables["explanation_factors"]
     weights = [name for name in tensor_order(factors["tensor"].unique()) if name != "all"]
+    along = tables["explanation_agreement"], tables["explanation_confidence"]
+    agreement, confidence = (rows(f"explanation_{name}", condition="epochs") for name in ("agreement", "confidence"))
+    ranked = {"coefficient": "pearson", "tensor": weights}
+    reliability, noise, trajectories = (
+        rows(f"explanation_{name}", **ranked) for name in ("reliability", "noise", "trajectories")
+    )
     return (
-        {"explanation/notable": number(NOTABLE, 1), "explanation/rise": number(RISE, 1)}
-        | {"explanation/near": number(NEAR, 1)}
-        | _confidence(tables["explanation_agreement"], tables["explanation_confidence"], weights)
-        | _predictions(tables["explanation_agreement"], tables["explanation_confidence"], weights)
-        | _factors(factors)
-        | _signal(tables["explanation_signal"])
-        | _noise(tables["explanation_reliability"], tables["explanation_noise"], weights)
-        | _trajectories(tables["explanation_trajectories"], weights)
+        derived({"explanation/notable": number(NOTABLE, 1)}, Constant(__name__, "NOTABLE"))
+        | derived({"explanation/rise": number(RISE, 1)}, Constant(__name__, "RISE"))
+        | derived({"explanation/near": number(NEAR, 1)}, Constant("weight_importance.explanation_findings", "NEAR"))
+        | derived(_confidence(*along, weights), agreement, confidence)
+        | derived(_predictions(*along, weights), *map(rows, ("explanation_agreement", "explanation_confidence")))
+        | derived(_factors(factors), rows("explanation_factors"))
+        | derived(_signal(tables["explanation_signal"]), rows("explanation_signal"))
+        | derived(_noise(tables["explanation_reliability"], tables["explanation_noise"], weights), reliability, noise)
+        | derived(_trajectories(tables["explanation_trajectories"], weights), trajectories)
     )
 
 

@@ -21,10 +21,15 @@ def checksum(path: Path) -> str:
 
 def damage(path: str | Path) -> str | None:
     """What is wrong with a result, judged by its seal; ``None`` for a whole one and for a file without a seal."""
+    return judged(path)[1]
+
+
+def judged(path: str | Path) -> tuple[str | None, str | None]:
+    """A result's checksum, and what is wrong with it as :func:`damage` says; the file is read once for both."""
     path = Path(path)
     if not path.is_file():
-        return "does not exist"
-    seal = seal_of(path)
-    if not seal.is_file() or seal.read_bytes().strip() == checksum(path).encode():
-        return None
-    return "is not what was written (cut off or altered)"
+        return None, "does not exist"
+    found, seal = checksum(path), seal_of(path)
+    if not seal.is_file() or seal.read_bytes().strip() == found.encode():
+        return found, None
+    return found, "is not what was written (cut off or altered)"

@@ -2,7 +2,7 @@ r"""Every number that the text of the paper quotes, and every word of judgement 
 
 A key is a path, ``mlp_permuted_mnist/retention/mas/selected/test/mean``; the text writes ``\result{key}``. An unknown
 key stops LaTeX. Keys are made systematically from the tables, so that new rows bring new keys. Accuracies are in
-per cent.
+per cent. Every value knows which rows it was made from (:mod:`weight_importance.derivation`).
 """
 
 import math
@@ -15,10 +15,11 @@ import pandas as pd
 
 from weight_importance import ESTIMATORS
 from weight_importance.atlas_numbers import atlas
+from weight_importance.derivation import Constant, Derived, Package, Rows, Setting, completed, derived, rows
 from weight_importance.explanation_numbers import explanation
 from weight_importance.findings import at_selected_lambda, beyond_null, part
 from weight_importance.latex import escape, listing, number, plain, rounded
-from weight_importance.published import last_task
+from weight_importance.published import last_task, pruning_rows, retention_rows
 from weight_importance.recovery import MARGIN as RECOVERED_WITHIN
 from weight_importance.recovery import OUTCOMES as RECOVERED
 from weight_importance.recovery import controls_of, recovery, without_controls
@@ -27,6 +28,8 @@ from weight_importance.statistics import final_accuracy, intervals, paired
 from weight_importance.variants import TOLERANCE, compared, usable_range, variants
 
 Results = dict[str, str]
+
+HERE = "weight_importance.numbers"
 
 PERCENT = 100.0
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "matplotlib", "snakemake")
@@ -66,60 +69,69 @@ def collect(
         published_retention: of :mod:`weight_importance.published`.
         published_pruning: of the same module.
     """
-    results = configuration(config) | versions()
-    results["config/strong"] = number(STRONG, 1)
-    results["config/margin"] = plain(MARGIN * PERCENT)
-    results["config/controls/margin"] = plain(RECOVERED_WITHIN * PERCENT)
-    results["config/tolerance"] = plain(TOLERANCE * PERCENT)
+    results = completed(configuration(config), f"{HERE}.configuration")
+    results |= completed(versions(), f"{HERE}.versions") | completed(constants(), f"{HERE}.constants")
     studies = config["studies"]
     for study, settings in studies.items():
-        clamped = settings["retention"]["clamp_negative"]
-        results[f"{study}/penalty/negative"] = CLAMPED if clamped else NOT_CLAMPED
-        limits = settings["images"]["training"], settings["images"]["test"], settings["retention"]["images"]
-        results[f"{study}/scale/words"] = "at reduced scale" if any(limits) else "on all images"
-        results |= {f"{study}/scale/reduced": "yes"} if any(limits) else {}
         of_study = {name: table[table["study"] == study] for name, table in tables.items()}
-        found = accuracies(of_study["retention"], of_study["selected_lambda"]) if len(of_study["retention"]) else {}
+        of_estimators = {name: without_controls(of_study[name]) for name in ("retention", "selected_lambda")}
+        found = _made(scale, study, study, settings)
+        if len(of_study["retention"]):
+            found |= _made(accuracies, study, of_study["retention"], of_study["selected_lambda"])
         if not of_study["baseline"].empty:
-            found |= baseline(of_study["baseline"])
+            found |= _made(baseline, study, of_study["baseline"])
         model = studies.get(settings.get("like"))
         if model is None:
-            found |= correlation(of_study["correlation"], of_study["correlation_null"])
+            found |= _made(correlation, study, of_study["correlation"], of_study["correlation_null"])
         if model is None or not set(settings["estimators"]) <= set(model["estimators"]):
-            found |= atlas(of_study)
+            found |= _made(atlas, study, of_study | of_estimators)
         if not of_study["pruning"].empty:
-            found |= pruning(of_study["pruning"])
+            found |= _made(pruning, study, of_study["pruning"])
         if not of_study.get("explanation_agreement", pd.DataFrame()).empty:
-            found |= explanation(of_study)
+            found |= _made(explanation, study, of_study)
         if controls_of(of_study["retention"]):
-            found |= controls(of_study["retention"], of_study["selected_lambda"])
+            found |= _made(controls, study, of_study["retention"], of_study["selected_lambda"])
         if "like" not in settings:
             family = {name: of for name, of in studies.items() if study in (name, of.get("like"))}
-            estimators = (without_controls(of_study[name]) for name in ("retention", "selected_lambda"))
-            found |= comparison(*estimators)
-            found |= variation(study, family, tables["retention"])
-            found |= reproduction(
-                study, family, tables["retention"], tables["pruning"], published_retention, published_pruning
+            found |= _made(comparison, study, *of_estimators.values())
+            found |= _made(variation, study, study, family, tables["retention"])
+            found |= _made(
+                reproduction,
+                study,
+                study,
+                family,
+                tables["retention"],
+                tables["pruning"],
+                published_retention,
+                published_pruning,
             )
         results |= {f"{study}/{key}": value for key, value in found.items()}
     return results
 
 
+def _made(make: Callable[..., Results], study: str, *arguments: object) -> dict[str, Derived]:
+    """What a function says of a study; rows of which it does not say otherwise are the study's own."""
+    return completed(make(*arguments), f"{make.__module__}.{make.__name__}", study=study)
+
+
 def configuration(config: Mapping, prefix: str = "config") -> Results:
     """Every key of the configuration under ``config/``; a study's keys under its own name: ``{study}/config/``."""
     results: Results = {}
+    study, _, path = prefix.partition("/config")
     for key, value in config.items():
         if prefix == "config" and key == "studies":
-            for study, settings in value.items():
-                results |= configuration(settings, f"{study}/config")
+            for name, settings in value.items():
+                results |= configuration(settings, f"{name}/config")
         elif isinstance(value, Mapping):
             results |= configuration(value, f"{prefix}/{key}")
         else:
-            results[f"{prefix}/{key}"] = _setting(value)
+            found = {f"{prefix}/{key}": _setting(value)}
             if isinstance(value, list):
-                results[f"{prefix}/{key}/count"] = plain(len(value))
+                found[f"{prefix}/{key}/count"] = plain(len(value))
                 if value and all(isinstance(item, int | float) for item in value):
-                    results |= {f"{prefix}/{key}/least": plain(min(value)), f"{prefix}/{key}/most": plain(max(value))}
+                    found |= {f"{prefix}/{key}/least": plain(min(value)), f"{prefix}/{key}/most": plain(max(value))}
+            of = prefix.split("/")[1:] if prefix.startswith("config") else ["studies", study, *path.split("/")[1:]]
+            results |= derived(found, Setting(".".join([*of, key])))
     return results
 
 
@@ -137,17 +149,43 @@ def _setting(value: object) -> str:
 
 def versions() -> Results:
     """``version/{package}`` of what computed and drew, and of Python."""
-    found = {f"version/{name}": escape(version(name)) for name in PACKAGES}
-    return found | {"version/python": platform.python_version()}
+    found = {name: escape(version(name)) for name in PACKAGES} | {"python": platform.python_version()}
+    return {f"version/{name}": Derived(value, (Package(name),)) for name, value in found.items()}
+
+
+def constants() -> Results:
+    """Thresholds of the code that the text quotes: ``config/{strong, margin, controls/margin, tolerance}``."""
+    return {
+        "config/strong": Derived(number(STRONG, 1), (Constant(HERE, "STRONG"),)),
+        "config/margin": Derived(plain(MARGIN * PERCENT), (Constant("weight_importance.reproduction", "MARGIN"),)),
+        "config/controls/margin": Derived(
+            plain(RECOVERED_WITHIN * PERCENT), (Constant("weight_importance.recovery", "MARGIN"),)
+        ),
+        "config/tolerance": Derived(plain(TOLERANCE * PERCENT), (Constant("weight_importance.variants", "TOLERANCE"),)),
+    }
+
+
+def scale(study: str, settings: Mapping) -> Results:
+    """Of a study's settings in words: ``penalty/negative``, ``scale/words``, and ``scale/reduced`` if it is."""
+    clamped = settings["retention"]["clamp_negative"]
+    negative = {"penalty/negative": CLAMPED if clamped else NOT_CLAMPED}
+    limits = settings["images"]["training"], settings["images"]["test"], settings["retention"]["images"]
+    words = {"scale/words": "at reduced scale" if any(limits) else "on all images"}
+    words |= {"scale/reduced": "yes"} if any(limits) else {}
+    of = f"studies.{study}"
+    return derived(negative, Setting(f"{of}.retention.clamp_negative")) | derived(
+        words, *(Setting(f"{of}.{key}") for key in ("images.training", "images.test", "retention.images"))
+    )
 
 
 def baseline(table: pd.DataFrame) -> Results:
     """``baseline/{split}/{mean, low, high, interval, min, max}``."""
     results: Results = {}
-    for split, rows in table.groupby("split"):
-        results |= _mean(f"baseline/{split}", _only(intervals(rows, ["split"], "accuracy")), 2, PERCENT)
+    for split, group in table.groupby("split"):
+        found = _mean(f"baseline/{split}", _only(intervals(group, ["split"], "accuracy")), 2, PERCENT)
         for name in ("min", "max"):
-            results[f"baseline/{split}/{name}"] = number(getattr(rows["accuracy"], name)() * PERCENT, 2)
+            found[f"baseline/{split}/{name}"] = number(getattr(group["accuracy"], name)() * PERCENT, 2)
+        results |= derived(found, rows("baseline", split=split))
     return results
 
 
@@ -162,25 +200,34 @@ def correlation(table: pd.DataFrame, null: pd.DataFrame) -> Results:
     results: Results = {}
     found = beyond_null(table, null)
     for row in found.to_dict("records"):
-        for a, b in ((row["estimator_a"], row["estimator_b"]), (row["estimator_b"], row["estimator_a"])):
-            results |= _mean(f"correlation/{row['coefficient']}/{a}/{b}/{row['tensor']}", row, 2)
-    for (coefficient, tensor), rows in found.dropna(subset="mean").groupby(["coefficient", "tensor"]):
-        ordered = rows.sort_values(["mean", "estimator_a", "estimator_b"]).to_dict("records")
+        pair = {name: row[name] for name in ("estimator_a", "estimator_b")}
+        of = rows("correlation", coefficient=row["coefficient"], tensor=row["tensor"], **pair)
+        for a, b in (pair.values(), reversed(pair.values())):
+            results |= derived(_mean(f"correlation/{row['coefficient']}/{a}/{b}/{row['tensor']}", row, 2), of)
+    for (coefficient, tensor), group in found.dropna(subset="mean").groupby(["coefficient", "tensor"]):
+        ordered = group.sort_values(["mean", "estimator_a", "estimator_b"]).to_dict("records")
         for name, row in (("lowest", ordered[0]), ("highest", ordered[-1])):
-            results |= _mean(f"correlation/{coefficient}/{tensor}/{name}", row, 2)
-            results[f"correlation/{coefficient}/{tensor}/{name}/pair"] = _pair(row)
-    for coefficient, rows in found.groupby("coefficient"):
-        pairs = {_pair(group.iloc[0]): group for _, group in rows.groupby(["estimator_a", "estimator_b"])}
+            extreme = _mean(f"correlation/{coefficient}/{tensor}/{name}", row, 2)
+            extreme[f"correlation/{coefficient}/{tensor}/{name}/pair"] = _pair(row)
+            results |= derived(extreme, rows("correlation", coefficient=coefficient, tensor=tensor))
+    for coefficient, group in found.groupby("coefficient"):
+        of = (rows("correlation", coefficient=coefficient), rows("correlation_null", coefficient=coefficient))
+        pairs = {_pair(of_pair.iloc[0]): of_pair for _, of_pair in group.groupby(["estimator_a", "estimator_b"])}
         for claim, holds in CLAIMS.items():
-            names = [pair for pair, group in pairs.items() if holds(group)]
-            results[f"correlation/{coefficient}/{claim}/list"] = listing(names, "no pair")
-            results[f"correlation/{coefficient}/{claim}/count"] = plain(len(names))
-        results[f"correlation/{coefficient}/pairs/count"] = plain(len(pairs))
-    for (coefficient, tensor), rows in found.groupby(["coefficient", "tensor"]):
-        key, first = f"null/{coefficient}/{tensor}", rows.iloc[0]
+            names = [pair for pair, of_pair in pairs.items() if holds(of_pair)]
+            said = {
+                f"correlation/{coefficient}/{claim}/list": listing(names, "no pair"),
+                f"correlation/{coefficient}/{claim}/count": plain(len(names)),
+            }
+            results |= derived(said, *of)
+        results |= derived({f"correlation/{coefficient}/pairs/count": plain(len(pairs))}, of[0])
+    for (coefficient, tensor), group in found.groupby(["coefficient", "tensor"]):
+        key, first = f"null/{coefficient}/{tensor}", group.iloc[0]
         decimals = 2 if first["null_high"] - first["null_low"] > 0.1 else 3
-        results |= {f"{key}/{end}": number(first[f"null_{end}"], decimals) for end in ("low", "high")}
-        results[f"{key}/inside"] = plain(int(rows["mean"].between(rows["null_low"], rows["null_high"]).sum()))
+        of = [rows(name, coefficient=coefficient, tensor=tensor) for name in ("correlation_null", "correlation")]
+        results |= derived({f"{key}/{end}": number(first[f"null_{end}"], decimals) for end in ("low", "high")}, of[0])
+        inside = int(group["mean"].between(group["null_low"], group["null_high"]).sum())
+        results |= derived({f"{key}/inside": plain(inside)}, *of)
     return results
 
 
@@ -216,16 +263,34 @@ def accuracies(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         final = final_accuracy(table, split)
         for row in intervals(final, ["estimator", "lambda"], "accuracy").to_dict("records"):
             strength = "" if row["estimator"] == "none" else f"/{row['lambda']:g}"
-            results |= _mean(f"retention/{row['estimator']}{strength}/{split}", row, 2, PERCENT)
+            found = _mean(f"retention/{row['estimator']}{strength}/{split}", row, 2, PERCENT)
+            results |= derived(found, _finally(table, split, row["estimator"], row["lambda"]))
         chosen = at_selected_lambda(final, selected)
-        for row in intervals(chosen, ["estimator"], "accuracy").to_dict("records"):
+        for row in intervals(chosen, ["estimator", "lambda"], "accuracy").to_dict("records"):
             if row["estimator"] != "none":
-                results |= _mean(f"retention/{row['estimator']}/selected/{split}", row, 2, PERCENT)
+                found = _mean(f"retention/{row['estimator']}/selected/{split}", row, 2, PERCENT)
+                of = _finally(table, split, row["estimator"], row["lambda"])
+                results |= derived(found, of, rows("selected_lambda", estimator=row["estimator"]))
     for row in selected.to_dict("records"):
-        results[f"retention/{row['estimator']}/selected/lambda"] = (
-            "no $\\lambda$" if math.isnan(row["lambda"]) else plain(row["lambda"])
-        )
+        found = {
+            f"retention/{row['estimator']}/selected/lambda": (
+                "no $\\lambda$" if math.isnan(row["lambda"]) else plain(row["lambda"])
+            )
+        }
+        results |= derived(found, rows("selected_lambda", estimator=row["estimator"]))
     return results
+
+
+def _finally(
+    table: pd.DataFrame,
+    split: str,
+    estimator: str | tuple[str, ...] | None = None,
+    strength: float | None = None,
+) -> Rows:
+    """The rows of retention after a study's last task: of one estimator, or some, and at a λ; or of all."""
+    only = {"estimator": estimator, "lambda": strength}
+    where = {name: value for name, value in only.items() if value is not None}
+    return rows("retention", split=split, tasks_learnt=int(table["tasks_learnt"].max()), **where)
 
 
 def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
@@ -239,18 +304,22 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     found = recovery(table, selected)
     found = found[found["control"] != found["estimator"]]
     for row in found.to_dict("records"):
-        key = f"controls/{row['estimator']}/{row['control']}"
-        results |= {f"{key}/recovery/{end}": number(row[f"{end}_recovery"], 2) for end in ("mean", "low", "high")}
-        results |= _mean(f"{key}/difference", part(row, "difference"), 2, PERCENT)
-        results |= {f"{key}/p": number(row["tost_p"], 3), f"{key}/outcome": row["outcome"]}
-    for estimator, rows in found.groupby("estimator"):
+        key, pair = f"controls/{row['estimator']}/{row['control']}", (row["estimator"], row["control"])
+        said = {f"{key}/recovery/{end}": number(row[f"{end}_recovery"], 2) for end in ("mean", "low", "high")}
+        said |= _mean(f"{key}/difference", part(row, "difference"), 2, PERCENT)
+        said |= {f"{key}/p": number(row["tost_p"], 3), f"{key}/outcome": row["outcome"]}
+        results |= derived(said, _finally(table, "test", (*pair, "none")), rows("selected_lambda", estimator=pair))
+    for estimator, group in found.groupby("estimator"):
+        said = {}
         for outcome in RECOVERED:
-            names = [escape(name) for name in rows.loc[rows["outcome"] == outcome, "control"]]
-            results[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
-            results[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
-        edges = [escape(name) for name in rows.loc[rows["at_edge"].astype(bool), "control"]]
-        results[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
-        results[f"controls/{estimator}/edge/count"] = plain(len(edges))
+            names = [escape(name) for name in group.loc[group["outcome"] == outcome, "control"]]
+            said[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
+            said[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
+        edges = [escape(name) for name in group.loc[group["at_edge"].astype(bool), "control"]]
+        said[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
+        said[f"controls/{estimator}/edge/count"] = plain(len(edges))
+        names = (estimator, *group["control"])
+        results |= derived(said, _finally(table, "test", (*names, "none")), rows("selected_lambda", estimator=names))
     return results
 
 
@@ -269,18 +338,19 @@ def comparison(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     validation = at_selected_lambda(final_accuracy(table, "validation"), selected)
     rank = validation[validation["estimator"] != "none"].groupby("estimator")["accuracy"].mean()
     ordered = sorted(rank.index, key=lambda name: (-rank[name], name))
-    return _ranking(chosen, ordered) | _grids(test, selected)
+    tried, both = rows("selected_lambda", estimator=ordered), (_finally(table, "test"), _finally(table, "validation"))
+    return derived(_ranking(chosen, ordered), *both, tried) | derived(_grids(test, selected), both[0], tried)
 
 
 def _ranking(chosen: pd.DataFrame, ordered: list[str]) -> Results:
     results: Results = {}
-    by_seed = {name: rows.set_index("seed")["accuracy"] for name, rows in chosen.groupby("estimator")}
-    rows = {row["estimator"]: row for row in intervals(chosen, ["estimator", "lambda"], "accuracy").to_dict("records")}
+    by_seed = {name: group.set_index("seed")["accuracy"] for name, group in chosen.groupby("estimator")}
+    means = {row["estimator"]: row for row in intervals(chosen, ["estimator", "lambda"], "accuracy").to_dict("records")}
     best, worst = ordered[0], ordered[-1]
     for place, name in (("best", best), ("worst", worst)):
-        results |= _mean(f"retention/{place}", rows[name], 2, PERCENT)
+        results |= _mean(f"retention/{place}", means[name], 2, PERCENT)
         results[f"retention/{place}/label"] = ESTIMATORS[name].label
-        results[f"retention/{place}/lambda"] = plain(rows[name]["lambda"])
+        results[f"retention/{place}/lambda"] = plain(means[name]["lambda"])
     results |= _mean("retention/spread", vars(paired(by_seed[best], by_seed[worst])), 2, PERCENT)
     equal = [name for name in ordered[1:] if not paired(by_seed[best], by_seed[name]).low > 0]
     effective = [name for name in ordered if paired(by_seed[name], by_seed["none"]).low > 0]
@@ -296,11 +366,11 @@ def _ranking(chosen: pd.DataFrame, ordered: list[str]) -> Results:
 def _grids(final: pd.DataFrame, selected: pd.DataFrame) -> Results:
     edge, failed = [], []
     chosen = selected.set_index("estimator")["lambda"]
-    for name, rows in final[final["estimator"] != "none"].groupby("estimator"):
-        strengths = rows["lambda"].unique()
+    for name, group in final[final["estimator"] != "none"].groupby("estimator"):
+        strengths = group["lambda"].unique()
         if len(strengths) > 1 and chosen[name] in (min(strengths), max(strengths)):
             edge.append(name)
-        lost = sorted(rows.loc[rows["accuracy"].isna(), "lambda"].unique())
+        lost = sorted(group.loc[group["accuracy"].isna(), "lambda"].unique())
         if lost:
             failed.append(f"{ESTIMATORS[name].label} at $\\lambda$ = {listing([plain(value) for value in lost])}")
     return _labels("retention/edge", edge) | {
@@ -319,25 +389,33 @@ def variation(study: str, family: Mapping[str, Mapping], table: pd.DataFrame) ->
     ``…/outcome`` how the variant's range compares.
     """
     results: Results = {}
-    rows = compared(study, family, table)
+    pairs = compared(study, family, table)
     for name in variants(study, family):
-        of_variant = rows[rows["variant"] == name].to_dict("records")
+        of_both = rows("retention", study=(study, name), split="test")
+        of_variant = pairs[pairs["variant"] == name].to_dict("records")
         for row in of_variant:
             strength = "" if row["estimator"] == "none" else f"/{row['lambda']:g}"
             key = f"variant/{name}/{row['estimator']}{strength}"
-            results |= _mean(key, part(row, "difference"), 2, PERCENT)
+            of = [
+                rows("retention", study=who, split="test", estimator=row["estimator"], lambda_=row[column])
+                for who, column in ((name, "lambda"), (study, "lambda_counterpart"))
+            ]
+            results |= derived(_mean(key, part(row, "difference"), 2, PERCENT), *of)
         ordered = sorted(
             (row for row in of_variant if row["estimator"] != "none" and not math.isnan(row["mean_difference"])),
             key=lambda row: row["mean_difference"],
         )
         for place, row in (("lowest", ordered[0]), ("highest", ordered[-1])) if ordered else ():
             key = f"variant/{name}/{place}"
-            results |= _mean(key, part(row, "difference"), 2, PERCENT)
-            results |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/label": ESTIMATORS[row["estimator"]].label}
+            found = _mean(key, part(row, "difference"), 2, PERCENT)
+            found |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/label": ESTIMATORS[row["estimator"]].label}
+            results |= derived(found, of_both)
     for row in usable_range(study, family, table).to_dict("records"):
         key = f"range/{row['variant']}/{row['estimator']}"
-        results |= {f"{key}/outcome": row["outcome"], f"{key}/seeds": plain(row["n"])}
-        results |= {f"{key}/{name}/words": _range(row, who) for name, who in RANGES_OF.items()}
+        found = {f"{key}/outcome": row["outcome"], f"{key}/seeds": plain(row["n"])}
+        found |= {f"{key}/{name}/words": _range(row, who) for name, who in RANGES_OF.items()}
+        of_both = rows("retention", study=(study, row["variant"]), split="test", estimator=row["estimator"])
+        results |= derived(found, of_both)
     return results
 
 
@@ -374,22 +452,30 @@ def reproduction(
     for row in last_task(theirs).to_dict("records"):
         if row["lambda"] == best[row["estimator"]]:
             key = f"published/{row['estimator']}/best"
-            results |= _mean(key, row, 2, PERCENT)
-            results |= {f"{key}/runs": plain(row["n"]), f"{key}/lambda": plain(row["lambda"])}
+            values = _mean(key, row, 2, PERCENT)
+            values |= {f"{key}/runs": plain(row["n"]), f"{key}/lambda": plain(row["lambda"])}
+            results |= derived(values, retention_rows(study, row["estimator"]))
+    ours = stand_in(study, family)
     found = claims(study, family, retention, pruned, published_retention, published_pruning)
     for row in found[found["claim"] == "lambda"].to_dict("records"):
         key = f"difference/{row['estimator']}/{row['lambda']:g}"
-        results |= _mean(key, part(row, "difference"), 2, PERCENT)
-        results |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
-        results[f"{key}/verdict"] = row["verdict"]
-    for name, rows in [("", found), *((f"{claim}/", rows) for claim, rows in found.groupby("claim"))]:
-        results[f"claims/{name}count"] = plain(len(rows))
-        counts = {word: int((rows["outcome"] == word).sum()) for word in OUTCOMES}
+        values = _mean(key, part(row, "difference"), 2, PERCENT)
+        values |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
+        values[f"{key}/verdict"] = row["verdict"]
+        where = {"estimator": row["estimator"], "lambda": row["lambda"], "tasks_learnt": row["tasks_learnt"]}
+        here = rows("retention", study=ours, split="test", **where)
+        results |= derived(values, here, retention_rows(study, row["estimator"], row["lambda"]))
+    for name, group in [("", found), *((f"{claim}/", group) for claim, group in found.groupby("claim"))]:
+        values = {f"claims/{name}count": plain(len(group))}
+        counts = {word: int((group["outcome"] == word).sum()) for word in OUTCOMES}
         said = [f"{plain(count)} {OUTCOME_WORDS.get(word, word)}" for word, count in counts.items() if count]
-        results[f"claims/{name}sentence"] = listing(said)
-    settings = family[stand_in(study, family)]
-    results["claims/scale"] = "; ".join(departures(study, settings)) or "nothing"
-    return results
+        values[f"claims/{name}sentence"] = listing(said)
+        of = [rows("retention", study=ours, split="test"), retention_rows(study)]
+        if name in ("", "pruning/"):
+            of = [*(of if not name else ()), rows("pruning", study=ours, scope="tensor"), pruning_rows()]
+        results |= derived(values, *of)
+    departed = {"claims/scale": "; ".join(departures(study, family[ours])) or "nothing"}
+    return results | derived(departed, Setting(f"studies.{ours}"))
 
 
 OUTCOME_WORDS = {"differs": "different"}
@@ -406,16 +492,21 @@ def pruning(table: pd.DataFrame) -> Results:
     last = table["fraction"].max()
     found = intervals(table, ["scope", "criterion", "fraction"], "accuracy")
     for row in found.to_dict("records"):
+        of = rows("pruning", **{name: row[name] for name in ("scope", "criterion", "fraction")})
         for fraction in _names(row["fraction"], last):
-            results |= _mean(f"pruning/{row['scope']}/{row['criterion']}/{fraction}", row, 2, PERCENT)
+            values = _mean(f"pruning/{row['scope']}/{row['criterion']}/{fraction}", row, 2, PERCENT)
+            results |= derived(values, of)
     estimators = found[found["criterion"] != "random"]
-    for (scope, value), rows in estimators.groupby(["scope", "fraction"]):
-        ordered = rows.sort_values(["mean", "criterion"]).to_dict("records")
+    for (scope, value), group in estimators.groupby(["scope", "fraction"]):
+        ordered = group.sort_values(["mean", "criterion"]).to_dict("records")
+        of = rows("pruning", scope=scope, fraction=value, criterion=[row["criterion"] for row in ordered])
         for place, row in (("best", ordered[-1]), ("worst", ordered[0])):
             for fraction in _names(value, last):
                 key = f"pruning/{scope}/{place}/{fraction}"
-                results |= _mean(key, row, 2, PERCENT) | {f"{key}/label": ESTIMATORS[row["criterion"]].label}
-    return results | {"pruning/last": plain(last), "pruning/last/percent": plain(last * PERCENT)}
+                values = _mean(key, row, 2, PERCENT) | {f"{key}/label": ESTIMATORS[row["criterion"]].label}
+                results |= derived(values, of)
+    ends = {"pruning/last": plain(last), "pruning/last/percent": plain(last * PERCENT)}
+    return results | derived(ends, rows("pruning", fraction=last))
 
 
 def _names(fraction: float, last: float) -> list[str]:

@@ -1,10 +1,12 @@
-"""How far a training is, told line by line."""
+"""How far a job is, told line by line: trainings by their steps, anything else by its parts."""
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+Part = TypeVar("Part")
 
 
 class Progress(Protocol):
@@ -50,3 +52,21 @@ class ProgressLine:
             )
         if self._block_done == self._ends[-1]:
             self._block_done = 0
+
+
+def counted(parts: Iterable[Part], total: int, what: str, every: float = 10.0) -> Iterator[Part]:
+    """The same parts; prints a line every few seconds: how many are worked through, and the time left.
+
+    Args:
+        parts: of the work, each worked on before the next is asked for.
+        total: how many they are.
+        what: they are, for the line.
+        every: seconds between two lines.
+    """
+    start = said = time.monotonic()
+    for done, part in enumerate(parts):
+        now = time.monotonic()
+        if done and now - said >= every:
+            said, left = now, (now - start) / done * (total - done)
+            print(f"{done}/{total} {what}, {left:,.0f} s left", file=sys.stderr, flush=True)
+        yield part

@@ -1,14 +1,92 @@
-"""What a result was made from: settings, code and versions, as string metadata for tensor files."""
+"""What a result was made from, told by the process that made it.
+
+Beside every result lies a record, ``.NAME.provenance.json``: command, settings, seeds, code, versions, device, and the
+SHA-256 of the result and of every file that was read before it was written. Nothing in it is declared by hand, and
+nothing in it depends on when or where the process ran; so equal results have equal records. Tensor files hold the main
+of it in their metadata, too.
+"""
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("torch", "numpy", "safetensors")
+from weight_importance.integrity import checksum
+
+PACKAGES = (
+    "torch", "torchvision", "numpy", "scipy", "pandas", "safetensors", "matplotlib", "papermill", "nbconvert",
+)  # fmt: skip
+"""A record names the versions of those that the process has loaded."""
+
+COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
+"""Environment variable, for a notebook's kernel: JSON list of the command that started it, and of its code files."""
+
+READINGS_VARIABLE = "IMPORTANCE_ATLAS_READINGS"
+"""Environment variable: the file in which a notebook's kernel writes down what it reads, for the program that waits."""
+
+
+@dataclass
+class Process:
+    """What this process has done so far. One process makes one job's results, so this is kept once, not passed."""
+
+    inputs: dict[str, str] = field(default_factory=dict)
+    device: str | None = None
+
+
+THIS = Process()
+
+
+def record_of(path: Path) -> Path:
+    """Where the record of a result lies."""
+    return path.with_name(f".{path.name}.provenance.json")
+
+
+def note_input(path: str | Path, sha256: str | None = None) -> None:
+    """Remember that this process has read a file; every record that it writes from now on names it.
+
+    Args:
+        path: the file.
+        sha256: of its content, where that is known already.
+    """
+    THIS.inputs[_shown(path)] = sha256 or checksum(Path(path))
+    readings = os.environ.get(READINGS_VARIABLE)
+    if readings:
+        with open(readings, "a", encoding="utf-8") as file:
+            file.write(json.dumps([_shown(path), THIS.inputs[_shown(path)]]) + "\n")
+
+
+def note_readings(readings: Path) -> None:
+    """Take over what another process has written down under :data:`READINGS_VARIABLE`."""
+    if readings.is_file():
+        THIS.inputs.update(json.loads(line) for line in readings.read_text(encoding="utf-8").splitlines())
+
+
+def note_device(device: object) -> None:
+    """Remember where this process computes with tensors."""
+    THIS.device = str(device)
+
+
+def record(sha256: str) -> str:
+    """The record of a result with this checksum, as JSON."""
+    program, arguments = _command()
+    settings = next((json.loads(argument) for argument in arguments if argument.startswith("{")), {})
+    about = {
+        "sha256": sha256,
+        "program": program,
+        "arguments": arguments,
+        "settings": settings,
+        "seeds": settings.get("seeds") if isinstance(settings.get("seeds"), list) else None,
+        "device": device(),
+        "versions": versions(),
+        "code": {"sha256": code_hash(), "files": {_shown(file): checksum(file) for file in _own_files()}},
+        "inputs": dict(sorted(THIS.inputs.items())),
+    }
+    return json.dumps(about, indent=1, sort_keys=True) + "\n"
 
 
 def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[str, str]:
@@ -24,7 +102,28 @@ def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[st
         **identity(estimator, seeds),
         "config": json.dumps(settings, sort_keys=True),
         "code": code_hash(),
-        "versions": json.dumps({"python": platform.python_version()} | {name: version(name) for name in PACKAGES}),
+        "versions": json.dumps(versions(), sort_keys=True),
+        "device": json.dumps(device(), sort_keys=True),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of those of :data:`PACKAGES` that this process has loaded."""
+    loaded = {name: version(name) for name in PACKAGES if name in sys.modules}
+    return {"python": platform.python_version()} | loaded
+
+
+def device() -> dict[str, str | int] | None:
+    """Where and how tensors are computed: what the last bits of a result can depend on; ``None`` where none are."""
+    torch = sys.modules.get("torch")
+    if torch is None or THIS.device is None:
+        return None
+    on_gpu = THIS.device.startswith("cuda")
+    return {
+        "device": THIS.device,
+        "processor": torch.cuda.get_device_name(THIS.device) if on_gpu else torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
     }
 
 
@@ -35,9 +134,30 @@ def identity(estimator: str, seeds: Sequence[int]) -> dict[str, str]:
 
 def code_hash() -> str:
     """SHA-256 over the project's own modules that this process has loaded, the main program included."""
-    own = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("__main__", __package__)]
-    files = {Path(module.__file__).resolve() for module in own if getattr(module, "__file__", None)}
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in _own_files():
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _own_files() -> list[Path]:
+    """The files of our modules that are loaded; of a notebook's kernel, the notebook in place of the main program."""
+    given = os.environ.get(COMMAND_VARIABLE)
+    roots = (__package__,) if given else ("__main__", __package__)
+    own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
+    files = {Path(module.__file__).resolve() for module in own if getattr(module, "__file__", None)}
+    return sorted(files | {Path(file).resolve() for file in (json.loads(given)[1] if given else ())})
+
+
+def _command() -> tuple[str, list[str]]:
+    """This process's program and arguments; a notebook's kernel has those of the program that started it."""
+    given = os.environ.get(COMMAND_VARIABLE)
+    program, *arguments = json.loads(given)[0] if given else sys.argv
+    return _shown(program), arguments
+
+
+def _shown(path: str | Path) -> str:
+    """A path from the working directory where it lies in there, so that records do not depend on where that is."""
+    absolute = Path(path).resolve()
+    here = Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path)

@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from weight_importance.derivation import Rows, rows
 from weight_importance.errors import UserError
+from weight_importance.provenance import note_input
+
+LAMBDA_SWEEP = "kutalev-lapina-2021-lambda-sweep"
+PRUNING_BY_LAYER = "kutalev-lapina-2021-pruning-by-layer"
 
 STUDIES = {"fc": "mlp_permuted_mnist", "conv": "cnn_mnist_fashion"}
 ESTIMATORS = {
@@ -74,7 +79,7 @@ def retention(folder: str | Path) -> pd.DataFrame:
     Returns:
         columns ``study``, ``estimator``, ``lambda``, ``tasks_learnt``, ``mean``, ``low``, ``high``, ``n``.
     """
-    frame = _read(folder, "lambda-sweep", SWEEP)
+    frame = _read(folder, LAMBDA_SWEEP, SWEEP)
     frame = frame[~frame["stabilised"]].reset_index(drop=True)
     named = pd.DataFrame(
         {"study": frame["network"].map(STUDIES), "estimator": frame["estimator"].map(ESTIMATORS)}
@@ -89,7 +94,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
     Returns:
         columns ``study``, ``scope``, ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
     """
-    frame = _read(folder, "pruning-by-layer", PRUNING)
+    frame = _read(folder, PRUNING_BY_LAYER, PRUNING)
     named = pd.DataFrame(
         {
             "study": STUDIES["fc"],
@@ -101,13 +106,28 @@ def pruning(folder: str | Path) -> pd.DataFrame:
     return named.join(_intervals(frame["accuracy"], frame["sd"], frame["runs"]))
 
 
+def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:
+    """The rows of the authors' file that :func:`retention` makes those of a study from; of ``none`` those of λ = 0."""
+    where: dict[str, object] = {"study": study, "network": [name for name, ours in STUDIES.items() if ours == study]}
+    if estimator not in (None, "none"):
+        where["estimator"] = [name for name, ours in ESTIMATORS.items() if ours == estimator]
+    if strength is not None:
+        where["lambda"] = strength
+    return rows(LAMBDA_SWEEP, **where)
+
+
+def pruning_rows() -> Rows:
+    """The rows of the authors' file that :func:`pruning` reads: all."""
+    return rows(PRUNING_BY_LAYER)
+
+
 def _read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataFrame:
     """One of the two files.
 
     Raises:
         UserError: it is missing, or not a table of these columns.
     """
-    path = Path(folder) / f"kutalev-lapina-2021-{name}.csv"
+    path = Path(folder) / f"{name}.csv"
     remedy = "It is part of the repository: restore it with\n  git checkout -- workflow/resources/published"
     try:
         frame = pd.read_csv(path, dtype=dict(columns))
@@ -115,6 +135,7 @@ def _read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.Data
         raise UserError(f"cannot read {path}: {error}; expected a table of {', '.join(columns)}. {remedy}") from error
     if list(frame.columns) != list(columns):
         raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {remedy}")
+    note_input(path)
     return frame
 
 

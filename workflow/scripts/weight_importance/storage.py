@@ -1,8 +1,9 @@
 """Reading and writing results so that a file under its final name is always whole.
 
 Every write goes to a temporary file beside the target, is flushed to disk, sealed with its checksum (see
-:mod:`weight_importance.integrity`) and then renamed over the target. Every read checks that the file is whole and names
-it if it is not. Knows nothing of what the tensors and tables mean.
+:mod:`weight_importance.integrity`) and then renamed over the target; a record beside it says what it was made from (see
+:mod:`weight_importance.provenance`). Every read checks that the file is whole and names it if it is not. Knows nothing
+of what the tensors and tables mean.
 """
 
 import json
@@ -19,7 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from weight_importance.errors import UserError
-from weight_importance.integrity import checksum, damage, seal_of
+from weight_importance.integrity import checksum, judged, seal_of
+from weight_importance.provenance import note_input, record, record_of
 from weight_importance.tables import SHARES, TEXT, WHOLE
 
 REMAKE = "Delete it and run the same command again: it will be made anew."
@@ -30,18 +32,23 @@ REMAKE = "Delete it and run the same command again: it will be made anew."
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk, seal it and rename it to ``path``.
 
+    The record of its provenance is written, too.
+
     Raises:
         UserError: the directory cannot be written, or the disk is full.
     """
     path = Path(path)
-    temporary = seal = None
+    temporary = about = seal = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(path)
         yield temporary
-        # the seal first: whatever happens in between, a file that does not fit its seal is made anew
-        seal = _beside(path)
-        seal.write_text(checksum(temporary) + "\n", encoding="ascii")
+        # record and seal first: whatever happens in between, a file that does not fit its seal is made anew
+        sha256 = checksum(temporary)
+        about, seal = _beside(path), _beside(path)
+        about.write_text(record(sha256), encoding="utf-8")
+        seal.write_text(sha256 + "\n", encoding="ascii")
+        _publish(about, record_of(path))
         _publish(seal, seal_of(path))
         _publish(temporary, path)
     except OSError as error:
@@ -50,7 +57,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             "disk with free space, then run the same command again; finished results are kept."
         ) from error
     finally:
-        for leftover in filter(None, (temporary, seal)):
+        for leftover in filter(None, (temporary, about, seal)):
             leftover.unlink(missing_ok=True)
 
 
@@ -102,11 +109,12 @@ def _sort_header(path: Path) -> None:
 
 
 def _require_whole(path: str | Path) -> None:
-    """Raise an error unless a file is there and is what was written."""
-    problem = damage(path)
+    """Raise an error unless a file is there and is what was written; it counts as read from here on."""
+    sha256, problem = judged(path)
     if problem:
         make = f"Name a file that is there, or have it made: snakemake --cores all {path}"
         raise UserError(f"cannot read {path}: it {problem}. {REMAKE if Path(path).exists() else make}")
+    note_input(path, sha256)
 
 
 def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weight_importance.data_sources.content import IdxFile, read_folder
 from weight_importance.data_sources.reasons import SourceError
+from weight_importance.provenance import note_input
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,10 @@ class Folder:
         return f"folder {self.path.name}"
 
     def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
-        return read_folder(self.path, files)
+        contents = read_folder(self.path, files)
+        for path in sorted(self.path.glob("*-ubyte*")):
+            note_input(path)
+        return contents
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,82 @@
+"""Records of what results were made from: complete, true of the files, and the same for the same results."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from weight_importance import provenance
+from weight_importance.integrity import checksum
+from weight_importance.storage import load_tensors, save_tensors, write_text
+
+PROGRAM = """
+import sys, torch
+from weight_importance.provenance import metadata, note_device
+from weight_importance.storage import load_tensors, save_tensors
+torch.set_num_threads(1)
+note_device("cpu")
+given, _ = load_tensors(sys.argv[4])
+save_tensors(sys.argv[5], given, metadata("mas", {"study": "a", "lambda": 1}, [3, 4]))
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that reads one file of tensors and writes another, run in a folder of its own."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "program.py").write_text(PROGRAM)
+    save_tensors(folder / "given.safetensors", {"w": torch.ones(2)}, {})
+    run(folder, "made.safetensors")
+    return folder
+
+
+def run(folder: Path, output: str) -> None:
+    settings = '{"study": "a", "seeds": [3, 4], "lambda": 1}'
+    command = [sys.executable, "program.py", "--settings", settings, "--data", "given.safetensors", output]
+    scripts = Path(provenance.__file__).parents[1]
+    subprocess.run(command, cwd=folder, check=True, env={"PYTHONPATH": str(scripts)})
+
+
+def test_a_record_names_all_that_a_result_was_made_from(made):
+    about = json.loads(provenance.record_of(made / "made.safetensors").read_text())
+    assert about["sha256"] == checksum(made / "made.safetensors")
+    assert about["program"] == "program.py" and about["arguments"][-1] == "made.safetensors"
+    assert about["settings"]["lambda"] == 1 and about["seeds"] == [3, 4]
+    assert about["inputs"] == {"given.safetensors": checksum(made / "given.safetensors")}
+    assert about["code"]["files"]["program.py"] == checksum(made / "program.py")
+    assert any(file.endswith("weight_importance/storage.py") for file in about["code"]["files"])
+    assert about["versions"]["torch"] == torch.__version__
+    assert about["device"]["device"] == "cpu" and about["device"]["threads"] == 1
+    assert set(about["device"]) == {"device", "processor", "threads", "precision"}
+
+
+def test_tensors_hold_the_main_of_it_themselves(made):
+    _, metadata = load_tensors(made / "made.safetensors")
+    about = json.loads(provenance.record_of(made / "made.safetensors").read_text())
+    assert json.loads(metadata["device"]) == about["device"]
+    assert json.loads(metadata["versions"]) == about["versions"]
+    assert metadata["code"] == about["code"]["sha256"]
+
+
+def test_the_same_result_has_the_same_record(made):
+    first = provenance.record_of(made / "made.safetensors").read_bytes()
+    result = (made / "made.safetensors").read_bytes()
+    run(made, "made.safetensors")
+    assert (made / "made.safetensors").read_bytes() == result
+    assert provenance.record_of(made / "made.safetensors").read_bytes() == first
+
+
+def test_what_is_read_later_is_no_part_of_an_earlier_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "THIS", provenance.Process())
+    monkeypatch.chdir(tmp_path)
+    Path("late.csv").write_text("a\n")
+    write_text("first.tex", "1")
+    provenance.note_input("late.csv")
+    write_text("second.tex", "2")
+    inputs = [
+        json.loads(provenance.record_of(Path(name)).read_text())["inputs"] for name in ("first.tex", "second.tex")
+    ]
+    assert inputs == [{}, {"late.csv": checksum(Path("late.csv"))}]

@@ -1,0 +1,84 @@
+"""What a reader types is found in the paper: numbers as printed or rounded, words, figures and tables."""
+
+from pathlib import Path
+
+import pytest
+
+from quotations import cells, floats, numbers, printed, quotations, says
+
+TEXT = r"""
+\newcommand{\mlp}[1]{\result{mlp_permuted_mnist/#1}}
+It keeps \mlp{retention/best/mean}\,\% (\result{config/seeds}),
+again \mlp{retention/best/mean}.
+\begin{figure}
+  \figureof{pruning}{mlp_permuted_mnist}
+  \caption{As pruned.}\label{fig:pruning}
+\end{figure}
+\begin{table}
+  \caption{Both.}\label{tab:both}
+  \tableof{retention}{mlp_permuted_mnist}\quad\tableof{retention}{cnn_mnist_fashion}
+\end{table}
+"""
+
+
+@pytest.fixture
+def paper(tmp_path) -> Path:
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "main.tex").write_text(TEXT)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "main.aux").write_text(
+        r"\newlabel{fig:pruning}{{5}{7}{}}" + "\n" + r"\newlabel{tab:both}{{2}{8}{}}"
+    )
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "retention-a.tex").write_text(r"MAS & \num{95.48(12)} & \num{95.48} \\")
+    return tmp_path / "paper"
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "expected"),
+    [
+        (r"\num{97.31}", "97.31", True),
+        (r"\num{97.31}", "97.3", True),
+        (r"\num{97.31}", "97 %", True),
+        (r"\num{97.31}", "97.4", False),
+        (r"\num{97.31}", "97.310", True),
+        (r"\numrange{0.85}{0.93}", "0.85 to 0.93", True),
+        (r"\numrange{0.85}{0.93}", "0.93", True),
+        (r"\num{95.48(12)}", "95.48(12)", True),
+        ("each of the 3", "each of the 3", True),
+        ("each of the 3", "3", False),
+        ("--", "97", False),
+    ],
+)
+def test_a_number_is_known_by_what_a_reader_would_write(value, wanted, expected):
+    assert says(value, wanted) == expected
+
+
+def test_values_read_as_they_are_printed():
+    assert printed(r"Fisher at $\lambda$ = \num{4.5}") == "Fisher at λ = 4.5"
+    assert printed(r"\numrange{0.85}{0.93}") == "0.85 to 0.93"
+
+
+def test_the_text_is_searched_for_keys_behind_every_macro(paper):
+    found = quotations(paper)
+    assert {key: [place.line for place in places] for key, places in found.items()} == {
+        "mlp_permuted_mnist/retention/best/mean": [3, 4],
+        "config/seeds": [3],
+    }
+    assert str(found["config/seeds"][0]) == "paper/main.tex, line 3"
+
+
+def test_figures_and_tables_go_by_their_printed_numbers(paper):
+    assert floats(paper, paper.parent / "build") == {
+        "Figure 5": ["results/figures/pruning-mlp_permuted_mnist.pdf"],
+        "Table 2": [
+            "results/tables/retention-mlp_permuted_mnist.tex",
+            "results/tables/retention-cnn_mnist_fashion.tex",
+        ],
+    }
+    assert cells(paper.parent / "tables", "95.5") == {"results/tables/retention-a.tex": 2}
+
+
+def test_keys_may_hold_brackets(tmp_path):
+    (tmp_path / "numbers.tex").write_text("% x\n" + r"\defineresult{a/uniform(mas)/p}{\num{0.01}}" + "\n")
+    assert numbers(tmp_path / "numbers.tex") == {"a/uniform(mas)/p": r"\num{0.01}"}

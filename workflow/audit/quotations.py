@@ -1,0 +1,107 @@
+r"""Where the paper's text quotes a result, and what a number, figure or table that one reads in the paper can be.
+
+Reads LaTeX only so far as this paper writes it: ``\result{key}``, macros that put a study before the key, and figures
+and tables by the name of their file.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PREFIX = re.compile(r"\\newcommand\{\\(\w+)\}\[1\]\{\\result\{([^{}#]*)#1\}\}")
+DEFINED = re.compile(r"\\defineresult\{(.*?)\}\{(.*)\}$")
+FLOAT = re.compile(r"\\begin\{(figure|table)\}.*?\\end\{\1\}", re.DOTALL)
+SHOWN = re.compile(r"\\(figureof|tableof)\{([^{}]*)\}\{([^{}]*)\}")
+NUMBER = re.compile(r"\\num(?:range)?\{([^{}]*)\}(?:\{([^{}]*)\})?")
+
+
+@dataclass(frozen=True)
+class Quotation:
+    """A place in the paper's text."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}"
+
+
+def numbers(file: Path) -> dict[str, str]:
+    """All keys of ``numbers.tex`` with their values."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return {found[1]: found[2] for found in map(DEFINED.match, lines) if found}
+
+
+def quotations(paper: Path) -> dict[str, list[Quotation]]:
+    """The keys that the text quotes, with the places where it does."""
+    texts = {file: file.read_text(encoding="utf-8") for file in sorted(paper.rglob("*.tex"))}
+    prefixes = {"result": ""} | {name: prefix for text in texts.values() for name, prefix in PREFIX.findall(text)}
+    quoted = re.compile(rf"\\({'|'.join(prefixes)})\{{([^{{}}#]+)\}}")
+    found: dict[str, list[Quotation]] = {}
+    for file, text in texts.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            for macro, key in quoted.findall(line):
+                place = Quotation(str(paper.name / file.relative_to(paper)), number, line.strip())
+                found.setdefault(prefixes[macro] + key, []).append(place)
+    return found
+
+
+def printed(value: str) -> str:
+    """A value as a reader sees it: without the LaTeX around numbers."""
+    text = NUMBER.sub(lambda found: " to ".join(filter(None, found.groups())), value)
+    return re.sub(r"\\([_%&])", r"\1", text).replace(r"$\lambda$", "λ")
+
+
+def says(value: str, wanted: str) -> bool:
+    """Whether a reader who saw this value could have written it down so: the same words, or the same number rounded."""
+    shown, wanted = printed(value), " ".join(wanted.replace("%", " ").split())
+    if wanted.replace("\N{EN DASH}", "-") in (shown, shown.replace(" to ", "-")):
+        return True
+    return any(_rounds(token, wanted) for found in NUMBER.findall(value) for token in found if token)
+
+
+def _rounds(token: str, wanted: str) -> bool:
+    number = token.partition("(")[0]  # the digits in brackets are those of the interval
+    try:
+        decimals = len(wanted.partition(".")[2])
+        return wanted == token or f"{float(number):.{decimals}f}" == f"{float(wanted):.{decimals}f}"
+    except ValueError:
+        return False
+
+
+def floats(paper: Path, build: Path) -> dict[str, list[str]]:
+    """Files that each figure and table of the paper shows, by its printed name, such as ``Figure 3``.
+
+    Args:
+        paper: the folder of the text.
+        build: where it was typeset; its .aux file holds the printed numbers.
+    """
+    labels = dict(_labels(build / "main.aux"))
+    found = {}
+    for file in sorted(paper.rglob("*.tex")):
+        for match in FLOAT.finditer(file.read_text(encoding="utf-8")):
+            label = re.search(r"\\label\{([^{}]*)\}", match[0])
+            shown = [
+                f"results/figures/{name}-{study}.pdf" if kind == "figureof" else f"results/tables/{name}-{study}.tex"
+                for kind, name, study in SHOWN.findall(match[0])
+            ]
+            if label and label[1] in labels and shown:
+                found[f"{match[1].capitalize()} {labels[label[1]]}"] = shown
+    return found
+
+
+def _labels(auxiliary: Path) -> Iterator[tuple[str, str]]:
+    if auxiliary.is_file():
+        yield from re.findall(r"\\newlabel\{([^{}]*)\}\{\{([^{}]*)\}", auxiliary.read_text(encoding="utf-8"))
+
+
+def cells(tables: Path, wanted: str) -> dict[str, int]:
+    """Tables of the paper that hold a number, with how often they do."""
+    counts: Mapping[str, int] = {
+        f"results/tables/{file.name}": sum(says(rf"\num{{{found[0]}}}", wanted) for found in NUMBER.findall(text))
+        for file in sorted(tables.glob("*.tex"))
+        for text in [file.read_text(encoding="utf-8")]
+    }
+    return {file: count for file, count in counts.items() if count}

@@ -1,0 +1,330 @@
+"""Answer "where does this number in the paper come from?", down to files and checksums, and check them all.
+
+Asked for a key of numbers.tex, a number or words as they are printed, ``Figure 3``, ``Table 2``, or a file of results.
+Not named ``trace.py``, which is a module of Python's own.
+"""
+
+import argparse
+import ast
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import pandas as pd
+from safetensors import safe_open
+
+from quotations import Quotation, cells, floats, numbers, printed, quotations, says
+from shelf import Shelf, Step, chain
+from weight_importance.derivation import Constant, Derived, Package, Rows, Setting
+from weight_importance.errors import UserError, run_program
+from weight_importance.tables import COLUMNS
+
+NUMBERS = "results/paper/numbers.tex"
+SHOWN = 3
+"""Files of one stage, and candidates of one sort, that are shown unless all are asked for."""
+
+HASH = 12
+"""Characters of a checksum that are shown unless all are asked for."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wanted", help="key, printed number or words, 'Figure 3', 'Table 2', or a file")
+    parser.add_argument("--all", action="store_true", help="every file, whole checksums, every row and command")
+    arguments = parser.parse_args()
+    if not Path(NUMBERS).is_file():
+        raise UserError(
+            f"there is no {NUMBERS} yet: run the workflow first (make paper), in the folder of the checkout"
+        )
+    if not arguments.wanted.strip():
+        raise UserError("say which number: make trace NUMBER=97.31 (or 'Figure 3', a file, a key of numbers.tex)")
+    try:
+        found = Question(Shelf(Path()), arguments.all).answer(arguments.wanted.strip())
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads this has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        found = True
+    sys.exit(0 if found else 1)
+
+
+class Question:
+    """What is asked of one checkout."""
+
+    def __init__(self, shelf: Shelf, everything: bool = False) -> None:
+        self.shelf, self.everything = shelf, everything
+        self.numbers = numbers(shelf.root / NUMBERS)
+        self.quoted = quotations(shelf.root / "paper")
+
+    def answer(self, wanted: str) -> bool:
+        """Print the answer; whether everything that was looked at is as it was recorded.
+
+        Raises:
+            UserError: nothing of the paper and its results is called so, or reads so.
+        """
+        root = self.shelf.root
+        if wanted in self.numbers:
+            return self.number(wanted)
+        shown = floats(root / "paper", root / "results/paper/build")
+        named = {name.lower(): files for name, files in shown.items()}
+        if wanted.lower() in named:
+            print(f"{wanted.capitalize()} of the paper shows {_listed(named[wanted.lower()])}.\n")
+            return all([self.file(file) for file in named[wanted.lower()]])
+        files = self._files(wanted)
+        if len(files) == 1:
+            return self.file(files[0])
+        return self._candidates(wanted, files, {file: name for name, of in shown.items() for file in of})
+
+    def _files(self, wanted: str) -> list[str]:
+        """Results with this path, or of this name with or without its ending."""
+        path = os.path.relpath(wanted, self.shelf.root) if os.path.exists(wanted) else wanted
+        results = list(self.shelf.all_results())
+        return [path] if path in results else [file for file in results if wanted in (Path(file).name, Path(file).stem)]
+
+    def _candidates(self, wanted: str, files: Sequence[str], shown: dict[str, str]) -> bool:
+        """List what may be meant, and answer at once if it is one number of the text."""
+        matching = [key for key, value in self.numbers.items() if says(value, wanted)]
+        matching = matching or [key for key in self.numbers if wanted in key]
+        in_text = [key for key in matching if key in self.quoted]
+        in_tables = cells(self.shelf.root / "results/tables", wanted)
+        if len(in_text) == 1 and not in_tables and not files:
+            return self.number(in_text[0])
+        if not (matching or in_tables or files):
+            near = get_close_matches(wanted, [*self.numbers, *self.shelf.all_results()], n=3)
+            raise UserError(
+                f"nothing in the paper is called or reads '{wanted}'. Ask for a number as it is printed (97.31), a key "
+                f"of {NUMBERS}, 'Figure 3', 'Table 2', or a file under results/."
+                + (f" Near: {', '.join(near)}." if near else "")
+            )
+        print(f"'{wanted}' can be:\n")
+        places = {key: f"{printed(self.numbers[key])}, {_places(self.quoted[key])}" for key in in_text}
+        self._list("quoted in the text", places)
+        said = {file: f"{count} cells" if count > 1 else "one cell" for file, count in in_tables.items()}
+        self._list("in tables", {file: f"{shown.get(file, 'not in the paper')}, {text}" for file, text in said.items()})
+        self._list("files", dict.fromkeys(files, ""))
+        rest = {key: printed(self.numbers[key]) for key in matching if key not in self.quoted}
+        if in_text and not self.everything:
+            print(f"and {len(rest)} numbers that the text does not quote (shown with ARGS=--all)\n" if rest else "")
+        else:
+            self._list("not quoted", rest)
+        print("Ask again for one of them: make trace NUMBER='...'")
+        return True
+
+    def _list(self, title: str, entries: dict[str, str]) -> None:
+        if entries:
+            print(title)
+            most = len(entries) if self.everything else 10
+            for entry, text in list(entries.items())[:most]:
+                print(f"  {entry}{'   ' + text if text else ''}")
+            print(f"  and {len(entries) - most} more (ARGS=--all)\n" if len(entries) > most else "")
+
+    def number(self, key: str) -> bool:
+        """Print where a number comes from."""
+        again = recomputed(self.shelf)
+        value = again.get(key)
+        print(f"{key} = {printed(self.numbers[key])}\n")
+        self._say("in the paper", _places(self.quoted.get(key, [])) or "not quoted in the text")
+        self._say("macro", f"\\result{{{key}}} of {NUMBERS}")
+        if not isinstance(value, Derived):
+            raise UserError(f"the code that lies here does not make '{key}' any more. Run the workflow again.")
+        self._say("made by", f"{value.maker}, {_place(value.maker)}")
+        tables = [source for source in value.sources if isinstance(source, Rows)]
+        for source in value.sources:
+            self._say("from", self._source(source))
+        same = str(value) == self.numbers[key]
+        verdict = "the same" if same else f"NOT the same: {printed(value)}. Run the workflow again."
+        wanted = tuple(tables) or (Rows("no table"),)
+        return (
+            self._goes_back(chain(self.shelf, NUMBERS, wanted), f"Computed again from these tables now: {verdict}")
+            and same
+        )
+
+    def _source(self, source: Rows | Setting | Constant | Package) -> str:
+        match source:
+            case Setting(key):
+                settings = self.shelf.record(NUMBERS)["settings"]
+                for name in key.split("."):
+                    settings = settings.get(name, {}) if isinstance(settings, dict) else {}
+                return f"the configuration: {key}: {json.dumps(settings)}"
+            case Constant(module, name):
+                return f"{name} of {module}, {_place(f'{module}.{name}')}"
+            case Package(name):
+                return f"the installed {name}"
+        files = [file for file in self.shelf.made_from(NUMBERS) if Path(file).stem == source.table]
+        lines = [f"{_listed(files)}: {source}"]
+        for file in files:
+            rows = source.of(self.shelf.table(file))
+            lines.append(f"{len(rows)} row{'s' * (len(rows) != 1)}{_summarised(rows)}")
+            shown = rows if self.everything else rows.head(0)
+            lines += shown.to_string().splitlines() if len(shown) else []
+        return ("\n" + " " * 15).join(lines)
+
+    def file(self, file: str) -> bool:
+        """Print where a file comes from."""
+        print(file + "\n")
+        return self._goes_back(chain(self.shelf, file))
+
+    def _goes_back(self, steps: Sequence[Step], verdict: str = "") -> bool:
+        """Print the files that something goes back to, stage by stage, and what the checks say."""
+        print("\ngoes back to, nearest first\n")
+        problems = {step.file: self.shelf.problems(step.file, step.sha256) for step in steps}
+        stages: dict[str, list[Step]] = {}
+        for step in steps:
+            stages.setdefault(self._stage(step.file), []).append(step)
+        for stage, of in stages.items():
+            self._print_stage(stage, of, problems)
+        self._print_data([step.file for step in steps])
+        records = [record for step in steps if (record := self.shelf.record(step.file))]
+        self._print_circumstances(records)
+        wrong = {file: found for file, found in problems.items() if found}
+        print(f"{'✗' if 'NOT' in verdict else '✓'} {verdict}" if verdict else "", end="\n" if verdict else "")
+        if not wrong:
+            print(
+                f"✓ All files ({len(steps)}) have the checksums with which they were written and read, and were made by"
+            )
+            print("  the code that lies here.")
+        for name, found in wrong.items():
+            print(f"✗ {name} {'; '.join(found)}.")
+        if wrong:
+            print("  Run the workflow again: it makes anew what has changed, and what follows from it.")
+        return not wrong
+
+    def _stage(self, file: str) -> str:
+        record = self.shelf.record(file)
+        if record is None:
+            return "files of the checkout"
+        return self.shelf.job(file).get("rule") or Path(record["program"]).stem
+
+    def _print_stage(self, stage: str, steps: Sequence[Step], problems: dict[str, list[str]]) -> None:
+        record = self.shelf.record(steps[0].file)
+        codes = {of["code"]["sha256"] for step in steps if (of := self.shelf.record(step.file))}
+        about = f"({record['program']}, code {_listed(self._short(code) for code in sorted(codes))})" if record else ""
+        print(f"{stage} {about}".rstrip())
+        keys = record and _keys(record["settings"], self.shelf.record(NUMBERS)["settings"])
+        if keys:
+            print(f"  settings: {keys}")
+        shown = steps if self.everything else steps[:SHOWN]
+        for step in shown:
+            mark = "✗" if problems[step.file] else "✓"
+            rows = "" if step.matching is None else f"  {step.matching} row{'s' * (step.matching != 1)}"
+            print(f"  {mark} {self._short(self.shelf.checksum(step.file))}  {step.file}{rows}")
+            if self.everything and (of := self.shelf.record(step.file)):
+                print(f"      python {of['program']} {' '.join(map(_quoted, of['arguments']))}")
+        if len(steps) > len(shown):
+            print(f"    and {len(steps) - len(shown)} more (ARGS=--all)")
+        print()
+
+    def _print_data(self, files: Iterable[str]) -> None:
+        for file in files:
+            if file.startswith("results/data/") and (self.shelf.root / file).is_file():
+                with safe_open(str(self.shelf.root / file), framework="np") as data:
+                    about = data.metadata() or {}
+                print(f"data           {about.get('dataset')} from {about.get('source')}; SHA-256 of its raw files:")
+                for name, sha256 in json.loads(about.get("sha256", "{}")).items():
+                    print(f"    {sha256}  {name}")
+                print()
+
+    def _print_circumstances(self, records: Sequence[dict]) -> None:
+        seeds = sorted({seed for record in records for seed in record["seeds"] or ()})
+        devices = dict.fromkeys(_device(record["device"]) for record in records if record["device"])
+        versions = {name: of for record in records for name, of in record["versions"].items()}
+        self._say("seeds", ", ".join(map(str, seeds)) or "none")
+        self._say("device", "; ".join(devices) or "none: nothing but tables and text")
+        self._say("versions", ", ".join(f"{name} {of}" for name, of in sorted(versions.items())) + "\n")
+
+    def _say(self, name: str, text: str) -> None:
+        print(f"{name:14} {text}")
+
+    def _short(self, sha256: str | None) -> str:
+        return "-" * HASH if sha256 is None else sha256 if self.everything else sha256[:HASH]
+
+
+def recomputed(shelf: Shelf) -> dict[str, Derived]:
+    """All numbers, made again from the tables that lie here, with the settings they were made with.
+
+    Raises:
+        UserError: there is no record of the numbers, or a table is not what was written.
+    """
+    record = shelf.record(NUMBERS)
+    if record is None:
+        raise UserError(f"{NUMBERS} has no record of what it was made from. Run the workflow again.")
+    # estimators of the user's own are loaded by the numbers, for their labels
+    own = [file for file in record["code"]["files"] if not file.startswith("workflow/")]
+    os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(own)
+    from weight_importance import published  # PyTorch comes with these: only where numbers are made
+    from weight_importance.numbers import collect
+    from weight_importance.storage import read_table
+
+    tables = {
+        Path(file).stem: read_table(shelf.root / file, COLUMNS[Path(file).stem])
+        for file in record["inputs"]
+        if Path(file).stem in COLUMNS
+    }
+    folder = shelf.root / record["arguments"][record["arguments"].index("--published") + 1]
+    return collect(record["settings"], tables, published.retention(folder), published.pruning(folder))
+
+
+def _place(dotted: str) -> str:
+    """The file and line where a function or a constant of ours stands."""
+    module, _, name = dotted.rpartition(".")
+    file = Path("workflow/scripts", *module.split(".")).with_suffix(".py")
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        names = [getattr(node, "name", None), *(getattr(of, "id", None) for of in getattr(node, "targets", []))]
+        if name in names:
+            return f"{file}, line {node.lineno}"
+    return str(file)
+
+
+def _places(quoted: Sequence[Quotation]) -> str:
+    return "; ".join(map(str, quoted))
+
+
+def _listed(items: Iterable[str]) -> str:
+    return ", ".join(items)
+
+
+def _summarised(rows: pd.DataFrame) -> str:
+    """What a person looks at first: the values, or the choice, that the rows hold."""
+    if rows.empty:
+        return ""
+    last = rows.columns[-1]
+    if not pd.api.types.is_numeric_dtype(rows[last]):
+        first = rows.head(SHOWN).to_dict("records")
+        return ": " + "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first)
+    value = "mean_accuracy" if "mean_accuracy" in rows else "accuracy" if "accuracy" in rows else last
+    of = rows[value]
+    over = f" over seeds {_listed(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
+    return f"{over}: {value} from {of.min():.6g} to {of.max():.6g}, mean {of.mean():.6g}"
+
+
+def _keys(settings: dict, config: dict) -> str:
+    """The keys of the configuration that a stage's settings come from."""
+    study = settings.get("study")
+    if not settings or "version" in settings:
+        return ""
+    if study not in config["studies"]:
+        return "the whole configuration"
+    own, retention = config["studies"][study], config["studies"][study]["retention"]
+    of_study = [key if key in own else f"retention.{key}" for key in settings if key in own or key in retention]
+    others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
+    named = [f"studies.{study}: {_listed(sorted(of_study))}"] if of_study else []
+    return "; ".join([*named, *others])
+
+
+def _holds(section: object, key: str) -> bool:
+    return isinstance(section, dict) and key in section and key != "studies"
+
+
+def _device(device: dict) -> str:
+    threads = f"{device['threads']} thread{'s' * (device['threads'] != 1)}"
+    return f"{device['device']} ({device['processor']}, {threads}, precision '{device['precision']}')"
+
+
+def _quoted(argument: str) -> str:
+    return f"'{argument}'" if set(argument) & set(' {}"*();&|') else argument
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,112 @@
+"""What a quoted value was made from, carried by the value itself.
+
+The code that forms a value names the rows it forms it from, in the place where it does so. So the derivation of a
+number is found by making the number, and there is no second list that could fall behind. Knows nothing of files and of
+LaTeX.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+Value = str | float
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table that hold one of the given values in each of the given columns.
+
+    Attributes:
+        table: the table's name, its file's without the ending.
+        where: ``((column, (value, ...)), ...)``; without any, all rows are meant.
+    """
+
+    table: str
+    where: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """These rows of a table; a condition on a column that it lacks is not asked."""
+        for column, values in self.where:
+            if column in table:
+                table = table[table[column].isin(values)]
+        return table
+
+    def __str__(self) -> str:
+        return ", ".join(f"{column} {' or '.join(map(_shown, values))}" for column, values in self.where) or "all rows"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the configuration, such as ``studies.mlp_permuted_mnist.training.epochs``."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A value that stands in the code: module and name."""
+
+    module: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package, or Python, by its name: its version."""
+
+    name: str
+
+
+Source = Rows | Setting | Constant | Package
+
+
+class Derived(str):
+    """A value as it is printed, with what it was made from and by which function of which module."""
+
+    sources: tuple[Source, ...]
+    maker: str
+
+    def __new__(cls, value: str, sources: tuple[Source, ...], maker: str = "") -> "Derived":
+        self = super().__new__(cls, value)
+        self.sources, self.maker = sources, maker
+        return self
+
+
+def rows(table: str, **where: Value | Collection[Value]) -> Rows:
+    """:class:`Rows` of a table, written briefly; ``lambda_`` is the column ``lambda``."""
+    conditions = {
+        column.rstrip("_"): tuple(values) if isinstance(values, list | tuple | set) else (values,)
+        for column, values in where.items()
+    }
+    return Rows(table, tuple(sorted((column, tuple(dict.fromkeys(values))) for column, values in conditions.items())))
+
+
+def derived(values: Mapping[str, str], *sources: Source) -> dict[str, str]:
+    """The same values; those that do not know yet what they were made from were made from these sources."""
+    return {key: value if isinstance(value, Derived) else Derived(value, sources) for key, value in values.items()}
+
+
+def completed(values: Mapping[str, str], maker: str, **where: Value) -> dict[str, Derived]:
+    """The same values with the name of what made them, and these conditions on rows where none are on the column.
+
+    Raises:
+        TypeError: a value does not know what it was made from.
+    """
+    found = {}
+    for key, value in values.items():
+        if not isinstance(value, Derived):
+            raise TypeError(f"{maker} does not say what '{key}' was made from; pass it through derived()")
+        sources = tuple(_narrowed(source, where) if isinstance(source, Rows) else source for source in value.sources)
+        found[key] = Derived(value, sources, value.maker or maker)
+    return found
+
+
+def _narrowed(source: Rows, where: Mapping[str, Value]) -> Rows:
+    have = dict(source.where)
+    more = {column: (value,) for column, value in where.items() if column not in have}
+    return replace(source, where=tuple(sorted((have | more).items())))
+
+
+def _shown(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:.12g}"
