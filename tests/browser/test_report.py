@@ -76,13 +76,24 @@ def test_every_result_has_a_caption_a_label_and_its_bytes(opened):
         assert content == (RESULTS / path.removeprefix("results/")).read_bytes(), f"{path} is not what the report holds"
 
 
-def is_drawn(page) -> bool:
-    """Whether the viewer of PDF files comes to show a document: in grey and white alone a picture of it is small."""
-    for _ in range(20):
-        page.wait_for_timeout(250)
-        if len(page.locator(SHOWN).screenshot()) > 15_000:
-            return True
-    return False
+# how many pages the browser's viewer of PDF files shows, once all is loaded
+PAGES = """
+() => {
+  const bar = document.querySelector("pdf-viewer")?.shadowRoot.querySelector("viewer-toolbar");
+  return bar?.loadProgress === 100 ? bar.docLength : 0;
+}
+"""
+
+
+def pages_in_viewer(page) -> int:
+    """Pages of the PDF file that is shown; 0 if none comes to be shown, or it cannot be read."""
+    for _ in range(40):
+        page.wait_for_timeout(100)
+        viewers = [frame for frame in page.frames if frame.url.startswith("chrome-extension:")]
+        found = viewers[-1].evaluate(PAGES) if viewers else 0
+        if found:
+            return found
+    return 0
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -100,10 +111,11 @@ def test_every_result_opens_from_the_menu(opened, screenshots, category):
             assert len(row.locator("td").first.inner_text()) > 5
             page.evaluate("document.querySelector('iframe')?.setAttribute('id', 'before')")
             row.locator("a").first.click()
+            page.wait_for_selector(SHOWN)
             if category in ("Notebooks", "Explorer"):
                 assert page.frame_locator(SHOWN).locator("h1").first.inner_text()
             else:
-                assert is_drawn(page)
+                assert pages_in_viewer(page) >= (2 if category == "Paper" else 1)
         page.screenshot(path=screenshots / f"report-{category.lower()}-{folder}.png")
         if len(folders) > 1:
             page.evaluate("category => app.showCategory(category)", category)
