@@ -89,4 +89,4 @@ def test_a_missing_notebook_is_named(tmp_path):
     command += ["--executed", "executed.ipynb", "--html", "page.html"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert run.stderr == "error: there is no notebook none.ipynb\n"
+    assert run.stderr.startswith("error: there is no notebook none.ipynb; ours are in notebooks/")

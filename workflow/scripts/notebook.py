@@ -91,21 +91,23 @@ def check(notebook: Path, parameters: dict) -> None:
     Raises:
         UserError: it names the parameter, the value and what is allowed; or the file, if it is no notebook.
     """
-    from nbformat import ValidationError  # see execute()
-    from papermill.inspection import inspect_notebook
+    import nbformat  # see execute()
 
     try:
-        own = inspect_notebook(str(notebook))
-    except (ValueError, ValidationError) as error:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (ValueError, nbformat.ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{notebook} is no Jupyter notebook: {reason}; expected is a file .ipynb as Jupyter writes it. "
             "Restore it, or name another."
         ) from error
+    sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+    assignments = [node for source in sources for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    own = {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
     for name, value in parameters.items():
         if name not in own:
             raise unknown_name(f"parameter of {notebook}", name, own)
-        default = ast.literal_eval(own[name]["default"])
+        default = own[name]
         if not isinstance(value, type(default)):
             raise UserError(
                 f"parameter {name} of {notebook} is {json.dumps(value)}, expected a value such as "
