@@ -47,7 +47,7 @@ def _definition_problems(file: str) -> Iterator[str]:
         named, replaced = found.get("records"), found.get("published", {})
         if not isinstance(named, tuple):
             yield f"must give ESTIMATOR its records, a tuple of texts of: {', '.join(known)}."
-        elif not isinstance(replaced, dict) or not replaced.keys() <= set(named):
+        elif not isinstance(replaced, dict) or not all(name in named for name in replaced):
             yield "must give ESTIMATOR published, if at all, as {one of its records: the one that takes its place}."
         else:
             named = (*named, *replaced.values())
