@@ -11,13 +11,14 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report test test-peers test-cluster lint benchmark lock environment benchmark-environment latex clean
+.PHONY: help paper report test test-peers test-cluster test-faults lint benchmark lock environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
 	@echo 'make report       results/report.html: every result with the rule and settings it came from'
 	@echo 'make test         style checks and the whole test suite'
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
+	@echo 'make test-faults  the workflow killed at random moments and on a full disk (half an hour); table in results/faults.md'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
@@ -37,7 +38,8 @@ paper: latex environment
 	@echo 'report     results/report.html'
 
 report: environment
-	@test results/report.html -nt results/paper/main.pdf || snakemake --report results/report.html $(ARGS)
+	@test results/report.html -nt results/paper/main.pdf || \
+		{ snakemake --report results/.report.html $(ARGS) && mv results/.report.html results/report.html; }
 
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
@@ -48,6 +50,9 @@ test-peers: benchmark-environment
 # kept out of make test: it needs root and some minutes
 test-cluster: environment
 	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
+
+test-faults: latex environment
+	python -m pytest -s tests/faults
 
 lint: environment
 	ruff check .
