@@ -11,8 +11,8 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report trace provenance test test-peers test-cluster test-browser lint benchmark lock environment \
-	benchmark-environment latex clean
+.PHONY: help paper report trace provenance test test-peers test-cluster test-faults test-browser lint benchmark lock \
+	environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test         style checks and the whole test suite'
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
 	@echo 'make test-browser report, explorer and notebooks looked at in a real Chromium (runs make paper first)'
+	@echo 'make test-faults  the workflow killed at random moments and on a full disk (half an hour); table in results/faults.md'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
@@ -43,7 +44,8 @@ paper: latex environment
 
 report: environment
 	@test results/report.html -nt results/paper/main.pdf -a results/report.html -nt results/explorer.html || \
-		snakemake --report results/report.html --report-stylesheet workflow/report/style.css $(ARGS)
+		{ snakemake --report results/.report.html --report-stylesheet workflow/report/style.css $(ARGS) && \
+		mv results/.report.html results/report.html; }
 
 trace: environment
 	@python workflow/audit/trace_number.py '$(NUMBER)' $(ARGS)
@@ -66,6 +68,9 @@ test-browser: paper
 	@sh envs/install-chromium.sh
 	@sh envs/install-python.sh .venv-browser envs/browser.txt
 	.venv-browser/bin/python -m pytest tests/browser
+
+test-faults: latex environment
+	python -m pytest -s tests/faults
 
 lint: environment
 	ruff check .

@@ -1,6 +1,7 @@
 """The program ``explanation.py``: whole tables of a shard that no shard-mate changes, or one message."""
 
 import json
+import os
 import subprocess
 import sys
 from itertools import combinations
@@ -52,7 +53,33 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def explain(folder: Path, data: Path, seeds: list[int], **explanation: object) -> subprocess.CompletedProcess[str]:
+INTERRUPTED = """
+import sys
+import explanation
+
+class Killed(BaseException):
+    pass
+
+class Deadly(explanation.Checkpoint):
+    def save(self, tensors):
+        super().save(tensors)
+        raise Killed
+
+explanation.Checkpoint, deaths = Deadly, 0
+while True:
+    try:
+        explanation.main()
+        break
+    except Killed:
+        deaths += 1
+print(f"{deaths} deaths")
+"""
+"""The program, killed whenever it has kept something, and begun again."""
+
+
+def explain(
+    folder: Path, data: Path, seeds: list[int], interrupted: bool = False, **explanation: object
+) -> subprocess.CompletedProcess[str]:
     """A baseline in the folder, and its tables beside it."""
     settings = json.dumps(SETTINGS | {"seeds": seeds, "explanation": EXPLAINED | explanation})
     files = {name: folder / f"{name}.safetensors" for name in ("parameters", "state", "path")}
@@ -64,6 +91,10 @@ def explain(folder: Path, data: Path, seeds: list[int], **explanation: object) -
     shard = f"seeds-{seeds[0]}-{seeds[-1]}"
     outputs = {table: folder / f"{shard}.{table}.csv" for table in EXPLANATION}
     options = [part for table, file in outputs.items() for part in (f"--{table.partition('_')[2]}", file)]
+    if interrupted:
+        command = [sys.executable, "-c", INTERRUPTED, *map(str, [*given, *options])]
+        paths = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+        return subprocess.run(command, env=paths, capture_output=True, text=True, check=False)
     return run("explanation", *given, *options)
 
 
@@ -145,15 +176,19 @@ def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair:
     assert (magnitude["observed"] > 0).all() and (magnitude["output_factors"] > 0.999).all()
 
 
-def test_a_replica_is_the_same_alone_and_with_shard_mates(pair: Path, data: Path, tmp_path: Path) -> None:
-    done = explain(tmp_path, data, [1])
-    assert done.returncode == 0, done.stderr
+def test_a_replica_has_the_same_bits_alone_in_its_shard_and_killed_after_every_step(
+    pair: Path, data: Path, tmp_path: Path
+) -> None:
+    done = explain(tmp_path, data, [1], interrupted=True)
+    assert done.returncode == 0 and "6 deaths" in done.stdout, done.stderr
+    assert not [*tmp_path.glob(".*checkpoint*")]
     together, alone = tables(pair), tables(tmp_path)
     for name, table in alone.items():
         expected = together[name][together[name]["seed"] == 1]
         pd.testing.assert_frame_equal(
             table.sort_values([*COLUMNS[name][:-1]], ignore_index=True),
             expected.sort_values([*COLUMNS[name][:-1]], ignore_index=True),
+            check_exact=True,
         )
 
 

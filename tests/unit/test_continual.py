@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from weight_importance.checkpoint import Checkpoint
 from weight_importance.continual import Learning, blocks, retention
 from weight_importance.control_names import parse
 from weight_importance.controls import transform
@@ -13,6 +14,7 @@ from weight_importance.image_file import Dataset
 from weight_importance.networks import MLP
 from weight_importance.replicas import initialise
 from weight_importance.tasks import task_sequence
+from weight_importance.training_state import AdamState
 
 LEARNING = Learning(
     samples=20, images=None, epochs=1, batch_size=10, learning_rate=1e-3, clamp_negative=True, penalty="plain",
@@ -35,7 +37,7 @@ def tasks():
     return task_sequence(settings, [Dataset(images, labels, images, labels)], torch.device("cpu"))
 
 
-def learn(tasks, estimators, most_bytes=None, control=None):
+def learn(tasks, estimators, most_bytes=None, control=None, checkpoint=None):
     baseline = initialise(MLP, SEEDS)
     importance = {name: torch.rand_like(tensor) for name, tensor in baseline.parameters.items()}
     torch.manual_seed(1)
@@ -50,6 +52,7 @@ def learn(tasks, estimators, most_bytes=None, control=None):
         None,
         most_bytes,
         control and transform(parse(control)),
+        checkpoint,
     )
 
 
@@ -136,3 +139,81 @@ def test_the_published_protocol_forms_synaptic_intelligence_of_the_penalised_gra
 def test_two_path_estimators_are_refused(tasks):
     with pytest.raises(UserError, match="si and si are path estimators, of which a control takes one at most"):
         learn(tasks, ["si", "si"])
+
+
+class Killed(BaseException):
+    pass
+
+
+class Deadly(Checkpoint):
+    """Dies right after it was written for the n-th time."""
+
+    def __init__(self, result, saves):
+        super().__init__(result, {"code": "1"})
+        self.left = saves
+
+    def save(self, tensors):
+        super().save(tensors)
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+class Normalised(MLP):
+    """With running statistics and a buffer of integers, which a checkpoint has to keep, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(1)
+
+    def forward(self, images):
+        return super().forward(self.norm(images))
+
+
+@pytest.mark.parametrize(
+    ("estimators", "control", "protocol", "blocks_of"),
+    [
+        ([], None, {}, None),
+        (["mas"], None, {"accumulation": "mean"}, 80 * 2**20),
+        (["si"], None, {"published": True}, None),
+        (["mas"], "shuffled(mas)", {"accumulation": "online", "decay": 0.5}, None),
+        (["fisher_sampled"], None, {"batch_norm": "frozen"}, 1),
+    ],
+)
+def test_interrupted_after_every_task_the_bits_are_the_same(estimators, control, protocol, blocks_of, tasks, tmp_path):
+    """A new process each time, as far as the function can tell: all that goes on is in the file."""
+    learning, adam = replace(LEARNING, **protocol), None
+    if protocol.get("published"):
+        means = [{name: torch.rand_like(value) for name, value in initialise(Normalised, SEEDS).parameters.items()}] * 2
+        adam = AdamState(6, *means)
+
+    def run(checkpoint):
+        torch.manual_seed(2)
+        baseline = initialise(Normalised, SEEDS)
+        importance = {name: torch.rand_like(tensor) for name, tensor in baseline.parameters.items()}
+        how = control and transform(parse(control))
+        inputs = baseline, SEEDS, STRENGTHS, estimators, [importance] * len(estimators), tasks, learning, adam
+        return retention(*inputs, blocks_of, how, checkpoint)
+
+    whole = run(None)
+    deaths = 0
+    while True:
+        try:
+            found = run(Deadly(tmp_path / "x.csv", 1))
+            break
+        except Killed:
+            deaths += 1
+    assert found == whole
+    many = {None: 1, 80 * 2**20: 2, 1: 6}[blocks_of]
+    assert deaths == many * 2 - 1, "after every task but the last"
+    assert len({seen.accuracy for seen in whole}) > 5
+
+
+def test_a_checkpoint_of_other_blocks_is_not_taken(tasks, tmp_path):
+    torch.manual_seed(2)
+    whole = learn(tasks, ["mas"])
+    torch.manual_seed(2)
+    with pytest.raises(Killed):
+        learn(tasks, ["mas"], 1, checkpoint=Deadly(tmp_path / "x.csv", 3))
+    torch.manual_seed(2)
+    assert learn(tasks, ["mas"], checkpoint=Deadly(tmp_path / "x.csv", 0)) == whole

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from weight_importance.checkpoint import Checkpoint
 from weight_importance.consolidation import Consolidation
 from weight_importance.errors import UserError
 from weight_importance.estimators.path import RECORDS, PathRecorder, Step
@@ -12,8 +13,8 @@ from weight_importance.evaluation import accuracy
 from weight_importance.replicas import Replicas, initialise
 from weight_importance.seeding import derive, generator
 from weight_importance.tasks import Split, to_inputs
-from weight_importance.training import batch_indices, train
-from weight_importance.training_state import AdamState, pack, unpack
+from weight_importance.training import batch_indices, train, train_by_epochs
+from weight_importance.training_state import AdamState, pack, pack_path, unpack
 
 SAMPLES, BATCH, EPOCHS, RATE = 60, 10, 3, 1e-3
 
@@ -410,3 +411,32 @@ def test_a_training_that_goes_on_epoch_by_epoch_is_the_same_bits_as_one_in_one_g
         adam = train(parts, [3, 5], data, 1, **OPTIONS | {"epochs": 1}, first_epoch=epoch, adam=adam)
     for name, value in (whole.parameters | whole.buffers).items():
         assert torch.equal((parts.parameters | parts.buffers)[name], value), name
+
+
+@pytest.mark.parametrize("build", [Small, Normalised])
+def test_interrupted_after_every_epoch_the_bits_are_the_same(build, data, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    class Deadly(Checkpoint):
+        def due(self, seconds):
+            return True
+
+        def save(self, tensors):
+            super().save(tensors)
+            raise Killed
+
+    def learn(checkpoint):
+        replicas, recorder = initialise(build, [5, 6]), PathRecorder([*RECORDS])
+        adam = train_by_epochs(replicas, [5, 6], data, 0, recorder, checkpoint, **OPTIONS)
+        return pack(replicas.parameters | replicas.buffers, adam) | pack_path(recorder.recorded())
+
+    whole, found, deaths = learn(None), None, 0
+    while not found:
+        try:
+            found = learn(Deadly(tmp_path / "x.safetensors", {"code": "1"}))
+        except Killed:
+            deaths += 1
+    assert deaths == EPOCHS - 1
+    assert [*found] == [*whole]
+    assert all(torch.equal(found[name], value) for name, value in whole.items())

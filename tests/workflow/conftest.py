@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).parents[2]
+from checkout import commit_all, copy_repository
+
 TINY = "presets/tiny.yaml"
-LEFT_OUT = shutil.ignore_patterns(".*", "results", "__pycache__", "node_modules")
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 def checkout(folder: Path) -> Workflow:
     """A copy of the repository as it stands, as a git repository of its own."""
-    shutil.copytree(REPOSITORY, folder, ignore=LEFT_OUT)
-    shutil.copy(REPOSITORY / ".gitignore", folder)
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "as it is"]):
-        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    copy_repository(folder)
+    commit_all(folder)
     return Workflow(folder)
 
 

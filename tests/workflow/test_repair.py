@@ -1,5 +1,13 @@
 """Damaged results are named and set aside before planning; whole ones, and what is not ours, are left alone."""
 
+import fcntl
+import shutil
+import socket
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
 import pytest
 
 import repair
@@ -71,3 +79,118 @@ def test_where_something_runs_damage_is_set_aside(option, tmp_path):
     (results(tmp_path) / RESULTS[0]).write_text("x")
     repair.set_damaged_aside(tmp_path, ["--cores", "all", option])
     assert not (tmp_path / RESULTS[0]).exists()
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """What a run leaves that was killed: its name, Snakemake's lock, a half-written file."""
+    state = tmp_path / ".snakemake"
+    (state / "locks").mkdir(parents=True)
+    (state / "locks" / "0.output.lock").write_text("results/a.csv\n")
+    (state / repair.ALIVE).write_text(f"process 1 on {socket.gethostname()}\n")
+    results(tmp_path / "results")
+    (tmp_path / "results" / "summary" / ".a.csv.abc.partial").write_text("x,")
+    yield state
+    while repair._held:
+        repair._held.pop().close()
+
+
+def left(state):
+    return (state / "locks").exists(), bool([*state.parent.rglob("*.partial")])
+
+
+def take_over(state, *arguments):
+    repair.take_over(state, state.parent / "results", arguments)
+
+
+def test_what_a_killed_run_left_is_cleared_away(killed, capsys):
+    take_over(killed, "--cores", "2")
+    assert left(killed) == (False, False)
+    said = capsys.readouterr().err
+    assert "locks: left by a run that was killed; removed" in said and ".partial: left half-written" in said
+    assert all((killed.parent / "results" / name).exists() for name in RESULTS)
+
+
+def test_beside_a_run_that_lives_everything_is_left(killed, capsys):
+    take_over(killed, "--cores", "2")
+    (killed / "locks").mkdir()
+    (killed / "locks" / "0.output.lock").write_text("results/a.csv\n")
+    (killed.parent / "results" / ".b.csv.abc.partial").write_text("x,")
+    capsys.readouterr()
+    for _ in range(2):  # the second stands beside two
+        program = (
+            "import sys, repair; from pathlib import Path; "
+            "repair.take_over(Path(sys.argv[1]), Path(sys.argv[2]), ['--cores', '2'])"
+        )
+        rules = Path(repair.__file__).parent
+        scripts = rules.parent / "scripts"
+        other = subprocess.run(
+            [sys.executable, "-c", program, killed, killed.parent / "results"],
+            env={"PYTHONPATH": f"{rules}:{scripts}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "another run is at work here (process " in other.stderr
+        assert left(killed) == (True, True)
+
+
+@pytest.mark.parametrize("last", ["process 1 on another-machine\n", None])
+def test_a_run_on_another_machine_or_of_before_is_not_judged(last, killed):
+    (killed / repair.ALIVE).unlink() if last is None else (killed / repair.ALIVE).write_text(last)
+    take_over(killed, "--cores", "2")
+    assert left(killed) == (True, True)
+
+
+def test_where_files_cannot_be_locked_snakemake_s_own_locks_decide(killed, monkeypatch):
+    def refuse(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    take_over(killed, "--cores", "2")
+    assert left(killed) == (True, True)
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "-n", "--unlock", "--lint"])
+def test_where_nothing_runs_nothing_is_cleared_away(option, killed):
+    take_over(killed, "--cores", "all", option)
+    assert left(killed) == (True, True) and not repair._held
+
+
+def test_on_a_full_disk_nothing_is_begun(killed, monkeypatch):
+    usage = namedtuple("usage", ["free"])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2**20))
+    with pytest.raises(SystemExit, match=r"results cannot be written: the disk mounted at / is full \(1\.0 MB free\)"):
+        take_over(killed, "--cores", "2")
+    take_over(killed, "--dry-run")
+
+
+JOB = Path(repair.__file__).with_name("job.sh")
+
+
+def job(folder, command):
+    """As Snakemake runs a job; what stands on the screen, and in the log."""
+    command = f"set -euo pipefail; . {JOB};  {command} > job.log 2>&1 "
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr, (folder / "job.log").read_text()
+
+
+def test_a_job_that_is_killed_says_so_and_what_to_do(tmp_path):
+    status, screen, log = job(tmp_path, "bash -c 'echo begun; kill -9 $$'")
+    assert status == 137
+    for said in (screen, log.removeprefix("begun\n")):
+        assert "error: the job was killed (signal 9), as the system does when memory runs out" in said
+        assert "--cores 1" in said and "shard_size" in said and "the same command again" in said
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", 0), ("false", 1), ("bash -c 'exit 3'", 3)])
+def test_a_job_that_ends_by_itself_speaks_for_itself(command, status, tmp_path):
+    assert job(tmp_path, command) == (status, "", "")
+
+
+def test_a_job_that_fails_on_a_full_disk_says_so(tmp_path):
+    (tmp_path / "df").write_text("#!/bin/sh\necho header; echo tmpfs 100 100 0 100% /small\n")
+    (tmp_path / "df").chmod(0o755)
+    status, screen, _ = job(tmp_path, f"PATH={tmp_path}:$PATH; false")
+    assert status == 1
+    assert "job.log, may end early: the disk is full (0 KB free on the disk mounted at /small)" in screen

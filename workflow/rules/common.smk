@@ -15,11 +15,15 @@ import gpu
 import repair
 import screen
 import sources
-from weight_importance import control_names
+from weight_importance import control_names, errors
 
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
 # environment that Snakemake itself activates for a job (conda) still comes before it.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
+
+# Jobs end when this process is killed, and say why they were themselves
+os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
+shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
 
 
 # What jobs compute on is decided here, once, and told to all of them: each asks for what it takes, and takes no more

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from weight_importance.checkpoint import Checkpoint, made_from
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
 from weight_importance.estimators.path import PathRecorder
@@ -18,7 +19,7 @@ from weight_importance.settings import json_object
 from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
 from weight_importance.tasks import PUBLISHED, task_sequence
-from weight_importance.training import train
+from weight_importance.training import train_by_epochs
 from weight_importance.training_state import pack, pack_path
 
 
@@ -43,7 +44,8 @@ def main() -> None:
     training = settings["training"]
     data = tasks.part(0, "training")
     progress = ProgressLine([len(data) // training["batch_size"] * training["epochs"]], len(seeds))
-    adam = train(replicas, seeds, data, 0, **training, recorder=recorder, progress=progress)
+    checkpoint = Checkpoint(arguments.parameters, made_from("baseline", settings, seeds, arguments.data, device))
+    adam = train_by_epochs(replicas, seeds, data, 0, recorder, checkpoint, progress=progress, **training)
 
     rows = [
         (settings["study"], seed, split, value)
@@ -56,6 +58,7 @@ def main() -> None:
     save_tensors(arguments.state, pack(replicas.buffers, carried), metadata("baseline state", **about))
     save_tensors(arguments.path, pack_path(recorder.recorded()), metadata("baseline path", **about))
     write_table(arguments.accuracy, pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])
+    checkpoint.remove()
 
 
 if __name__ == "__main__":

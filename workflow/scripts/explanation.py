@@ -1,12 +1,16 @@
 """Why importances agree: agreement against confidence, shared factors, and the ceiling that sampling noise sets."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
+from weight_importance.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
 from weight_importance.conditions import (
     Condition,
     Stacked,
@@ -14,8 +18,9 @@ from weight_importance.conditions import (
     divided,
     of_replica,
     on_halves,
-    retrained,
+    retrained_under,
     sampled,
+    smoothings,
     tempered,
     trajectories,
 )
@@ -42,7 +47,7 @@ from weight_importance.replicas import Replicas, restore
 from weight_importance.settings import json_object
 from weight_importance.storage import load_tensors, write_table
 from weight_importance.tables import COLUMNS, EXPLANATION
-from weight_importance.tasks import task_sequence
+from weight_importance.tasks import Split, task_sequence
 from weight_importance.training_state import unpack, unpack_path
 
 SIGNAL = "total_signal"
@@ -78,33 +83,90 @@ def main() -> None:
     training = tasks.part(0, "training")
     samples, few = training.last(chosen["samples"]), training.at_most(chosen["images"])
 
+    registry.load(SIGNAL)
+    files = [*arguments.data, arguments.parameters, arguments.state, arguments.path]
+    checkpoint = Checkpoint(arguments.confidence, made_from("explanation", settings, seeds, files, device))
     found = {table: [] for table in EXPLANATION}
 
-    def keep(rows: Rows) -> None:
+    def keep(rows: Iterable[tuple[str, Sequence]]) -> None:
         for table, row in rows:
             found[table].append((settings["study"], *row))
 
-    temperatures = tempered(names, baseline, seeds, samples, chosen["temperatures"], of_path)
-    for condition in counted(temperatures, len({1.0, *map(float, chosen["temperatures"])}), "temperatures"):
-        keep(of_condition(condition, seeds))
-        if condition.level == 1:
-            keep(of_factors(condition.importances, seeds))
-            signal, _ = sampled([SIGNAL], baseline, seeds, [samples] * len(seeds))
-            keep(of_signal(condition.importances, signal[SIGNAL], baseline, seeds))
-            keep(of_noise(condition.importances, on_halves(names, baseline, seeds, samples), seeds))
-            of_plain = condition.importances
+    kept = checkpoint.once(
+        "temperatures",
+        partial(at_temperatures, names, baseline, seeds, samples, chosen["temperatures"], of_path),
+    )
+    keep(json.loads(tensor_text(kept.pop("rows"))))
+    of_plain = unflat(kept, names, baseline.parameters)
     training_options = {key: settings["training"][key] for key in ("batch_size", "learning_rate")}
     levels = chosen["epochs"], chosen["label_smoothing"]
-    trained = retrained(names, build, seeds, few, few.last(chosen["samples"]), *levels, **training_options)
-    for condition in counted(trained, sum(map(len, levels)), "trainings anew"):
-        keep(of_condition(condition, seeds))
+    degrees = smoothings(chosen["label_smoothing"])
+    for smoothing in counted(degrees, len(degrees), "degrees of label smoothing"):
+        inputs = smoothing, names, build, seeds, few, few.last(chosen["samples"]), *levels
+        kept = checkpoint.once(
+            f"label smoothing {smoothing}",
+            partial(when_retrained, partial(retrained_under, *inputs, **training_options), seeds),
+        )
+        keep(json.loads(tensor_text(kept["rows"])))
     further = chosen["trajectories"]
     later = [tasks.part(task, "training").at_most(further["images"]) for task in range(1, further["tasks"])]
     learning = training_options | settings["retention"]
-    reached = trajectories(names, baseline, seeds, of_plain, later, chosen["samples"], further["strengths"], **learning)
+    reached = {}
+    strengths = further["strengths"].items()
+    for name, strength in counted(strengths, len(strengths), "trajectories"):
+        inputs = names, baseline, seeds, of_plain, later, chosen["samples"], {name: strength}
+        kept = checkpoint.once(
+            f"trajectory of {name}", partial(on_one, name, partial(trajectories, *inputs, **learning))
+        )
+        reached[name] = unflat(kept, names, baseline.parameters)
     keep(of_trajectories(reached, seeds))
     for table, rows in found.items():
         write_table(getattr(arguments, option(table)), pd.DataFrame(rows, columns=COLUMNS[table]), COLUMNS[table])
+    checkpoint.remove()
+
+
+def at_temperatures(
+    names: Sequence[str],
+    baseline: Replicas,
+    seeds: Sequence[int],
+    samples: Split,
+    temperatures: Sequence[float],
+    of_path: Stacked,
+) -> dict[str, Tensor]:
+    """Rows of every temperature, at temperature 1 those of factors, signal and noise, too, and the importances."""
+    rows, plain = [], {}
+    conditions = tempered(names, baseline, seeds, samples, temperatures, of_path)
+    for condition in counted(conditions, len({1.0, *map(float, temperatures)}), "temperatures"):
+        rows += of_condition(condition, seeds)
+        if condition.level == 1:
+            rows += of_factors(condition.importances, seeds)
+            signal, _ = sampled([SIGNAL], baseline, seeds, [samples] * len(seeds))
+            rows += of_signal(condition.importances, signal[SIGNAL], baseline, seeds)
+            rows += of_noise(condition.importances, on_halves(names, baseline, seeds, samples), seeds)
+            plain = flat(condition.importances)
+    return {"rows": text_tensor(json.dumps(rows))} | plain
+
+
+def when_retrained(conditions: Callable[[], Iterable[Condition]], seeds: Sequence[int]) -> dict[str, Tensor]:
+    """Rows of the conditions that are trained for when they are called for."""
+    rows = [row for condition in conditions() for row in of_condition(condition, seeds)]
+    return {"rows": text_tensor(json.dumps(rows))}
+
+
+def on_one(name: str, learn: Callable[[], dict[str, Stacked]]) -> dict[str, Tensor]:
+    """The importances on the trajectory under one estimator's penalty, by all."""
+    return flat(learn()[name])
+
+
+def flat(importances: Stacked) -> dict[str, Tensor]:
+    """Importances by many estimators as one set of named tensors, ``{estimator}/{parameter}``."""
+    return {f"{name}/{key}": value for name, of in importances.items() for key, value in of.items()}
+
+
+def unflat(tensors: Mapping[str, Tensor], names: Sequence[str], keys: Iterable[str]) -> Stacked:
+    """What :func:`flat` made one of, estimators and parameters in the order of ``names`` and ``keys``."""
+    keys = [*keys]
+    return {name: {key: tensors[f"{name}/{key}"] for key in keys} for name in names}
 
 
 def option(table: str) -> str:

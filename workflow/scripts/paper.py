@@ -6,21 +6,26 @@ results give the same bytes.
 """
 
 import argparse
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from weight_importance.errors import UserError, run_program
+from weight_importance.errors import FULL, UserError, full_disk, run_program
 from weight_importance.provenance import note_input
 from weight_importance.settings import json_object
 from weight_importance.storage import atomic_path
 
 PACKAGES = "latexmk lmodern texlive-binaries texlive-latex-base texlive-latex-recommended texlive-science"
 INSTALL = f"sudo apt-get install --no-install-recommends {PACKAGES}"
+LEAST_FREE = 2**20
+"""Bytes of the disk below which LaTeX is taken to have failed for want of room."""
+
 PRETEX = r"\pdfinfoomitdate=1\pdftrailerid{}\pdfsuppressptexinfo=-1"
 
 
@@ -39,10 +44,20 @@ def main() -> None:
             "LaTeX is missing: the paper needs the programs latexmk and pdflatex. Install them with\n"
             f"  {INSTALL}\nthen run the same command again; nothing but the paper is left to make."
         )
-    gather(arguments)
-    typeset(arguments.build)
-    with atomic_path(arguments.output) as temporary:
-        shutil.copyfile(arguments.build / "main.pdf", temporary)
+    with alone_in(arguments.build) as lock:
+        gather(arguments)
+        typeset(arguments.build, lock)
+        with atomic_path(arguments.output) as temporary:
+            shutil.copyfile(arguments.build / "main.pdf", temporary)
+
+
+@contextmanager
+def alone_in(build: Path) -> Iterator[int]:
+    """Hold a lock that LaTeX inherits: where it outlives a program that was killed, the next one waits for its end."""
+    build.parent.mkdir(parents=True, exist_ok=True)
+    with open(build.parent / f".{build.name}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
 
 
 def gather(arguments: argparse.Namespace) -> None:
@@ -62,11 +77,13 @@ def gather(arguments: argparse.Namespace) -> None:
         version = re.sub(r"([#$%&_{}])", r"\\\1", arguments.settings["version"])
         (build / "version.tex").write_text(f"\\newcommand{{\\version}}{{{version}}}\n", encoding="utf-8")
     except OSError as error:
+        if error.errno in FULL:
+            raise full_disk(build) from error
         raise UserError(f"cannot copy {error.filename} to {build}: {error.strerror}") from error
 
 
-def typeset(build: Path) -> None:
-    """Run latexmk in the build folder.
+def typeset(build: Path, lock: int) -> None:
+    """Run latexmk in the build folder; it holds the file descriptor ``lock``, too.
 
     Raises:
         UserError: LaTeX failed; the lines of its log that say why come last.
@@ -74,9 +91,13 @@ def typeset(build: Path) -> None:
     command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error"]
     command += ["-no-shell-escape", f"-usepretex={PRETEX}", "main.tex"]
     fixed = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-    run = subprocess.run(command, cwd=build, env=os.environ | fixed, stdout=sys.stderr, stderr=sys.stderr, check=False)
+    run = subprocess.run(
+        command, cwd=build, env=os.environ | fixed, stdout=sys.stderr, stderr=sys.stderr, pass_fds=[lock], check=False
+    )
     errors, undefined = said(build / "main.log", ERROR, 3), said(build / "main.log", UNDEFINED)
     if run.returncode:
+        if shutil.disk_usage(build).free < LEAST_FREE:
+            raise full_disk(build / "main.pdf")
         lines = errors + said(build / "main.blg", BIBTEX_ERROR, 1) or undefined
         lines = lines or [f"(no reason found; all that LaTeX said is in {build / 'main.log'})"]
         raise UserError("\n".join(["LaTeX could not typeset the paper:", *lines, hint(lines)]))

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from weight_importance.checkpoint import Checkpoint, made_from
 from weight_importance.continual import Learning, retention
 from weight_importance.control_names import is_control, parse
 from weight_importance.device import prepare
 from weight_importance.errors import run_program
+from weight_importance.estimators import registry
 from weight_importance.image_file import load
 from weight_importance.networks import network
 from weight_importance.provenance import identity
@@ -57,6 +59,12 @@ def main() -> None:
         importance, _ = load_tensors(file, **identity(estimator, seeds))
         require_fit(baseline.template, importance, f"the importances in {file}")
         importances.append(importance)
+    # by its name, so that only jobs of controls load, and depend on, the module
+    transform = control and import_module("weight_importance.controls").transform(control)
+    for estimator in estimators:
+        registry.load(estimator)
+    files = [*arguments.data, arguments.parameters, arguments.state, *arguments.importance]
+    checkpoint = Checkpoint(arguments.output, made_from(name, settings, seeds, files, device))
     observations = retention(
         baseline,
         seeds,
@@ -70,8 +78,8 @@ def main() -> None:
             **settings["training"] | settings["retention"],
         ),
         adam,
-        # by its name, so that only jobs of controls load, and depend on, the module
-        control=control and import_module("weight_importance.controls").transform(control),
+        control=transform,
+        checkpoint=checkpoint,
     )
     rows = [
         (
@@ -87,6 +95,7 @@ def main() -> None:
         for seen in observations
     ]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["retention"]), COLUMNS["retention"])
+    checkpoint.remove()
 
 
 if __name__ == "__main__":

@@ -174,23 +174,43 @@ def retrained(
         label_smoothing: the levels of the second.
         training: ``batch_size`` and ``learning_rate``.
     """
+    for smoothing in smoothings(label_smoothing):
+        yield from retrained_under(smoothing, names, build, seeds, data, samples, epochs, label_smoothing, **training)
+
+
+def smoothings(label_smoothing: Sequence[float]) -> list[float]:
+    """The amounts of label smoothing that :func:`retrained` trains networks with: none, and the levels asked for."""
+    return [*dict.fromkeys([0.0, *label_smoothing])]
+
+
+def retrained_under(
+    smoothing: float,
+    names: Sequence[str],
+    build: Callable[[], nn.Module],
+    seeds: Sequence[int],
+    data: Split,
+    samples: Split,
+    epochs: Sequence[int],
+    label_smoothing: Sequence[float],
+    **training: float,
+) -> Iterator[Condition]:
+    """The part of :func:`retrained` with one amount of label smoothing, on which no other part depends."""
     paths, others = divided(names)
     longest = max(epochs)
-    for smoothing in dict.fromkeys([0.0, *label_smoothing]):
-        replicas, recorder, adam, done = initialise(build, seeds, data.labels.device), recorder_of(paths), None, 0
-        for reached in sorted(epochs) if smoothing == 0 else [longest]:
-            adam = train(
-                replicas, seeds, data, 0, epochs=reached - done, first_epoch=done, adam=adam, recorder=recorder,
-                label_smoothing=smoothing, **training,
-            )  # fmt: skip
-            done = reached
-            values, sure = sampled(others, replicas, seeds, [samples] * len(seeds))
-            values |= along_path(paths, recorder.recorded())
-            values = _in_order(names, values)
-            if smoothing == 0:
-                yield Condition("epochs", reached, values, sure)
-            if reached == longest and smoothing in label_smoothing:
-                yield Condition("label_smoothing", smoothing, values, sure)
+    replicas, recorder, adam, done = initialise(build, seeds, data.labels.device), recorder_of(paths), None, 0
+    for reached in sorted(epochs) if smoothing == 0 else [longest]:
+        adam = train(
+            replicas, seeds, data, 0, epochs=reached - done, first_epoch=done, adam=adam, recorder=recorder,
+            label_smoothing=smoothing, **training,
+        )  # fmt: skip
+        done = reached
+        values, sure = sampled(others, replicas, seeds, [samples] * len(seeds))
+        values |= along_path(paths, recorder.recorded())
+        values = _in_order(names, values)
+        if smoothing == 0:
+            yield Condition("epochs", reached, values, sure)
+        if reached == longest and smoothing in label_smoothing:
+            yield Condition("label_smoothing", smoothing, values, sure)
 
 
 def on_halves(names: Sequence[str], replicas: Replicas, seeds: Sequence[int], samples: Split) -> list[Stacked]:

@@ -76,6 +76,12 @@ class Consolidation:
             )
             self.anchor[name] = parameter.detach().clone()
 
+    def go_on_from(self, tasks: int, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
+        """Take over the state after so many tasks: the weights of that moment, and :attr:`importance` as it was."""
+        self._tasks = tasks
+        self.importance = dict(importance)
+        self.anchor = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
     def penalty(self) -> "QuadraticPenalty":
         """The penalty to train the next task under."""
         stiffness = {

@@ -1,11 +1,13 @@
 """Importances of whole stacks, and retention: elastic weight consolidation continued over later tasks."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from weight_importance.checkpoint import Checkpoint
 from weight_importance.consolidation import Consolidation
 from weight_importance.device import replica_bytes
 from weight_importance.errors import UserError
@@ -17,7 +19,7 @@ from weight_importance.replicas import Replicas
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, TaskSequence, to_inputs
 from weight_importance.training import train
-from weight_importance.training_state import AdamState
+from weight_importance.training_state import AdamState, pack, unpack
 
 
 def stacked_importance(
@@ -119,6 +121,7 @@ def retention(
     adam: AdamState | None = None,
     most_bytes: int | None = None,
     control: Control | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Observation]:
     """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every λ at once.
 
@@ -140,6 +143,8 @@ def retention(
         most_bytes: that the replicas of a block keep; by default what :func:`weight_importance.device.replica_bytes`
             grants.
         control: of every task's importances, negative ones counted as zero first where the penalty does so.
+        checkpoint: keeps what is reached after every task, and where it holds something, that is gone on from: with the
+            same bits as without an interruption.
 
     Returns:
         Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
@@ -159,12 +164,21 @@ def retention(
     most = max(1, (most_bytes or replica_bytes(device)) // one)
     steps = _steps(tasks, learning)
     progress = ProgressLine(steps, len(seeds) * len(strengths), first_task=1)
-    seen: list[Observation] = []
-    for rows, columns in blocks(len(seeds), len(strengths), most):
-        seen += _learn(
+    rectangles = blocks(len(seeds), len(strengths), most)
+    all_numbers = [
+        [row * len(strengths) + column for row in rows for column in columns] for rows, columns in rectangles
+    ]
+    first, reached, seen = _kept(checkpoint, all_numbers)
+    for numbers in all_numbers[:first]:
+        progress.skip(len(numbers), sum(steps))
+    for block in range(first, len(rectangles)):
+        rows, columns = rectangles[block]
+        if reached:
+            progress.skip(len(all_numbers[block]), sum(steps[: reached.learnt - 1]))
+        for state, found in _learn(
             baseline.take(rows),
             [seeds[row] for row in rows],
-            [row * len(strengths) + column for row in rows for column in columns],
+            all_numbers[block],
             [strengths[column] for column in columns],
             estimators,
             [{name: values[rows] for name, values in importance.items()} for importance in importances],
@@ -173,8 +187,75 @@ def retention(
             adam and adam.take(rows),
             progress,
             control,
-        )
+            reached,
+        ):
+            seen += found
+            finished = state.learnt == len(tasks)
+            if checkpoint and state.learnt > 1 and block + finished < len(rectangles):
+                tensors = {} if finished else state.packed()
+                checkpoint.save(tensors | _packed(block + finished, all_numbers[block + finished], seen))
+        reached = None
     return sorted(seen, key=lambda each: (each.tasks_learnt, each.task, SPLITS.index(each.split), each.replica))
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """What a block is gone on from after a task.
+
+    Attributes:
+        learnt: how many tasks are.
+        parameters, buffers: of its replicas.
+        importance: what the penalty's are accumulated to; empty without a penalty.
+        adam: its state, where it is carried on.
+    """
+
+    learnt: int
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    importance: Mapping[str, Tensor]
+    adam: AdamState | None
+
+    def packed(self) -> dict[str, Tensor]:
+        """All of it as one flat set of named tensors."""
+        tensors = {"learnt": torch.tensor(self.learnt)} | pack(self.buffers, self.adam)
+        tensors |= {f"parameter/{name}": value for name, value in self.parameters.items()}
+        return tensors | {f"importance/{name}": value for name, value in self.importance.items()}
+
+
+def _packed(block: int, numbers: Sequence[int], seen: Sequence[Observation]) -> dict[str, Tensor]:
+    """The block to go on with, its replicas' numbers, and all observations so far."""
+    places = [[each.replica, each.tasks_learnt, each.task, SPLITS.index(each.split)] for each in seen]
+    return {
+        "block": torch.tensor(block),
+        "numbers": torch.tensor(numbers),
+        "seen/places": torch.tensor(places),
+        "seen/accuracies": torch.tensor([each.accuracy for each in seen], dtype=torch.float64),
+    }
+
+
+def _kept(
+    checkpoint: Checkpoint | None, all_numbers: Sequence[Sequence[int]]
+) -> tuple[int, _Reached | None, list[Observation]]:
+    """What to go on from: the number of a block, what is reached in it if it has begun, and all seen before."""
+    tensors = checkpoint.load() if checkpoint else {}
+    if not tensors:
+        return 0, None, []
+    block = int(tensors["block"])
+    if block >= len(all_numbers) or tensors["numbers"].tolist() != list(all_numbers[block]):
+        return 0, None, []  # other blocks, as another amount of memory is free now
+    places = zip(tensors["seen/places"].tolist(), tensors["seen/accuracies"].tolist(), strict=True)
+    seen = [Observation(*numbers, SPLITS[split], accuracy) for (*numbers, split), accuracy in places]
+    reached = None
+    if "learnt" in tensors:
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        learnt = int(tensors["learnt"])
+        reached = _Reached(learnt, under("parameter/"), unpack(tensors)[0], under("importance/"), unpack(tensors)[1])
+    done = f", after {reached.learnt} tasks" if reached else ""
+    print(f"going on from a checkpoint: block {block + 1} of {len(all_numbers)}{done}", file=sys.stderr, flush=True)
+    return block, reached, seen
 
 
 def _steps(tasks: TaskSequence, learning: Learning) -> list[int]:
@@ -210,14 +291,19 @@ def _learn(
     adam: AdamState | None,
     progress: ProgressLine,
     control: Control | None,
-) -> Iterator[Observation]:
-    """One block of :func:`retention`; ``numbers`` are its replicas' indices in the whole."""
+    reached: _Reached | None,
+) -> Iterator[tuple[_Reached, list[Observation]]]:
+    """One block of :func:`retention`, task by task; ``numbers`` are its replicas' indices in the whole.
+
+    Yields:
+        after every task what can be gone on from, valid until the next one, and what is observed then.
+    """
     spread = [index for index in range(len(seeds)) for _ in strengths]
     replica_seeds = [seeds[index] for index in spread]
     replicas = baseline.take(spread)
+    device = next(iter(replicas.parameters.values())).device
     consolidation = None
     if estimators:
-        device = next(iter(replicas.parameters.values())).device
         consolidation = Consolidation(
             torch.tensor([*strengths] * len(seeds), device=device),
             learning.clamp_negative,
@@ -226,17 +312,36 @@ def _learn(
             learning.accumulation,
             learning.decay,
         )
-        values = _weighing(importances, seeds, 0, learning, control)
-        consolidation.task_learnt(
-            replicas.parameters, {name: value[spread].to(device) for name, value in values.items()}
+    if reached:
+        # in the network's order of names, which the file does not keep
+        parameters, importance = (
+            {name: values[name].to(device) for name in replicas.parameters if name in values}
+            for values in (reached.parameters, reached.importance)
         )
+        replicas.parameters = parameters
+        replicas.buffers = {name: reached.buffers[name].to(device) for name in replicas.buffers}
+        if consolidation:
+            consolidation.go_on_from(reached.learnt, parameters, importance)
+        adam = reached.adam
+    else:
+        if consolidation:
+            values = _weighing(importances, seeds, 0, learning, control)
+            consolidation.task_learnt(
+                replicas.parameters, {name: value[spread].to(device) for name, value in values.items()}
+            )
+        adam = adam and adam.take(spread)
+
+    def state(learnt: int) -> _Reached:
+        importance = consolidation.importance if consolidation else {}
+        return _Reached(learnt, replicas.parameters, replicas.buffers, importance, adam)
+
     paths = [name for name in estimators if isinstance(load(name), PathEstimator)]
-    adam = adam and adam.take(spread)
-    yield from _observe(replicas, numbers, tasks, 1)
-    for task in range(1, len(tasks)):
+    if not reached:
+        yield state(1), [*_observe(replicas, numbers, tasks, 1)]
+    for task in range(reached.learnt if reached else 1, len(tasks)):
         data = tasks.part(task, "training").at_most(learning.images)
         watcher = recorder(paths[0], learning.published) if paths else None
-        reached = train(
+        after = train(
             replicas,
             seeds,
             data,
@@ -250,8 +355,8 @@ def _learn(
             adam=adam,
             progress=progress,
         )
-        adam = reached if learning.published else None
-        yield from _observe(replicas, numbers, tasks, task + 1)
+        adam = after if learning.published else None
+        seen = [*_observe(replicas, numbers, tasks, task + 1)]
         if consolidation and task + 1 < len(tasks):
             fresh = [
                 watcher.importance()
@@ -261,6 +366,7 @@ def _learn(
             ]
             values = _weighing(fresh, replica_seeds, task, learning, control)
             consolidation.task_learnt(replicas.parameters, values)
+        yield state(task + 1), seen
 
 
 def _weighing(

@@ -3,9 +3,27 @@
 Knows nothing of Snakemake or of any particular stage.
 """
 
+import errno
+import os
+import select
+import shutil
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from types import FrameType
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk and of a used-up quota."""
+
+RUN = "IMPORTANCE_ATLAS_RUN"
+"""Environment variable: the process of the run that a program belongs to. A program does not outlive its run."""
+
+GRACE = 10.0
+"""Seconds that a program has to tidy up when its run has died."""
 
 
 class UserError(Exception):
@@ -20,9 +38,26 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(known)}.")
 
 
+def full_disk(path: str | Path) -> UserError:
+    """The error for a file that a full disk cannot take."""
+    place = Path(path).resolve()
+    while not os.path.ismount(place):
+        place = place.parent
+    free = shutil.disk_usage(place).free / 2**20
+    return UserError(
+        f"cannot write {path}: the disk mounted at {place} is full ({free:.1f} MB free, or a quota is used up). Make "
+        "space on it, then run the same command again; finished results are kept."
+    )
+
+
 def run_program(main: Callable[[], None]) -> None:
-    """Run ``main``; a :class:`UserError` becomes one readable message and exit status 1."""
+    """Run ``main``; what a user can mend becomes one readable message and exit status 1.
+
+    The program ends, tidied up, on SIGTERM, and when the process named by :data:`RUN` or its own parent dies.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _end_with_run()
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -32,3 +67,57 @@ def run_program(main: Callable[[], None]) -> None:
         raise
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing half-written was kept; the same command continues")
+    except (MemoryError, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:  # its log, if it is no file that has a name
+            sys.exit(f"error: {full_disk(error.filename or '.')}")
+        if isinstance(error, OSError) or not _is_about_memory(error):
+            raise
+        sys.exit(
+            f"error: memory ran out ({error}). Run fewer jobs side by side (--cores 1), or put fewer networks into a "
+            "job (shard_size in the config), then run the same command again: it goes on from what is finished."
+        )
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch says so in words."""
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def this_run() -> str:
+    """This process as :data:`RUN` names it: its number, and the namespace in which it has this number."""
+    return f"{os.getpid()} {_namespace()}"
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _end_with_run() -> None:
+    """Watch the processes that this program works for, where the system can tell of their death (Linux)."""
+    run, _, namespace = os.environ.get(RUN, "").partition(" ")
+    if not run.isdecimal() or namespace != _namespace() or not hasattr(os, "pidfd_open"):
+        return
+    death = select.poll()
+    try:
+        for process in (int(run), os.getppid()):
+            death.register(os.pidfd_open(process), select.POLLIN)
+    except ProcessLookupError:
+        raise KeyboardInterrupt from None  # it died while this program was loading
+    except OSError:
+        return  # an older system
+
+    def wait() -> None:
+        death.poll()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -30,8 +30,14 @@ class ProgressLine:
         self._replicas, self._first, self._every = replicas, first_task, every
         self._ends = list(accumulate(steps))
         self._done, self._total = 0, self._ends[-1] * replicas
-        self._block_done = 0
+        self._block_done = self._skipped = 0
         self._start = self._said = time.monotonic()
+
+    def skip(self, replicas: int, steps: int) -> None:
+        """So many replicas have made so many steps each in an earlier try."""
+        self._done += steps * replicas
+        self._skipped += steps * replicas
+        self._block_done = (self._block_done + steps) % self._ends[-1]
 
     def step(self, replicas: int) -> None:
         self._done += replicas
@@ -39,7 +45,7 @@ class ProgressLine:
         now = time.monotonic()
         if now - self._said >= self._every or self._done == self._total:
             self._said = now
-            rate = self._done / (now - self._start)
+            rate = (self._done - self._skipped) / (now - self._start)
             task = next(index for index, end in enumerate(self._ends) if self._block_done <= end)
             steps = self._ends[task] - (self._ends[task - 1] if task else 0)
             step = self._block_done - self._ends[task] + steps

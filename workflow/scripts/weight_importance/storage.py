@@ -8,6 +8,7 @@ of what the tensors and tables mean.
 
 import json
 import os
+import re
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from weight_importance.errors import UserError
+from weight_importance.errors import FULL, UserError, full_disk
 from weight_importance.integrity import checksum, judged, seal_of
 from weight_importance.provenance import note_input, record, record_of
 from weight_importance.tables import SHARES, TEXT, WHOLE
@@ -52,6 +53,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _publish(seal, seal_of(path))
         _publish(temporary, path)
     except OSError as error:
+        if error.errno in FULL:
+            raise full_disk(path) from error
         raise UserError(
             f"cannot write {path}: {error.strerror or error}. Check that {path.parent} is a writable directory on a "
             "disk with free space, then run the same command again; finished results are kept."
@@ -93,7 +96,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
             save_file(contiguous, temporary, metadata=dict(metadata) or None)  # of none at all it makes a broken header
             _sort_header(temporary)
         except SafetensorError as error:  # how safetensors reports a failed write
-            raise OSError(str(error)) from error
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(int(number[1]) if number else None, str(error)) from error
 
 
 def _sort_header(path: Path) -> None:

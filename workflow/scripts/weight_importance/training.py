@@ -1,26 +1,32 @@
 """The one training loop: a stack of replicas learns one task, each on its own batches, with or without a penalty."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 
+from weight_importance.checkpoint import Checkpoint
 from weight_importance.consolidation import QuadraticPenalty
 from weight_importance.errors import UserError
-from weight_importance.estimators.path import PathRecorder
+from weight_importance.estimators.path import DISPLACEMENT, PathRecorder
 from weight_importance.flat import Layout
 from weight_importance.gradients import way_to_compute
 from weight_importance.optimiser import Optimiser
-from weight_importance.progress import Progress
+from weight_importance.progress import Progress, ProgressLine
 from weight_importance.replicas import Replicas
 from weight_importance.seeding import generator
 from weight_importance.tasks import Split, to_inputs
-from weight_importance.training_state import AdamState
+from weight_importance.training_state import AdamState, pack, unpack
 
 ORDER, OTHER_ORDER = "batch order", "independent batch order"
 """What the batches of the steps are drawn for, and those of :attr:`PathRecorder.needs_independent`."""
+
+
+SECONDS = 10.0
+"""Between two checkpoints of a training that go by epochs, which may be short."""
 
 
 def batch_indices(
@@ -121,6 +127,72 @@ def train(
         if progress:
             progress.step(len(replicas))
     return optimiser.finish()
+
+
+def train_by_epochs(
+    replicas: Replicas,
+    seeds: Sequence[int],
+    data: Split,
+    task: int,
+    recorder: PathRecorder,
+    checkpoint: Checkpoint | None = None,
+    *,
+    epochs: int,
+    progress: ProgressLine | None = None,
+    **options: float,
+) -> AdamState:
+    """:func:`train`, epoch by epoch: what is reached is kept (at most every :data:`SECONDS`), and gone on from.
+
+    Args:
+        replicas: freshly initialised.
+        seeds, data, task, progress: see :func:`train`.
+        recorder: nothing is recorded in it yet.
+        checkpoint: keeps what is reached.
+        epochs: passes over the data.
+        options: ``batch_size`` and ``learning_rate``.
+    """
+    kept = checkpoint.load() if checkpoint else {}
+    adam, done = None, 0
+    if kept:
+        done = int(kept["epochs"])
+        adam = _go_on_from(kept, replicas, recorder)
+        print(f"going on from a checkpoint, after {done} of {epochs} epochs", file=sys.stderr, flush=True)
+    if kept and progress:
+        progress.skip(len(replicas), adam.steps)
+    for epoch in range(done, epochs):
+        adam = train(
+            replicas, seeds, data, task, epochs=1, first_epoch=epoch, adam=adam, recorder=recorder, progress=progress,
+            **options,
+        )  # fmt: skip
+        if checkpoint and epoch + 1 < epochs and checkpoint.due(SECONDS):
+            checkpoint.save({"epochs": torch.tensor(epoch + 1)} | _reached(replicas, recorder, adam))
+    return adam
+
+
+def _reached(replicas: Replicas, recorder: PathRecorder, adam: AdamState) -> dict[str, Tensor]:
+    """All that a training goes on from, as one flat set of named tensors."""
+    tensors = pack(replicas.buffers, adam)
+    tensors |= {f"parameter/{name}": value for name, value in replicas.parameters.items()}
+    for number, state in enumerate(recorder.states(replicas.parameters)):
+        tensors |= {f"record {number}/{name}": value for name, value in state.items()}
+    displacement = recorder.recorded()[DISPLACEMENT]
+    return tensors | {f"{DISPLACEMENT}/{name}": value for name, value in displacement.items()}
+
+
+def _go_on_from(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> AdamState:
+    """Put what :func:`_reached` made of them into fresh replicas and a fresh recorder; returns Adam's state."""
+    device = next(iter(replicas.parameters.values())).device
+
+    def under(prefix: str, names: Iterable[str]) -> dict[str, Tensor]:
+        return {name: tensors[f"{prefix}/{name}"].to(device) for name in names}
+
+    names = [*replicas.parameters]
+    replicas.parameters, replicas.buffers = under("parameter", names), under("buffer", replicas.buffers)
+    _, adam = unpack(tensors)
+    recorder.put(
+        [under(f"record {number}", names) for number in range(recorder.tensors)], under(DISPLACEMENT, names), adam.steps
+    )
+    return adam
 
 
 def _batch(data: Split, indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,130 @@
+"""The smallest workflow that has every rule, as processes to be killed, and what it leaves."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+
+from checkout import commit_all, copy_repository
+
+HERE = Path(__file__).parents[1] / "faults"
+COMMAND = [sys.executable, "-m", "snakemake", "--cores", "2"]
+"""The same every time."""
+
+FINAL = ("summary/**/*.csv", "runs/**/*.csv", "runs/**/*.safetensors", "data/*.safetensors", "figures/*.pdf")
+FINAL += ("tables/*.tex", "paper/numbers.tex", "paper/main.pdf")
+"""All that has to be the same bytes; notebooks and pages hold the times of their execution."""
+
+LEFTOVERS = ("*.partial", ".*.checkpoint", "*.altered")
+
+EVERYTHING, SNAKEMAKE, PROGRAM, SHELL = "everything", "Snakemake alone", "a job's program", "a job's shell"
+KINDS = (EVERYTHING, SNAKEMAKE, PROGRAM, SHELL)
+
+TO_DIE = 60.0
+"""Seconds after which nothing of a killed run may live, on a busy machine; programs look only when they are loaded."""
+
+
+def small_checkout(folder: Path) -> Path:
+    """A checkout with the small configuration in place of ``config.yaml``, and a paper of one page."""
+    copy_repository(folder)
+    shutil.copy(HERE / "config.yaml", folder / "config.yaml")
+    main = folder / "paper/main.tex"
+    head, _, _ = main.read_text(encoding="utf-8").partition("\\begin{document}")
+    main.write_text(head.replace("{mlp_permuted_mnist/", "{small/") + (HERE / "paper.tex").read_text(encoding="utf-8"))
+    commit_all(folder)
+    return folder
+
+
+def forget(folder: Path) -> None:
+    """Leave nothing of earlier runs."""
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    shutil.rmtree(folder / ".snakemake", ignore_errors=True)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Name → SHA-256 of every final file."""
+    results = folder / "results"
+    files = {file for pattern in FINAL for file in results.glob(pattern) if not file.name.startswith(".")}
+    return {str(file.relative_to(results)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What interruptions left and a finished run should not have."""
+    return [file for pattern in LEFTOVERS for file in (folder / "results").rglob(pattern)]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What was killed, and which jobs' programs ran then."""
+
+    kind: str
+    running: list[str]
+
+
+class Run:
+    """One run of the workflow in a session of its own, its output kept in a file."""
+
+    def __init__(self, folder: Path, output: Path, *targets: str, wrapper: Sequence[str] = ()) -> None:
+        self.output, self._begin = output, time.monotonic()
+        command = [*wrapper, *COMMAND, *targets]
+        with open(output, "wb") as file:
+            self._process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, start_new_session=True)
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit status, or ``None`` if the run still lives after so many seconds."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def said(self) -> str:
+        """What stands on its screen."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._begin
+
+    def kill(self, wanted: str, chance: random.Random) -> Kill:
+        """Kill what is wanted by SIGKILL; everything, where no job runs yet."""
+        root = psutil.Process(self._process.pid)
+        tree = root.children(recursive=True)
+        programs = [process for process in tree if job(process)]
+        kind = wanted if programs else EVERYTHING
+        running = [job(process) for process in programs]
+        if kind == EVERYTHING:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        elif kind == SNAKEMAKE:
+            root.kill()
+        else:
+            program = chance.choice(programs)
+            (program if kind == PROGRAM else program.parent()).kill()
+        if kind in (EVERYTHING, SNAKEMAKE):
+            self._process.wait()
+            _, alive = psutil.wait_procs(tree, timeout=TO_DIE)
+            assert not alive, f"outlived the kill of {kind}: {[process.cmdline() for process in alive]}"
+        return Kill(kind, running)
+
+
+def job(process: psutil.Process) -> str:
+    """What a job's program is, in a word or two; empty for another process."""
+    try:
+        line = process.cmdline()
+    except psutil.Error:
+        return ""
+    if len(line) < 2 or not line[1].startswith("workflow/scripts/"):
+        return ""
+    name = Path(line[1]).stem
+    options = dict(pairwise(line))
+    more = next((options[key] for key in ("--estimator", "--criterion", "--table", "--notebook") if key in options), "")
+    return f"{name} {Path(more).stem if more.endswith('.ipynb') else more}".strip()

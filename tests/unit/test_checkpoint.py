@@ -1,0 +1,86 @@
+"""A checkpoint is gone on from by the very same job only, and a job that went on from one gives the same bits."""
+
+import pytest
+import torch
+
+from weight_importance.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
+from weight_importance.integrity import seal_of
+
+JOB = {"code": "1", "config": "{}"}
+STATE = {"b": torch.tensor([1.0, float("nan"), 1e-42]), "a/n": torch.tensor(3)}
+
+
+def test_what_was_kept_comes_back_bit_by_bit(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
+    assert checkpoint.load() == {}
+    checkpoint.save(STATE)
+    found = Checkpoint(tmp_path / "x.csv", JOB).load()
+    assert found["b"].view(torch.int32).tolist() == STATE["b"].view(torch.int32).tolist()
+    assert found["a/n"].item() == 3
+    checkpoint.remove()
+    assert not any(tmp_path.iterdir())
+    checkpoint.remove()
+
+
+@pytest.mark.parametrize("key", JOB)
+def test_a_checkpoint_of_another_job_is_not_taken(key, tmp_path, capsys):
+    Checkpoint(tmp_path / "x.csv", JOB | {key: "other"}).save(STATE)
+    assert Checkpoint(tmp_path / "x.csv", JOB).load() == {}
+    assert f"is of another {key}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_damaged_checkpoint_is_not_taken(sealed, tmp_path, capsys):
+    checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
+    checkpoint.save(STATE)
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-1])
+    if not sealed:
+        seal_of(checkpoint.path).unlink()
+    assert checkpoint.load() == {}
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_where_none_can_be_written_the_work_goes_on(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    Checkpoint(tmp_path / "file" / "x.csv", JOB).save(STATE)
+    assert "no checkpoint: cannot write" in capsys.readouterr().err
+
+
+def test_every_step_is_computed_once(tmp_path):
+    computed = []
+
+    def compute(step):
+        computed.append(step)
+        return {"rows": text_tensor(f"{step} ä"), "of/it": torch.ones(2)}
+
+    for tried in (["first"], ["first", "second"], ["first", "second", "first or so"]):
+        checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
+        for step in tried:
+            found = checkpoint.once(step, lambda step=step: compute(step))
+            assert tensor_text(found["rows"]) == f"{step} ä"
+            assert set(found) == {"rows", "of/it"}
+    assert computed == ["first", "second", "first or so"]
+
+
+def test_a_job_is_told_by_all_that_its_bits_depend_on(tmp_path):
+    file = tmp_path / "input"
+    file.write_text("1")
+    device = torch.device("cpu")
+
+    def job(name="a", lambdas=(1,), seeds=(0,), files=(file,)):
+        settings = {"study": "s", "lambdas": lambdas}
+        return made_from(name, settings, seeds, files, device)
+
+    first = job()
+    assert first == job()
+    others = [job(name="b"), job(lambdas=(2,)), job(seeds=(1,)), job(files=()), job(files=(file, file))]
+    file.write_text("2")
+    others.append(job())
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        others.append(job())
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    assert all(other != first for other in others)
+    assert {"code", "versions", "machine"} <= first.keys()
