@@ -16,7 +16,7 @@ from torch import Tensor
 
 from weight_importance.errors import UserError
 from weight_importance.integrity import checksum, seal_of
-from weight_importance.provenance import metadata
+from weight_importance.provenance import forget_input, metadata, record_of
 from weight_importance.storage import load_tensors, save_tensors
 
 
@@ -41,6 +41,7 @@ class Checkpoint:
             return {}
         try:
             tensors, about = load_tensors(self.path)
+            forget_input(self.path)
         except UserError:
             print(f"{self.path} is damaged and is not used", file=sys.stderr, flush=True)
             return {}
@@ -82,7 +83,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove it: the result is written."""
-        for file in (self.path, seal_of(self.path)):
+        for file in (self.path, seal_of(self.path), record_of(self.path)):
             file.unlink(missing_ok=True)
 
 

@@ -60,6 +60,11 @@ def note_input(path: str | Path, sha256: str | None = None) -> None:
             file.write(json.dumps([_shown(path), THIS.inputs[_shown(path)]]) + "\n")
 
 
+def forget_input(path: str | Path) -> None:
+    """Leave a file out of all further records: what this process itself has kept halfway is nothing it is made from."""
+    THIS.inputs.pop(_shown(path), None)
+
+
 def note_readings(readings: Path) -> None:
     """Take over what another process has written down under :data:`READINGS_VARIABLE`."""
     if readings.is_file():
