@@ -297,16 +297,17 @@ def test_latex_knows_every_key_and_stops_at_an_unknown_one(tmp_path, results):
 def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_it_was(tables, config, theirs, results):
     """One control is the estimator itself, seed by seed, the other is as no penalty."""
     retention = tables["retention"]
-    alike = {"uniform(mas)": "mas", "values_of(si)_in_ranks_of(mas)": "none"}
+    alike = {"rank_one(mas)": "mas", "values_of(si)_in_ranks_of(mas)": "none"}
     copies = [retention[retention["estimator"] == name].assign(estimator=control) for control, name in alike.items()]
     copies[1] = copies[1].assign(**{"lambda": 3.0})
     more = pd.concat([retention, *copies])
     of_study = more[more["study"] == STUDY]
     found = controls(of_study, select_lambda(of_study))
-    assert found["controls/mas/uniform(mas)/recovery/mean"] == r"\num{1.00}"
-    assert found["controls/mas/uniform(mas)/outcome"] == "equivalent"
-    assert found["controls/mas/equivalent/list"] == "uniform(mas)"
+    assert found["controls/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
+    assert found["controls/mas/rank_one(mas)/outcome"] == "equivalent"
+    assert found["controls/mas/equivalent/list"] == r"rank\_one(mas)"
     assert found["controls/mas/equivalent/count"] == r"\num{1}"
+    assert "does not matter" in found["controls/mas/single"] and "controls/si/single" not in found
     for estimator in ("mas", "si"):
         key = f"controls/{estimator}/values_of(si)_in_ranks_of(mas)"
         assert found[f"{key}/recovery/mean"] == r"\num{0.00}" and found[f"{key}/outcome"] == "worse"

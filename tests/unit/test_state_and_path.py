@@ -255,6 +255,7 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
             formulas = {
                 "si": -(g * d).sum() / below,
                 "si_penalised": -(seen * d).sum() / below,
+                "si_undivided": -(g * d).sum(),
                 "si_unbiased": -(h * d).sum() / below,
                 "si_bias": -((g - h) * d).sum() / below,
                 "onaf": abs(g).sum(),

@@ -50,10 +50,10 @@ RELATIONS = (
     Relation(("mas", "masx"), 1.0, 1.0, 1),
     Relation(("mas", "absolute_fisher"), 1.0, 1.0, 1),
     Relation(("mas", "root_fisher"), 0.985, 0.99, 3),
-    Relation(("si", "sos"), 0.99, 0.99, 2),
+    Relation(("si_undivided", "sos"), 0.99, 0.99, 2),
 )
 """Pearson correlations over all parameters together: the first three after a task of CIFAR, the last after the first
-task of permuted MNIST in a network 784-2000-2000-10 trained with batches of 256."""
+task of permuted MNIST in a network 784-2000-2000-10 trained with batches of 256, SI before its division."""
 
 
 def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.DataFrame:

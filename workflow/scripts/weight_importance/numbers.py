@@ -293,12 +293,27 @@ def _finally(
     return rows("retention", split=split, tasks_learnt=int(table["tasks_learnt"].max()), **where)
 
 
+BEYOND_FACTORS = {
+    "equivalent": "a factor per input times a factor per output does as well as the importance itself: which single "
+    "weight is held beyond these two does not matter here",
+    "better": "a factor per input times a factor per output does better than the importance itself: which single "
+    "weight is held beyond these two is noise here",
+    "worse": "a factor per input times a factor per output does not do as well as the importance itself: it matters "
+    "which single weight is held beyond these two",
+    "undecided": "it is not decided whether it matters which single weight is held beyond a factor per input times a "
+    "factor per output",
+    "diverged": "nothing can be said of single weights, as training diverged",
+}
+"""What the outcome of the control ``rank_one`` says."""
+
+
 def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     """What the controls of every estimator recover of it, each at its selected λ.
 
     ``controls/{estimator}/{control}/recovery/{mean, low, high}``, ``…/difference/{mean, low, high, interval}``,
     ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name, and
-    ``controls/{estimator}/edge/…`` of those whose selected λ is at an end of its grid.
+    ``controls/{estimator}/edge/…`` of those whose selected λ is at an end of its grid; ``controls/{estimator}/single``,
+    a sentence on whether single weights matter, where ``rank_one`` is among its controls.
     """
     results: Results = {}
     found = recovery(table, selected)
@@ -318,6 +333,9 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         edges = [escape(name) for name in group.loc[group["at_edge"].astype(bool), "control"]]
         said[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
         said[f"controls/{estimator}/edge/count"] = plain(len(edges))
+        factors = group.loc[group["control"] == f"rank_one({estimator})", "outcome"]
+        if len(factors):
+            said[f"controls/{estimator}/single"] = BEYOND_FACTORS[factors.item()]
         names = (estimator, *group["control"])
         results |= derived(said, _finally(table, "test", (*names, "none")), rows("selected_lambda", estimator=names))
     return results

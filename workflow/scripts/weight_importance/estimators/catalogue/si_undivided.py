@@ -1,0 +1,25 @@
+"""Synaptic Intelligence before the division: the loss's fall along the path that each parameter is to be thanked for.
+
+Zenke et al. (2017), eq. 3: ω = −Σ g_t Δθ_t with the gradient g_t of the step's batch, without the penalty. Benzing
+(2022) sets Second-Order Synapses beside it, as in the author's code (github.com/freedbee/continual_regularisation,
+where what is divided by the squared displacement is called "SI-N"). It may be negative: clamping is the penalty's
+business.
+"""
+
+from torch import Tensor
+
+from weight_importance.estimators.kinds import PathEstimator
+
+
+def importance(path_integral: Tensor) -> Tensor:
+    """ω as it was summed up."""
+    return path_integral
+
+
+ESTIMATOR = PathEstimator(
+    label="SI (undivided)",
+    formula=r"-\sum_t g_t\,\Delta\theta_t",
+    source="zenke2017continual",
+    records=("path_integral",),
+    importance=importance,
+)
