@@ -42,18 +42,24 @@ CONTROLS = {
     "values_of.mas.in_ranks_of.fisher_empirical": "values_of(mas)_in_ranks_of(fisher_empirical)",
 }
 CONTROLLED = ("fisher_empirical", "mas")
+ATLAS = ("mas", "masx")
 STUDIES = {
     STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS), explained=True),
     f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
     f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
     f"{STUDY}_controls": Study(("seeds-100-101",), ("none", *CONTROLLED, *CONTROLS), CONTROLLED, prunes=False),
+    f"{STUDY}_atlas": Study(("seeds-200-201",), ("none", *ATLAS), ATLAS, prunes=False),
+    f"{STUDY}_relations": Study(("seeds-300-301",), (), ATLAS, prunes=False),
     "cnn_mnist_fashion": Study(("seeds-0-1",), ("none", *CNN), CNN),
     "cnn_mnist_fashion_frozen": Study(("seeds-0-1",), ("none", "fisher_empirical")),
     "cnn_mnist_fashion_stabilised": Study(("seeds-0-1",), ("fisher_empirical",)),
 }
+ANY = {name for study in STUDIES.values() for name in study.estimators}
 OWN = {name: study for name, study in STUDIES.items() if study.estimators}
 PRUNED = {name: study for name, study in OWN.items() if study.prunes}
+RETAINING = {name: study for name, study in STUDIES.items() if study.retained}
 MAIN = (STUDY, "cnn_mnist_fashion")
+MAPPED = (*MAIN, f"{STUDY}_atlas", f"{STUDY}_relations")
 
 EXPLANATION = [
     f"explanation_{name}"
@@ -65,19 +71,26 @@ NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
 EXPLORER = {"Writing the explorer"}
 
 
-def notebooks(*names, studies=(*MAIN, f"{STUDY}_controls")):
+def notebooks(*names, studies=STUDIES):
     return {
         f"Executing notebook notebooks/{name}.ipynb ({study})"
         for name in names
         for study in studies
-        if (name == "controls") == study.endswith("_controls")
-        if name != "explanation" or STUDIES[study].explained
+        if study in NOTEBOOKS[name]
     }
 
 
-ALL_NOTEBOOKS = (
-    "correlation", "retention", "controls", "pruning", "estimators", "explanation", "variants", "reproduction"
-)  # fmt: skip
+NOTEBOOKS = {
+    "correlation": MAIN,
+    "retention": MAIN,
+    "controls": (f"{STUDY}_controls",),
+    "atlas": MAPPED,
+    "pruning": MAIN,
+    "estimators": MAIN,
+    "explanation": tuple(name for name, study in STUDIES.items() if study.explained),
+    "variants": MAIN,
+    "reproduction": MAIN,
+}
 
 
 def per_shard(message, studies, shards):
@@ -151,23 +164,23 @@ def with_estimator(name):
     tables |= joined("pruning", studies=[study for study in owning if study in PRUNED])
     tables |= explained()  # it asks for these estimators, too
     # labels and colours of estimators make every notebook, and the explorer, depend on all
-    return runs | tables | notebooks(*ALL_NOTEBOOKS) | NUMBERS | EXPLORER
+    return runs | tables | notebooks(*NOTEBOOKS) | NUMBERS | EXPLORER
 
 
 EVERY_TABLE = (
     joined(*EXPLANATION, studies=[STUDY])
     | joined("baseline", "correlation", "correlation_null", studies=OWN)
     | joined("pruning", studies=PRUNED)
-    | joined("retention", studies=STUDIES)
+    | joined("retention", studies=RETAINING)
 )
-AFTER_TABLES = EVERY_TABLE | notebooks(*ALL_NOTEBOOKS) | NUMBERS | EXPLORER
+AFTER_TABLES = EVERY_TABLE | notebooks(*NOTEBOOKS) | NUMBERS | EXPLORER
 EVERYTHING = (
     trained()
-    | computed(ESTIMATORS)
+    | computed(ANY)
     | correlated()
     | explained()
-    | learnt(["none", *ESTIMATORS, *CONTROLS])
-    | pruned(["random", *ESTIMATORS])
+    | learnt(["none", *ANY, *CONTROLS])
+    | pruned(["random", *ANY])
 ) | AFTER_TABLES
 
 
@@ -193,7 +206,7 @@ def test_touching_every_file_runs_nothing(tiny_run):
             f"{PACKAGE}/correlation.py",
             correlated()
             | joined("correlation", "correlation_null", studies=OWN)
-            | notebooks("correlation", "estimators")
+            | notebooks("correlation", "estimators", "atlas")
             | NUMBERS
             | EXPLORER,
         ),
@@ -207,7 +220,7 @@ def test_touching_every_file_runs_nothing(tiny_run):
         ),
         (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER | EXPLORER),
         (f"{PACKAGE}/explanation.py", explained() | notebooks("explanation") | NUMBERS),
-        (f"{PACKAGE}/plots/style.py", notebooks(*ALL_NOTEBOOKS) | PAPER | EXPLORER),
+        (f"{PACKAGE}/plots/style.py", notebooks(*NOTEBOOKS) | PAPER | EXPLORER),
         (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
         ("workflow/scripts/baseline.py", EVERYTHING),
         ("workflow/scripts/summary.py", AFTER_TABLES),
@@ -242,7 +255,7 @@ def test_one_more_seed_trains_only_that_seed(tiny_run):
     runs |= learnt(["none", *ESTIMATORS], study, new) | pruned(["random", *ESTIMATORS], study, new)
     runs |= explained(new)
     tables = joined("baseline", "correlation", "correlation_null", "retention", "pruning", studies=study)
-    expected = runs | tables | notebooks(*ALL_NOTEBOOKS, studies=study) | NUMBERS | EXPLORER
+    expected = runs | tables | notebooks(*NOTEBOOKS, studies=study) | NUMBERS | EXPLORER
     assert tiny_run.plan(change={"studies": {STUDY: {"seeds": 3}}}) == expected
 
 
@@ -250,7 +263,7 @@ def test_another_lambda_touches_only_that_estimators_retention(tiny_run):
     change = {"studies": {STUDY: {"retention": {"lambdas": {"mas": [2, 3]}}}}}
     study = [STUDY]
     expected = learnt(["mas"], study) | joined("retention", studies=study)
-    expected |= notebooks("retention", "variants", "reproduction", studies=study) | NUMBERS | EXPLORER
+    expected |= notebooks("retention", "variants", "reproduction", "atlas", studies=study) | NUMBERS | EXPLORER
     assert tiny_run.plan(change=change) == expected
 
 

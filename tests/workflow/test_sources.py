@@ -1,6 +1,8 @@
 """The closure of imports found by reading agrees with the modules that are really loaded."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,12 @@ def test_notebooks_load_only_what_is_declared(notebook, tmp_path):
     lines = [line.strip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
     imports = "; ".join(line for line in lines if line.startswith(("import ", "from ")))
     assert loaded(imports, tmp_path) <= set(sources.closure(notebook, SCRIPTS))
+
+
+def test_programs_that_need_no_pytorch_do_not_wait_for_it():
+    names = "summary, selected_lambda, notebook, paper"
+    command = [sys.executable, "-c", f"import sys, {names}; sys.exit('torch' in sys.modules)"]
+    assert subprocess.run(command, cwd=SCRIPTS, check=False).returncode == 0
 
 
 def test_training_does_not_depend_on_formulas():
