@@ -1,5 +1,6 @@
 """The closure of imports found by reading agrees with the modules that are really loaded."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -45,9 +46,9 @@ def test_programs_load_only_what_is_declared(program, tmp_path):
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
 def test_notebooks_load_only_what_is_declared(notebook, tmp_path):
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    lines = [line.strip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
-    imports = "; ".join(line for line in lines if line.startswith(("import ", "from ")))
-    assert loaded(imports, tmp_path) <= set(sources.closure(notebook, SCRIPTS))
+    code = ast.parse("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    imports = [ast.unparse(node) for node in ast.walk(code) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert loaded("; ".join(imports), tmp_path) <= set(sources.closure(notebook, SCRIPTS))
 
 
 def test_programs_that_need_no_pytorch_do_not_wait_for_it():
