@@ -18,7 +18,7 @@ from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RE
 from weight_importance.storage import load_tensors, read_table
 from weight_importance.tables import COLUMNS, EXPLANATION
 
-NAMES = ["fisher_exact", "absolute_fisher", "mas", "si", "magnitude"]
+NAMES = ["fisher_exact", "mas", "si", "magnitude"]
 PAIRS = len(list(combinations(NAMES, 2)))
 EXPLAINED = {
     "estimators": NAMES,
@@ -27,7 +27,7 @@ EXPLAINED = {
     "images": 100,
     "epochs": [1, 2],
     "label_smoothing": [0.0, 0.2],
-    "trajectories": {"tasks": 2, "images": 60, "strengths": {"mas": 10, "si": 3, "fisher_exact": 41}},
+    "trajectories": {"tasks": 2, "images": 60, "strengths": {"mas": 10, "si": 3}},
 }
 SETTINGS = {
     "study": "small",
@@ -117,7 +117,7 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_signal": 2 * weights * len(NAMES) * len(SIGNAL),
         "explanation_reliability": 2 * tensors * len(NAMES) * sum(map(len, RELIABILITIES.values())),
         "explanation_noise": 2 * tensors * PAIRS * sum(map(len, PAIRED.values())),
-        "explanation_trajectories": 2 * tensors * 3 * len(RANKED) * len(TRAJECTORIES),
+        "explanation_trajectories": 2 * tensors * len(RANKED) * len(TRAJECTORIES),
     }
     for name, table in found.items():
         assert not table.duplicated([*COLUMNS[name][:-1]]).any()
