@@ -20,7 +20,18 @@ SCRIPTS = REPOSITORY / "workflow/scripts"
 
 SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["torch", "safetensors.torch", "pandas", "scipy.stats", "matplotlib.pyplot", "snakemake.cli"]
+    [
+        "torch",
+        # what torch loads when it first takes a trace, as every training does
+        "torch.fx.experimental.symbolic_shapes",
+        "torch._inductor.compiler_bisector",
+        "torch._inductor.fx_passes.dedupe_symint_uses",
+        "safetensors.torch",
+        "pandas",
+        "scipy.stats",
+        "matplotlib.pyplot",
+        "snakemake.cli",
+    ]
 )
 
 Done = subprocess.CompletedProcess[str]
