@@ -37,12 +37,15 @@ SERVER.set_forkserver_preload(
 Done = subprocess.CompletedProcess[str]
 """What a run came to: exit status, and what it printed."""
 
-# what Python itself and its environment have on their path; pytest's own entries are not for programs
-LIBRARIES = [
-    path
-    for path in sys.path
-    if path and (Path(path).is_relative_to(sys.prefix) or not Path(path).is_relative_to(REPOSITORY))
-]
+
+def _is_ours(path: str) -> bool:
+    """Whether an entry of the path was added for the tests: one in the repository, outside its environment."""
+    place = Path(path).resolve()
+    return place.is_relative_to(REPOSITORY) and not place.is_relative_to(Path(sys.prefix).resolve())
+
+
+LIBRARIES = [path for path in sys.path if path and not _is_ours(path)]
+"""What Python and its environment have on the path, which is all that a program finds there besides its own folder."""
 
 
 def run(
@@ -70,9 +73,12 @@ def run_module(
 def _fork(
     begin: Callable, path: str, arguments: Iterable[object], cwd: str | Path | None, env: Mapping[str, str] | None
 ) -> Done:
+    """Fork, begin, and wait; ``path`` is the program's own folder, which comes first on its path."""
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
+        for output in outputs:
+            output.touch()
         given = (begin, path, command, os.fspath(cwd or Path.cwd()), dict(env or os.environ), outputs)
         process = SERVER.Process(target=_become, args=given)
         process.start()
@@ -94,7 +100,7 @@ def _become(
 ) -> None:
     """In the fork: be the program."""
     for descriptor, output in enumerate(outputs, start=1):
-        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(output, os.O_WRONLY), descriptor)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
