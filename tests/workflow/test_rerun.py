@@ -34,7 +34,7 @@ class Study:
     explained: bool = False
 
 
-CNN = ("fisher_empirical", "si")
+CNN = ("fisher_empirical", "mas", "si")
 PUBLISHED = ("fisher_empirical", "mas", "magnitude")
 CONTROLS = {
     "uniform.fisher_empirical": "uniform(fisher_empirical)",
