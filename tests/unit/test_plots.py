@@ -131,10 +131,11 @@ def published_pruning() -> pd.DataFrame:
 
 def settings(*variants: str) -> dict[str, dict]:
     """Of the study, and of those like it by what they change."""
-    found = {STUDY: {"protocol": "held_out", "retention": {"penalty": "plain"}}}
+    shared = {"protocol": "held_out", "estimators": NAMES}
+    found = {STUDY: shared | {"retention": {"penalty": "plain"}}}
     for name in variants:
         penalty = "stabilised" if name == "stabilised" else "plain"
-        found[f"{STUDY}_{name}"] = {"like": STUDY, "protocol": "held_out", "retention": {"penalty": penalty}}
+        found[f"{STUDY}_{name}"] = shared | {"like": STUDY, "retention": {"penalty": penalty}}
     return found
 
 
