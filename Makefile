@@ -54,7 +54,7 @@ provenance: environment
 	@python workflow/audit/crate.py
 
 test: latex lint
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers

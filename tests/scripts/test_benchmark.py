@@ -1,19 +1,18 @@
 """The program ``benchmark.py``: a quick run without other libraries measures everything, and ours is right."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-PROGRAM = "benchmarks/benchmark.py"
+import programs
+
+PROGRAM = programs.REPOSITORY / "benchmarks/benchmark.py"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, PROGRAM, "--quick", "--threads", "1", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*arguments: str) -> programs.Done:
+    return programs.run(PROGRAM, "--quick", "--threads", "1", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -75,5 +74,4 @@ def test_page_and_figures_come_from_the_table_alone(folder, tmp_path):
 
 def test_a_missing_table_is_named(tmp_path):
     done = run("--redraw", "--output", str(tmp_path))
-    assert done.returncode == 1
-    assert "benchmark.csv does not exist" in done.stderr and "Traceback" not in done.stderr
+    programs.assert_refused(done, "benchmark.csv does not exist")

@@ -1,17 +1,15 @@
 """The program ``correlation.py``: both tables of a shard, or one message."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import programs
 from weight_importance.storage import read_table, save_tensors
 from weight_importance.tables import COLUMNS
 
-PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "correlation.py"
 SETTINGS = {"study": "tiny", "permutations": 2, "seeds": [2, 3]}
 
 
@@ -26,29 +24,18 @@ def shard(tmp_path: Path) -> dict[str, Path]:
     return files
 
 
-def run(importances: list[str], folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        str(PROGRAM),
-        "--importance",
-        *importances,
-        "--settings",
-        json.dumps(SETTINGS | settings),
-    ]
-    command += ["--output", str(folder / "out.csv"), "--null", str(folder / "out.null.csv")]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(importances: list[str], folder: Path, **settings: object) -> programs.Done:
+    outputs = ["--output", folder / "out.csv", "--null", folder / "out.null.csv"]
+    given = ["--importance", *importances, "--settings", json.dumps(SETTINGS | settings)]
+    return programs.run("correlation", *given, *outputs)
 
 
 def named(files: dict[str, Path]) -> list[str]:
     return [f"{name}={path}" for name, path in files.items()]
 
 
-def assert_refused(result: subprocess.CompletedProcess[str], folder: Path, *words: str) -> None:
-    assert result.returncode == 1, result.stderr
-    assert result.stderr.startswith("error: ")
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in result.stderr
+def assert_refused(result: programs.Done, folder: Path, *words: str) -> None:
+    programs.assert_refused(result, *words)
     assert not list(folder.glob("out*"))
 
 

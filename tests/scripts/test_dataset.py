@@ -1,20 +1,16 @@
 """The program ``dataset.py``: writes a checked data set, or says in one message why it cannot."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import programs
 from weight_importance import image_file
 
-PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "dataset.py"
 
-
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+def run(*arguments: str | Path, **environment: str) -> programs.Done:
+    return programs.run("dataset", *arguments, env=os.environ | environment)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +37,7 @@ def test_writes_the_same_bytes_twice(tmp_path: Path) -> None:
 def test_unknown_data_set_is_one_message(tmp_path: Path) -> None:
     output = tmp_path / "x.safetensors"
     result = run("--dataset", "mnist_subsett", "--output", output)
-    assert result.returncode == 1
-    assert "unknown data set 'mnist_subsett'. Did you mean 'mnist_subset'?" in result.stderr
-    assert "Traceback" not in result.stderr
+    programs.assert_refused(result, "unknown data set 'mnist_subsett'. Did you mean 'mnist_subset'?")
     assert not output.exists()
 
 
@@ -63,19 +57,14 @@ def test_no_source_is_one_message_without_a_stack_trace(name: str, client: str, 
         https_proxy=closed,
         no_proxy="",
     )
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: data set '{name}' could not be had")
     local = f"  1. local folder (IMPORTANCE_ATLAS_DATA): {tmp_path / name} is not a folder; neither train-images"
     remedy = f"/path/to/data/{name} and run the same command again after\n  export IMPORTANCE_ATLAS_DATA="
-    for part in (local, "\n  2. torchvision's mirrors: http", f"{client} is not installed", remedy):
-        assert part in result.stderr
-    assert "Traceback" not in result.stderr
+    head, mirrors = f"error: data set '{name}' could not be had", "\n  2. torchvision's mirrors: http"
+    programs.assert_refused(result, head, local, mirrors, f"{client} is not installed", remedy)
     assert not output.exists()
 
 
 def test_unwritable_output_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     result = run("--dataset", "mnist_subset", "--output", tmp_path / "file" / "subset.safetensors")
-    assert result.returncode == 1
-    assert "error: cannot write" in result.stderr
-    assert "Traceback" not in result.stderr
+    programs.assert_refused(result, "error: cannot write")

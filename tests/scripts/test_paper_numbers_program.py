@@ -1,22 +1,20 @@
 """The program ``paper_numbers.py``: damaged tables are named and nothing half-made is left."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import programs
 from weight_importance.storage import write_table
 from weight_importance.tables import COLUMNS
 
-PROGRAM = "workflow/scripts/paper_numbers.py"
+PUBLISHED = programs.REPOSITORY / "workflow/resources/published"
 
 
-def run(summary: Path, output: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, PROGRAM, "--settings", '{"seeds": 1, "studies": {}}', "--summary", str(summary)]
-    command += ["--published", "workflow/resources/published", "--output", str(output)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(summary: Path, output: Path) -> programs.Done:
+    given = ["--settings", '{"seeds": 1, "studies": {}}', "--summary", summary, "--published", PUBLISHED]
+    return programs.run("paper_numbers", *given, "--output", output)
 
 
 @pytest.fixture
@@ -41,8 +39,5 @@ def test_a_damaged_table_is_named(summary, tmp_path, damage):
         table.unlink()
     else:
         table.write_bytes(table.read_bytes()[:-1])
-    done = run(summary, tmp_path / "numbers.tex")
-    assert done.returncode == 1
-    assert "retention.csv" in done.stderr
-    assert "Traceback" not in done.stderr
+    programs.assert_refused(run(summary, tmp_path / "numbers.tex"), "retention.csv")
     assert not (tmp_path / "numbers.tex").exists()

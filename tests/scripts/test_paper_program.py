@@ -2,17 +2,14 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 
+import programs
 from paper import PACKAGES
 
-REPOSITORY = Path(__file__).parents[2]
-PROGRAM = REPOSITORY / "workflow/scripts/paper.py"
 MAIN = r"""\documentclass{article}
 \usepackage{graphicx,hyperref}
 \input{version}
@@ -29,7 +26,7 @@ MAIN = r"""\documentclass{article}
 BOOK = "@book{known, author={A. Author}, title={Title}, year=2001, publisher={Publisher}}\n"
 
 
-def typeset(folder: Path, main: str = MAIN, book: str = BOOK, path: str | None = None) -> subprocess.CompletedProcess:
+def typeset(folder: Path, main: str = MAIN, book: str = BOOK, path: str | None = None) -> programs.Done:
     files = {
         "paper/main.tex": main,
         "paper/sections/one.tex": "A section.\n",
@@ -43,14 +40,14 @@ def typeset(folder: Path, main: str = MAIN, book: str = BOOK, path: str | None =
     figure = plt.figure(figsize=(2, 1))
     figure.savefig(folder / "drawn.pdf", metadata={"CreationDate": None})
     plt.close(figure)
-    command = [sys.executable, PROGRAM, "--text", "paper/main.tex", "paper/sections/one.tex", "paper/references.bib"]
-    command += ["--figures", "drawn.pdf", "--tables", "tables/made.tex", "--numbers", "numbers.tex"]
-    command += ["--settings", '{"version": "abc_1+changes"}', "--build", "build", "--output", "out/main.pdf"]
+    given = ["--text", "paper/main.tex", "paper/sections/one.tex", "paper/references.bib", "--figures", "drawn.pdf"]
+    given += ["--tables", "tables/made.tex", "--numbers", "numbers.tex"]
+    given += ["--settings", '{"version": "abc_1+changes"}', "--build", "build", "--output", "out/main.pdf"]
     environment = os.environ | ({"PATH": path} if path else {})
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return programs.run("paper", *given, cwd=folder, env=environment)
 
 
-def error(run: subprocess.CompletedProcess) -> str:
+def error(run: programs.Done) -> str:
     """The program's own message, which comes last."""
     assert run.returncode == 1
     return run.stderr[run.stderr.rindex("error: ") :]
@@ -94,6 +91,6 @@ def test_missing_latex_is_one_message_with_the_command_to_mend_it(tmp_path):
 
 
 def test_the_packages_named_are_those_that_make_installs():
-    script = (REPOSITORY / "envs/install-latex.sh").read_text(encoding="utf-8")
+    script = (programs.REPOSITORY / "envs/install-latex.sh").read_text(encoding="utf-8")
     table = script[script.index('needed="') : script.index('"\n\n')]
     assert set(PACKAGES.split()) == {line.split()[1] for line in table.splitlines()[1:] if line.strip()}

@@ -1,21 +1,18 @@
 """The program ``selected_lambda.py``: from the retention table to one lambda per study and estimator."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 
+import programs
 from weight_importance.storage import write_table
 from weight_importance.tables import COLUMNS
 
-PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "selected_lambda.py"
 ACCURACIES = {("mas", 0.5): 0.7, ("mas", 4.0): 0.8, ("mas", 40.0): float("nan"), ("si", 1.0): float("nan")}
 
 
-def run(retention: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), "--retention", str(retention), "--output", str(output), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(retention: Path, output: Path, *options: str) -> programs.Done:
+    return programs.run("selected_lambda", "--retention", retention, "--output", output, *options)
 
 
 def write_retention(path: Path) -> None:
@@ -44,6 +41,5 @@ def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
     write_retention(source)
     source.write_bytes(source.read_bytes()[:-2])
     result = run(source, tmp_path / "selected_lambda.csv")
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: cannot read {source}: it is not what was written")
+    programs.assert_refused(result, f"error: cannot read {source}: it is not what was written")
     assert not (tmp_path / "selected_lambda.csv").exists()

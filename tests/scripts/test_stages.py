@@ -2,17 +2,16 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import programs
+from studies import LEARNING
 from weight_importance.storage import load_tensors, read_table
 from weight_importance.tables import COLUMNS
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 STUDY = {
     "study": "small",
     "network": "mlp",
@@ -21,15 +20,7 @@ STUDY = {
     "tasks": {"kind": "permuted", "count": 3, "seed": 1},
     "images": {"training": 600, "validation": 200, "test": None},
 }
-RETENTION = {
-    "images": None,
-    "epochs": 1,
-    "clamp_negative": True,
-    "accumulation": "sum",
-    "decay": 1.0,
-    "penalty": "plain",
-    "batch_norm": "running",
-}
+RETENTION = LEARNING | {"images": None}
 RECORDS = ["absolute_gradient", "displacement", "independent_path_integral", "path_integral"]
 TRAINING = {"batch_size": 50, "learning_rate": 0.001}
 SHAPES = {
@@ -43,8 +34,7 @@ SHAPES = {
 
 
 def run(program: str, *arguments, fails: bool = False) -> str:
-    command = [sys.executable, SCRIPTS / f"{program}.py", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(program, *arguments)
     assert (done.returncode != 0) == fails, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -58,51 +48,40 @@ class Shard:
         self.parameters, self.path = folder / "w.safetensors", folder / "w.path.safetensors"
         self.state = folder / "w.state.safetensors"
 
+    def run(self, program: str, settings: dict, *arguments: object) -> None:
+        """A program, with what all are given."""
+        given = ["--data", self.data, "--parameters", self.parameters, "--state", self.state]
+        run(program, *given, "--settings", json.dumps(self.study | settings | {"seeds": self.seeds}), *arguments)
+
     def baseline(self) -> None:
-        settings = self.study | {"training": TRAINING | {"epochs": 2}, "records": RECORDS, "seeds": self.seeds}
-        run(
-            "baseline", "--data", self.data, "--settings", json.dumps(settings), "--parameters", self.parameters,
-            "--state", self.state, "--path", self.path, "--accuracy", self.folder / "w.csv",
-        )  # fmt: skip
+        settings = {"training": TRAINING | {"epochs": 2}, "records": RECORDS}
+        self.run("baseline", settings, "--path", self.path, "--accuracy", self.folder / "w.csv")
 
     def importance(self, estimator: str, part: str = "training") -> Path:
         output = self.folder / f"{estimator}.safetensors"
-        settings = self.study | {"importance": {"samples": 200}, "seeds": self.seeds}
-        run(
-            "importance", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters,
-            "--part", part, "--state", self.state, "--path", self.path, "--settings", json.dumps(settings),
-            "--output", output,
-        )  # fmt: skip
+        given = ["--estimator", estimator, "--part", part, "--path", self.path]
+        self.run("importance", {"importance": {"samples": 200}}, *given, "--output", output)
         return output
 
     def retention(self, estimator: str, lambdas: list[float], of: tuple[str, ...] = (), **retention) -> Path:
         """Under an estimator, or a control ``of`` some."""
         output = self.folder / f"retention-{estimator}.csv"
-        settings = self.study | {
+        settings = {
             "training": TRAINING,
             "importance": {"samples": 200},
             "retention": RETENTION | retention,
             "lambdas": lambdas,
-            "seeds": self.seeds,
         }
         files = [self.folder / f"{name}.safetensors" for name in of or [estimator]]
         given = [] if estimator == "none" else ["--importance", *files]
-        run(
-            "retention", "--estimator", estimator, "--data", self.data, "--parameters", self.parameters,
-            "--state", self.state, *given,
-            "--settings", json.dumps(settings), "--output", output,
-        )  # fmt: skip
+        self.run("retention", settings, "--estimator", estimator, *given, "--output", output)
         return output
 
     def pruning(self, criterion: str) -> Path:
         output = self.folder / f"pruning-{criterion}.csv"
-        settings = self.study | {"pruning": {"fractions": [0.0, 0.5, 0.95]}, "seeds": self.seeds}
         given = [] if criterion == "random" else ["--importance", self.folder / f"{criterion}.safetensors"]
-        run(
-            "pruning", "--criterion", criterion, "--data", self.data, "--parameters", self.parameters,
-            "--state", self.state, *given,
-            "--settings", json.dumps(settings), "--output", output,
-        )  # fmt: skip
+        settings = {"pruning": {"fractions": [0.0, 0.5, 0.95]}}
+        self.run("pruning", settings, "--criterion", criterion, *given, "--output", output)
         return output
 
 
@@ -156,7 +135,7 @@ def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, est
 def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp_path, monkeypatch):
     """A copy of MAS under a name of its own gives the same values, by its own code."""
     own = tmp_path / "mine.py"
-    text = (SCRIPTS / "weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
+    text = (programs.SCRIPTS / "weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
     own.write_text(text.replace("MAS (softmax)", "mine"), encoding="utf-8")
     monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
     mine, metadata = load_tensors(shard.importance("mine"))

@@ -1,34 +1,28 @@
 """The program ``summary.py``: joins whole tables, and names the file when one of them is not."""
 
 import itertools
-import runpy
-import subprocess
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import pandas as pd
 import pytest
 
+import programs
+import summary
+from studies import retention_table
+from weight_importance.errors import UserError
 from weight_importance.integrity import seal_of
 from weight_importance.storage import read_table, write_table
 from weight_importance.tables import COLUMNS
 
-PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "summary.py"
 STRENGTHS = {"mas": [10.0, 2.0], "none": [0.0]}
 
 
 def retention(study: str, estimator: str, seeds: range) -> pd.DataFrame:
     """Three tasks; as the workflow writes it: the seeds within the tasks."""
-    rows = [
-        (study, estimator, strength, seed, learnt, task, split, strength / 100 + seed / 1000)
-        for learnt in range(1, 4)
-        for seed in seeds
-        for strength in STRENGTHS[estimator]
-        for task in range(1, learnt + 1)
-        for split in ("validation", "test")
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS["retention"]))
+    runs = [(study, estimator, strength) for strength in STRENGTHS[estimator]]
+    table = retention_table(runs, seeds, lambda _, strength, seed, *rest: strength / 100 + seed / 1000)
+    return table.sort_values("tasks_learnt", kind="stable")
 
 
 @pytest.fixture
@@ -42,17 +36,12 @@ def shards(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def run(table: str, output: Path, files: list[Path]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), "--table", table, "--output", str(output), *map(str, files)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(table: str, output: Path, files: list[Path]) -> programs.Done:
+    return programs.run("summary", "--table", table, "--output", output, *files)
 
 
-def assert_refused(result: subprocess.CompletedProcess[str], output: Path, *words: str) -> None:
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert result.stderr.startswith("error: ")
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in result.stderr
+def assert_refused(result: programs.Done, output: Path, *words: str) -> None:
+    programs.assert_refused(result, *words)
     assert not output.exists()
 
 
@@ -85,31 +74,27 @@ def test_numbers_pass_unchanged(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "seeds-0-1.csv").read_bytes()
 
 
-@pytest.mark.parametrize("lines", range(1, 49))
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_file_cut_off_between_two_lines_is_named(shards: list[Path], tmp_path: Path, lines: int, alone: bool) -> None:
+def test_a_file_cut_off_between_two_lines_is_named(
+    shards: list[Path], tmp_path: Path, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wherever it is cut, without a seal to tell by, and also when no other shard exists to compare with."""
-    cut = shards[0]
+    cut, output = shards[0], tmp_path / "out.csv"
     seal_of(cut).unlink()
     whole = cut.read_text().splitlines(keepends=True)
     assert len(whole) == 49
-    cut.write_text("".join(whole[:lines]))
     files = [path for path in shards if path.name == "seeds-0-1.csv"] if alone else shards
     others = [str(path) for path in files if path != cut]
-    result = run_here(files, tmp_path / "out.csv")
-    assert str(cut) in result
-    assert "Delete it and run the same command again" in result
-    assert not any(other in result for other in others)
-    assert cut.read_text() == "".join(whole[:lines])
-
-
-def run_here(files: list[Path], output: Path) -> str:
-    """The message of the program, run within this process: fast enough for each line of a file."""
-    arguments = ["summary.py", "--table", "retention", "--output", str(output), *map(str, files)]
-    with patch.object(sys, "argv", arguments), pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(PROGRAM), run_name="__main__")
-    assert not output.exists()
-    return str(stopped.value)
+    monkeypatch.setattr(sys, "argv", ["summary.py", "--table", "retention", "--output", str(output), *map(str, files)])
+    for lines in range(1, len(whole)):
+        cut.write_text("".join(whole[:lines]))
+        with pytest.raises(UserError) as refused:
+            summary.main()
+        message = str(refused.value)
+        assert str(cut) in message, lines
+        assert "Delete it and run the same command again" in message, lines
+        assert not any(other in message for other in others), lines
+        assert cut.read_text() == "".join(whole[:lines]) and not output.exists()
 
 
 def test_a_file_cut_off_within_a_line_is_named(shards: list[Path], tmp_path: Path) -> None:

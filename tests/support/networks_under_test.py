@@ -324,6 +324,19 @@ class OtherOrder(nn.Module):
         return self.head(torch.tanh(self.layer(x.flip(0))).flip(0))
 
 
+class NormalisedVector(nn.Module):
+    """For images of four by four pixels, which are trained on: batch normalisation without a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(16, 12)
+        self.norm = nn.BatchNorm1d(12)
+        self.fc2 = nn.Linear(12, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc2(torch.tanh(self.norm(self.fc1(images.flatten(1)))))
+
+
 NETWORKS: list[Callable[[], nn.Module]] = [
     mlp,
     mlp_without_bias,

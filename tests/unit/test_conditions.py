@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
 
+from networks_under_test import NormalisedVector as Small
 from weight_importance import estimate
 from weight_importance.conditions import (
     Tempered,
@@ -29,17 +29,6 @@ from weight_importance.training import train
 NAMES = ["fisher_exact", "si", "fisher_sampled", "total_signal", "magnitude", "mas"]
 SEEDS = [3, 5]
 TRAINING = {"batch_size": 10, "learning_rate": 1e-2}
-
-
-class Small(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(16, 12)
-        self.norm = nn.BatchNorm1d(12)
-        self.fc2 = nn.Linear(12, 4)
-
-    def forward(self, images):
-        return self.fc2(torch.nn.functional.leaky_relu(self.norm(self.fc1(images.flatten(1)))))
 
 
 @pytest.fixture

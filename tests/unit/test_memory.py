@@ -13,7 +13,7 @@ from weight_importance.estimators.moments import FALLBACK_BYTES
 from weight_importance.networks import CNN
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = [200, 1000, 5000]
+SAMPLES = [200, 2000]
 ALLOWANCE = 16 * 2**20
 """For what the allocator and the libraries keep."""
 

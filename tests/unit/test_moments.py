@@ -1,5 +1,7 @@
 """The moments engine and the estimators built on it, against the naive loop and against what must not matter."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -24,7 +26,7 @@ MOMENTS = sorted(name for name in ESTIMATORS if ESTIMATORS[name].kind == "moment
 DETERMINISTIC = [
     *(name for name in MOMENTS if name not in ("fisher_sampled", "fisher_batched")), "total_signal", "wanda"
 ]  # fmt: skip
-# each way to a moment with every seed; estimators that differ from these in a cotangent alone with one
+# each way to a moment in both precisions; estimators that differ from these in a cotangent alone in one
 THOROUGH = ("fisher_empirical", "fisher_exact", "fisher_sampled", "mas", "mas_logits", "absolute_fisher")
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -33,19 +35,25 @@ def test_every_moment_estimator_has_a_reference():
     assert {*POWERS, "ggn"} == set(MOMENTS)
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@cache
+def expected(name, build, seed):
+    """The slow loop's importances, which are in float64 whatever the precision that is compared with them."""
+    network, inputs, labels = make(build, seed, torch.float64)
+    drawn = None
+    if name == "fisher_sampled":
+        with torch.no_grad():
+            p = network.eval()(inputs).softmax(1)
+        drawn = torch.multinomial(p, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
+    return naive(name, network, inputs, labels, drawn)
+
+
+@pytest.mark.parametrize(("dtype", "seed"), [(torch.float64, 0), (torch.float64, 1), (torch.float32, 1)], ids=str)
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
 @pytest.mark.parametrize("name", THOROUGH)
 def test_equals_the_naive_loop(name, build, dtype, seed):
     network, inputs, labels = make(build, seed, dtype)
-    drawn = None
-    if name == "fisher_sampled":
-        with torch.no_grad():
-            p = network.eval()(inputs).double().softmax(1)
-        drawn = torch.multinomial(p, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
     actual = estimate(name, network, inputs, labels, generator=torch.Generator().manual_seed(seed))
-    assert_close(actual, naive(name, network, inputs, labels, drawn), TOLERANCE[dtype])
+    assert_close(actual, expected(name, build, seed), TOLERANCE[dtype])
     assert all(value.dtype == dtype for value in actual.values())
 
 
@@ -75,10 +83,9 @@ def test_batches_are_taken_in_order_and_the_last_may_be_smaller(chunk):
     assert wrong["0.weight"].mean() < right["0.weight"].mean() / 2, "what samples disagree about is lost"
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
-def test_gauss_newton_is_the_exact_fisher(build, seed):
-    network, inputs, labels = make(build, seed, torch.float64)
+def test_gauss_newton_is_the_exact_fisher(build):
+    network, inputs, labels = make(build, 0, torch.float64)
     found = estimate_all(["ggn", "fisher_exact"], network, inputs, labels)
     assert_close(found["ggn"], found["fisher_exact"], 1e-10)
 
@@ -141,11 +148,10 @@ def test_a_network_that_is_one_layer_has_the_closed_form():
     assert closed_form_layers(network, inputs) == [""]
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("build", [mlp, convolutional, grouped_convolutions], ids=lambda build: build.__name__)
 @pytest.mark.parametrize("name", DETERMINISTIC)
-def test_duplicating_or_permuting_samples_or_the_chunk_size_changes_nothing(name, build, seed):
-    network, inputs, labels = make(build, seed, torch.float64)
+def test_duplicating_or_permuting_samples_or_the_chunk_size_changes_nothing(name, build):
+    network, inputs, labels = make(build, 0, torch.float64)
     once = estimate(name, network, inputs, labels)
     order = torch.randperm(len(inputs))
     assert_close(estimate(name, network, inputs[order], labels[order]), once, 1e-12)
@@ -163,7 +169,7 @@ def test_how_many_samples_a_product_takes_at_once_changes_nothing(name, samples,
     assert_close(estimate(name, network, inputs, labels), once, 1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_sampled_fisher_is_unbiased_for_the_exact_one(seed):
     network, inputs, labels = make(mlp, seed, torch.float64)
     exact = estimate("fisher_exact", network, inputs, labels)["4.weight"]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from studies import PUBLISHED
 from weight_importance import published
 from weight_importance.correlation import COEFFICIENTS
 from weight_importance.derivation import Derived, Rows, completed, derived, rows
@@ -90,25 +91,7 @@ def tables() -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def config() -> dict:
     """A study at the published scale, and one like it under the stabilised penalty."""
-    study = {
-        "estimators": ESTIMATORS,
-        "datasets": ["mnist"],
-        "protocol": "published",
-        "tasks": {"kind": "permuted", "count": 10},
-        "network": "mlp",
-        "images": {"training": None, "test": None},
-        "training": {"epochs": 6, "batch_size": 100, "learning_rate": 0.001},
-        "importance": {"samples": 5000},
-        "retention": {
-            "images": None,
-            "epochs": 6,
-            "penalty": "plain",
-            "batch_norm": "running",
-            "clamp_negative": False,
-            "accumulation": "sum",
-            "lambdas": LAMBDAS,
-        },
-    }
+    study = PUBLISHED | {"estimators": ESTIMATORS, "retention": PUBLISHED["retention"] | {"lambdas": LAMBDAS}}
     changed = {"penalty": "stabilised", "clamp_negative": True}
     stabilised = study | {"like": STUDY, "protocol": "held_out", "retention": study["retention"] | changed}
     return {"seeds": 3, "estimators": ESTIMATORS, "studies": {STUDY: study, STABILISED: stabilised}}

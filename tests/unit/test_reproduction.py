@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from studies import PUBLISHED
 from weight_importance import published
 from weight_importance.findings import deviation, difference
 from weight_importance.plots.reproduction import reproduction_lambda
@@ -31,24 +32,6 @@ FOLLOWER = f"{STUDY}_published"
 FOLDER = "workflow/resources/published"
 NAN = math.nan
 
-FULL = {
-    "network": "mlp",
-    "datasets": ["mnist"],
-    "protocol": "published",
-    "tasks": {"kind": "permuted", "count": 10},
-    "images": {"training": None, "validation": 5000, "test": None},
-    "training": {"epochs": 6, "batch_size": 100, "learning_rate": 0.001},
-    "importance": {"samples": 5000},
-    "retention": {
-        "images": None,
-        "epochs": 6,
-        "penalty": "plain",
-        "batch_norm": "running",
-        "clamp_negative": False,
-        "accumulation": "sum",
-    },
-}
-
 
 def changed(settings: dict, **changes) -> dict:
     """Settings but for some keys of a section, or a whole one: ``retention={"epochs": 1}``, ``network="cnn"``."""
@@ -57,16 +40,16 @@ def changed(settings: dict, **changes) -> dict:
     }
 
 
-HELD_OUT = changed(FULL, protocol="held_out")
+HELD_OUT = changed(PUBLISHED, protocol="held_out")
 SETTINGS = {
     STUDY: HELD_OUT,
     f"{STUDY}_stabilised": HELD_OUT | {"like": STUDY},
-    FOLLOWER: FULL | {"like": STUDY},
+    FOLLOWER: PUBLISHED | {"like": STUDY},
 }
 REDUCED = SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], retention={"epochs": 1})}
 CNN = "cnn_mnist_fashion"
 CNN_SETTINGS = {
-    CNN: changed(FULL, network="cnn", datasets=["mnist", "fashion_mnist"], tasks={"kind": "rotated", "count": 4})
+    CNN: changed(PUBLISHED, network="cnn", datasets=["mnist", "fashion_mnist"], tasks={"kind": "rotated", "count": 4})
 }
 
 
@@ -131,7 +114,7 @@ def one(found: pd.DataFrame, **values) -> dict:
 
 def test_the_study_of_the_published_protocol_stands_in_where_there_is_one():
     assert stand_in(STUDY, SETTINGS) == FOLLOWER
-    assert stand_in(STUDY, {STUDY: HELD_OUT, "other": FULL | {"like": "else"}}) == STUDY
+    assert stand_in(STUDY, {STUDY: HELD_OUT, "other": PUBLISHED | {"like": "else"}}) == STUDY
     assert stand_in(FOLLOWER, {FOLLOWER: SETTINGS[FOLLOWER]}) == FOLLOWER
     with pytest.raises(KeyError, match="no settings of study 'cnn'"):
         stand_in("cnn", SETTINGS)
@@ -160,16 +143,16 @@ def test_the_study_of_the_published_protocol_stands_in_where_there_is_one():
     ],
 )
 def test_whatever_is_not_as_published_is_named(changes, expected, matters_for_pruning):
-    settings = changed(FULL, **changes)
+    settings = changed(PUBLISHED, **changes)
     assert departures(STUDY, settings) == [expected]
     assert departures(STUDY, settings, "pruning") == ([expected] if matters_for_pruning else [])
 
 
 def test_only_a_run_as_published_in_everything_is_taken_for_one():
-    assert is_as_published(STUDY, FULL)
+    assert is_as_published(STUDY, PUBLISHED)
     assert is_as_published(CNN, CNN_SETTINGS[CNN])
-    assert not is_as_published(CNN, FULL)
-    assert not is_as_published("a_study_of_ones_own", FULL)
+    assert not is_as_published(CNN, PUBLISHED)
+    assert not is_as_published("a_study_of_ones_own", PUBLISHED)
 
 
 def test_every_claim_has_one_row_and_every_outcome_is_a_known_one(found):
@@ -327,7 +310,7 @@ def test_without_anything_in_common_there_are_no_claims(theirs, their_pruning):
     assert tuple(empty.columns) == COLUMNS
     assert tally(empty).empty
     unknown = claims(
-        "other", {"other": FULL}, retention(theirs, SHIFTS, "other"), pruned(their_pruning, 0, "other"), theirs,
+        "other", {"other": PUBLISHED}, retention(theirs, SHIFTS, "other"), pruned(their_pruning, 0, "other"), theirs,
         their_pruning,
     )  # fmt: skip
     assert unknown.empty

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from networks_under_test import NormalisedVector
 from weight_importance.checkpoint import Checkpoint
 from weight_importance.consolidation import Consolidation
 from weight_importance.errors import UserError
@@ -51,19 +52,6 @@ class Normalised(nn.Module):
 
     def forward(self, images):
         return self.head(torch.tanh(self.norm(self.conv(images))).flatten(1))
-
-
-class NormalisedVector(nn.Module):
-    """The same without a convolution: all replicas run as one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(16, 12)
-        self.norm = nn.BatchNorm1d(12)
-        self.fc2 = nn.Linear(12, 4)
-
-    def forward(self, images):
-        return self.fc2(torch.tanh(self.norm(self.fc1(images.flatten(1)))))
 
 
 @pytest.fixture

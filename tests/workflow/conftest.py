@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import programs
 from checkout import commit_all, copy_repository
 
-TINY = "presets/tiny.yaml"
+TINY = ["presets/tiny.yaml", "tests/workflow/smaller.yaml"]
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Workflow:
     def command(self, *arguments: str, change: dict | None = None) -> list[str]:
         """Snakemake's command line, with a changed configuration; targets come first, or they pass for more presets."""
         (self.folder / "change.yaml").write_text(yaml.safe_dump(change or {}), encoding="utf-8")
-        return [sys.executable, "-m", "snakemake", *arguments, "--configfile", TINY, "change.yaml"]
+        return [*SNAKEMAKE, *arguments, "--configfile", *TINY, "change.yaml"]
 
     def run(self, *arguments: str, change: dict | None = None, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake to its end."""
@@ -41,7 +43,8 @@ class Workflow:
 
     def plan(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that would run."""
-        dry = self.run("--dry-run", *arguments, change=change)
+        command = self.command("--dry-run", *arguments, change=change)
+        dry = programs.run_module("snakemake", *command[len(SNAKEMAKE) :], cwd=self.folder)
         assert dry.returncode == 0, dry.stdout + dry.stderr
         return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, re.MULTILINE))
 

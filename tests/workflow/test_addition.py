@@ -4,6 +4,8 @@ import re
 
 import pandas as pd
 
+from studies import LEARNING
+
 CLASS = """
 
 class LayerNormMLP(nn.Module):
@@ -19,7 +21,7 @@ class LayerNormMLP(nn.Module):
         return self.fc2(leaky_relu(self.norm(self.fc1(images.flatten(1))), 0.01))
 
 """
-NAMES = ["fisher_exact", "mas", "si", "total_signal"]
+NAMES = ["mas", "si", "total_signal"]
 STUDY = {
     "seeds": 2,
     "shard_size": 2,
@@ -31,18 +33,8 @@ STUDY = {
     "images": {"training": 500, "validation": 100, "test": 200},
     "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
     "importance": {"samples": 100},
-    "retention": {
-        "seeds": None,
-        "images": None,
-        "epochs": 1,
-        "clamp_negative": True,
-        "accumulation": "sum",
-        "decay": 1.0,
-        "penalty": "plain",
-        "batch_norm": "running",
-        "unpenalised": True,
-        "lambdas": {name: [1] for name in NAMES},
-    },
+    "retention": LEARNING
+    | {"seeds": None, "images": None, "unpenalised": True, "lambdas": {name: [1] for name in NAMES}},
     "pruning": {"fractions": [0.0, 0.5]},
 }
 
@@ -54,7 +46,10 @@ def test_a_third_network_is_one_class_and_one_study(fresh):
     assert count == 1
     networks.write_text(text, encoding="utf-8")
 
-    targets = [f"results/notebooks/{name}-mine.html" for name in ("correlation", "retention", "pruning", "estimators")]
+    targets = [
+        f"results/notebooks/{name}-mine.html"
+        for name in ("correlation", "retention", "pruning", "estimators", "variants")
+    ]
     run = fresh.run("--cores", "2", *targets, change={"studies": {"mine": STUDY}})
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
     correlation = pd.read_csv(fresh.folder / "results/summary/mine/correlation.csv")
@@ -62,9 +57,6 @@ def test_a_third_network_is_one_class_and_one_study(fresh):
     assert set(correlation["estimator_a"]) | set(correlation["estimator_b"]) == set(NAMES)
     assert (fresh.folder / "results/figures/correlation_matrix-mine.pdf").stat().st_size > 0
     assert not (fresh.folder / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
-
-    target = "results/notebooks/variants-mine.html"
-    assert fresh.run("--cores", "2", target, change={"studies": {"mine": STUDY}}).returncode == 0
 
 
 OWN = """from torch.nn.functional import one_hot
@@ -91,7 +83,7 @@ def test_an_estimator_of_ones_own_is_a_file_that_the_configuration_names(fresh):
     assert any(message.startswith("Pruning mine by my_estimator") for message in planned)
 
     folder = "results/runs/mine/importance"
-    targets = [f"{folder}/{name}/seeds-0-1.safetensors" for name in ("my_estimator", "fisher_exact")]
+    targets = [f"{folder}/{name}/seeds-0-1.safetensors" for name in ("my_estimator", "mas")]
     run = fresh.run("--cores", "1", *targets, change=change)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
     assert not fresh.plan(*targets, change=change)

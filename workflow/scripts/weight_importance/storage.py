@@ -4,7 +4,11 @@ Every write goes to a temporary file beside the target, is flushed to disk, seal
 :mod:`weight_importance.integrity`) and then renamed over the target; a record beside it says what it was made from (see
 :mod:`weight_importance.provenance`). Every read checks that the file is whole and names it if it is not. Knows nothing
 of what the tensors and tables mean.
+
+PyTorch and pandas are imported where tensors and tables are: loading them takes longer than most jobs without either.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -14,11 +18,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from weight_importance.errors import FULL, UserError, full_disk
 from weight_importance.integrity import checksum, judged, seal_of
@@ -27,6 +29,10 @@ from weight_importance.tables import SHARES, TEXT, WHOLE
 
 REMAKE = "Delete it and run the same command again: it will be made anew."
 """What to do with a result that is wrong."""
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
 
 
 @contextmanager
@@ -90,6 +96,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write named tensors and string metadata as one safetensors file, atomically."""
+    from safetensors.torch import save_file
+
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         try:
@@ -162,6 +170,8 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         UserError: the file is missing, is not what was written, has other columns, or a value that its column cannot
             have.
     """
+    import pandas as pd
+
     _require_whole(path)
     numbers = [name for name in columns if name not in TEXT]
     try:
@@ -186,11 +196,15 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def read_table_if_there(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """As :func:`read_table`; a table without rows where there is no file."""
+    import pandas as pd
+
     return read_table(path, columns) if Path(path).exists() else pd.DataFrame(columns=list(columns))
 
 
 def _not_allowed(column: pd.Series) -> tuple[pd.Series, str]:
     """Which values a column of numbers cannot have, and which it can."""
+    import pandas as pd
+
     numbers = pd.to_numeric(column, errors="coerce")
     none = numbers.isna() & column.notna()  # not even ``nan``
     if column.name in WHOLE:
