@@ -103,6 +103,17 @@ def test_shuffling_gives_every_place_the_same_chance():
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_values_in_order_of_factors_are_those_of_the_tensor_in_the_order_of_its_rank_one(seed):
+    given = importance(seed)
+    found, product = apply("in_order_of_factors(mas)", given), apply("rank_one(mas)", given)
+    for key, value in given.items():
+        for of_seed, one, order in zip(value, found[key], product[key], strict=True):
+            assert torch.equal(one.flatten().sort().values, of_seed.flatten().sort().values)
+            ascending = one.flatten()[order.flatten().argsort()]
+            assert (ascending.diff() >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_factors_keep_their_own_totals_and_nothing_of_the_other(seed):
     given = importance(seed)
     inputs, outputs, both = (apply(f"{name}(mas)", given) for name in ("input_factor", "output_factor", "rank_one"))

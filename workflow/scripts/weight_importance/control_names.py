@@ -17,6 +17,7 @@ TRANSFORMS: Mapping[str, str] = {
     "input_factor": "input factor",
     "output_factor": "output factor",
     "rank_one": "rank one",
+    "in_order_of_factors": "in order of factors",
     "shuffled": "shuffled",
     "shuffled_within_neuron": "shuffled within neuron",
     "reversed": "reversed",

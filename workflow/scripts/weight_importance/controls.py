@@ -111,6 +111,15 @@ def rank_one(values: Tensor, draw: Generator) -> Tensor:
     return torch.where(rows.sum() == 0, rows, factors.rank_one(rows).to(rows.dtype)).reshape(values.shape)
 
 
+def in_order_of_factors(values: Tensor, draw: Generator) -> Tensor:
+    """The tensor's own values in the order of its :func:`rank_one`.
+
+    Keeps the tensor's values, as far apart as they lie, and which of them the factors of output and input put above
+    which; destroys the order that an output unit and an input share beyond them. Of equal entries chance decides.
+    """
+    return values_in_ranks(values, rank_one(values, draw), draw)
+
+
 def shuffled(values: Tensor, draw: Generator) -> Tensor:
     """A random rearrangement within the tensor.
 
@@ -165,6 +174,7 @@ PER_TENSOR: Mapping[str, Callable[[Tensor, Generator], Tensor]] = {
     "input_factor": input_factor,
     "output_factor": output_factor,
     "rank_one": rank_one,
+    "in_order_of_factors": in_order_of_factors,
     "shuffled": shuffled,
     "shuffled_within_neuron": shuffled_within_neuron,
     "reversed": reversed_ranks,
