@@ -17,7 +17,6 @@ from weight_importance.atlas import (
     similarity,
 )
 from weight_importance.atlas_numbers import atlas as atlas_numbers
-from weight_importance.latex import number
 from weight_importance.plots.atlas import atlas
 from weight_importance.tables import COLUMNS
 
@@ -36,7 +35,7 @@ def correlation_table(coefficient="spearman"):
     for place, first in enumerate(NAMES):
         for second in NAMES[place + 1 :]:
             for seed in (0, 1):
-                for tensor, shift in (("fc1.weight", -0.02), ("fc1.bias", 0.02), ("all", 0.5)):
+                for tensor, shift in (("fc1.weight", -0.02), ("fc2.weight", 0.02), ("fc1.bias", 0.1), ("all", 0.5)):
                     value = expected(first, second) + shift + (0.01 if seed else -0.01)
                     rows.append(("study", tensor, first, second, coefficient, seed, value))
     return pd.DataFrame(rows, columns=COLUMNS["correlation"])
@@ -98,7 +97,7 @@ PRUNING = pruning_table(
 )
 
 
-def test_similarity_is_the_mean_over_tensors_and_networks_without_all():
+def test_similarity_is_the_mean_over_weight_tensors_and_networks():
     square = similarity(correlation_table())
     assert list(square.index) == list(square.columns) == NAMES
     for first in NAMES:
@@ -110,7 +109,7 @@ def test_similarity_is_the_mean_over_tensors_and_networks_without_all():
 def test_similarity_leaves_out_tensors_where_a_pair_does_not_correlate():
     table = correlation_table()
     pair = (table["estimator_a"] == "fisher_empirical") & (table["estimator_b"] == "mas")
-    table.loc[pair & (table["tensor"] == "fc1.bias"), "value"] = math.nan
+    table.loc[pair & (table["tensor"] == "fc2.weight"), "value"] = math.nan
     assert similarity(table).loc["mas", "fisher_empirical"] == pytest.approx(0.92)
     table.loc[pair, "value"] = math.nan
     square = similarity(table)
@@ -167,6 +166,23 @@ def test_published_relations_stand_beside_those_found():
     assert found[["estimator_a", "estimator_b"]].to_numpy().tolist() == [["mas", "fisher_exact"]]
     assert found["mean"].item() == pytest.approx(0.92 + 0.5)  # the tensor all
     assert (found["least"].item(), found["most"].item(), found["n"].item()) == (0.9, 1.0, 2)
+    assert found["verdict"].item() == "higher"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([0.96, 0.97], "as published"),
+        ([0.93, 0.94], "undecided"),
+        ([0.93, 0.931], "lower"),
+        ([0.92, 1.0], "as published"),
+        ([0.5], "undecided"),
+    ],
+)
+def test_a_relation_is_as_published_where_its_mean_rounds_to_it(values, verdict):
+    rows = [("study", "all", "mas", "masx", "pearson", seed, value) for seed, value in enumerate(values)]
+    table = pd.DataFrame(rows, columns=COLUMNS["correlation"])
+    assert relations(table, [Relation(("masx", "mas"), 1.0, 1.0, 1)])["verdict"].item() == verdict
 
 
 def test_alike_estimators_that_do_alike_are_found_to():
@@ -188,6 +204,23 @@ def test_alike_estimators_that_do_alike_are_found_to():
     assert alike_do_alike(four, scores, 9).r == pytest.approx(alike.corr(nearness, method="spearman"))
 
 
+def test_estimators_that_are_one_by_definition_count_once():
+    square = similarity(correlation_table())
+    scores = pd.Series(range(5), index=NAMES, dtype=float)
+    alone = alike_do_alike(square, scores, 99)
+    twice = square.reindex(index=[*NAMES, "ggn"], columns=[*NAMES, "ggn"])
+    twice.loc["ggn"] = twice.loc["fisher_exact"]
+    twice["ggn"] = twice["fisher_exact"]
+    twice.loc["ggn", "ggn"] = 1.0
+    assert alike_do_alike(twice, pd.concat([scores, scores[["fisher_exact"]].set_axis(["ggn"])]), 99) == alone
+
+
+def test_one_estimator_has_no_groups():
+    one = pd.DataFrame([[1.0]], index=["mas"], columns=["mas"])
+    assert groups(one) == [] and clustered(one) == ["mas"]
+    assert groups(one.iloc[:0, :0]) == [] and clustered(one.iloc[:0, :0]) == []
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_too_few_estimators_leave_the_question_open(count):
     square = similarity(correlation_table()).iloc[:count, :count]
@@ -204,10 +237,7 @@ def test_the_text_can_quote_the_map():
     found = numbers()
     assert found["atlas/estimators/count"] == r"\num{5}" and found["atlas/pairs/count"] == r"\num{10}"
     assert found["atlas/groups/count"] == r"\num{2}" and found["atlas/alone/list"] == "none"
-    assert found["atlas/retention/best/label"] == "Fisher (empirical)"
-    assert found["atlas/retention/best/mean"] == number(80.5, 1)
-    assert found["atlas/retention/worst/label"] == "total signal"
-    assert found["atlas/retention/edge/list"] == "MAS (softmax)"
+    assert found["atlas/retention/mantel/n"] == r"\num{5}"
     assert found["atlas/pruning/best/label"] == "Fisher (empirical)"
 
 

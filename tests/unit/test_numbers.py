@@ -17,7 +17,7 @@ from weight_importance.correlation import COEFFICIENTS
 from weight_importance.derivation import Derived, Rows, completed, derived, rows
 from weight_importance.findings import beyond_null, difference
 from weight_importance.latex import listing, number, with_interval
-from weight_importance.numbers import collect, comparison, configuration, controls, render
+from weight_importance.numbers import beyond_factors, collect, comparison, configuration, controls, render
 from weight_importance.recovery import recovery
 from weight_importance.statistics import final_accuracy, interval, select_lambda
 from weight_importance.tables import COLUMNS
@@ -290,7 +290,7 @@ def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_
     assert found["controls/mas/rank_one(mas)/outcome"] == "equivalent"
     assert found["controls/mas/equivalent/list"] == r"rank\_one(mas)"
     assert found["controls/mas/equivalent/count"] == r"\num{1}"
-    assert "does not matter" in found["controls/mas/single"] and "controls/si/single" not in found
+    assert "is not needed here" in found["controls/mas/single"] and "controls/si/single" not in found
     for estimator in ("mas", "si"):
         key = f"controls/{estimator}/values_of(si)_in_ranks_of(mas)"
         assert found[f"{key}/recovery/mean"] == r"\num{0.00}" and found[f"{key}/outcome"] == "worse"
@@ -301,6 +301,23 @@ def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_
     assert {f"{STUDY}/{key}": value for key, value in found.items()}.items() <= whole.items()
     of_estimators = {f"{STUDY}/{key}": value for key, value in results.items() if key.startswith("retention/")}
     assert len(of_estimators) > 50 and of_estimators.items() <= whole.items()
+
+
+@pytest.mark.parametrize(
+    ("product", "ordered", "said"),
+    [
+        ("equivalent", None, r"as well as .* within \\num\{0\.5\} points: what single weights have .* is not needed"),
+        ("better", "worse", "better than .* is not needed"),
+        ("worse", "worse", "and neither do its own values in that order: which single weight .* matters here"),
+        ("worse", "equivalent", "but its own values in that order do: how far apart values lie matters"),
+        ("worse", None, "whether for the single weights or for how far apart .* is not decided"),
+        ("worse", "undecided", "whether for the single weights or for how far apart .* is not decided"),
+        ("undecided", "worse", "it is not decided whether"),
+        ("diverged", None, "nothing can be said"),
+    ],
+)
+def test_what_factors_say_of_single_weights(product, ordered, said):
+    assert re.search(said, beyond_factors(product, ordered))
 
 
 def test_every_number_says_what_it_was_made_from(everything, tables):

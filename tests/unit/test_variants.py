@@ -11,18 +11,15 @@ from weight_importance.tables import COLUMNS
 from weight_importance.variants import OUTCOMES, compared, curves, plain_lambda, short_name, usable_range, variants
 
 NAN = math.nan
-PLAIN = {"protocol": "held_out", "retention": {"penalty": "plain"}}
-STABILISED = {"protocol": "held_out", "retention": {"penalty": "stabilised"}}
+PLAIN = {"protocol": "held_out", "estimators": ["mas", "si"], "retention": {"penalty": "plain"}}
+STABILISED = PLAIN | {"retention": {"penalty": "stabilised"}}
 SETTINGS = {
     "net": PLAIN,
     "net_stabilised": STABILISED | {"like": "net"},
     "net_frozen": PLAIN | {"like": "net"},
     "net_published": PLAIN | {"like": "net", "protocol": "published"},
-    "net_controls": {
-        "protocol": "held_out",
-        "retention": {"penalty": "plain", "controls": ["uniform(mas)"]},
-        "like": "net",
-    },
+    "net_controls": PLAIN | {"like": "net", "retention": {"penalty": "plain", "controls": ["uniform(mas)"]}},
+    "net_atlas": PLAIN | {"like": "net", "estimators": ["mas", "masx"]},
     "other_frozen": PLAIN | {"like": "other"},
 }
 

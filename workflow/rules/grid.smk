@@ -171,7 +171,7 @@ def studies_of(notebook):
     if notebook == "controls":
         return [study for study in STUDIES if has_controls(study)]
     if notebook == "atlas":
-        return [study for study in STUDIES if study in MAIN or has_further_estimators(study)]
+        return [study for study in STUDIES if has_further_estimators(study) or is_main_with_pairs(study)]
     needed = {"pruning": lambda study: STUDIES[study]["pruning"]["fractions"], "explanation": explained}
     return [study for study in MAIN if notebook not in needed or needed[notebook](study)]
 
@@ -186,11 +186,16 @@ def has_controls(study):
     return bool(STUDIES[study]["retention"].get("controls"))
 
 
+def is_main_with_pairs(study):
+    """Whether a study is like no other and compares estimators."""
+    return study in MAIN and len(STUDIES[study]["estimators"]) > 1
+
+
 def has_further_estimators(study):
-    """Whether a study compares estimators that the study it is like does not have."""
-    return study not in MAIN and not set(STUDIES[study]["estimators"]) <= set(
-        STUDIES[STUDIES[study]["like"]]["estimators"]
-    )
+    """Whether a study compares estimators, one at least of which the study it is like does not have."""
+    if study in MAIN or len(STUDIES[study]["estimators"]) < 2:
+        return False
+    return not set(STUDIES[study]["estimators"]) <= set(STUDIES[STUDIES[study]["like"]]["estimators"])
 
 
 PAGES = [f"results/notebooks/{name}-{study}.html" for name in NOTEBOOKS for study in studies_of(name)]

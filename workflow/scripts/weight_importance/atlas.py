@@ -3,7 +3,7 @@
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,10 @@ SCOPE = "network"
 
 KEPT_TOGETHER = 0.9
 """Groups are named where estimators correlate at this on average."""
+
+THE_SAME = 0.9999
+"""From this similarity on two estimators count as one, such as the generalised Gauss-Newton diagonal and the exact
+Fisher information, or anything and its square root: their ranks agree by definition."""
 
 ENDS = ("mean", "low", "high", "n")
 
@@ -57,17 +61,19 @@ task of permuted MNIST in a network 784-2000-2000-10 trained with batches of 256
 
 
 def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.DataFrame:
-    """The mean correlation of every two estimators: over parameter tensors in each network, then over networks.
+    """The mean correlation of every two estimators: over weight tensors in each network, then over networks.
+
+    Biases do not count, as they have few entries, nor does what lies between layers.
 
     Args:
-        correlation: the table ``correlation`` of one study; its tensor ``all`` does not count.
+        correlation: the table ``correlation`` of one study.
         coefficient: which of its coefficients.
 
     Returns:
         a symmetric square with estimators as index and columns, in the table's order, and 1 on the diagonal; ``nan``
         for a pair that correlates in no tensor (one of the two is constant in each).
     """
-    rows = correlation[(correlation["coefficient"] == coefficient) & (correlation["tensor"] != "all")]
+    rows = correlation[(correlation["coefficient"] == coefficient) & correlation["tensor"].str.endswith("weight")]
     of_seed = rows.groupby([*PAIR, "seed"], sort=False)["value"].mean()
     means = of_seed.groupby(PAIR, sort=False).mean()
     names = list(dict.fromkeys([*rows["estimator_a"], *rows["estimator_b"]]))
@@ -81,7 +87,7 @@ def tree(square: pd.DataFrame) -> np.ndarray:
     """The clustering of estimators by average linkage of 1 - correlation, as SciPy's linkage, leaves optimally ordered.
 
     Args:
-        square: of :func:`similarity`; a pair without a correlation counts as uncorrelated.
+        square: of :func:`similarity`, of two estimators or more; a pair without a correlation counts as uncorrelated.
     """
     distance = 1 - square.fillna(0.0).to_numpy()
     np.fill_diagonal(distance, 0.0)
@@ -90,6 +96,8 @@ def tree(square: pd.DataFrame) -> np.ndarray:
 
 def clustered(square: pd.DataFrame) -> list[str]:
     """The estimators in the order of the tree's leaves."""
+    if len(square) < 2:
+        return list(square.index)
     return [square.index[leaf] for leaf in leaves_list(tree(square))]
 
 
@@ -103,6 +111,8 @@ def groups(square: pd.DataFrame, least: float = KEPT_TOGETHER) -> list[list[str]
     Returns:
         groups and their members in the order of the tree's leaves.
     """
+    if len(square) < 2:
+        return []
     joined = tree(square)
     members: list[list[str]] = [[name] for name in square.index]
     top: dict[int, list[str]] = {}
@@ -178,7 +188,9 @@ def alike_do_alike(square: pd.DataFrame, scores: pd.Series, permutations: int = 
     """Whether estimators that are alike have like scores (Mantel 1967, with ranks).
 
     Over all pairs of estimators, the rank correlation of their similarity with minus the difference of their scores.
-    Pairs share estimators and so are not independent: the null is of scores dealt to the estimators at random.
+    Pairs share estimators and so are not independent: the null is of scores dealt to the estimators at random. It does
+    not hold for estimators that are one by definition, which have one score wherever it is dealt to: of those that are
+    :data:`THE_SAME` the first one counts.
 
     Args:
         square: of :func:`similarity`.
@@ -188,7 +200,11 @@ def alike_do_alike(square: pd.DataFrame, scores: pd.Series, permutations: int = 
     Returns:
         ``nan`` with fewer than four estimators, or where all pairs have one similarity or one difference.
     """
-    names = [name for name in square.index if name in scores.index and np.isfinite(scores[name])]
+    names: list[str] = []
+    for name in square.index:
+        known = name in scores.index and np.isfinite(scores[name])
+        if known and not (square.loc[name, names] >= THE_SAME).any():
+            names.append(name)
     upper = np.triu_indices(len(names), k=1)
     alike = square.loc[names, names].fillna(0.0).to_numpy()[upper]
     values = scores[names].to_numpy(float)
@@ -210,6 +226,9 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return centred / np.linalg.norm(centred)
 
 
+VERDICTS = ("as published", "lower", "higher", "undecided")
+
+
 def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIONS) -> pd.DataFrame:
     """The published correlations whose estimators a study has, beside its own.
 
@@ -218,7 +237,9 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
         published: what is published.
 
     Returns:
-        columns estimator_a, estimator_b, least, most, decimals, source, mean, low, high, n (interval over networks).
+        columns estimator_a, estimator_b, least, most, decimals, source, mean, low, high, n (interval over networks),
+        and ``verdict``, one of :data:`VERDICTS`: ``as published`` where the mean comes out as published once rounded to
+        the published digits, else ``lower`` or ``higher`` where the whole interval does, else ``undecided``.
     """
     rows = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == "all")]
     ours = {frozenset(row[name] for name in PAIR): row for row in intervals(rows, PAIR, "value").to_dict("records")}
@@ -227,5 +248,15 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
         row = ours.get(frozenset(relation.pair))
         if row is not None:
             theirs = {name: getattr(relation, name) for name in ("least", "most", "decimals", "source")}
-            found.append(dict(zip(PAIR, relation.pair, strict=True)) | theirs | {k: row[k] for k in ENDS})
-    return pd.DataFrame(found, columns=[*PAIR, "least", "most", "decimals", "source", *ENDS])
+            about = dict(zip(PAIR, relation.pair, strict=True)) | theirs | {name: row[name] for name in ENDS}
+            found.append(about | {"verdict": _verdict(relation, row)})
+    return pd.DataFrame(found, columns=[*PAIR, "least", "most", "decimals", "source", *ENDS, "verdict"])
+
+
+def _verdict(relation: Relation, ours: Mapping[str, float]) -> str:
+    if relation.least <= round(ours["mean"], relation.decimals) <= relation.most:
+        return "as published"
+    half = 0.5 * 10**-relation.decimals
+    if ours["high"] < relation.least - half:
+        return "lower"
+    return "higher" if ours["low"] > relation.most + half else "undecided"

@@ -12,6 +12,7 @@ from weight_importance.atlas import (
     COEFFICIENT,
     KEPT_TOGETHER,
     SCOPE,
+    VERDICTS,
     alike_do_alike,
     groups,
     pruning_scores,
@@ -30,10 +31,10 @@ def atlas(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
     - ``atlas/{estimators, pairs}/count``; ``atlas/together``: the similarity from which on a group is named;
       ``atlas/groups/{list, count}``: the groups, each in brackets; ``atlas/alone/{list, count}``: estimators in none;
-    - for ``retention`` and ``pruning``, if the study has it: ``atlas/{score}/{best, worst}/{label, mean}``,
-      ``atlas/{score}/{least, most}`` and ``atlas/{score}/mantel/{r, p}`` of
-      :func:`weight_importance.atlas.alike_do_alike`; ``atlas/retention/edge/{list, count}``;
-    - ``atlas/relation/{a}/{b}/mean``: the published relations, as found here.
+    - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n}`` of
+      :func:`weight_importance.atlas.alike_do_alike`; ``atlas/pruning/{best, worst}/{label, mean}`` (of retention,
+      :func:`weight_importance.numbers.comparison` tells);
+    - ``atlas/relations/{verdict}/{list, count}``: the published relations by how those found here stand to them.
 
     Args:
         tables: of one study, ``correlation``, ``retention``, ``selected_lambda`` and ``pruning``.
@@ -55,40 +56,51 @@ def atlas(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     found |= derived({"atlas/together": number(KEPT_TOGETHER, 1)}, Constant("weight_importance.atlas", "KEPT_TOGETHER"))
     finally_kept = [rows("retention", split="test"), rows("selected_lambda")]
     retained = retention_scores(tables["retention"], tables["selected_lambda"]).set_index("estimator")
-    found |= _scores("retention", square, retained.drop(index="none", errors="ignore"), alike, finally_kept)
-    if len(retained):
-        edge = retained.index[retained["at_edge"].astype(bool) & (retained.index != "none")]
-        said = {
-            "atlas/retention/edge/list": listing(map(_label, edge)),
-            "atlas/retention/edge/count": plain(len(edge)),
-        }
-        found |= derived(said, *finally_kept)
+    found |= _mantel("retention", square, retained.drop(index="none", errors="ignore"), alike, finally_kept)
     spared = pruning_scores(tables["pruning"]).set_index("criterion")
     pruned = [rows("pruning", scope=SCOPE)]
-    found |= _scores("pruning", square, spared.drop(index="random", errors="ignore"), alike, pruned)
-    for row in relations(tables["correlation"]).to_dict("records"):
-        pair = row["estimator_a"], row["estimator_b"]
-        of = rows("correlation", coefficient="pearson", tensor="all", estimator_a=pair, estimator_b=pair)
-        found |= derived({f"atlas/relation/{pair[0]}/{pair[1]}/mean": number(row["mean"], 3)}, of)
-    return found
+    spared = spared.drop(index="random", errors="ignore")
+    found |= _mantel("pruning", square, spared, alike, pruned)
+    found |= _ends("pruning", spared, pruned)
+    related = relations(tables["correlation"])
+    told = {}
+    for verdict in VERDICTS if len(related) else ():
+        pairs = related[related["verdict"] == verdict]
+        names = [
+            f"{_label(row['estimator_a'])} with {_label(row['estimator_b'])} ({number(row['mean'], 3)})"
+            for row in pairs.to_dict("records")
+        ]
+        told |= {
+            f"atlas/relations/{verdict}/list": listing(names),
+            f"atlas/relations/{verdict}/count": plain(len(names)),
+        }
+    return found | derived(told, rows("correlation", coefficient="pearson", tensor="all"))
 
 
-def _scores(
-    what: str, square: pd.DataFrame, scores: pd.DataFrame, alike: Rows, scored: Sequence[Rows]
-) -> dict[str, str]:
-    """Best and worst, from the rows ``scored``, and whether estimators that are ``alike`` by their rows do alike."""
+def _ends(what: str, scores: pd.DataFrame, scored: Sequence[Rows]) -> dict[str, str]:
+    """Best and worst, from the rows ``scored``."""
     if scores.empty:
         return {}
     ordered = scores["mean"].sort_values(kind="stable")
     ends = {"worst": ordered.index[0], "best": ordered.index[-1]}
     found = {f"atlas/{what}/{place}/label": _label(name) for place, name in ends.items()}
     found |= {f"atlas/{what}/{place}/mean": number(ordered[name] * PERCENT, 1) for place, name in ends.items()}
-    mantel = alike_do_alike(square, scores["mean"])
-    of_both = {
-        f"atlas/{what}/mantel/r": number(mantel.r, 2),
-        f"atlas/{what}/mantel/p": number(mantel.p, 4 if mantel.p < 0.001 else 3),
+    return derived(found, *scored)
+
+
+def _mantel(
+    what: str, square: pd.DataFrame, scores: pd.DataFrame, alike: Rows, scored: Sequence[Rows]
+) -> dict[str, str]:
+    """Whether estimators that are ``alike`` by their rows do alike by the rows ``scored``."""
+    if scores.empty:
+        return {}
+    found = alike_do_alike(square, scores["mean"])
+    said = {
+        f"atlas/{what}/mantel/r": number(found.r, 2),
+        f"atlas/{what}/mantel/p": number(found.p, 4 if found.p < 0.001 else 3),
+        f"atlas/{what}/mantel/n": plain(found.n),
     }
-    return derived(found, *scored) | derived(of_both, alike, *scored)
+    return derived(said, alike, *scored)
 
 
 def _label(name: str) -> str:

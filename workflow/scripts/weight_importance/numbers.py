@@ -83,7 +83,8 @@ def collect(
         model = studies.get(settings.get("like"))
         if model is None:
             found |= _made(correlation, study, of_study["correlation"], of_study["correlation_null"])
-        if model is None or not set(settings["estimators"]) <= set(model["estimators"]):
+        mapped = model is None or not set(settings["estimators"]) <= set(model["estimators"])
+        if mapped and len(settings["estimators"]) > 1:
             found |= _made(atlas, study, of_study | of_estimators)
         if not of_study["pruning"].empty:
             found |= _made(pruning, study, of_study["pruning"])
@@ -91,9 +92,10 @@ def collect(
             found |= _made(explanation, study, of_study)
         if controls_of(of_study["retention"]):
             found |= _made(controls, study, of_study["retention"], of_study["selected_lambda"])
+        if mapped and "none" in set(of_study["retention"]["estimator"]):
+            found |= _made(comparison, study, *of_estimators.values())
         if "like" not in settings:
             family = {name: of for name, of in studies.items() if study in (name, of.get("like"))}
-            found |= _made(comparison, study, *of_estimators.values())
             found |= _made(variation, study, study, family, tables["retention"])
             found |= _made(
                 reproduction,
@@ -293,18 +295,36 @@ def _finally(
     return rows("retention", split=split, tasks_learnt=int(table["tasks_learnt"].max()), **where)
 
 
-BEYOND_FACTORS = {
-    "equivalent": "a factor per input times a factor per output does as well as the importance itself: which single "
-    "weight is held beyond these two does not matter here",
-    "better": "a factor per input times a factor per output does better than the importance itself: which single "
-    "weight is held beyond these two is noise here",
-    "worse": "a factor per input times a factor per output does not do as well as the importance itself: it matters "
-    "which single weight is held beyond these two",
-    "undecided": "it is not decided whether it matters which single weight is held beyond a factor per input times a "
-    "factor per output",
-    "diverged": "nothing can be said of single weights, as training diverged",
-}
-"""What the outcome of the control ``rank_one`` says."""
+LADDER = ("tensor_mean", "input_factor", "output_factor", "rank_one", "in_order_of_factors")
+"""Transforms that keep more and more of an importance, up to all but what single weights have to themselves."""
+
+
+def beyond_factors(product: str, ordered: str | None) -> str:
+    """What the controls of factors say of single weights, as part of a sentence.
+
+    Args:
+        product: the outcome of ``rank_one``, one of :data:`weight_importance.recovery.OUTCOMES`.
+        ordered: that of ``in_order_of_factors``, which has the importance's own values; ``None`` if it was not tried.
+    """
+    factors = "a factor per input times a factor per output"
+    if product in ("equivalent", "better"):
+        how = f"as well as the importance itself within {plain(RECOVERED_WITHIN * PERCENT)} points"
+        return f"{factors} does {how if product == 'equivalent' else 'better than the importance itself'}: " + (
+            "what single weights have beyond these two is not needed here"
+        )
+    if product == "diverged":
+        return "nothing can be said of single weights, as training diverged"
+    if product == "undecided":
+        return f"it is not decided whether {factors} does as well as the importance itself"
+    told = {
+        "worse": "and neither do its own values in that order: which single weight is held beyond these two matters "
+        "here",
+        "equivalent": "but its own values in that order do: how far apart values lie matters here, not which single "
+        "weight is held beyond these two",
+    }
+    told["better"] = told["equivalent"]
+    undecided = "whether for the single weights or for how far apart the values lie is not decided"
+    return f"{factors} does not do as well as the importance itself, {told.get(ordered, undecided)}"
 
 
 def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
@@ -312,8 +332,8 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
 
     ``controls/{estimator}/{control}/recovery/{mean, low, high}``, ``…/difference/{mean, low, high, interval}``,
     ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name, and
-    ``controls/{estimator}/edge/…`` of those whose selected λ is at an end of its grid; ``controls/{estimator}/single``,
-    a sentence on whether single weights matter, where ``rank_one`` is among its controls.
+    ``controls/{estimator}/edge/…`` of those whose selected λ is at an end of its grid; ``controls/{estimator}/ladder``,
+    outcome and recovery of those in :data:`LADDER`; ``controls/{estimator}/single`` of :func:`beyond_factors`.
     """
     results: Results = {}
     found = recovery(table, selected)
@@ -333,9 +353,17 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         edges = [escape(name) for name in group.loc[group["at_edge"].astype(bool), "control"]]
         said[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
         said[f"controls/{estimator}/edge/count"] = plain(len(edges))
-        factors = group.loc[group["control"] == f"rank_one({estimator})", "outcome"]
-        if len(factors):
-            said[f"controls/{estimator}/single"] = BEYOND_FACTORS[factors.item()]
+        of = {row["control"].removesuffix(f"({estimator})"): row for row in group.to_dict("records")}
+        steps = [
+            rf"\texttt{{{escape(name)}}} is {of[name]['outcome']} ({number(of[name]['mean_recovery'], 2)})"
+            for name in LADDER
+            if name in of
+        ]
+        said |= {f"controls/{estimator}/ladder": f"{listing(steps)} (recovery in brackets)"} if steps else {}
+        outcomes = {name: row["outcome"] for name, row in of.items()}
+        if "rank_one" in of:
+            single = beyond_factors(outcomes["rank_one"], outcomes.get("in_order_of_factors"))
+            said[f"controls/{estimator}/single"] = single
         names = (estimator, *group["control"])
         results |= derived(said, _finally(table, "test", (*names, "none")), rows("selected_lambda", estimator=names))
     return results
