@@ -31,6 +31,7 @@ if workflow.is_main_process:
 
 
 onstart:
+    lift_rate_limit()
     watch_run()
 
 

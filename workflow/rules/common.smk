@@ -78,6 +78,17 @@ def version():
         return "unknown"
 
 
+def lift_rate_limit():
+    """On one machine let the cores alone limit jobs, not a number of jobs a second.
+
+    With that limit Snakemake 9.27 starts a timer of one second at every choice of jobs, and every timer brings about
+    another choice: the more jobs have ended, the more often it chooses (measured: after 100 jobs a hundred times a
+    second, a third of a core).
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def watch_run():
     """Tell how far the run is, and in the end what failed. Of Snakemake's insides this takes the list of jobs."""
     needed = [job for job in workflow.dag.needrun_jobs() if job.output]  # others only gather
