@@ -32,7 +32,9 @@ COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{PROGRAMS}) \S")
 REMARK = re.compile(r"\s{2,}# .*$")
 """What stands beside a command for the reader."""
 
-FILE = re.compile(r"[\w.*{}-]*(?:/[\w.*{}-]*)+|[\w.*{}-]+\.(?:py|yaml|md|csv|tex|txt|in|lock|json|html|pdf|smk|ipynb|cff)")
+FILE = re.compile(
+    r"[\w.*{}-]*(?:/[\w.*{}-]*)+|[\w.*{}-]+\.(?:py|yaml|md|csv|tex|txt|in|lock|json|html|pdf|smk|ipynb|cff)"
+)
 """What looks like the name of a file or folder."""
 
 WAYS = ("checkout", "finished", "scratch", "elsewhere", "not_run")
@@ -128,6 +130,15 @@ def among(name: str, paths: Iterable[str]) -> bool:
     """Whether one of the paths is called so, or ends so; a name may hold ``*``, and ``NAME`` for any."""
     ending = name.rstrip("/").replace("NAME", "*")
     return any(fnmatch(path, ending) or fnmatch(path, f"*/{ending}") for path in paths)
+
+
+@cache
+def tracked() -> frozenset[str]:
+    """Files of the repository as git lists them, and those that are new; with all their folders."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    files = [Path(name) for name in listed if (REPOSITORY / name).exists()]
+    return frozenset(str(place) for file in files for place in (file, *file.parents))
 
 
 def links() -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ def test_what_nobody_ran_is_said_to_be_so():
 
 @pytest.mark.parametrize("command", documents.to_run("checkout"), ids=lambda command: command.name[:60])
 def test_commands_run_in_a_checkout(fresh, command):
-    _, program, *arguments = ["", *command.words]
+    program, *arguments = command.words
     if program == "snakemake":
         run = programs.run_module(program, *arguments, cwd=fresh.folder)
     else:
@@ -126,22 +126,13 @@ assert all(torch.allclose(own[name], value, rtol=1e-4, atol=1e-7)
 # Links and names
 
 
-@cache
-def tracked() -> frozenset[str]:
-    """Files of the repository as git lists them, and those that are new; with all their folders."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
-    files = [Path(name) for name in listed if (REPOSITORY / name).exists()]
-    return frozenset(str(place) for file in files for place in (file, *file.parents))
-
-
 def test_links_lead_somewhere():
     for name, target in documents.links():
         if "://" in target:
             continue
         file, _, anchor = target.partition("#")
         place = os.path.normpath(Path(name).parent / file) if file else name
-        assert place in tracked(), f"{name} links to {target}"
+        assert place in documents.tracked(), f"{name} links to {target}"
         if anchor:
             assert anchor in documents.anchors(place), f"{name} links to {target}"
 
@@ -152,14 +143,14 @@ KINDS = (".py", ".smk", ".yaml", ".sh", ".toml", ".in", ".ipynb", ".js", ".csv",
 @cache
 def words_of_the_code() -> frozenset[str]:
     """Every word of code, configuration, schema and tests, but for the table."""
-    texts = (REPOSITORY / name for name in tracked() if name.endswith(KINDS) and name != TABLE)
+    texts = (REPOSITORY / name for name in documents.tracked() if name.endswith(KINDS) and name != TABLE)
     return frozenset(word for file in texts for word in re.findall(r"[\w-]+", file.read_text(encoding="utf-8")))
 
 
 def is_there(name: str) -> bool:
     """Whether the repository has a file or folder whose path ends so, or its code all the words of a name."""
     if FILE.fullmatch(name):
-        return documents.among(name, tracked())
+        return documents.among(name, documents.tracked())
     words = re.findall(r"[^\W\d][\w-]*", re.sub(r"=/\S*", "", name))  # but for the paths given to a variable
     return all(word in words_of_the_code() for word in words)
 
