@@ -1,8 +1,7 @@
 """The commands of the pages, run as a reader would type them (make test-docs).
 
-All run in one checkout, in the order of the table (commands.yaml). Its ``config.yaml`` holds the tiny preset, so that the
-commands themselves stay as they stand. In ``DOCS_FOLDER`` the checkout is kept: another try need not begin with
-nothing.
+All run in one checkout, in the order of the table (commands.yaml). Its ``config.yaml`` holds the tiny preset, so that
+the commands stay as they stand. In ``DOCS_FOLDER`` the checkout is kept: another try need not begin with nothing.
 """
 
 import os
@@ -17,7 +16,6 @@ from snakemake.utils import update_config
 import documents
 from checkout import commit_all, copy_repository
 
-PRESETS = ("presets/tiny.yaml", "tests/workflow/smaller.yaml")
 WITHIN_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
@@ -29,8 +27,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not folder.exists():
         copy_repository(folder)
         config = read(folder / "config.yaml")
-        for preset in PRESETS:
-            update_config(config, read(folder / preset))
+        update_config(config, read(folder / "presets/tiny.yaml"))
         (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         commit_all(folder)
         give_environment(folder)
