@@ -51,8 +51,12 @@ def test_all_other_code_of_the_pages_is_known():
 
 def test_what_is_tested_elsewhere_has_a_test_there():
     for command, where in documents.table()["elsewhere"].items():
-        target = where.removeprefix("make ")
-        assert target in TARGETS if where.startswith("make ") else (REPOSITORY / where).is_file(), command
+        if where.startswith("make "):
+            assert where.removeprefix("make ") in TARGETS, command
+        else:
+            words = re.findall(r"[\w/-]{4,}", command.partition(" ")[2].partition("=")[0])
+            test = (REPOSITORY / where).read_text(encoding="utf-8")
+            assert any(word in test for word in words), f"{where} has nothing of '{command}'"
 
 
 def test_what_nobody_ran_is_said_to_be_so():
@@ -151,7 +155,7 @@ def is_there(name: str) -> bool:
     """Whether the repository has a file or folder whose path ends so, or its code all the words of a name."""
     if FILE.fullmatch(name):
         return documents.among(name, documents.tracked())
-    words = re.findall(r"[^\W\d][\w-]*", re.sub(r"=/\S*", "", name))  # but for the paths given to a variable
+    words = re.findall(r"(?<!\w)[^\W\d][\w-]*", re.sub(r"=/\S*", "", name))  # but for the paths given to a variable
     return all(word in words_of_the_code() for word in words)
 
 
@@ -203,6 +207,13 @@ def test_rules_that_ask_for_a_gpu_are_those_of_the_page():
                 asking.add(rule.partition(":")[0])
     said = re.search(r"the rules that\s+compute \(([^)]*)\)", documents.page("docs/cluster.md"))
     assert said and set(re.findall(r"\w+", said[1])) == asking
+
+
+def test_every_list_of_packages_is_on_the_page_of_environments():
+    cells = " ".join(cells[0] for cells in rows("docs/environments.md", "file"))
+    files = (file.name for file in (REPOSITORY / "envs").iterdir() if file.is_file())
+    lists = {name for name in files if not name.endswith((".sh", ".py"))}
+    assert set(re.findall(r"`envs/([\w.]+)`", cells)) == lists
 
 
 def test_a_pinned_python_is_the_one_of_the_page():
