@@ -4,6 +4,7 @@ A page is read as Markdown is shown: code is what is indented by four columns (i
 an empty line, what stands between fences, and what stands between backquotes in a line.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -133,12 +134,16 @@ def among(name: str, paths: Iterable[str]) -> bool:
 
 
 @cache
-def tracked() -> frozenset[str]:
-    """Files of the repository as git lists them, and those that are new; with all their folders."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
-    files = [Path(name) for name in listed if (REPOSITORY / name).exists()]
-    return frozenset(str(place) for file in files for place in (file, *file.parents))
+def present() -> frozenset[str]:
+    """The files and folders of the repository, but for what running and testing leave behind."""
+    found = set()
+    for place, folders, files in os.walk(REPOSITORY):
+        folder = os.path.relpath(place, REPOSITORY)
+        if folder == "results":
+            folders[:], files[:] = [], ["README.md"]
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        found |= {os.path.normpath(os.path.join(folder, name)) for name in [".", *files]}
+    return frozenset(found)
 
 
 def links() -> Iterator[tuple[str, str]]:

@@ -136,7 +136,7 @@ def test_links_lead_somewhere():
             continue
         file, _, anchor = target.partition("#")
         place = os.path.normpath(Path(name).parent / file) if file else name
-        assert place in documents.tracked(), f"{name} links to {target}"
+        assert place in documents.present(), f"{name} links to {target}"
         if anchor:
             assert anchor in documents.anchors(place), f"{name} links to {target}"
 
@@ -147,16 +147,21 @@ KINDS = (".py", ".smk", ".yaml", ".sh", ".toml", ".in", ".ipynb", ".js", ".csv",
 @cache
 def words_of_the_code() -> frozenset[str]:
     """Every word of code, configuration, schema and tests, but for the table."""
-    texts = (REPOSITORY / name for name in documents.tracked() if name.endswith(KINDS) and name != TABLE)
+    texts = (REPOSITORY / name for name in documents.present() if name.endswith(KINDS) and name != TABLE)
     return frozenset(word for file in texts for word in re.findall(r"[\w-]+", file.read_text(encoding="utf-8")))
 
 
 def is_there(name: str) -> bool:
     """Whether the repository has a file or folder whose path ends so, or its code all the words of a name."""
     if FILE.fullmatch(name):
-        return documents.among(name, documents.tracked())
+        return documents.among(name, documents.present())
     words = re.findall(r"(?<!\w)[^\W\d][\w-]*", re.sub(r"=/\S*", "", name))  # but for the paths given to a variable
     return all(word in words_of_the_code() for word in words)
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = {target for name, target in documents.links() if name == "README.md"}
+    assert set(PAGES) - {"README.md"} <= linked
 
 
 def test_names_in_the_pages_are_those_of_files_and_of_the_code():
@@ -168,8 +173,6 @@ def test_names_in_the_pages_are_those_of_files_and_of_the_code():
     assert not strange, f"neither in the repository nor in {TABLE}: {strange}"
     gone = set(others) - set(found)
     assert not gone, f"in no page: take them out of {TABLE}: {gone}"
-    ours = {name for name in others if is_there(name)}
-    assert not ours, f"in the repository: take them out of {TABLE}: {ours}"
 
 
 # Tables

@@ -495,6 +495,6 @@ def test_results_that_the_pages_name_are_there(tiny_run):
     others = documents.table()["others"]
     names = [name for name in documents.names() if others.get(name) == "finished run"]
     names += [name for name in documents.names() if name.startswith("results/") and name not in others]
-    names = [name for name in names if not documents.among(name, documents.tracked())]
+    names = [name for name in names if not documents.among(name, documents.present())]
     missing = {name: documents.names()[name] for name in names if not documents.among(name, made)}
     assert len(names) > 20 and not missing, missing
