@@ -56,5 +56,13 @@ def test_commands_of_the_pages(scratch: Path, command: documents.Command) -> Non
     line = command.runs if command.name.startswith("make ") else f"source .venv/bin/activate && {command.runs}"
     # as on a reader's terminal, not as within make
     environment = {name: value for name, value in os.environ.items() if name not in WITHIN_MAKE}
-    run = ["bash", "-c", line]
-    command.assert_done(subprocess.run(run, cwd=scratch, env=environment, capture_output=True, text=True, check=False))
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=scratch,
+        env=environment,
+        stdin=subprocess.DEVNULL,  # nobody answers
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    command.assert_done(done)
