@@ -11,7 +11,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report trace provenance test test-peers test-cluster test-faults test-browser lint benchmark lock \
+.PHONY: help paper report trace provenance test test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
 	environment benchmark-environment latex clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
 	@echo 'make test-browser report, explorer and notebooks looked at in a real Chromium (runs make paper first)'
 	@echo 'make test-faults  the workflow killed at random moments and on a full disk (half an hour); table in results/faults.md'
+	@echo 'make test-docs    the commands of README and docs/, run one by one (the last ones need a network)'
 	@echo 'make lint         style checks alone'
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
@@ -71,6 +72,10 @@ test-browser: paper
 
 test-faults: latex environment
 	python -m pytest -s tests/faults
+
+# the commands of the pages that make test has no time for, in a checkout of their own
+test-docs: latex environment
+	python -m pytest -s tests/docs
 
 lint: environment
 	ruff check .

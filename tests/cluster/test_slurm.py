@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+import documents
 
 REPOSITORY = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "results", "__pycache__")
@@ -193,6 +196,10 @@ def test_an_interrupt_takes_the_jobs_back(tmp_path):
     folder = copy_of_the_repository(tmp_path / "copy")
     run = started(folder, *SLURM, *TRAINED)
     until(lambda: in_queue("RUNNING"), run)
+    # as docs/cluster.md says how to look
+    [looking] = [command for command in documents.commands() if command.startswith("squeue ")]
+    listed = subprocess.run(shlex.split(looking), capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^\d+ RUNNING \S+ rule_baseline_wildcards_mine_seeds", listed, re.MULTILINE), listed
     os.killpg(run.pid, signal.SIGINT)
     said = run.communicate(timeout=120)[0]
     assert run.returncode != 0

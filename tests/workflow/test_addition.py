@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 
+import documents
 from studies import LEARNING
 
 CLASS = """
@@ -59,16 +60,7 @@ def test_a_third_network_is_one_class_and_one_study(fresh):
     assert not (fresh.folder / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
 
 
-OWN = """from torch.nn.functional import one_hot
-from weight_importance.estimators.kinds import MomentEstimator
-
-def cotangents(logits, labels, generator):
-    cotangent = one_hot(labels, logits.shape[1]) - logits.softmax(1)
-    return cotangent[None], logits.new_ones(1, len(logits))
-
-ESTIMATOR = MomentEstimator(
-    label="absolute gradient", formula=r"E|g|", source="benzing2022unifying", cotangents=cotangents, power=1)
-"""
+OWN = documents.block("docs/extending.md", "# my_estimator.py").text
 
 
 def test_an_estimator_of_ones_own_is_a_file_that_the_configuration_names(fresh):

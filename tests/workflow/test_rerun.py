@@ -4,13 +4,16 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 import configuration
 import crate
+import documents
 import quotations
 import sources
 import trace_number
@@ -459,3 +462,39 @@ def test_a_run_is_described_as_a_crate(tiny_run, monkeypatch):
     table = described.dereference(f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv")
     assert table["sha256"] == shelf.checksum(table.id)
     assert {step["name"] for step in described.mainEntity["step"]} >= {"baseline", "importance", "retention", "paper"}
+
+
+@pytest.mark.parametrize("command", documents.to_run("finished"), ids=lambda command: command.name[:60])
+def test_what_the_pages_ask_of_a_finished_run_is_answered(tiny_run, command):
+    answer = asked(tiny_run, command)
+    command.assert_done(answer)
+    for code in documents.blocks():
+        if code.lines[0] == f"$ {command.name}":  # the page shows what it answers, shortened
+            parts = {found[0] for line in code.lines[1:] if (found := re.match(r"[a-z]+( [a-z]+)*(?=  | \()", line))}
+            assert parts, code.place
+            missing = [part for part in parts if not re.search(rf"^{part}\b", answer.stdout, re.MULTILINE)]
+            assert not missing, f"{code.place} shows other parts than {answer.stdout}"
+
+
+def asked(workflow, command):
+    """A command as in the environment of the tests, which make leaves as it is."""
+    return subprocess.run(
+        command.runs.replace("make ", "make -o environment ", 1),
+        shell=True,
+        cwd=workflow.folder,
+        env=os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_results_that_the_pages_name_are_there(tiny_run):
+    folder = tiny_run.folder
+    made = [str(file.relative_to(folder)) for top in ("results", ".snakemake") for file in (folder / top).rglob("*")]
+    others = documents.table()["others"]
+    names = [name for name in documents.names() if others.get(name) == "finished run"]
+    names += [name for name in documents.names() if name.startswith("results/") and name not in others]
+    names = [name for name in names if not documents.among(name, documents.present())]
+    missing = {name: documents.names()[name] for name in names if not documents.among(name, made)}
+    assert len(names) > 20 and not missing, missing
