@@ -31,7 +31,7 @@ PARTS = {
     "by_input": ("factor per input", PALETTE[3]),
     "by_output": ("factor per output", PALETTE[1]),
     "by_product": ("product of both", PALETTE[0]),
-    "by_rest": ("rest: no factor, cross terms", "#BBBBBB"),
+    "by_rest": ("rest and cross terms", "#BBBBBB"),
 }
 """The terms of a correlation, in the order in which they are stacked."""
 
@@ -175,7 +175,7 @@ def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
     handles = [Patch(color=colour) for _, colour in parts.values()]
     handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
     texts = [*(text for text, _ in parts.values()), "correlation, the sum"]
-    drawn.legend(handles, texts, loc="outside upper center", ncols=5)
+    drawn.legend(handles, texts, loc="outside upper center", ncols=5, columnspacing=1.5)
     drawn.supxlabel("contribution to the Pearson correlation", fontsize=7.5)
 
 
