@@ -3,7 +3,16 @@
 import pandas as pd
 import pytest
 
-from weight_importance.explanation_findings import AGAINST, HELD, OPEN, predictions, signal_signs, verdicts
+from weight_importance.explanation_findings import (
+    AGAINST,
+    AWAY,
+    HELD,
+    OPEN,
+    TOWARDS,
+    predictions,
+    signal_signs,
+    verdicts,
+)
 from weight_importance.explanation_numbers import explanation
 from weight_importance.tables import COLUMNS
 
@@ -85,10 +94,12 @@ def test_the_numbers_of_the_explanation(tables):
         "signal/last/by_signal": "0.25",
         "signal/last/by_weights": "-0.20",
         "predictions/all/count": 4,  # two predictions in two tensors
-        "predictions/held/count": 4,
-        "predictions/against/count": 0,
-        "predictions/limited/count": 4,
-        "predictions/near/count": 2,
+        "predictions/limited/all/count": 4,
+        "predictions/unlimited/all/count": 0,
+        "predictions/limited/held/count": 2,  # MAS correlates with absolute Fisher at 0.9 at last
+        "predictions/limited/against/count": 2,  # and is 0.8 times as large
+        "predictions/limited/towards/count": 4,
+        "predictions/limited/away/count": 0,
         "reliability/lowest/mean": "0.60",
         "noise/raised/count": 2,
         "noise/pairs/count": 4,
@@ -97,8 +108,11 @@ def test_the_numbers_of_the_explanation(tables):
     }
     for key, value in expected.items():
         assert found[f"explanation/{key}"] == rf"\num{{{value}}}", key
-    assert found["explanation/predictions/held/list"].startswith("MAS becomes proportional to absolute Fisher and MAS")
-    assert found["explanation/predictions/against/list"] == "none"
+    proportional, equal = "MAS becomes proportional to absolute Fisher", "MAS becomes as large as absolute Fisher"
+    assert found["explanation/predictions/limited/held/list"] == proportional
+    assert found["explanation/predictions/limited/against/list"] == equal
+    assert found["explanation/predictions/limited/towards/list"] == f"{proportional} and {equal}"
+    assert found["explanation/predictions/limited/away/list"] == "none"
     assert found["explanation/reliability/lowest/label"] == "Fisher (empirical)"
     assert found["explanation/reliability/lowest/tensor"] == r"fc2.weight"
 
@@ -107,21 +121,86 @@ def test_a_pair_that_is_not_there_has_no_key(tables):
     assert not any("fisher_exact" in key for key in explanation(tables))
 
 
-def test_whether_the_shared_input_factor_explains_the_change_of_sign_is_said_as_the_numbers_have_it(tables):
-    found = explanation(tables)["explanation/signal/answer"]
-    assert found.startswith(
-        "The shared input factor does not explain the change of sign (of Fisher (empirical); negative"
+def signals_of(correlations: dict[str, dict[str, tuple[float, float]]], spread: float = 0.001) -> pd.DataFrame:
+    """The table of estimator → tensor → correlation and what the shared input factor contributes to it."""
+    return table(
+        "explanation_signal",
+        [
+            (tensor, name, quantity, seed, value + spread * seed)
+            for name, of in correlations.items()
+            for tensor, values in of.items()
+            for quantity, value in zip(("observed", "by_signal"), values, strict=True)
+            for seed in SEEDS
+        ],
     )
-    assert r"\texttt{fc2.weight}" in found and r"positive if it were alone: \num{1}" in found
-    signal = tables["explanation_signal"]
-    turns = (signal["tensor"] == "fc2.weight") & (signal["estimator"] == "fisher_empirical")
-    tables["explanation_signal"] = signal.assign(
-        value=signal["value"].where(~(turns & (signal["quantity"] == "by_signal")), -0.15)
-    )
-    assert explanation(tables)["explanation/signal/answer"].startswith("The shared input factor explains the change")
-    tables["explanation_signal"] = signal[signal["estimator"] == "mas"]
+
+
+TURNS = {"fc1.weight": (0.3, 0.2), "fc3.weight": (-0.3, -0.25)}
+SAME_SIDE = {"fc1.weight": (0.3, -0.2), "fc3.weight": (-0.3, -0.25)}
+STAYS = {"fc1.weight": (0.3, 0.2), "fc3.weight": (0.2, 0.15)}
+FADES = {"fc1.weight": (0.3, 0.2), "fc3.weight": (0.0, 0.0)}  # intervals of values at zero include it
+
+
+@pytest.mark.parametrize(
+    ("correlations", "start", "says"),
+    [
+        ({"mas": TURNS}, "The shared input factor explains the change of sign (of MAS", r"these \num{2} correlations"),
+        (
+            {"mas": SAME_SIDE},  # a factor that is negative throughout cannot explain a change
+            "The shared input factor does not explain the change of sign (of MAS",
+            r"more than half of \num{1}, and what it contributes to \num{1} has the other sign",
+        ),
+        (
+            {"mas": TURNS, "fisher_empirical": SAME_SIDE},
+            "The shared input factor explains the change of sign of MAS (softmax), but not that of Fisher (empirical) ",
+            r"more than half of \num{3}, and what it contributes to \num{1} has",
+        ),
+        (
+            {"mas": TURNS, "fisher_empirical": STAYS},  # one that does not turn is not counted
+            "The shared input factor explains the change of sign (of MAS (softmax); above zero in",
+            r"these \num{2} correlations",
+        ),
+        ({"mas": STAYS}, "No estimator's correlation changes its sign", "lie above it, and none is undecided"),
+        (
+            {"mas": STAYS, "fisher_empirical": FADES},
+            "No estimator's correlation changes its sign between the tensors beyond doubt",
+            r"lie above it, and \num{1} of \num{4} are undecided",
+        ),
+        (
+            {"mas": {"fc1.weight": (0.0, 0.2)}},
+            "Whether a correlation changes its sign between the tensors is not decided",
+            "no interval excludes zero",
+        ),
+        ({"mas": {"fc1.weight": (0.3, 0.2)}, "si": SAME_SIDE}, "No estimator's", "lie above it"),  # SI is of the path
+    ],
+)
+def test_whether_the_shared_input_factor_explains_the_change_of_sign_is_said_as_the_numbers_have_it(
+    tables, correlations, start, says
+):
+    tables["explanation_signal"] = signals_of(correlations)
     found = explanation(tables)["explanation/signal/answer"]
-    assert found.endswith("changes its sign between the tensors: all that are clear of zero lie above it")
+    assert found.startswith(start) and says in found
+
+
+def test_one_network_decides_nothing_of_the_change_of_sign(tables):
+    signal = signals_of({"mas": TURNS})
+    tables["explanation_signal"] = signal[signal["seed"] == 0]
+    assert explanation(tables)["explanation/signal/answer"].endswith("not decided: no interval excludes zero")
+
+
+def test_estimators_of_the_path_are_counted_apart_and_those_with_the_weight_as_a_factor_not_at_all(tables):
+    names = ["mas", "si", "snip", "obd", "root_fisher", "magnitude", "wanda", "fisher_exact"]
+    tables["explanation_signal"] = signals_of(dict.fromkeys(names, TURNS))
+    signs = signal_signs(tables["explanation_signal"])
+    assert [*zip(signs["kind"], signs["estimator"], strict=True)] == 2 * [
+        ("moment", "fisher_exact"),
+        ("moment", "mas"),
+        ("path", "si"),
+    ]
+    found = explanation(tables)
+    assert found["explanation/signal/all/count"] == r"\num{4}"
+    assert found["explanation/signal/path/all/count"] == r"\num{2}"
+    assert found["explanation/signal/path/explained/count"] == r"\num{2}"
 
 
 def test_without_an_estimator_made_of_gradients_nothing_is_said_of_the_total_signal(tables):
@@ -139,8 +218,12 @@ def test_without_an_estimator_made_of_gradients_nothing_is_said_of_the_total_sig
         ([0.50, 0.52], [-0.01, 0.01], "less than half"),
         ([0.50, 0.52], [-0.10, -0.11], "opposed"),
         ([-0.50, -0.52], [0.10, 0.11], "opposed"),
-        ([0.01, -0.01], [0.30, 0.31], "cancelled"),
+        ([0.01, -0.01], [0.30, 0.29], "cancelled"),
+        ([0.01, -0.01], [-0.30, -0.31], "cancelled"),
         ([0.01, -0.01], [0.00, 0.01], "no sign"),
+        ([0.0004, 0.0], [0.003, 0.003], "no sign"),  # a trifle, though beyond the interval of the correlation
+        ([0.30, -0.01], [0.12, 0.13], "no sign"),  # that the correlation is less is not beyond doubt
+        ([0.10, -0.14], [0.30, 0.06], "no sign"),  # nor what it contributes, here
         ([0.50], [0.40], "no sign"),  # one network has no interval
     ],
 )
@@ -168,23 +251,27 @@ def foreseen(first: list[float], last: list[float], pair: tuple[str, str], coeff
 
 
 @pytest.mark.parametrize(
-    ("pair", "coefficient", "first", "last", "outcome", "near"),
+    ("pair", "coefficient", "first", "last", "outcome", "moved"),
     [
-        (("absolute_fisher", "mas"), "pearson", [0.80, 0.81], [0.97, 0.98], HELD, True),
-        (("mas", "absolute_fisher"), "pearson", [0.80, 0.81], [0.97, 0.98], HELD, True),
-        (("absolute_fisher", "mas"), "pearson", [0.97, 0.98], [0.93, 0.94], AGAINST, True),
-        (("absolute_fisher", "mas"), "pearson", [0.5, 0.9], [0.6, 0.7], OPEN, False),
-        (("absolute_fisher", "mas"), "ratio", [0.40, 0.41], [0.70, 0.71], HELD, False),
-        (("mas", "absolute_fisher"), "ratio", [2.50, 2.51], [1.02, 1.01], HELD, True),
-        (("fisher_empirical", "fisher_exact"), "pearson", [0.9, 0.91], [0.7, 0.71], HELD, False),
-        (("fisher_empirical", "fisher_exact"), "ratio", [2.0, 2.1], [1.0, 1.1], AGAINST, False),
-        (("fisher_exact", "mas"), "log_slope", [0.30, 0.31], [0.46, 0.47], HELD, True),
-        (("fisher_exact", "mas"), "log_slope", [0.51, 0.52], [0.7, 0.71], AGAINST, False),
+        (("absolute_fisher", "mas"), "pearson", [0.80, 0.81], [0.970, 0.971], HELD, TOWARDS),
+        (("mas", "absolute_fisher"), "pearson", [0.80, 0.81], [0.970, 0.971], HELD, TOWARDS),
+        (("absolute_fisher", "mas"), "pearson", [0.970, 0.971], [0.940, 0.941], HELD, AWAY),
+        (("absolute_fisher", "mas"), "pearson", [0.5, 0.9], [0.6, 0.7], OPEN, OPEN),
+        (("absolute_fisher", "mas"), "pearson", [0.80, 0.81], [0.90, 0.95], OPEN, OPEN),  # near, but not beyond doubt
+        (("absolute_fisher", "mas"), "ratio", [0.40, 0.41], [0.70, 0.71], AGAINST, TOWARDS),
+        (("mas", "absolute_fisher"), "ratio", [2.50, 2.51], [1.020, 1.021], HELD, TOWARDS),
+        (("fisher_empirical", "fisher_exact"), "pearson", [0.9, 0.91], [0.7, 0.71], HELD, TOWARDS),
+        (("fisher_empirical", "fisher_exact"), "pearson", [0.5, 0.9], [0.7, 0.71], OPEN, OPEN),
+        (("fisher_empirical", "fisher_exact"), "ratio", [2.0, 2.1], [1.0, 1.1], AGAINST, AWAY),
+        (("fisher_exact", "mas"), "log_slope", [0.490, 0.491], [0.470, 0.471], HELD, AWAY),  # near all along
+        (("fisher_exact", "mas"), "log_slope", [0.300, 0.301], [0.350, 0.351], AGAINST, TOWARDS),
+        (("fisher_exact", "mas"), "log_slope", [0.510, 0.511], [0.700, 0.701], AGAINST, AWAY),
     ],
 )  # fmt: skip
-def test_what_was_foreseen_held_or_not(pair, coefficient, first, last, outcome, near):
+def test_what_was_foreseen_held_or_not(pair, coefficient, first, last, outcome, moved):
+    """Near a limit, however the coefficient got there; without a limit, by how it moved."""
     (row,) = foreseen(first, last, pair, coefficient).to_dict("records")
-    assert (row["outcome"], row["near"]) == (outcome, near)
+    assert (row["outcome"], row["moved"]) == (outcome, moved)
 
 
 @pytest.mark.parametrize(
@@ -203,5 +290,5 @@ def test_a_prediction_held_where_most_comparisons_do_and_none_goes_the_other_way
 
 def test_a_single_network_leaves_a_prediction_open_and_other_pairs_have_none():
     (row,) = foreseen([0.1], [0.9], ("absolute_fisher", "mas"), "pearson").to_dict("records")
-    assert row["outcome"] == OPEN
+    assert (row["outcome"], row["moved"]) == (OPEN, OPEN)
     assert foreseen([0.1], [0.9], ("si", "mas"), "pearson").empty

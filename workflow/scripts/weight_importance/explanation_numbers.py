@@ -3,7 +3,6 @@
 Works on tidy tables in memory.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -12,13 +11,19 @@ from weight_importance import ESTIMATORS
 from weight_importance.derivation import Constant, derived, rows
 from weight_importance.explanation_findings import (
     AGAINST,
+    AWAY,
     CANCELLED,
+    CONTRIBUTES,
     EXPLAINED,
     HELD,
+    MOMENT,
     NEAR,
     OPEN,
     OPPOSED,
+    OUTCOMES,
+    PATH,
     PREDICTIONS,
+    TOWARDS,
     predictions,
     signal_signs,
     turning,
@@ -34,6 +39,7 @@ NOTABLE = 0.3
 RISE = 0.1
 """A correlation whose absolute value rises by more than this without sampling noise was held down by it."""
 
+FINDINGS = "weight_importance.explanation_findings"
 PAIR = ["estimator_a", "estimator_b"]
 
 
@@ -45,9 +51,10 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
       ``explanation/confidence/{first, last}``: the mean largest probability there;
     - ``explanation/factors/{notable, mostly, input}/count``: correlations (pair and weight tensor) of at least
       :data:`NOTABLE`; those of them that come to more than half from factors, and from the input's alone;
-    - ``explanation/predictions/{held, against, open, all}/count`` of comparisons, ``…/{held, against, open}/list`` of
-      predictions (:func:`weight_importance.explanation_findings.verdicts`), ``…/{limited, near}/count`` of comparisons
-      with a limit, and of those near to it at the end;
+    - ``explanation/predictions/{all, limited/all, unlimited/all}/count`` of comparisons, of all predictions and of
+      those with and without a limit; ``…/{limited, unlimited}/{held, against, open}/{count, list}`` of comparisons, and
+      of predictions by most of theirs (:func:`weight_importance.explanation_findings.verdicts`); the same of those with
+      a limit by how they moved, ``…/limited/{towards, away}/{count, list}``;
     - ``explanation/signal/…`` of the total signal with gradient estimators, by weight tensor: see :func:`_signal`;
     - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
     - ``explanation/noise/{raised, pairs}/count``: correlations (Pearson, weight tensors) that rise by more than
@@ -68,7 +75,8 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     return (
         derived({"explanation/notable": number(NOTABLE, 1)}, Constant(__name__, "NOTABLE"))
         | derived({"explanation/rise": number(RISE, 1)}, Constant(__name__, "RISE"))
-        | derived({"explanation/near": number(NEAR, 1)}, Constant("weight_importance.explanation_findings", "NEAR"))
+        | derived({"explanation/near": number(NEAR, 1)}, Constant(FINDINGS, "NEAR"))
+        | derived({"explanation/contributes": number(CONTRIBUTES, 1)}, Constant(FINDINGS, "CONTRIBUTES"))
         | derived(_confidence(*along, weights), agreement, confidence)
         | derived(_predictions(*along, weights), *map(rows, ("explanation_agreement", "explanation_confidence")))
         | derived(_factors(factors), rows("explanation_factors"))
@@ -99,13 +107,21 @@ def _confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, weights: list
 def _predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, weights: list[str]) -> dict[str, str]:
     key = "explanation/predictions"
     foreseen = predictions(agreement, confidence, weights)
-    outcomes = foreseen["outcome"]
-    found = {f"{key}/{outcome}/count": plain((outcomes == outcome).sum()) for outcome in (HELD, AGAINST, OPEN)}
-    found[f"{key}/all/count"] = plain(len(foreseen))
-    for outcome, names in verdicts(foreseen).items():
-        found[f"{key}/{outcome}/list"] = listing([PREDICTIONS[name].text for name in names], "none")
-    limited = foreseen["prediction"].map(lambda name: math.isfinite(PREDICTIONS[name].limit))
-    found |= {f"{key}/limited/count": plain(limited.sum()), f"{key}/near/count": plain(foreseen["near"].sum())}
+    limited, unlimited = foreseen[foreseen["limited"]], foreseen[~foreseen["limited"]]
+    moved = limited.assign(outcome=limited["moved"].map(OUTCOMES))
+    outcomes = {outcome: outcome for outcome in (HELD, AGAINST, OPEN)}
+    numbers = {"all": foreseen, "limited/all": limited, "unlimited/all": unlimited}
+    found = {f"{key}/{name}/count": plain(len(chosen)) for name, chosen in numbers.items()}
+    found |= _judged(f"{key}/limited", limited, outcomes) | _judged(f"{key}/unlimited", unlimited, outcomes)
+    return found | _judged(f"{key}/limited", moved, {HELD: TOWARDS, AGAINST: AWAY})
+
+
+def _judged(key: str, foreseen: pd.DataFrame, names: Mapping[str, str]) -> dict[str, str]:
+    """Of each outcome, called as ``names`` has it, how many comparisons, and which predictions by most of theirs."""
+    found, by_outcome = {}, verdicts(foreseen)
+    for outcome, name in names.items():
+        found[f"{key}/{name}/count"] = plain((foreseen["outcome"] == outcome).sum())
+        found[f"{key}/{name}/list"] = listing([PREDICTIONS[one].text for one in by_outcome[outcome]], "none")
     return found
 
 
@@ -116,25 +132,19 @@ def _tensors(names: Iterable[str]) -> str:
 def _signal(signal: pd.DataFrame) -> dict[str, str]:
     r"""``…/signal/{all, positive, negative, signed, explained, opposed, cancelled}/count``, of estimators and tensors.
 
+    Estimators are moments of gradients; the same counts of those of the path are ``…/signal/path/…``.
     ``…/{first, last}/{tensor, observed, by_signal, by_weights}``, means over the estimators in the first and the last
     weight tensor; ``…/inputs/{low, high}``, the least and the largest correlation of input factors; ``…/turning/list``,
     the estimators that change sign; ``…/answer``, a sentence that says whether the shared input factor explains it.
     """
-    signs = signal_signs(signal)
+    both = signal_signs(signal)
+    signs, of_path = (both[both["kind"] == kind] for kind in (MOMENT, PATH))
     if signs.empty:
         return {}
     key = "explanation/signal"
-    signed = signs["sign"] != 0
-    counts = {
-        "all": len(signs),
-        "signed": signed.sum(),
-        "positive": (signs["sign"] > 0).sum(),
-        "negative": (signs["sign"] < 0).sum(),
-        EXPLAINED: (signs["outcome"] == EXPLAINED).sum(),
-        OPPOSED: (signs["outcome"] == OPPOSED).sum(),
-        CANCELLED: (signs["outcome"] == CANCELLED).sum(),
-    }
-    found = {f"{key}/{name}/count": plain(count) for name, count in counts.items()}
+    found = _counts(key, signs)
+    if len(of_path):
+        found |= _counts(f"{key}/path", of_path)
     found |= {f"{key}/inputs/{end}": number(getattr(signs["input_factors"], how)(), 2) for end, how in ENDS.items()}
     of_tensor = signs.groupby("tensor", sort=False)[["observed", "by_signal"]].mean()
     of_tensor["by_weights"] = of_tensor["observed"] - of_tensor["by_signal"]
@@ -142,30 +152,66 @@ def _signal(signal: pd.DataFrame) -> dict[str, str]:
         found[f"{key}/{place}/tensor"] = rf"\texttt{{{escape(row.name)}}}"
         found |= {f"{key}/{place}/{name}": number(value, 2) for name, value in row.items()}
     turned = turning(signs)
-    found[f"{key}/turning/list"] = listing([ESTIMATORS[name].label for name in turned])
+    found[f"{key}/turning/list"] = _labels(turned)
     return found | {f"{key}/answer": _answer(signs, turned)}
 
 
 ENDS = {"low": "min", "high": "max"}
 
 
+def _counts(key: str, signs: pd.DataFrame) -> dict[str, str]:
+    counts = {
+        "all": len(signs),
+        "signed": (signs["sign"] != 0).sum(),
+        "positive": (signs["sign"] > 0).sum(),
+        "negative": (signs["sign"] < 0).sum(),
+    }
+    counts |= {outcome: (signs["outcome"] == outcome).sum() for outcome in (EXPLAINED, OPPOSED, CANCELLED)}
+    return {f"{key}/{name}/count": plain(count) for name, count in counts.items()}
+
+
+def _labels(names: Iterable[str]) -> str:
+    return listing([ESTIMATORS[name].label for name in names])
+
+
 def _answer(signs: pd.DataFrame, turned: list[str]) -> str:
-    """Whether the shared input factor explains the change of sign, in a sentence."""
+    """Whether a correlation changes its sign and the shared input factor explains it, in a sentence."""
+    clear = signs[signs["sign"] != 0]
+    if clear.empty:
+        return "Whether a correlation changes its sign between the tensors is not decided: no interval excludes zero"
     if not turned:
-        sides = [text for sign, text in ((1, "above"), (-1, "below")) if (signs["sign"] == sign).any()]
-        clear = f"all that are clear of zero lie {sides[0]} it" if len(sides) == 1 else "each keeps to one side of zero"
-        return f"No estimator's correlation changes its sign between the tensors: {clear}"
-    names = listing([ESTIMATORS[name].label for name in turned])
-    below = signs[(signs["sign"] < 0) & signs["estimator"].isin(turned)]
-    where = _tensors(below["tensor"].drop_duplicates())
-    explained, opposed = ((below["outcome"] == outcome).sum() for outcome in (EXPLAINED, OPPOSED))
-    if explained == len(below):
-        return f"The shared input factor explains the change of sign (of {names}): it alone is negative in {where}, too"
-    extent = "explains only a part of" if explained else "does not explain"
+        sides = [text for sign, text in ((1, "above"), (-1, "below")) if (clear["sign"] == sign).any()]
+        where = f"lie {sides[0]} it" if len(sides) == 1 else "keep to one side of it, each estimator's to its own"
+        undecided = len(signs) - len(clear)
+        doubt = f"{plain(undecided)} of {plain(len(signs))} are undecided" if undecided else "none is undecided"
+        return (
+            "No estimator's correlation changes its sign between the tensors beyond doubt: those clear of zero "
+            f"{where}, and {doubt}"
+        )
+    # a change of sign has two sides, and is explained if the shared factor makes both
+    of_turned = clear[clear["estimator"].isin(turned)]
+    made = (of_turned["outcome"] == EXPLAINED).groupby(of_turned["estimator"]).all()
+    explained = [name for name in turned if made[name]]
+    others = [name for name in turned if not made[name]]
+    where = "; ".join(
+        f"{text} zero in {_tensors(of_turned.loc[of_turned['sign'] == sign, 'tensor'].drop_duplicates())}"
+        for sign, text in ((1, "above"), (-1, "below"))
+    )
+    if not others:
+        return (
+            f"The shared input factor explains the change of sign (of {_labels(explained)}; {where}): on either side "
+            f"it makes more than half of each of these {plain(len(of_turned))} correlations"
+        )
+    extent = (
+        f"explains the change of sign of {_labels(explained)}, but not that of {_labels(others)} ({where})"
+        if explained
+        else f"does not explain the change of sign (of {_labels(others)}; {where})"
+    )
+    half, opposed = ((of_turned["outcome"] == outcome).sum() for outcome in (EXPLAINED, OPPOSED))
     return (
-        f"The shared input factor {extent} the change of sign (of {names}; negative in {where}; negative correlations: "
-        f"{plain(len(below))}, mostly made by it: {plain(explained)}, positive if it were alone: {plain(opposed)}): it "
-        rf"is how $\lvert w\rvert$ differs between weights that makes {'the others' if explained else 'them'} negative"
+        f"The shared input factor {extent}: of these {plain(len(of_turned))} correlations, positive and negative, it "
+        f"makes more than half of {plain(half)}, and what it contributes to {plain(opposed)} has the other sign; half "
+        r"or more of those that it does not explain is how $\lvert w\rvert$ differs between weights"
     )
 
 

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from weight_importance.explanation_findings import KINDS
 from weight_importance.findings import predicted_pairs, tensor_order
 from weight_importance.plots.style import GREY, PALETTE, figure, grid_shape, in_order, label, sentence
 from weight_importance.statistics import intervals
@@ -30,7 +31,7 @@ PARTS = {
     "by_input": ("factor per input", PALETTE[3]),
     "by_output": ("factor per output", PALETTE[1]),
     "by_product": ("product of both", PALETTE[0]),
-    "by_rest": ("weight by weight", "#BBBBBB"),
+    "by_rest": ("rest and cross terms", "#BBBBBB"),
 }
 """The terms of a correlation, in the order in which they are stacked."""
 
@@ -140,12 +141,15 @@ def explanation_factors(factors: pd.DataFrame) -> Figure:
 def explanation_signal(signs: pd.DataFrame) -> Figure:
     """What makes the total signal correlate with each gradient estimator: one panel a weight tensor, means over seeds.
 
+    Moments of gradients stand above a dotted line, estimators of the path below it.
+
     Args:
         signs: see :func:`weight_importance.explanation_findings.signal_signs`.
     """
     if signs.empty:
         return sentence("none of the estimators explained is made of gradients")
-    names, tensors = in_order(signs["estimator"]), tensor_order(signs["tensor"])
+    groups = [in_order(signs.loc[signs["kind"] == kind, "estimator"]) for kind in KINDS]
+    names, tensors = [name for group in groups for name in group], tensor_order(signs["tensor"])
     rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
     table = signs.set_index(["tensor", "estimator"])
     with figure(rows * (0.19 * len(names) + 0.35) + 0.6) as drawn:
@@ -157,6 +161,8 @@ def explanation_signal(signs: pd.DataFrame) -> Figure:
             for height, name in enumerate(names):
                 _stack(axes, height, table.loc[(tensor, name)], SIGNAL_PARTS)
             axes.axvline(0, color="black", linewidth=0.6)
+            if all(groups):
+                axes.axhline(len(groups[0]) - 0.5, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             axes.set(title=tensor, ylim=(len(names) - 0.4, -0.6))
             axes.set_yticks(range(len(names)), [label(name) for name in names])
             axes.grid(axis="x")
@@ -169,7 +175,7 @@ def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
     handles = [Patch(color=colour) for _, colour in parts.values()]
     handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
     texts = [*(text for text, _ in parts.values()), "correlation, the sum"]
-    drawn.legend(handles, texts, loc="outside upper center", ncols=5)
+    drawn.legend(handles, texts, loc="outside upper center", ncols=5, columnspacing=1.5)
     drawn.supxlabel("contribution to the Pearson correlation", fontsize=7.5)
 
 
