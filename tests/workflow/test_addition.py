@@ -60,7 +60,7 @@ def test_a_third_network_is_one_class_and_one_study(fresh):
     assert not (fresh.folder / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
 
 
-OWN = documents.block("docs/extending.md", "# my_estimator.py").text
+OWN = documents.block("README.md", "# my_estimator.py").text
 
 
 def test_an_estimator_of_ones_own_is_a_file_that_the_configuration_names(fresh):

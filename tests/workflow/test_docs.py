@@ -93,7 +93,7 @@ def test_targets_are_those_that_make_help_lists():
 def example(tmp_path: Path) -> Callable[[str], None]:
     """Runs a piece of Python with the library on the path, as the README says, and an estimator of one's own."""
     own = tmp_path / "my_estimator.py"
-    own.write_text(documents.block("docs/extending.md", "# my_estimator.py").text, encoding="utf-8")
+    own.write_text(documents.block("README.md", "# my_estimator.py").text, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": "workflow/scripts", "IMPORTANCE_ATLAS_ESTIMATORS": str(own)}
 
     def run(code: str) -> None:
@@ -115,7 +115,7 @@ assert {name: value.shape for name, value in importance.items()} == {
 assert set(both) == {"fisher_exact", "mas"}
 assert all(torch.allclose(both["fisher_exact"][name], value) for name, value in importance.items())
 
-# docs/extending.md: the estimator there is E|g|, g the gradient of log p at the true label
+# README.md: the estimator there is E|g|, g the gradient of log p at the true label
 def gradients(image, label):
     return torch.autograd.grad(network(image[None]).log_softmax(1)[0, label], list(network.parameters()))
 
