@@ -42,7 +42,7 @@ def run(tmp_path):
 
 @pytest.mark.parametrize(("gpus", "limits"), [("0", {}), ("1", {"nvidia.com/gpu": 1})])
 def test_a_job_asks_for_what_its_rule_says(run, tmp_path, gpus, limits):
-    done = run("submit", "2", "3000", "120", gpus, "/work/copy/job.sh", says="job.batch/atlas-x", **SETTING)
+    done = run("submit", "2", "3000", "120", gpus, "/copy/job.sh", says="job.batch/atlas-x", **SETTING)
     assert (done.returncode, done.stdout) == (0, "job.batch/atlas-x")
     job = yaml.safe_load((tmp_path / "manifest").read_text(encoding="utf-8"))
     assert (job["kind"], job["spec"]["backoffLimit"], job["spec"]["activeDeadlineSeconds"]) == ("Job", 0, 7200)
@@ -50,7 +50,7 @@ def test_a_job_asks_for_what_its_rule_says(run, tmp_path, gpus, limits):
     (container,) = pod["containers"]
     assert container["resources"] == {"requests": {"cpu": 2, "memory": "3000M"}, "limits": {"memory": "3000M"} | limits}
     assert (container["image"], container["workingDir"]) == (SETTING["IMPORTANCE_ATLAS_IMAGE"], str(tmp_path))
-    assert container["command"] == ["sh", "/work/copy/job.sh"]
+    assert container["command"] == ["sh", "/copy/job.sh"]
     assert container["volumeMounts"] == [{"name": "checkout", "mountPath": "/work"}]
     assert pod["volumes"] == [{"name": "checkout", "persistentVolumeClaim": {"claimName": "work"}}]
 

@@ -5,8 +5,8 @@
   label) → a², exact Fisher → a²/ε, per sample. The first two become equal, the last two part, and powers align scales.
 - Factors. For a linear layer a sample's gradient is (what comes back to the output) ⊗ (what the input sends), so that
   estimators may agree because they share a factor per input, or per output, and not weight by weight.
-- Signal. The total absolute signal of a weight is |w| times the mean of what it multiplies: of all that makes up a
-  gradient it shares that factor of the input, and nothing else.
+- Signal. The total absolute signal of a weight is |w| times the mean of what it multiplies: by its formula it shares
+  that factor of the input with a gradient, and nothing else; the weights themselves are what training made of both.
 - Noise. Across independent samples two estimators agree at most at the root of the product of their reliabilities
   (Spearman 1904); on the same samples they share the noise and may agree better.
 
