@@ -298,7 +298,7 @@ def test_where_a_cluster_ran_the_jobs_nothing_is_cleared_and_it_is_said_what_to_
         assert left(killed) == (True, True) and job.exists()
         said = capsys.readouterr().err
         assert f"(process {os.getpid()} on {socket.gethostname()}, executor slurm)" in said
-        assert "scancel" in said and "snakemake --unlock" in said
+        assert "squeue --me, then scancel" in said and "'snakemake --unlock'" in said
     shutil.rmtree(killed / "locks")  # what snakemake --unlock does
     assert begin(killed, "--executor", "slurm", "--jobs", "9")
     assert job.exists(), "its job may have been forgotten"
