@@ -26,8 +26,7 @@ include: "workflow/rules/grid.smk"
 
 
 if workflow.is_main_process:
-    repair.take_over(".snakemake", "results", sys.argv[1:])
-    repair.set_damaged_aside("results", sys.argv[1:])
+    repair.begin(".snakemake", "results", sys.argv[1:])
 
 
 onstart:

@@ -137,8 +137,9 @@ def ended(said: str) -> list[Job]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every result by its name: tables, networks, importances, and the seals of all."""
-    kept = (file for part in ("summary", "runs") for file in (folder / "results" / part).rglob("*") if file.is_file())
+    """Every result by its name: tables, networks, importances, and seals and records of all; no checkpoints."""
+    there = (file for part in ("summary", "runs") for file in (folder / "results" / part).rglob("*") if file.is_file())
+    kept = (file for file in there if not file.match(".*.checkpoint*"))
     return {str(file.relative_to(folder)): file.read_bytes() for file in kept}
 
 

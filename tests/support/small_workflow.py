@@ -16,14 +16,15 @@ from pathlib import Path
 import psutil
 
 from checkout import commit_all, copy_repository
+from weight_importance.provenance import record_of
 
 HERE = Path(__file__).parents[1] / "faults"
 COMMAND = [sys.executable, "-m", "snakemake", "--cores", "2"]
 """The same every time."""
 
 FINAL = ("summary/**/*.csv", "runs/**/*.csv", "runs/**/*.safetensors", "data/*.safetensors", "figures/*.pdf")
-FINAL += ("tables/*.tex", "paper/numbers.tex", "paper/main.pdf")
-"""All that has to be the same bytes; notebooks and pages hold the times of their execution."""
+FINAL += ("tables/*.tex", "paper/numbers.tex", "paper/main.pdf", "explorer.html")
+"""All that has to be the same bytes, with their records; notebooks and pages hold the times of their execution."""
 
 LEFTOVERS = ("*.partial", ".*.checkpoint", "*.altered")
 
@@ -52,9 +53,10 @@ def forget(folder: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Name → SHA-256 of every final file."""
+    """Name → SHA-256 of every final file, and of the record of what it was made from."""
     results = folder / "results"
     files = {file for pattern in FINAL for file in results.glob(pattern) if not file.name.startswith(".")}
+    files |= {record_of(file) for file in files}
     return {str(file.relative_to(results)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
 
 

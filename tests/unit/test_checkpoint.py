@@ -5,6 +5,7 @@ import torch
 
 from weight_importance.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
 from weight_importance.integrity import seal_of
+from weight_importance.provenance import THIS
 
 JOB = {"code": "1", "config": "{}"}
 STATE = {"b": torch.tensor([1.0, float("nan"), 1e-42]), "a/n": torch.tensor(3)}
@@ -38,6 +39,7 @@ def test_a_damaged_checkpoint_is_not_taken(sealed, tmp_path, capsys):
         seal_of(checkpoint.path).unlink()
     assert checkpoint.load() == {}
     assert "is damaged" in capsys.readouterr().err
+    assert not [name for name in THIS.inputs if name.endswith(checkpoint.path.name)], "nothing is made from it"
 
 
 def test_where_none_can_be_written_the_work_goes_on(tmp_path, capsys):

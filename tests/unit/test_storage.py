@@ -120,6 +120,16 @@ def test_an_interrupt_while_writing_keeps_what_was_there(tmp_path):
     assert os.listdir(tmp_path) == ["result"]
 
 
+def test_all_is_flushed_before_the_first_file_gets_its_name(tmp_path, monkeypatch):
+    """In between a reader, or another run, would find a file that does not fit its seal; flushing may take long."""
+    done = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *what, name=name, real=real: done.append(name) or real(*what))
+    write_text(tmp_path / "a.tex", "one")
+    assert done == ["fsync"] * 3 + ["replace"] * 3
+
+
 def test_a_file_replaced_behind_its_seal_is_noticed_until_it_is_written_anew(tmp_path):
     path = tmp_path / "a.tex"
     write_text(path, "one")

@@ -41,10 +41,11 @@ class Checkpoint:
             return {}
         try:
             tensors, about = load_tensors(self.path)
-            forget_input(self.path)
         except UserError:
             print(f"{self.path} is damaged and is not used", file=sys.stderr, flush=True)
             return {}
+        finally:
+            forget_input(self.path)
         if about != self._made_from:
             other = sorted(key for key in self._made_from if about.get(key) != self._made_from[key])
             print(f"{self.path} is of another {', '.join(other)} and is not used", file=sys.stderr, flush=True)

@@ -50,14 +50,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(path)
         yield temporary
-        # record and seal first: whatever happens in between, a file that does not fit its seal is made anew
         sha256 = checksum(temporary)
         about, seal = _beside(path), _beside(path)
         about.write_text(record(sha256), encoding="utf-8")
         seal.write_text(sha256 + "\n", encoding="ascii")
-        _publish(about, record_of(path))
-        _publish(seal, seal_of(path))
-        _publish(temporary, path)
+        # record and seal first: whatever happens in between, a file that does not fit its seal is made anew; flushing
+        # may take long, so all is flushed before the first gets its name
+        finals = {about: record_of(path), seal: seal_of(path), temporary: path}
+        for written in finals:
+            _flush(written)
+        for written, final in finals.items():
+            os.replace(written, final)
     except OSError as error:
         if error.errno in FULL:
             raise full_disk(path) from error
@@ -77,15 +80,14 @@ def _beside(path: Path) -> Path:
     return Path(name)
 
 
-def _publish(temporary: Path, path: Path) -> None:
-    """Flush a file to disk, give it the usual permissions, and rename it to ``path``."""
+def _flush(temporary: Path) -> None:
+    """Flush a file to disk, and give it the usual permissions."""
     # safetensors and LaTeX may replace the file: open it anew to flush what is there now
     with open(temporary, "rb") as written:
         os.fsync(written.fileno())
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(temporary, 0o666 & ~umask)
-    os.replace(temporary, path)
 
 
 def write_text(path: str | Path, text: str) -> None:
