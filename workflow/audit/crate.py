@@ -127,7 +127,7 @@ def part_of_run(shelf: Shelf) -> set[str]:
             continue
         seen.add((file, sha256))
         if found := shelf.problems(file, sha256):
-            wrong[file] = found
+            wrong[file] = list(dict.fromkeys([*wrong.get(file, ()), *found]))
         if shelf.record(file):
             command = _command(shelf, file)
             waiting += shelf.made_from(file).items()
