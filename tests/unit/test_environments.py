@@ -48,9 +48,20 @@ def test_a_lock_holds_versions_and_nothing_of_where_they_come_from(name):
 
 def test_the_installed_packages_are_those_of_the_lock():
     """What is tested is what is pinned; a build suffix of torch (+cpu) is no other version."""
-    installed = {lock.canonical(found.name): found.version.partition("+")[0] for found in distributions()}
-    other = {name: installed[name] for name in VERSIONS if installed.get(name, VERSIONS[name]) != VERSIONS[name]}
-    assert not other
+    assert differing({found.name: found.version for found in distributions()}) == {}
+
+
+def differing(installed: dict[str, str]) -> dict[str, str]:
+    """Packages of the lock that are not installed in its version: what there is instead."""
+    there = {lock.canonical(name): version.partition("+")[0] for name, version in installed.items()}
+    return {name: there.get(name, "nothing") for name, version in VERSIONS.items() if there.get(name) != version}
+
+
+def test_a_package_that_is_missing_or_of_another_version_is_noticed():
+    lacking = {name: version for name, version in VERSIONS.items() if name != "pandas"}
+    assert differing(VERSIONS | {"torch": f"{VERSIONS['torch']}+cpu"}) == {}
+    assert differing(lacking) == {"pandas": "nothing"}
+    assert differing(lacking | {"Pandas": "0.1"}) == {"pandas": "0.1"}
 
 
 TEXT = """# a list
