@@ -1,7 +1,8 @@
 """The lists of packages agree: what the project uses directly, the lock, the benchmark's additions, the conda files."""
 
+import shutil
+import sys
 from importlib.metadata import distributions
-from pathlib import Path
 
 import pytest
 import yaml
@@ -90,14 +91,26 @@ def test_changes_are_told_by_name():
     ]  # fmt: skip
 
 
-def test_where_nothing_fits_nothing_is_changed(tmp_path, monkeypatch, capfd):
+@pytest.mark.parametrize("fitting", [0, 1], ids=["the first list", "the second list"])
+def test_where_nothing_fits_nothing_is_changed(tmp_path, monkeypatch, capfd, fitting):
     """The resolver is stood in for by a program that fails, as uv does; it is asked for nothing over the network."""
+    envs = tmp_path / "envs"
+    shutil.copytree(ENVS, envs, ignore=shutil.ignore_patterns("__pycache__"))
     failing = tmp_path / "uv"
-    failing.write_text("#!/bin/sh\necho 'no version of a' >&2\nexit 1\n", encoding="utf-8")
+    calls = tmp_path / "calls"
+    failing.write_text(
+        f"#!/bin/sh\necho >> {calls}\n[ $(wc -l < {calls}) -gt {fitting} ] || exit 0\n"
+        "echo 'no version of a' >&2\nexit 1\n",
+        encoding="utf-8",
+    )
     failing.chmod(0o755)
     monkeypatch.setattr(lock, "uv", lambda: str(failing))
-    before = {file: file.read_bytes() for file in Path(ENVS).iterdir() if file.is_file()}
+    monkeypatch.setattr(lock, "ENVS", envs)
+    monkeypatch.setattr(lock, "LIST", envs / lock.LIST.name)
+    monkeypatch.setattr(sys, "argv", ["lock.py", "--upgrade"])
+    before = {file: file.read_bytes() for file in envs.iterdir() if file.is_file()}
     with pytest.raises(SystemExit, match="no versions were found that fit together"):
-        lock.resolved(["a"], {"a": "1"})
+        lock.main()
     assert "no version of a" in capfd.readouterr().err
-    assert {file: file.read_bytes() for file in Path(ENVS).iterdir() if file.is_file()} == before
+    assert len(calls.read_text().splitlines()) == fitting + 1
+    assert {file: file.read_bytes() for file in envs.iterdir() if file.is_file()} == before

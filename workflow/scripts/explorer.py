@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for path in arguments.tables:
         if path.stem not in TABLES:
-            raise UserError(f"--tables takes {', '.join(TABLES)}, found '{path}'")
+            raise UserError(f"--tables takes {', '.join(TABLES)}, found '{path}'. Give those only.")
     given = {path.stem: path for path in arguments.tables}
     tables = {
         name: read_table(given[name], COLUMNS[name]) if name in given else pd.DataFrame(columns=list(COLUMNS[name]))
