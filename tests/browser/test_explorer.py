@@ -2,7 +2,11 @@
 
 import math
 import re
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from statistics import mean
+from threading import Thread
+from typing import ClassVar
 from urllib.parse import parse_qs
 
 import pytest
@@ -48,11 +52,55 @@ def test_it_is_one_small_file_that_may_connect_to_nothing():
     assert not re.search(r'(src|href)="(?!data:|#)', text)
 
 
-def test_what_the_page_tries_to_fetch_is_refused(browser):
+class Welcoming(BaseHTTPRequestHandler):
+    """Answers every page of every origin, and remembers what it was asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.end_headers()
+        self.wfile.write(b"here")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Of a server on this machine that would answer the page."""
+    Welcoming.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Welcoming) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+TRIES = {
+    "fetch": "address => fetch(address + '/fetch').then(() => 'had', () => 'refused')",
+    "image": "address => new Promise((done) => { const image = new Image();"
+    " image.onload = () => done('had'); image.onerror = () => done('refused'); image.src = address + '/image' })",
+    "script": "address => new Promise((done) => { const script = document.createElement('script');"
+    " script.onload = () => done('had'); script.onerror = () => done('refused'); script.src = address + '/script';"
+    " document.head.append(script) })",
+}
+"""Ways in which a page can ask for something, each of which says in the end whether it had it."""
+
+
+def test_what_the_page_tries_to_fetch_is_refused(browser, address, tmp_path):
+    """By its own policy alone: the same page without the policy reaches the server."""
+    text = (RESULTS / PAGE).read_text(encoding="utf-8")
+    bare = tmp_path / "bare.html"
+    bare.write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text), encoding="utf-8")
     page = browser.new_page()
     page.goto((RESULTS / PAGE).as_uri())
-    refused = page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'fetched', (error) => String(error))")
-    assert "Failed to fetch" in refused
+    assert {name: page.evaluate(attempt, address) for name, attempt in TRIES.items()} == dict.fromkeys(TRIES, "refused")
+    assert Welcoming.asked == []
+    page.goto(bare.as_uri())
+    assert page.evaluate(TRIES["fetch"], address) == "had"
+    assert Welcoming.asked == ["/fetch"]
     page.close()
 
 

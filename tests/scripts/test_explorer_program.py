@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from weight_importance.integrity import checksum
 from weight_importance.storage import save_tensors, write_table
 from weight_importance.tables import COLUMNS
 
@@ -61,6 +62,10 @@ def test_the_page_holds_every_weight_of_all_shards(runs, tmp_path):
         ("all", [], 3690, False),
     ]
     assert study["retention"]["mas"][0][:2] == [1, 0.9]
+    inputs = json.loads((tmp_path / ".page.html.provenance.json").read_text())["inputs"]
+    assert {file: inputs.get(f"workflow/explorer/{file.name}") for file in TEMPLATE} == {
+        file: checksum(file) for file in TEMPLATE
+    }
 
 
 def test_importances_of_another_study_are_refused(runs, tmp_path):

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 import programs
+from weight_importance.integrity import checksum
 
 PICTURE = "from IPython.display import Image\nimport base64\nImage(base64.b64decode('iVBORw0KGgo='), format='png')"
 CONNECTION = (
@@ -86,7 +87,20 @@ def test_a_failing_cell_is_told_last_and_kept_in_the_executed_notebook(tmp_path)
     assert not (tmp_path / "out/page.html").exists()
     executed = (tmp_path / "out/executed.ipynb").read_text(encoding="utf-8")
     assert "no such thing" in executed
-    assert "image/png" not in executed, "Snakemake prints this file: a picture would bury the error"
+    assert "image/png" in executed, "what was drawn before helps to find the error"
+
+
+def test_the_record_names_the_notebook_as_it_was_executed(tmp_path):
+    """A cell edits it, as a person may while a long one runs."""
+    edit = "with open('example.ipynb', 'a') as file:\n    file.write('\\n')"
+    run = execute(
+        tmp_path, f"import hashlib\nprint(hashlib.sha256(open('example.ipynb', 'rb').read()).hexdigest())\n{edit}"
+    )
+    assert run.returncode == 0, run.stderr
+    about = json.loads((tmp_path / "out/.page.html.provenance.json").read_text())
+    now = checksum(tmp_path / "example.ipynb")
+    assert about["inputs"]["example.ipynb"] != now
+    assert about["inputs"]["example.ipynb"] in (tmp_path / "out/executed.ipynb").read_text()
 
 
 def test_a_missing_notebook_is_named(tmp_path):

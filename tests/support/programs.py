@@ -3,6 +3,9 @@
 Starting Python and loading libraries takes longer than most of what a test asks of a program. A server loads them once;
 every run is a fork of it, with memory, environment, folder and output of its own, and with none of our modules loaded.
 Whether a program also starts as ``python program.py`` is tested where the workflow runs, which starts it so.
+
+The record of a result made here names the versions of all libraries loaded below, also of those that the program by
+itself never loads: what a record says of versions is tested with programs that are started as users start them.
 """
 
 import os

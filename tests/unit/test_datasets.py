@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import torch
 
-from weight_importance import datasets, image_file
+from weight_importance import datasets, image_file, provenance
 from weight_importance.data_sources import packages
 from weight_importance.data_sources.content import IdxFile, parse_idx, read_archive
 from weight_importance.data_sources.folders import Folder, FolderOfVariable
@@ -34,6 +34,7 @@ from weight_importance.data_sources.packages import DebianPackage, NpmPackage
 from weight_importance.data_sources.reasons import SourceError
 from weight_importance.datasets import DATASETS, RESOURCES, DataSource
 from weight_importance.errors import UserError
+from weight_importance.integrity import checksum
 from weight_importance.storage import load_tensors, save_tensors
 
 FILES = DATASETS["mnist_subset"].files
@@ -216,6 +217,22 @@ def test_folder_named_by_the_environment(raw: Path, monkeypatch: pytest.MonkeyPa
     assert f"{raw / 'nowhere'} is not a folder" in reason(source)
     monkeypatch.setenv("DIGITS_FOLDER", str(raw))
     assert_subset(datasets.fetch("digits", table(source)).arrays)
+
+
+def test_files_of_folders_count_as_read_and_those_beside_them_do_not(
+    raw: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what was opened: the raw file where there is one, else the gzipped one."""
+    (raw / "another-ubyte").write_bytes(b"1")
+    monkeypatch.setenv("DIGITS_FOLDER", str(packed))
+    for source, folder, ending in (
+        (Folder(raw), raw, ""), (FolderOfVariable("DIGITS_FOLDER", "digits"), packed, ".gz"),
+    ):  # fmt: skip
+        monkeypatch.setattr(provenance, "THIS", provenance.Process())
+        monkeypatch.chdir(folder)
+        datasets.fetch("digits", table(source))
+        names = [f"{file.name}{ending}" for file in FILES.values()]
+        assert provenance.THIS.inputs == {name: checksum(folder / name) for name in names}
 
 
 def test_one_folder_holds_data_sets_whose_files_carry_the_same_names(

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import distributions, packages_distributions
@@ -99,9 +100,20 @@ def test_a_lock_holds_versions_and_nothing_of_where_they_come_from(name):
 
 def test_the_installed_packages_are_those_of_the_lock():
     """What is tested is what is pinned; a build suffix of torch (+cpu) is no other version."""
-    installed = {lock.canonical(found.name): found.version.partition("+")[0] for found in distributions()}
-    other = {name: installed[name] for name in VERSIONS if installed.get(name, VERSIONS[name]) != VERSIONS[name]}
-    assert not other
+    assert differing({found.name: found.version for found in distributions()}) == {}
+
+
+def differing(installed: dict[str, str]) -> dict[str, str]:
+    """Packages of the lock that are not installed in its version: what there is instead."""
+    there = {lock.canonical(name): version.partition("+")[0] for name, version in installed.items()}
+    return {name: there.get(name, "nothing") for name, version in VERSIONS.items() if there.get(name) != version}
+
+
+def test_a_package_that_is_missing_or_of_another_version_is_noticed():
+    lacking = {name: version for name, version in VERSIONS.items() if name != "pandas"}
+    assert differing(VERSIONS | {"torch": f"{VERSIONS['torch']}+cpu"}) == {}
+    assert differing(lacking) == {"pandas": "nothing"}
+    assert differing(lacking | {"Pandas": "0.1"}) == {"pandas": "0.1"}
 
 
 TEXT = """# a list
@@ -130,14 +142,26 @@ def test_changes_are_told_by_name():
     ]  # fmt: skip
 
 
-def test_where_nothing_fits_nothing_is_changed(tmp_path, monkeypatch, capfd):
+@pytest.mark.parametrize("fitting", [0, 1], ids=["the first list", "the second list"])
+def test_where_nothing_fits_nothing_is_changed(tmp_path, monkeypatch, capfd, fitting):
     """The resolver is stood in for by a program that fails, as uv does; it is asked for nothing over the network."""
+    envs = tmp_path / "envs"
+    shutil.copytree(ENVS, envs, ignore=shutil.ignore_patterns("__pycache__"))
     failing = tmp_path / "uv"
-    failing.write_text("#!/bin/sh\necho 'no version of a' >&2\nexit 1\n", encoding="utf-8")
+    calls = tmp_path / "calls"
+    failing.write_text(
+        f"#!/bin/sh\necho >> {calls}\n[ $(wc -l < {calls}) -gt {fitting} ] || exit 0\n"
+        "echo 'no version of a' >&2\nexit 1\n",
+        encoding="utf-8",
+    )
     failing.chmod(0o755)
     monkeypatch.setattr(lock, "uv", lambda: str(failing))
-    before = {file: file.read_bytes() for file in Path(ENVS).iterdir() if file.is_file()}
+    monkeypatch.setattr(lock, "ENVS", envs)
+    monkeypatch.setattr(lock, "LIST", envs / lock.LIST.name)
+    monkeypatch.setattr(sys, "argv", ["lock.py", "--upgrade"])
+    before = {file: file.read_bytes() for file in envs.iterdir() if file.is_file()}
     with pytest.raises(SystemExit, match="no versions were found that fit together"):
-        lock.resolved(["a"], {"a": "1"})
+        lock.main()
     assert "no version of a" in capfd.readouterr().err
-    assert {file: file.read_bytes() for file in Path(ENVS).iterdir() if file.is_file()} == before
+    assert len(calls.read_text().splitlines()) == fitting + 1
+    assert {file: file.read_bytes() for file in envs.iterdir() if file.is_file()} == before

@@ -1,6 +1,8 @@
 """Records of what results were made from: complete, true of the files, and the same for the same results."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +82,56 @@ def test_what_is_read_later_is_no_part_of_an_earlier_result(tmp_path, monkeypatc
         json.loads(provenance.record_of(Path(name)).read_text())["inputs"] for name in ("first.tex", "second.tex")
     ]
     assert inputs == [{}, {"late.csv": checksum(Path("late.csv"))}]
+
+
+EDITED = """
+import sys
+from pathlib import Path
+from weight_importance.storage import write_text
+for file in sys.argv[1:]:  # as a person may while a long job runs
+    Path(file).write_text(Path(file).read_text() + "# edited\\n")
+from weight_importance import tables
+from weight_importance.estimators.catalogue import magnitude  # loaded when it is edited already
+write_text("made.tex", "1")
+"""
+
+
+def test_a_record_names_the_code_as_it_ran(tmp_path):
+    """Not as it lies on the disk when the result is written, while a long job has been running."""
+    scripts = tmp_path / "workflow/scripts"
+    shutil.copytree(Path(provenance.__file__).parents[1], scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    package = scripts / "weight_importance"
+    (scripts / "program.py").write_text(EDITED)
+    early = [scripts / "program.py", package / "storage.py", package / "tables.py"]  # storage imports tables
+    late = package / "estimators/catalogue/magnitude.py"
+    before = {str(file.relative_to(tmp_path)): checksum(file) for file in early}
+    subprocess.run([sys.executable, *map(str, [early[0], *early, late])], cwd=tmp_path, check=True)
+    files = json.loads(provenance.record_of(tmp_path / "made.tex").read_text())["code"]["files"]
+    assert {name: files[name] for name in before} == before
+    assert all(checksum(tmp_path / name) != was for name, was in before.items())
+    assert files[str(late.relative_to(tmp_path))] == checksum(late)
+
+
+def test_files_elsewhere_are_named_without_their_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "THIS", provenance.Process())
+    (tmp_path / "here").mkdir()
+    (tmp_path / "data.csv").write_text("a\n")
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "disk").mkdir()
+    Path("results").symlink_to(tmp_path / "disk")
+    Path("results/x.csv").write_text("b\n")
+    for file in (tmp_path / "data.csv", "results/x.csv", provenance.CHECKOUT / "README.md"):
+        provenance.note_input(file)
+    write_text("made.tex", "1")
+    text = provenance.record_of(Path("made.tex")).read_text()
+    assert sorted(json.loads(text)["inputs"]) == [f"{provenance.ELSEWHERE}/data.csv", "README.md", "results/x.csv"]
+    assert str(tmp_path) not in text
+
+
+def test_what_is_noted_is_what_was_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "THIS", provenance.Process())
+    monkeypatch.chdir(tmp_path)
+    Path("page.js").write_text("1")
+    read = provenance.read_noted(Path("page.js"))
+    Path("page.js").write_text("2")
+    assert read == b"1" and provenance.THIS.inputs == {"page.js": hashlib.sha256(b"1").hexdigest()}

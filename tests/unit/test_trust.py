@@ -4,17 +4,19 @@ import ast
 import gzip
 import inspect
 import io
-import json
 import os
 import pickle
+import re
 import sys
 import tarfile
+import textwrap
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+import sources
 from weight_importance import datasets, image_file
 from weight_importance.data_sources import content, folders, mirrors, packages
 from weight_importance.data_sources.content import read_archive
@@ -28,24 +30,43 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = [
     *(file for folder in ("workflow", "benchmarks") for file in sorted((REPOSITORY / folder).rglob("*.py"))),
     *sorted((REPOSITORY / "notebooks").glob("*.ipynb")),
+    *sorted((REPOSITORY / "envs").glob("*.py")),
 ]
+OTHERS = [
+    REPOSITORY / "Snakefile",
+    *sorted((REPOSITORY / "workflow/rules").glob("*.s*")),
+    *(file for file in sorted((REPOSITORY / "profiles").rglob("*")) if file.is_file()),
+    *sorted((REPOSITORY / "envs").glob("*.sh")),
+    REPOSITORY / "envs/Containerfile",
+]
+"""What is run and is no Python, or not Python alone: rules, profiles, scripts that set an environment up."""
+
+PAGE = sorted((REPOSITORY / "workflow/explorer").iterdir())
 ON_THE_NETWORK = {"mirrors.py", "packages.py"}
 """The modules that may reach the network: their classes give what ``content.read_checked`` let pass, no more."""
 
+CLIENTS = {"npm", "apt-get", "curl", "wget", "pip", "uv", "conda", "mamba"}
+START_CLIENTS = {"packages.py", "lock.py"}
+"""The modules that may start one: for data, and for the list of pinned packages."""
+
 RUN_CODE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-REACH_OUT = {"urllib.request", "http.client", "requests", "httpx", "socket", "ftplib"}
+REACH_OUT = {"urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "asyncio"}
+CONNECT = {"socket.socket", "socket.create_connection", "socket.create_server", "socket.getaddrinfo"}
+"""What opens a connection; the module itself also tells the machine's name and sets time limits."""
+
 DOWNLOAD = {"urlopen", "urlretrieve", "download_url"}
 UNPACK = {"extractall", "extract", "unpack_archive"}
 
 
-def code(file):
+def parsed(file):
     """A source's syntax tree; of a notebook, that of all its cells."""
-    text = file.read_text(encoding="utf-8")
-    if file.suffix == ".ipynb":
-        cells = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code")
-        lines = (line for cell in cells for line in "".join(cell["source"]).splitlines())
-        text = "\n".join(line for line in lines if not line.startswith(("%", "!")))
-    return ast.parse(text)
+    return ast.parse(sources.code(file))
+
+
+def test_all_that_runs_is_looked_at():
+    names = {file.name for file in (*SOURCES, *OTHERS, *PAGE)}
+    assert {"storage.py", "crate.py", "lock.py", "atlas.ipynb", "benchmark.py"} <= names
+    assert {"Snakefile", "common.smk", "paper.smk", "job.sh", "submit", "install-python.sh", "page.js"} <= names
 
 
 def imported(tree):
@@ -65,7 +86,7 @@ def calls(tree):
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(REPOSITORY)))
 def test_no_source_loads_code_from_data(file):
-    tree = code(file)
+    tree = parsed(file)
     assert not set(imported(tree)) & RUN_CODE
     for name, keywords in calls(tree):
         last = name.rsplit(".", 1)[-1]
@@ -78,11 +99,84 @@ def test_no_source_loads_code_from_data(file):
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(REPOSITORY)))
 def test_only_the_sources_of_data_reach_the_network(file):
-    tree = code(file)
-    found = set(imported(tree)) & REACH_OUT
-    downloads = [name for name, _ in calls(tree) if name.rsplit(".", 1)[-1] in DOWNLOAD]
-    allowed = ON_THE_NETWORK | {"limits.py"}
-    assert not (found or downloads) or file.name in allowed, (found, downloads)
+    found = reaching(parsed(file))
+    assert not found or file.name in ON_THE_NETWORK, found
+
+
+def reaching(tree):
+    """What in a source opens a connection."""
+    plainly = [
+        f"from {node.module}" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "socket"
+    ]  # its names would stand without the module's
+    downloads = [name for name, _ in calls(tree) if name in CONNECT or name.rsplit(".", 1)[-1] in DOWNLOAD]
+    return sorted(set(imported(tree)) & REACH_OUT) + plainly + downloads
+
+
+@pytest.mark.parametrize(
+    ("text", "reaches"),
+    [
+        ("import socket\nname = socket.gethostname()", False),
+        ("import socket\nsocket.setdefaulttimeout(3)", False),
+        ("import platform\nplatform.node()", False),
+        ("import socket\nsocket.create_connection(('a', 80))", True),
+        ("import socket\nwith socket.socket() as open_one: pass", True),
+        ("from socket import socket\nsocket()", True),
+        ("import urllib.request", True),
+        ("def later():\n    import requests", True),
+        ("utils.download_url('a', 'b')", True),
+    ],
+)
+def test_a_connection_is_told_from_a_machine_s_name(text, reaches):
+    assert bool(reaching(ast.parse(text))) == reaches
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(REPOSITORY)))
+def test_only_the_sources_of_data_and_the_lock_start_programs_that_fetch(file):
+    constants = {node.value for node in ast.walk(parsed(file)) if isinstance(node, ast.Constant)}
+    named = {text for text in constants if isinstance(text, str)} & CLIENTS
+    assert not named or file.name in START_CLIENTS, named
+
+
+@pytest.mark.parametrize("file", OTHERS, ids=lambda file: str(file.relative_to(REPOSITORY)))
+def test_rules_and_profiles_fetch_nothing_and_load_no_code(file):
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+    text = re.sub(r"^ *conda:$", "", "\n".join(lines), flags=re.MULTILINE)  # a key of a rule
+    loads = re.findall(rf"\b(?:{'|'.join(RUN_CODE)}|torch\.load|eval|exec)\b *[(.]", text)
+    fetches = re.findall(rf"(?<![\w./-])(?:{'|'.join(CLIENTS)})(?![\w:-])|git\W+(?:clone|fetch|pull)|https?://", text)
+    reach = "|".join(map(re.escape, (*REACH_OUT, *CONNECT, *DOWNLOAD)))
+    connects = re.findall(rf"\b(?:import|from) +(?:{reach})\b|\b(?:{reach})\(", text)
+    assert not loads and not connects
+    assert not fetches or (file.parent.name == "envs" and file.stem.startswith(("install-", "Containerfile"))), fetches
+
+
+@pytest.mark.parametrize("file", PAGE, ids=lambda file: file.name)
+def test_the_explorer_s_page_asks_for_nothing(file):
+    text = file.read_text(encoding="utf-8")
+    asking = r"\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\b *\(|\beval\(|new Function"
+    assert not re.findall(asking, text)
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//|@import|url\((?!["']?(?:data:|#))""", text)
+
+
+READERS = {"read_folder", "read_archive"}
+"""They compare size and SHA-256 with what is pinned."""
+
+
+def returned_calls(function):
+    """The names of the functions whose results a function returns, as they are, directly or by a name given once."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    given = {ast.unparse(node.targets[0]): node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)}
+    changed = {
+        ast.unparse(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return):
+            value = node.value
+            if isinstance(value, ast.Name) and value.id not in changed and stored.count(value.id) == 1:
+                value = given[value.id]
+            yield ast.unparse(value.func) if isinstance(value, ast.Call) else ast.unparse(value)
 
 
 def test_every_source_of_data_gives_checked_content_only():
@@ -95,9 +189,9 @@ def test_every_source_of_data_gives_checked_content_only():
     }
     assert {type(source) for entry in datasets.DATASETS.values() for source in entry.sources} == classes
     for source in classes:
-        tree = ast.parse(inspect.getsource(source.fetch).replace("    def", "def", 1).replace("\n    ", "\n"))
-        returned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
-        assert returned and {ast.unparse(value.func) for value in returned} <= {"read_folder", "read_archive"}
+        returned = set(returned_calls(source.fetch))
+        assert returned and returned <= {*READERS, "read_noted"}, source
+    assert set(returned_calls(folders.read_noted)) <= READERS
     for reader in (content.read_folder, content.read_archive):
         assert "read_checked(" in inspect.getsource(reader)
 

@@ -210,6 +210,10 @@ CALLS = {
     "paper_numbers": {
         "--settings": {"studies": {}}, "--summary": "{sound}", "--published": "workflow/resources/published", **OUTPUT
     },
+    "explorer": {
+        "--template": [f"workflow/explorer/{name}" for name in ("page.html", "style.css", "charts.js", "page.js")],
+        "--runs": "{here}", "--settings": {"studies": {}}, **OUTPUT,
+    },
     "notebook": {
         "--notebook": "notebooks/correlation.ipynb", "--parameters": "{}", "--executed": "{here}/out.ipynb",
         "--html": "{here}/out.html",

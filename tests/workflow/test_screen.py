@@ -87,6 +87,18 @@ ENDS = {
 }
 
 
+def test_an_executed_notebook_is_no_log_to_be_read(watching, tmp_path):
+    """What is one is told by its name; a log may begin with a brace, too."""
+    notebook, log = tmp_path / "executed.ipynb", tmp_path / "job.log"
+    notebook.write_text("error: of the notebook\n")
+    log.write_text('{"step": 1}\nerror: x is 3.\n')
+    begin(watching, 1, str(log))
+    event(watching, "job_error", jobid=1, log=[str(log), str(notebook)])
+    watching.end()
+    said = watching._out.getvalue()
+    assert "error: x is 3." in said and "of the notebook" not in said
+
+
 @pytest.mark.parametrize(("log", "shown", "hidden"), ENDS.values(), ids=ENDS)
 def test_the_reason_of_a_failure_comes_last(watching, tmp_path, log, shown, hidden):
     file = tmp_path / "job.log"

@@ -2,10 +2,13 @@
 
 A crate is a folder with such a file: here the whole checkout, so nothing is copied, and who packs the folder packs the
 crate. The profile (https://w3id.org/ro/wfrun/provenance/0.5) wants every job as an action with what it read, ran and
-made. All of it is taken from the records beside the results; only when jobs ran, from Snakemake.
+made. All of it is taken from the records beside the results; only when jobs ran, from Snakemake. A run is what the
+paper and the explorer go back to; results of earlier configurations may lie beside it, and are no part of the crate.
+Who ran the workflow, where and by which command nobody has recorded, so the crate does not say.
 """
 
 import argparse
+import fnmatch
 import json
 import mimetypes
 import re
@@ -20,7 +23,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from shelf import Shelf
+from shelf import PAPER, Shelf, is_elsewhere
 from weight_importance.errors import UserError, run_program
 
 METADATA = "ro-crate-metadata.json"
@@ -34,7 +37,16 @@ TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 """Defines what RO-Crate 1.1 does not: ``sha256``."""
 
 WORKFLOW = "Snakefile"
+NUMBERS = "results/paper/numbers.tex"
+"""Its record holds the whole configuration."""
+
 DOCUMENTS = ("README.md", "CITATION.cff", "LICENSE", "DATA_LICENCES.md", "config.yaml", "envs/requirements.lock")
+LICENCES = "DATA_LICENCES.md"
+"""Says in a table which files are under which licence; all others are code."""
+
+SHOWN = 10
+"""Files that are named on the screen of each sort."""
+
 TYPES = {
     ".safetensors": "application/octet-stream",
     ".ipynb": "application/x-ipynb+json",
@@ -62,36 +74,87 @@ class Job:
         """All that it read."""
         return {file: sha256 for record in self.made.values() for file, sha256 in record["inputs"].items()}
 
+    @property
+    def code(self) -> dict[str, str]:
+        """All code of ours and of the user's own that it ran."""
+        return {file: sha256 for record in self.made.values() for file, sha256 in record["code"]["files"].items()}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
     shelf = Shelf(Path())
-    jobs = jobs_of(shelf)
-    if not jobs:
-        raise UserError("there are no results with records here: run the workflow first (make paper)")
-    wrong = {file: found for job in jobs for file in job.made if (found := shelf.problems(file))}
-    if wrong:
-        lines = [f"  {file} {'; '.join(found)}" for file, found in list(wrong.items())[:10]]
-        raise UserError(
-            f"{len(wrong)} results are not what their records say, and cannot be described truly:\n"
-            + "\n".join(lines)
-            + "\nRun the workflow again first (make paper): it makes anew what has changed."
-        )
-    crate = described(shelf, jobs)
+    run = part_of_run(shelf)
+    crate = described(shelf, jobs_of(shelf, run))
     crate.metadata.write(shelf.root)
     reread = ROCrate(shelf.root)
     actions = len(reread.get_by_type("CreateAction"))
     files = len(reread.get_by_type("File"))
     print(f"{METADATA}: {actions - 1} jobs, {files} files; read again with the library, and whole")
+    tell("are not part of this run, and left out", sorted({*shelf.all_results()} - run))
+    tell("have no record of what they were made from, and are left out", sorted(shelf.without_record()))
 
 
-def jobs_of(shelf: Shelf) -> list[Job]:
-    """All jobs that made the results that lie here, by their names."""
-    made: dict[tuple[str, ...], dict[str, dict]] = {}
+def tell(what: str, files: Sequence[str]) -> None:
+    """Say of some results what is the matter with them."""
+    if files:
+        more = [f"  and {len(files) - SHOWN} more"] if len(files) > SHOWN else []
+        print("\n".join([f"{len(files)} results {what}:", *(f"  {file}" for file in files[:SHOWN]), *more]))
+
+
+def part_of_run(shelf: Shelf) -> set[str]:
+    """The results that the paper and the explorer go back to, and what else the jobs made that made these.
+
+    Of the latter, those named in the job's command; others, as the figures of a notebook are, only if they are sound: a
+    figure that a notebook does not draw any more may still lie there.
+
+    Raises:
+        UserError: there is no finished run, or a result of it is not what its record says.
+    """
+    if missing := [file for file in PAPER if not (shelf.root / file).is_file()]:
+        raise UserError(
+            f"there is no finished run here, as {missing[0]} is missing: run the workflow first (make paper)"
+        )
+    made: dict[tuple[str, ...], list[str]] = {}
     for file in shelf.all_results():
-        record = shelf.record(file)
-        made.setdefault((record["program"], *record["arguments"]), {})[file] = record
+        made.setdefault(_command(shelf, file), []).append(file)
+    seen: set[tuple[str, str | None]] = set()
+    wrong: dict[str, list[str]] = {}
+    waiting: list[tuple[str, str | None]] = [(file, None) for file in PAPER]
+    while waiting:
+        file, sha256 = waiting.pop()
+        if (file, sha256) in seen:
+            continue
+        seen.add((file, sha256))
+        if found := shelf.problems(file, sha256):
+            wrong[file] = list(dict.fromkeys([*wrong.get(file, ()), *found]))
+        if shelf.record(file):
+            command = _command(shelf, file)
+            waiting += shelf.made_from(file).items()
+            waiting += [
+                (other, None) for other in made.get(command, ()) if other in command or not shelf.problems(other)
+            ]
+    if wrong:
+        lines = [f"  {file} {'; '.join(found)}" for file, found in sorted(wrong.items())[:SHOWN]]
+        raise UserError(
+            f"{len(wrong)} results are not what their records say, and cannot be described truly:\n"
+            + "\n".join(lines)
+            + "\nRun the workflow again first (make paper): it makes anew what has changed or lost its record."
+        )
+    return {file for file, _ in seen if shelf.record(file)}
+
+
+def _command(shelf: Shelf, file: str) -> tuple[str, ...]:
+    """The command that made a result."""
+    record = shelf.record(file)
+    return (record["program"], *record["arguments"])
+
+
+def jobs_of(shelf: Shelf, run: Iterable[str]) -> list[Job]:
+    """The jobs that made the results of a run, by their names."""
+    made: dict[tuple[str, ...], dict[str, dict]] = {}
+    for file in sorted(run):
+        made.setdefault(_command(shelf, file), {})[file] = shelf.record(file)
     jobs = []
     for command, files in made.items():
         # of an executed notebook Snakemake keeps nothing, as it is a log
@@ -109,9 +172,10 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     files = _add_files(crate, shelf, jobs)
-    licence = _context(
-        crate, f"https://spdx.org/licenses/{about['license'][0]}", "CreativeWork", name=about["license"][0]
+    code_licence = _context(
+        crate, f"https://spdx.org/licenses/{about['license']}", "CreativeWork", name=about["license"]
     )
+    _license(crate, shelf, files, code_licence)
     developers = _context(crate, "#developers", "Organization", name=about["authors"][0]["name"])
     engine = _context(
         crate, "https://snakemake.github.io", "SoftwareApplication", name="Snakemake",
@@ -122,27 +186,31 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     root = crate.root_dataset
     root["name"], root["description"] = f"{about['title']}: a run of the workflow", " ".join(about["abstract"].split())
     files["README.md"]["about"] = root
-    root["license"], root["author"], root["datePublished"] = licence, developers, finished
-    root["publisher"] = developers
+    root["license"], root["author"], root["datePublished"] = files[LICENCES], developers, finished
     root["conformsTo"] = [
         _context(crate, profile, "CreativeWork", name=name, version=profile.rpartition("/")[2])
         for profile, name in PROFILES.items()
     ]
 
     workflow = _workflow(crate, shelf, jobs, files)
-    workflow["license"], workflow["author"] = licence, developers
-    actions = {job.name: _action(crate, job, files, developers) for job in jobs}
+    workflow["license"], workflow["author"] = code_licence, developers
+    actions = {job.name: _action(crate, job, files) for job in jobs}
     run = _context(
-        crate, "#run", "CreateAction", name="Run of the whole workflow", endTime=finished, agent=developers,
-        description="snakemake --cores all",
+        crate, "#run", "CreateAction", name="Run of the whole workflow", endTime=finished,
         actionStatus="http://schema.org/CompletedActionStatus",
+    )  # fmt: skip
+    configuration = _context(
+        crate, "#configuration", "PropertyValue", name="configuration",
+        description="as the run resolved it, from whichever files it was given",
+        value=_text(shelf.record(NUMBERS)["settings"]),
     )  # fmt: skip
     starts = [job.times["starttime"] for job in jobs if "starttime" in job.times]
     run["startTime"] = _time(min(starts)) if starts else finished
     made = {file for job in jobs for file in job.made}
+    read = {file: sha256 for job in jobs for file, sha256 in (job.inputs | _elsewhere(job.code)).items()}
     run["instrument"] = workflow
-    run["object"] = [files["config.yaml"], *_of(files, {file for job in jobs for file in job.inputs} - made)]
-    run["result"] = _of(files, made - {file for job in jobs for file in job.inputs})
+    run["object"] = [configuration, *_of(files, (file for file in read if file not in made))]
+    run["result"] = _of(files, made - read.keys())
     controls = [
         _context(
             crate, f"#control/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
@@ -152,21 +220,28 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     ]  # fmt: skip
     organised = _context(
         crate, "#organise", "OrganizeAction", name=f"Run of Snakemake {version('snakemake')}", instrument=engine,
-        object=controls, result=run, agent=developers, startTime=run["startTime"], endTime=finished,
+        object=controls, result=run, startTime=run["startTime"], endTime=finished,
     )  # fmt: skip
     root["mentions"] = [run, organised, *actions.values()]
     return crate
 
 
 def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, Entity]:
-    """Every file that some job made, read or ran, and what explains them, each with its checksum."""
-    wanted = {file for job in jobs for file in (*job.made, *job.inputs)}
-    wanted |= {file for job in jobs for record in job.made.values() for file in record["code"]["files"]}
+    """Every file that some job made, read or ran, and what explains them, each with its checksum.
+
+    What lay outside the checkout is named, too, though it is not in the crate.
+    """
+    wanted = {file for job in jobs for file in (*job.made, *job.inputs, *job.code)}
     programs = {job.program for job in jobs}
     found = {}
-    for file in sorted({*wanted, *DOCUMENTS}):
+    for file, sha256 in _elsewhere({name: of for job in jobs for name, of in (job.inputs | job.code).items()}).items():
+        found[file] = _context(
+            crate, f"#elsewhere/{sha256[:12]}/{Path(file).name}", "CreativeWork", name=Path(file).name, sha256=sha256,
+            description="Lay outside the checkout, and is no part of this crate; known by its name and SHA-256.",
+        )  # fmt: skip
+    for file in sorted({*wanted, *DOCUMENTS} - found.keys()):
         path = shelf.root / file
-        if path.is_file() and not Path(file).is_absolute():
+        if path.is_file():
             properties = {
                 "name": Path(file).name,
                 "contentSize": str(path.stat().st_size),
@@ -179,8 +254,51 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
                     "programmingLanguage": "Python",
                     "description": _first_sentence(path),
                 }
+            if file == LICENCES:
+                properties |= {
+                    "@type": ["File", "CreativeWork"],
+                    "name": "MIT for code, and for each other part the licence that this file states",
+                    "description": "Which licence every part of this folder is under.",
+                }
             found[file] = crate.add_file(path, file, properties=properties)
     return found
+
+
+def _elsewhere(files: Mapping[str, str]) -> dict[str, str]:
+    """Those of some files that lay outside the checkout."""
+    return {file: sha256 for file, sha256 in files.items() if is_elsewhere(file)}
+
+
+def licences(text: str) -> dict[str, tuple[str, str | None]]:
+    """What DATA_LICENCES.md says: pattern of paths → name of the licence and its address, ``None`` where there is none.
+
+    Later patterns go before earlier ones; one that ends in ``/`` means all that the folder holds.
+    """
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    found = {}
+    for _, what, licence, *_ in rows[1:]:
+        stated = re.search(r"\[(.*?)\]\((.*?)\)", licence)
+        for pattern in re.findall(r"`(.*?)`", what):
+            found[f"{pattern}*" if pattern.endswith("/") else pattern] = (
+                stated.groups() if stated else (licence.strip(), None)
+            )
+    return found
+
+
+def _license(crate: ROCrate, shelf: Shelf, files: Mapping[str, Entity], code: Entity) -> None:
+    """Give every file its licence, or say that none is stated."""
+    stated = licences((shelf.root / LICENCES).read_text(encoding="utf-8"))
+    for file, entity in files.items():
+        if is_elsewhere(file):
+            continue
+        pattern = next((pattern for pattern in reversed(stated) if fnmatch.fnmatch(file, pattern)), None)
+        name, address = stated.get(pattern, ("", None))
+        if pattern is None:
+            entity["license"] = code
+        elif address:
+            entity["license"] = crate.dereference(address) or _context(crate, address, "CreativeWork", name=name)
+        else:
+            entity["description"] = f"Licence: {name}; see {LICENCES}."
 
 
 def _first_sentence(program: Path) -> str:
@@ -211,7 +329,7 @@ def _workflow(crate: ROCrate, shelf: Shelf, jobs: Iterable[Job], files: Mapping[
     return workflow
 
 
-def _action(crate: ROCrate, job: Job, files: Mapping[str, Entity], agent: Entity) -> Entity:
+def _action(crate: ROCrate, job: Job, files: Mapping[str, Entity]) -> Entity:
     """A job: what it read, ran and made, with which settings, on what, when."""
     record = next(iter(job.made.values()))
     about = {
@@ -225,9 +343,9 @@ def _action(crate: ROCrate, job: Job, files: Mapping[str, Entity], agent: Entity
     ]
     action = _context(
         crate, f"#job/{job.name}", "CreateAction", name=f"{job.rule}: {job.name}", instrument=files[job.program],
-        object=[*_of(files, job.inputs), *values], result=_of(files, job.made),
+        object=[*_of(files, job.inputs | _elsewhere(job.code)), *values], result=_of(files, job.made),
         description=" ".join(["python", record["program"], *record["arguments"]]),
-        actionStatus="http://schema.org/CompletedActionStatus", agent=agent,
+        actionStatus="http://schema.org/CompletedActionStatus",
     )  # fmt: skip
     for key, name in (("starttime", "startTime"), ("endtime", "endTime")):
         if key in job.times:

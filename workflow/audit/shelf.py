@@ -5,6 +5,7 @@ Reads only. Nothing here is part of the workflow: it looks at what the workflow 
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,26 @@ import pandas as pd
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 
 from weight_importance.derivation import Rows
+from weight_importance.errors import UserError
 from weight_importance.integrity import checksum
-from weight_importance.provenance import record_of
+from weight_importance.provenance import ELSEWHERE, record_of
 
 SNAKEMAKE = Path(".snakemake/metadata")
 """Where Snakemake keeps which rule made a file, and when."""
 
+OWN_ESTIMATORS = "IMPORTANCE_ATLAS_ESTIMATORS"
+"""Environment variable: where files of the user's own estimators lie; records name those outside the checkout only."""
+
+KEYS = {"sha256", "program", "arguments", "settings", "seeds", "device", "versions", "code", "inputs"}
+"""What every record holds."""
+
 ESTIMATOR_COLUMNS = ("estimator", "estimator_a", "estimator_b", "criterion")
+
+
+RESULTS = tuple(f"results/{name}" for name in ("data", "runs", "summary", "notebooks", "figures", "tables"))
+"""Folders that hold results and nothing else."""
+
+PAPER = ("results/paper/numbers.tex", "results/paper/main.pdf", "results/explorer.html")
 
 
 @dataclass
@@ -31,19 +45,29 @@ class Shelf:
 
     root: Path
     _checksums: dict[str, str | None] = field(default_factory=dict)
+    _records: dict[str, dict | None] = field(default_factory=dict)
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def checksum(self, file: str) -> str | None:
-        """SHA-256 of a file as it lies here now; ``None`` if it does not."""
+        """SHA-256 of a file as it lies here now; ``None`` if it does not, or lies where only the user knows."""
         if file not in self._checksums:
-            path = self.root / file
+            path = own_estimators().get(Path(file).name, Path()) if is_elsewhere(file) else self.root / file
             self._checksums[file] = checksum(path) if path.is_file() else None
         return self._checksums[file]
 
     def record(self, file: str) -> dict | None:
-        """The record of what a result was made from, as :func:`weight_importance.provenance.record` writes it."""
-        path = record_of(self.root / file)
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """The record of what a result was made from, as :func:`weight_importance.provenance.record` writes it.
+
+        Only files outside the checkout have the beginning of their checksums in their paths here, as different ones may
+        have one name.
+
+        Raises:
+            UserError: it is cut off or altered.
+        """
+        if file not in self._records:
+            path = record_of(self.root / file)
+            self._records[file] = _read(path, file) if path.is_file() else None
+        return self._records[file]
 
     def table(self, file: str) -> pd.DataFrame:
         """A table (.csv); empty if it is not here."""
@@ -56,7 +80,10 @@ class Shelf:
         """What Snakemake noted of the job that made a file: ``rule``, ``starttime``, ``endtime``; empty if nothing."""
         name = base64.urlsafe_b64encode(file.encode()).decode()
         path = self.root / SNAKEMAKE / name
-        return json.loads(path.read_text(encoding="utf-8")) if len(name) < 255 and path.is_file() else {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if len(name) < 255 and path.is_file() else {}
+        except ValueError:  # cut off: Snakemake knows no more of it either
+            return {}
 
     def problems(self, file: str, sha256: str | None = None) -> list[str]:
         """Where a file is not as its record, or the record of what was made from it, says.
@@ -67,13 +94,16 @@ class Shelf:
         """
         found, record = self.checksum(file), self.record(file)
         if found is None:
-            return ["is missing"]
+            return [] if is_elsewhere(file) else ["is missing"]
         if sha256 and sha256 != found:
             return ["has changed since what is made from it was made"]
         if record is None:
             return ["has no record of what it was made from"] if file.startswith("results/") else []
         wrong = [] if record["sha256"] == found else ["is not what was written"]
-        changed = [code for code, was in record["code"]["files"].items() if self.checksum(code) != was]
+        unknown = {code for code in record["code"]["files"] if is_elsewhere(code) and self.checksum(code) is None}
+        changed = [
+            code for code, was in record["code"]["files"].items() if self.checksum(code) != was and code not in unknown
+        ]
         return wrong + ([f"was made by other code than lies here: {', '.join(changed)}"] if changed else [])
 
     def made_from(self, file: str) -> dict[str, str]:
@@ -81,11 +111,53 @@ class Shelf:
         return (self.record(file) or {"inputs": {}})["inputs"]
 
     def all_results(self) -> Iterator[str]:
-        """Every result that has a record."""
+        """Every result that has a record; what a job keeps halfway (hidden) is none."""
         for record in sorted((self.root / "results").rglob(".*.provenance.json")):
             file = record.with_name(record.name.removeprefix(".").removesuffix(".provenance.json"))
-            if file.is_file():
+            if file.is_file() and not file.name.startswith("."):
                 yield str(file.relative_to(self.root))
+
+    def without_record(self) -> Iterator[str]:
+        """Every file in the place of a result that has no record."""
+        for folder in RESULTS:
+            for file in sorted((self.root / folder).rglob("*")):
+                name = str(file.relative_to(self.root))
+                if file.is_file() and not file.name.startswith(".") and self.record(name) is None:
+                    yield name
+        yield from (name for name in PAPER if (self.root / name).is_file() and self.record(name) is None)
+
+
+def is_elsewhere(file: str) -> bool:
+    """Whether a record names a file that lay outside the checkout."""
+    return file.startswith(f"{ELSEWHERE}/")
+
+
+def own_estimators() -> dict[str, Path]:
+    """The files that the environment names, by their names."""
+    places = filter(None, os.environ.get(OWN_ESTIMATORS, "").split(os.pathsep))
+    return {Path(place).name: Path(place) for place in places}
+
+
+def _read(path: Path, file: str) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not record.keys() >= KEYS:
+        raise UserError(
+            f"{path}, the record of what {file} was made from, is cut off or altered; expected is JSON with "
+            f"{', '.join(sorted(KEYS))}. Delete {file} and run the workflow again: it makes both anew."
+        )
+    record["inputs"] = _told_apart(record["inputs"])
+    record["code"]["files"] = _told_apart(record["code"]["files"])
+    return record
+
+
+def _told_apart(files: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"{ELSEWHERE}/{sha256[:12]}/{Path(file).name}" if is_elsewhere(file) else file: sha256
+        for file, sha256 in files.items()
+    }
 
 
 @dataclass(frozen=True)

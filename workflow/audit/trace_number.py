@@ -17,7 +17,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from quotations import Quotation, cells, floats, numbers, printed, quotations, says
-from shelf import Shelf, Step, chain
+from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
 from weight_importance.derivation import Constant, Derived, Package, Rows, Setting
 from weight_importance.errors import UserError, run_program
 from weight_importance.tables import COLUMNS
@@ -185,16 +185,26 @@ class Question:
                 f"✓ All files ({len(steps)}) have the checksums with which they were written and read, and were made by"
             )
             print("  the code that lies here.")
+            self._print_elsewhere(records, [step.file for step in steps])
         for name, found in wrong.items():
             print(f"✗ {name} {'; '.join(found)}.")
         if wrong:
-            print("  Run the workflow again: it makes anew what has changed, and what follows from it.")
+            print(
+                "  Run the workflow again: it makes anew what has changed or lost its record, and what follows from it."
+            )
         return not wrong
+
+    def _print_elsewhere(self, records: Sequence[dict], files: Sequence[str]) -> None:
+        """Name what could not be checked, as nothing says where it lies."""
+        named = {code for record in records for code in record["code"]["files"]}
+        unknown = sorted(file for file in named.union(files) if is_elsewhere(file) and not self.shelf.checksum(file))
+        if unknown:
+            print(f"  Not checked, as they lie outside the checkout: {_listed(unknown)}.")
 
     def _stage(self, file: str) -> str:
         record = self.shelf.record(file)
         if record is None:
-            return "files of the checkout"
+            return "files outside the checkout" if is_elsewhere(file) else "files of the checkout"
         return self.shelf.job(file).get("rule") or Path(record["program"]).stem
 
     def _print_stage(self, stage: str, steps: Sequence[Step], problems: dict[str, list[str]]) -> None:
@@ -207,9 +217,11 @@ class Question:
             print(f"  settings: {keys}")
         shown = steps if self.everything else steps[:SHOWN]
         for step in shown:
-            mark = "✗" if problems[step.file] else "✓"
+            found = self.shelf.checksum(step.file)
+            mark = "✗" if problems[step.file] else "?" if is_elsewhere(step.file) and not found else "✓"
+            sha256 = self._short(step.sha256 if mark == "?" else found)
             rows = "" if step.matching is None else f"  {step.matching} row{'s' * (step.matching != 1)}"
-            print(f"  {mark} {self._short(self.shelf.checksum(step.file))}  {step.file}{rows}")
+            print(f"  {mark} {sha256}  {step.file}{rows}")
             if self.everything and (of := self.shelf.record(step.file)):
                 print(f"      python {of['program']} {' '.join(map(_quoted, of['arguments']))}")
         if len(steps) > len(shown):
@@ -249,10 +261,19 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
     """
     record = shelf.record(NUMBERS)
     if record is None:
-        raise UserError(f"{NUMBERS} has no record of what it was made from. Run the workflow again.")
+        raise UserError(
+            f"{NUMBERS} has no record of what it was made from. Run the workflow again: it makes anew what lost its."
+        )
     # estimators of the user's own are loaded by the numbers, for their labels
-    own = [file for file in record["code"]["files"] if not file.startswith("workflow/")]
-    os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(own)
+    own = [Path(file) for file in record["code"]["files"] if not file.startswith("workflow/")]
+    places = {file: own_estimators().get(file.name) if is_elsewhere(str(file)) else file for file in own}
+    lost = [file.name for file, place in places.items() if place is None]
+    if lost:
+        raise UserError(
+            f"the numbers were made with {_listed(lost)}, outside this checkout. Say where, and ask again after\n"
+            f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
+        )
+    os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
     from weight_importance import published  # PyTorch comes with these: only where numbers are made
     from weight_importance.numbers import collect
     from weight_importance.storage import read_table

@@ -71,8 +71,10 @@ def version():
         if not os.path.samefile(git("rev-parse", "--show-toplevel"), workflow.basedir):
             return "unknown"
         commit = git("rev-parse", "--short=10", "HEAD")
-        # only what a result can depend on: notes, tests or a user's own configuration change no byte of the paper
-        changed = git("status", "--porcelain", "--", "Snakefile", "workflow", "notebooks", "paper")
+        # only what the paper can depend on: notes, tests or a user's own configuration change no byte of it, nor do the
+        # explorer's page, the captions of the report, and what looks at results
+        aside = [f":!workflow/{folder}" for folder in ("explorer", "report", "audit")]
+        changed = git("status", "--porcelain", "--", "Snakefile", "workflow", "notebooks", "paper", *aside)
         return f"{commit}+changes" if changed else commit
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -157,8 +157,8 @@ def summary(failed: Sequence[Job], done: int, total: int) -> list[str]:
 
 def last_words(logs: Sequence[str]) -> list[str]:
     """The end of a failed job's log that says why: our own error message if there is one, else the last lines."""
-    texts = [Path(log).read_text(encoding="utf-8", errors="replace") for log in logs if Path(log).is_file()]
-    lines = [line for text in texts for line in text.splitlines() if not text.startswith("{")]  # no notebooks
+    files = [path for path in map(Path, logs) if path.suffix != ".ipynb" and path.is_file()]
+    lines = [line for path in files for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     messages = [index for index, line in enumerate(lines) if line.startswith(("error: ", "interrupted: "))]
     if messages:
         return lines[messages[-1] :]

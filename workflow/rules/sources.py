@@ -40,7 +40,7 @@ def _imported(file: Path, scripts: Path) -> tuple[Path, ...]:
     if not file.is_file():
         return ()  # Snakemake names missing input better than could be done here
     try:
-        tree = ast.parse(_code(file))
+        tree = ast.parse(code(file))
     except SyntaxError as error:
         raise SystemExit(f"error: {file} is not valid Python (line {error.lineno}): {error.msg}") from error
     found: dict[Path, None] = {}
@@ -57,7 +57,8 @@ def _imported(file: Path, scripts: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _code(file: Path) -> str:
+def code(file: Path) -> str:
+    """The Python of a source file; of a notebook, that of all its cells, without lines that only IPython knows."""
     text = file.read_text(encoding="utf-8")
     if file.suffix != ".ipynb":
         return text

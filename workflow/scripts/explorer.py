@@ -1,7 +1,6 @@
 """Write the explorer: one page, complete in itself, to look at any two estimators, layer by layer."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from weight_importance.errors import UserError, run_program
 from weight_importance.explorer import contents, fill
 from weight_importance.findings import tensor_order
 from weight_importance.plots.style import in_order
+from weight_importance.provenance import read_noted
+from weight_importance.settings import json_object
 from weight_importance.storage import REMAKE, load_tensors, read_table, write_text
 from weight_importance.tables import COLUMNS
 
@@ -25,12 +26,12 @@ def main() -> None:
     parser.add_argument("--template", type=Path, nargs="+", required=True, help="page.html and what it is filled with")
     parser.add_argument("--tables", type=Path, nargs="*", default=[], help=f"tables (.csv) among {', '.join(TABLES)}")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, where importances lie")
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: study → settings, shards")
+    parser.add_argument("--settings", type=json_object, required=True, help="JSON: study → settings, shards")
     parser.add_argument("--output", type=Path, required=True, help="output: the page (.html)")
     arguments = parser.parse_args()
     for path in arguments.tables:
         if path.stem not in TABLES:
-            raise UserError(f"--tables takes {', '.join(TABLES)}, found '{path}'")
+            raise UserError(f"--tables takes {', '.join(TABLES)}, found '{path}'. Give those only.")
     given = {path.stem: path for path in arguments.tables}
     tables = {
         name: read_table(given[name], COLUMNS[name]) if name in given else pd.DataFrame(columns=list(COLUMNS[name]))
@@ -41,8 +42,19 @@ def main() -> None:
         for study, settings in arguments.settings.items()
         if settings["shards"]
     }
-    texts = {path.name: path.read_text(encoding="utf-8") for path in arguments.template}
+    texts = {path.name: read_template(path) for path in arguments.template}
     write_text(arguments.output, fill(texts, *contents(arguments.settings, tables, densities)))
+
+
+def read_template(path: Path) -> str:
+    """A part of the page."""
+    try:
+        return read_noted(path).decode("utf-8")
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; --template takes page.html and all that it is filled with. "
+            "They are part of the repository: restore them with\n  git checkout -- workflow/explorer"
+        ) from error
 
 
 def study_densities(folder: Path, study: str, settings: Mapping) -> dict[str, tuple[tuple[int, ...], Density]]:

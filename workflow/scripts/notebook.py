@@ -58,13 +58,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
         isolate(Path(scratch))
         check(arguments.notebook, arguments.parameters)
+        note_input(arguments.notebook)  # as it is now, whatever becomes of it meanwhile
         # what the kernel writes and reads is recorded as done by this command
         readings = Path(scratch) / "readings.jsonl"
         os.environ[COMMAND_VARIABLE] = json.dumps([sys.argv, [__file__, str(arguments.notebook)]])
         os.environ[READINGS_VARIABLE] = str(readings)
         text, failure = execute(arguments.notebook, arguments.parameters, Path(scratch))
         del os.environ[READINGS_VARIABLE]
-        note_input(arguments.notebook)
         note_readings(readings)
     write_text(arguments.executed, text)
     if failure:
@@ -139,10 +139,7 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
     content = nbformat.read(executed, as_version=4)
     for index, cell in enumerate(content.cells):  # the identifiers of cells that papermill adds are random
         cell.id = f"cell-{index}"
-        for output in cell.get("outputs", []) if failure else []:
-            if "data" in output:  # Snakemake prints the logs of a failed job: pictures would bury the error
-                output.data = {kind: value for kind, value in output.data.items() if kind == "text/plain"}
-    return nbformat.writes(content, indent=None if failure else 1) + "\n", failure
+    return nbformat.writes(content) + "\n", failure
 
 
 def page(text: str, title: str) -> str:

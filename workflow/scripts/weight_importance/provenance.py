@@ -4,6 +4,9 @@ Beside every result lies a record, ``.NAME.provenance.json``: command, settings,
 SHA-256 of the result and of every file that was read before it was written. Nothing in it is declared by hand, and
 nothing in it depends on when or where the process ran; so equal results have equal records. Tensor files hold the main
 of it in their metadata, too.
+
+Code counts as it was when it was loaded, whatever is done to the files while a long job runs: a module of ours is
+hashed right before it is imported, and those that were loaded earlier are when this one is.
 """
 
 import hashlib
@@ -13,8 +16,11 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 from weight_importance.integrity import checksum
 
@@ -29,12 +35,18 @@ COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
 READINGS_VARIABLE = "IMPORTANCE_ATLAS_READINGS"
 """Environment variable: the file in which a notebook's kernel writes down what it reads, for the program that waits."""
 
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+ELSEWHERE = "(elsewhere)"
+"""In a record, the folder of all files outside the checkout: they are known by name and checksum, not by place."""
+
 
 @dataclass
 class Process:
     """What this process has done so far. One process makes one job's results, so this is kept once, not passed."""
 
     inputs: dict[str, str] = field(default_factory=dict)
+    code: dict[Path, str] = field(default_factory=dict)  # as it was when it was first seen
     device: str | None = None
 
 
@@ -58,6 +70,18 @@ def note_input(path: str | Path, sha256: str | None = None) -> None:
     if readings:
         with open(readings, "a", encoding="utf-8") as file:
             file.write(json.dumps([_shown(path), THIS.inputs[_shown(path)]]) + "\n")
+
+
+def note_code(file: Path) -> None:
+    """Remember a file of code as it is now, right before it is run; what ``import`` finds of ours notes itself."""
+    _as_run(file.resolve())
+
+
+def read_noted(path: Path) -> bytes:
+    """A file's content; the file counts as read, with the checksum of just this content."""
+    content = path.read_bytes()
+    note_input(path, hashlib.sha256(content).hexdigest())
+    return content
 
 
 def forget_input(path: str | Path) -> None:
@@ -88,7 +112,7 @@ def record(sha256: str) -> str:
         "seeds": settings.get("seeds") if isinstance(settings.get("seeds"), list) else None,
         "device": device(),
         "versions": versions(),
-        "code": {"sha256": code_hash(), "files": {_shown(file): checksum(file) for file in _own_files()}},
+        "code": {"sha256": code_hash(), "files": {_shown(file): _as_run(file) for file in _own_files()}},
         "inputs": dict(sorted(THIS.inputs.items())),
     }
     return json.dumps(about, indent=1, sort_keys=True) + "\n"
@@ -141,7 +165,7 @@ def code_hash() -> str:
     """SHA-256 over the project's own modules that this process has loaded, the main program included."""
     digest = hashlib.sha256()
     for file in _own_files():
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        digest.update(f"{file.name} {_as_run(file)}\n".encode())
     return digest.hexdigest()
 
 
@@ -161,8 +185,33 @@ def _command() -> tuple[str, list[str]]:
     return _shown(program), arguments
 
 
+def _as_run(file: Path) -> str:
+    """Checksum of a file of code as it was when it was first seen."""
+    if file not in THIS.code:
+        THIS.code[file] = checksum(file)
+    return THIS.code[file]
+
+
+class _Watch(MetaPathFinder):
+    """Hashes our modules right before they are loaded, and leaves it to others to find and load them."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0] == __package__:
+            found = PathFinder.find_spec(name, path)
+            if found and found.origin and Path(found.origin).is_file():
+                note_code(Path(found.origin))
+        return None
+
+
 def _shown(path: str | Path) -> str:
-    """A path from the working directory where it lies in there, so that records do not depend on where that is."""
-    absolute = Path(path).resolve()
-    here = Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path)
+    """A path from the working directory, or from the checkout, so that records do not depend on where these are."""
+    for place in (Path(os.path.abspath(path)), Path(path).resolve()):  # results may be a link to another disk
+        for root in (Path.cwd(), CHECKOUT):
+            if place.is_relative_to(root):
+                return str(place.relative_to(root))
+    return f"{ELSEWHERE}/{Path(path).name}"
+
+
+for _file in _own_files():
+    _as_run(_file)
+sys.meta_path.insert(0, _Watch())

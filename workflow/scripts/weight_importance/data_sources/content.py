@@ -88,6 +88,12 @@ def read_checked(stream: BinaryIO, file: IdxFile, place: str) -> bytes:
     )
 
 
+def lying(folder: Path, file: IdxFile) -> Path:
+    """Where a file lies in a folder, raw (``NAME``), or else gzipped (``NAME.gz``) if it is there at all."""
+    raw = folder / file.name
+    return raw if raw.is_file() else folder / f"{file.name}.gz"
+
+
 def read_folder(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
     """Read and check the files of a data set in a folder, raw (``NAME``) or gzipped (``NAME.gz``).
 
@@ -98,12 +104,11 @@ def read_folder(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
         raise SourceError(f"{folder} is not a folder")
     contents = {}
     for role, file in files.items():
-        raw, packed = folder / file.name, folder / f"{file.name}.gz"
-        path = raw if raw.is_file() else packed
+        path = lying(folder, file)
         if not path.is_file():
             raise SourceError(f"neither {file.name} nor {file.name}.gz is in {folder}")
         try:
-            with raw.open("rb") if path == raw else gzip.open(packed) as stream:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
                 contents[role] = read_checked(stream, file, str(path))
         except OSError as error:
             raise SourceError(f"cannot read {path}: {error.strerror}") from error

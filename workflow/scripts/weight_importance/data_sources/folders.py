@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from weight_importance.data_sources.content import IdxFile, read_folder
+from weight_importance.data_sources.content import IdxFile, lying, read_folder
 from weight_importance.data_sources.reasons import SourceError
 from weight_importance.provenance import note_input
 
@@ -20,10 +20,7 @@ class Folder:
         return f"folder {self.path.name}"
 
     def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
-        contents = read_folder(self.path, files)
-        for path in sorted(self.path.glob("*-ubyte*")):
-            note_input(path)
-        return contents
+        return read_noted(self.path, files)
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,19 @@ class FolderOfVariable:
         reasons = []
         for place in (folder / self.subfolder, folder):
             try:
-                return read_folder(place, files)
+                return read_noted(place, files)
             except SourceError as error:
                 reasons.append(str(error))
         raise SourceError("; ".join(reasons))
+
+
+def read_noted(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    """As :func:`read_folder`; the files that were read are named in the records of what is made from them.
+
+    What comes over the network needs no such note: it is a temporary file, and the data set that is kept says which
+    source it came from and the SHA-256 of each raw file.
+    """
+    contents = read_folder(folder, files)
+    for file in files.values():
+        note_input(lying(folder, file))
+    return contents

@@ -24,6 +24,7 @@ from weight_importance.estimators.kinds import CurvatureEstimator, Estimator, Mo
 from weight_importance.estimators.layers import evaluation_mode
 from weight_importance.estimators.moments import Moment, moments
 from weight_importance.estimators.path import ImportanceRecorder
+from weight_importance.provenance import note_code
 
 OWN = "IMPORTANCE_ATLAS_ESTIMATORS"
 """The environment variable that lists files of the user's own, separated as in ``PATH``."""
@@ -63,6 +64,7 @@ def _from_file(name: str, file: Path) -> Estimator:
     if module is None or Path(module.__file__) != file:
         if file.suffix != ".py" or not file.is_file():
             raise UserError(f"{OWN} names {file}, expected a Python file that is there. Correct or unset the variable.")
+        note_code(file)
         specification = spec_from_file_location(module_name, file)
         module = module_from_spec(specification)
         try:
