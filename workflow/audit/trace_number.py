@@ -181,9 +181,8 @@ class Question:
         wrong = {file: found for file, found in problems.items() if found}
         print(f"{'✗' if 'NOT' in verdict else '✓'} {verdict}" if verdict else "", end="\n" if verdict else "")
         if not wrong:
-            print(
-                f"✓ All files ({len(steps)}) have the checksums with which they were written and read, and were made by"
-            )
+            checked = sum(self.shelf.checksum(step.file) is not None for step in steps)
+            print(f"✓ All files ({checked}) have the checksums with which they were written and read, and were made by")
             print("  the code that lies here.")
             self._print_elsewhere(records, [step.file for step in steps])
         for name, found in wrong.items():
