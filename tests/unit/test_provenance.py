@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -135,3 +136,11 @@ def test_what_is_noted_is_what_was_read(tmp_path, monkeypatch):
     read = provenance.read_noted(Path("page.js"))
     Path("page.js").write_text("2")
     assert read == b"1" and provenance.THIS.inputs == {"page.js": hashlib.sha256(b"1").hexdigest()}
+
+
+def test_code_from_standard_input_has_no_file_to_be_named():
+    code = "import weight_importance.provenance as provenance; print(len(provenance.code_hash()))"
+    environment = os.environ | {"PYTHONPATH": str(provenance.CHECKOUT / "workflow/scripts")}
+    command = [sys.executable, "-"]
+    run = subprocess.run(command, input=code, env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "64\n"), run.stderr

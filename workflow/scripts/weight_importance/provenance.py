@@ -175,6 +175,7 @@ def _own_files() -> list[Path]:
     roots = (__package__,) if given else ("__main__", __package__)
     own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
     files = {Path(module.__file__).resolve() for module in own if getattr(module, "__file__", None)}
+    files = {file for file in files if file.is_file()}  # code from standard input has the name of none
     return sorted(files | {Path(file).resolve() for file in (json.loads(given)[1] if given else ())})
 
 
