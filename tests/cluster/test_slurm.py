@@ -13,14 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
 
 import documents
+from studies import LEARNING
 
 REPOSITORY = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "results", "__pycache__")
-RECORDS = Path(os.environ.get("SLURM_RECORDS", "/nowhere"))
+if "SLURM_RECORDS" not in os.environ:
+    raise RuntimeError("these tests need a Slurm cluster of their own: make test-cluster")
+RECORDS = Path(os.environ["SLURM_RECORDS"])
 # status checks as often as a run of minutes needs; all else as in the profile
 SLURM = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3"]
 
@@ -38,12 +40,7 @@ STUDY = {
     "retention": {
         "seeds": None,
         "images": 500,
-        "epochs": 1,
-        "clamp_negative": True,
-        "accumulation": "sum",
-        "decay": 1.0,
-        "penalty": "plain",
-        "batch_norm": "running",
+        **LEARNING,
         "unpenalised": True,
         "lambdas": {"mas": [1, 10], "total_signal": []},
     },
@@ -54,8 +51,6 @@ TABLES = [
     for name in ("baseline", "correlation", "correlation_null", "retention", "selected_lambda")
 ]
 TRAINED = [f"results/runs/mine/baseline/seeds-{seed}-{seed}.csv" for seed in range(2)]
-
-pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason="needs a Slurm cluster: make test-cluster")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={MOST}", "tmpfs", folder], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here ({mounted.stderr.strip()}); mounting takes root")
+        pytest.fail(f"a small disk cannot be mounted here ({mounted.stderr.strip()}): run this test as root")
     try:
         yield folder
     finally:
