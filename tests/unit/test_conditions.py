@@ -14,6 +14,7 @@ from weight_importance.conditions import (
     on_halves,
     retrained,
     sampled,
+    smoothings,
     tempered,
     trajectories,
 )
@@ -89,7 +90,8 @@ def test_temperatures_include_one_and_keep_the_importances_of_the_path(data):
 
 
 def test_retrained_networks_are_those_of_training_in_one_go(data):
-    conditions = retrained(NAMES, Small, SEEDS, data, data.last(20), [3, 1], [0.0, 0.2], **TRAINING)
+    given = NAMES, Small, SEEDS, data, data.last(20), [3, 1], [0.0, 0.2]
+    conditions = [each for amount in smoothings([0.0, 0.2]) for each in retrained(amount, *given, **TRAINING)]
     found = {(one.name, one.level): one for one in conditions}
     assert set(found) == {("epochs", 1), ("epochs", 3), ("label_smoothing", 0.0), ("label_smoothing", 0.2)}
     assert found["epochs", 3].importances is found["label_smoothing", 0.0].importances

@@ -18,7 +18,7 @@ from weight_importance.conditions import (
     divided,
     of_replica,
     on_halves,
-    retrained_under,
+    retrained,
     sampled,
     smoothings,
     tempered,
@@ -105,7 +105,7 @@ def main() -> None:
         inputs = smoothing, names, build, seeds, few, few.last(chosen["samples"]), *levels
         kept = checkpoint.once(
             f"label smoothing {smoothing}",
-            partial(when_retrained, partial(retrained_under, *inputs, **training_options), seeds),
+            partial(when_retrained, partial(retrained, *inputs, **training_options), seeds),
         )
         keep(json.loads(tensor_text(kept["rows"])))
     further = chosen["trajectories"]

@@ -150,40 +150,12 @@ def tempered(
         yield Condition("temperature", temperature, _in_order(names, values | of_path), sure)
 
 
-def retrained(
-    names: Sequence[str],
-    build: Callable[[], nn.Module],
-    seeds: Sequence[int],
-    data: Split,
-    samples: Split,
-    epochs: Sequence[int],
-    label_smoothing: Sequence[float],
-    **training: float,
-) -> Iterator[Condition]:
-    """Networks trained from the start for several numbers of epochs, and with several amounts of label smoothing.
-
-    Label smoothing is trained with for the most epochs; without any, those networks are the ones of the epochs.
-
-    Args:
-        names: all estimators.
-        build: makes a network.
-        seeds: of the replicas: their initial weights and batch order are those of any training.
-        data: images to train on.
-        samples: what importances are averaged over.
-        epochs: the levels of the first condition.
-        label_smoothing: the levels of the second.
-        training: ``batch_size`` and ``learning_rate``.
-    """
-    for smoothing in smoothings(label_smoothing):
-        yield from retrained_under(smoothing, names, build, seeds, data, samples, epochs, label_smoothing, **training)
-
-
 def smoothings(label_smoothing: Sequence[float]) -> list[float]:
-    """The amounts of label smoothing that :func:`retrained` trains networks with: none, and the levels asked for."""
+    """The amounts of label smoothing to train networks with: none, and the levels asked for."""
     return [*dict.fromkeys([0.0, *label_smoothing])]
 
 
-def retrained_under(
+def retrained(
     smoothing: float,
     names: Sequence[str],
     build: Callable[[], nn.Module],
@@ -194,7 +166,21 @@ def retrained_under(
     label_smoothing: Sequence[float],
     **training: float,
 ) -> Iterator[Condition]:
-    """The part of :func:`retrained` with one amount of label smoothing, on which no other part depends."""
+    """Networks trained from the start with one of the :func:`smoothings`, on which no other depends.
+
+    Label smoothing is trained with for the most epochs; without any, the networks are those of the epochs, too.
+
+    Args:
+        smoothing: the amount.
+        names: all estimators.
+        build: makes a network.
+        seeds: of the replicas: their initial weights and batch order are those of any training.
+        data: images to train on.
+        samples: what importances are averaged over.
+        epochs: the levels of the condition ``epochs``.
+        label_smoothing: those of the condition ``label_smoothing``.
+        training: ``batch_size`` and ``learning_rate``.
+    """
     paths, others = divided(names)
     longest = max(epochs)
     replicas, recorder, adam, done = initialise(build, seeds, data.labels.device), recorder_of(paths), None, 0
