@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from weight_importance.atlas import (
+    SAME_RANKS,
+    THE_SAME,
     Relation,
     alike_do_alike,
     clustered,
@@ -191,9 +193,9 @@ def test_alike_estimators_that_do_alike_are_found_to():
     near = -np.abs(places[:, None] - places[None])
     names = [*NAMES, "si", "masx", "sos"]
     square = pd.DataFrame(1 + near / 10, index=names, columns=names)
-    same = alike_do_alike(square, pd.Series(3 * places, index=names), 999)
+    same = alike_do_alike(square, pd.Series(3 * places, index=names), permutations=999)
     assert same.r == pytest.approx(1) and same.p <= 0.01 and same.n == 8
-    other = alike_do_alike(square, pd.Series(random.permutation(places), index=names), 999)
+    other = alike_do_alike(square, pd.Series(random.permutation(places), index=names), permutations=999)
     assert other.p > 0.05
     # by hand: the rank correlation of two lists of six pairs
     four = square.iloc[:4, :4]
@@ -201,18 +203,28 @@ def test_alike_estimators_that_do_alike_are_found_to():
     pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     alike = pd.Series([four.iat[pair] for pair in pairs])
     nearness = pd.Series([-abs(scores.iloc[a] - scores.iloc[b]) for a, b in pairs])
-    assert alike_do_alike(four, scores, 9).r == pytest.approx(alike.corr(nearness, method="spearman"))
+    assert alike_do_alike(four, scores, permutations=9).r == pytest.approx(alike.corr(nearness, method="spearman"))
 
 
 def test_estimators_that_are_one_by_definition_count_once():
     square = similarity(correlation_table())
     scores = pd.Series(range(5), index=NAMES, dtype=float)
-    alone = alike_do_alike(square, scores, 99)
+    alone = alike_do_alike(square, scores, permutations=99)
     twice = square.reindex(index=[*NAMES, "ggn"], columns=[*NAMES, "ggn"])
     twice.loc["ggn"] = twice.loc["fisher_exact"]
     twice["ggn"] = twice["fisher_exact"]
     twice.loc["ggn", "ggn"] = 1.0
-    assert alike_do_alike(twice, pd.concat([scores, scores[["fisher_exact"]].set_axis(["ggn"])]), 99) == alone
+    both = pd.concat([scores, scores[["fisher_exact"]].set_axis(["ggn"])])
+    assert alike_do_alike(twice, both, permutations=99) == alone
+
+
+def test_an_estimator_with_the_ranks_of_another_counts_where_values_do():
+    names = [*NAMES, "root_fisher"]
+    square = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
+    square.loc["root_fisher", "fisher_exact"] = square.loc["fisher_exact", "root_fisher"] = 1.0
+    scores = pd.Series(range(len(names)), index=names, dtype=float)
+    assert alike_do_alike(square, scores, THE_SAME, 99).n == len(names)
+    assert alike_do_alike(square, scores, SAME_RANKS, 99).n == len(names) - 1
 
 
 def test_one_estimator_has_no_groups():
@@ -237,8 +249,17 @@ def test_the_text_can_quote_the_map():
     found = numbers()
     assert found["atlas/estimators/count"] == r"\num{5}" and found["atlas/pairs/count"] == r"\num{10}"
     assert found["atlas/groups/count"] == r"\num{2}" and found["atlas/alone/list"] == "none"
-    assert found["atlas/retention/mantel/n"] == r"\num{5}"
+    assert found["atlas/retention/mantel/n"] == r"\num{5}" and found["atlas/retention/mantel/without/list"] == "none"
+    assert found["atlas/probes"] == r"\num{10}" and "atlas/hessian/pearson" not in found
     assert found["atlas/pruning/best/label"] == "Fisher (empirical)"
+
+
+def test_the_hessian_is_set_beside_what_it_estimates():
+    keys = ("study", "all", "fisher_exact", "hessian_diagonal", "pearson")
+    table = pd.DataFrame([(*keys, 0, 0.1), (*keys, 1, 0.3)], columns=COLUMNS["correlation"])
+    tables = {"correlation": pd.concat([correlation_table(), table])}
+    found = atlas_numbers(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING})
+    assert found["atlas/hessian/pearson"] == r"\num{0.20}"
 
 
 def test_the_map_has_a_row_of_scores_for_every_estimator_and_scale_for_the_rest():

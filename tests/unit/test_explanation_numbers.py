@@ -102,6 +102,7 @@ def test_the_numbers_of_the_explanation(tables):
         "predictions/limited/away/count": 0,
         "reliability/lowest/mean": "0.60",
         "noise/raised/count": 2,
+        "noise/lowered/count": 0,
         "noise/pairs/count": 4,
         "trajectories/same/mean": "0.80",
         "trajectories/own/mean": "0.60",

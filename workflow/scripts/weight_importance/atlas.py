@@ -24,9 +24,15 @@ SCOPE = "network"
 KEPT_TOGETHER = 0.9
 """Groups are named where estimators correlate at this on average."""
 
-THE_SAME = 0.9999
-"""From this similarity on two estimators count as one, such as the generalised Gauss-Newton diagonal and the exact
-Fisher information, or anything and its square root: their ranks agree by definition."""
+THE_SAME = {"ggn": "fisher_exact"}
+"""Estimators that are another one by definition (here, under cross-entropy of a softmax), whatever is asked of them."""
+
+SAME_RANKS = THE_SAME | {"root_fisher": "fisher_exact", "si_penalised": "si"}
+"""Those that have another one's ranks after the first task, which is all that pruning goes by. A penalty goes by
+values, and on later tasks the penalised gradient is another one."""
+
+PERMUTATIONS = 9999
+"""Of the scores, for the null of :func:`alike_do_alike`."""
 
 ENDS = ("mean", "low", "high", "n")
 
@@ -186,27 +192,27 @@ class Mantel:
     n: int
 
 
-def alike_do_alike(square: pd.DataFrame, scores: pd.Series, permutations: int = 9999) -> Mantel:
+def alike_do_alike(
+    square: pd.DataFrame, scores: pd.Series, same: Mapping[str, str] = THE_SAME, permutations: int = PERMUTATIONS
+) -> Mantel:
     """Whether estimators that are alike have like scores (Mantel 1967, with ranks).
 
     Over all pairs of estimators, the rank correlation of their similarity with minus the difference of their scores.
     Pairs share estimators and so are not independent: the null is of scores dealt to the estimators at random. It does
-    not hold for estimators that are one by definition, which have one score wherever it is dealt to: of those that are
-    :data:`THE_SAME` the first one counts.
+    not hold for estimators that are one by definition, which have one score wherever it is dealt to; so the one that is
+    another does not count beside it.
 
     Args:
         square: of :func:`similarity`.
         scores: by estimator; those that are not in both do not count.
+        same: :data:`THE_SAME`, or :data:`SAME_RANKS` for scores that depend on ranks alone.
         permutations: how many.
 
     Returns:
         ``nan`` with fewer than four estimators, or where all pairs have one similarity or one difference.
     """
-    names: list[str] = []
-    for name in square.index:
-        known = name in scores.index and np.isfinite(scores[name])
-        if known and not (square.loc[name, names] >= THE_SAME).any():
-            names.append(name)
+    known = [name for name in square.index if name in scores.index and np.isfinite(scores[name])]
+    names = [name for name in known if name not in left_out(known, same)]
     upper = np.triu_indices(len(names), k=1)
     alike = square.loc[names, names].fillna(0.0).to_numpy()[upper]
     values = scores[names].to_numpy(float)
@@ -221,6 +227,11 @@ def alike_do_alike(square: pd.DataFrame, scores: pd.Series, permutations: int = 
     found = np.array([alike @ near[order[upper[0]], order[upper[1]]] for order in orders])
     # the order observed is one of those that chance could give; rounding must not tell it from its equals
     return Mantel(float(found[0]), float((np.abs(found) >= abs(found[0]) - 1e-12).mean()), len(names))
+
+
+def left_out(names: Sequence[str], same: Mapping[str, str]) -> list[str]:
+    """Those of the estimators that are another of them by definition."""
+    return [name for name in names if same.get(name) in names]
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

@@ -11,19 +11,26 @@ from weight_importance import ESTIMATORS
 from weight_importance.atlas import (
     COEFFICIENT,
     KEPT_TOGETHER,
+    PERMUTATIONS,
+    SAME_RANKS,
     SCOPE,
+    THE_SAME,
     VERDICTS,
     alike_do_alike,
     groups,
+    left_out,
     pruning_scores,
     relations,
     retention_scores,
     similarity,
 )
 from weight_importance.derivation import Constant, Rows, derived, rows
+from weight_importance.estimators.catalogue.fisher_batched import BATCH
 from weight_importance.latex import listing, number, plain
 
 PERCENT = 100.0
+BATCHED = "weight_importance.estimators.catalogue.fisher_batched"
+HESSIAN = "hessian_diagonal"
 
 
 def atlas(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -31,9 +38,11 @@ def atlas(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
     - ``atlas/{estimators, pairs}/count``; ``atlas/together``: the similarity from which on a group is named;
       ``atlas/groups/{list, count}``: the groups, each in brackets; ``atlas/alone/{list, count}``: estimators in none;
-    - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n}`` of
-      :func:`weight_importance.atlas.alike_do_alike`; ``atlas/pruning/{best, worst}/{label, mean}`` (of retention,
-      :func:`weight_importance.numbers.comparison` tells);
+    - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n, permutations}`` of
+      :func:`weight_importance.atlas.alike_do_alike`, and ``…/without/list``, those that are another one by definition;
+      ``atlas/pruning/{best, worst}/{label, mean}`` (of retention, :func:`weight_importance.numbers.comparison` tells);
+    - ``atlas/probes``, ``atlas/batch``: draws of the Hessian's diagonal, images of each of the batched Fisher
+      information; ``atlas/hessian/pearson``: the former with the exact Fisher information, over all parameters;
     - ``atlas/relations/{verdict}/{list, count}``: the published relations by how those found here stand to them.
 
     Args:
@@ -56,12 +65,12 @@ def atlas(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     found |= derived({"atlas/together": number(KEPT_TOGETHER, 1)}, Constant("weight_importance.atlas", "KEPT_TOGETHER"))
     finally_kept = [rows("retention", split="test"), rows("selected_lambda")]
     retained = retention_scores(tables["retention"], tables["selected_lambda"]).set_index("estimator")
-    found |= _mantel("retention", square, retained.drop(index="none", errors="ignore"), alike, finally_kept)
+    found |= _mantel("retention", square, retained.drop(index="none", errors="ignore"), THE_SAME, alike, finally_kept)
     spared = pruning_scores(tables["pruning"]).set_index("criterion")
     pruned = [rows("pruning", scope=SCOPE)]
     spared = spared.drop(index="random", errors="ignore")
-    found |= _mantel("pruning", square, spared, alike, pruned)
-    found |= _ends("pruning", spared, pruned)
+    found |= _mantel("pruning", square, spared, SAME_RANKS, alike, pruned)
+    found |= _ends("pruning", spared, pruned) | _few_draws(tables["correlation"])
     related = relations(tables["correlation"])
     told = {}
     for verdict in VERDICTS if len(related) else ():
@@ -88,19 +97,41 @@ def _ends(what: str, scores: pd.DataFrame, scored: Sequence[Rows]) -> dict[str, 
     return derived(found, *scored)
 
 
+def _few_draws(correlation: pd.DataFrame) -> dict[str, str]:
+    """What estimators rest on that take few random draws or few batches."""
+    found = derived({"atlas/batch": plain(BATCH)}, Constant(BATCHED, "BATCH"))
+    of_hessian = Constant(f"weight_importance.estimators.catalogue.{HESSIAN}", "ESTIMATOR")
+    found |= derived({"atlas/probes": plain(ESTIMATORS[HESSIAN].probes)}, of_hessian)
+    both = {HESSIAN, "fisher_exact"}
+    over_all = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == "all")]
+    pair = over_all[over_all["estimator_a"].isin(both) & over_all["estimator_b"].isin(both)]
+    if pair.empty:
+        return found
+    of = rows("correlation", coefficient="pearson", tensor="all", estimator_a=[*both], estimator_b=[*both])
+    return found | derived({"atlas/hessian/pearson": number(pair["value"].mean(), 2)}, of)
+
+
 def _mantel(
-    what: str, square: pd.DataFrame, scores: pd.DataFrame, alike: Rows, scored: Sequence[Rows]
+    what: str,
+    square: pd.DataFrame,
+    scores: pd.DataFrame,
+    same: Mapping[str, str],
+    alike: Rows,
+    scored: Sequence[Rows],
 ) -> dict[str, str]:
     """Whether estimators that are ``alike`` by their rows do alike by the rows ``scored``."""
     if scores.empty:
         return {}
-    found = alike_do_alike(square, scores["mean"])
+    found = alike_do_alike(square, scores["mean"], same)
+    without = left_out([name for name in square.index if name in scores.index], same)
     said = {
+        f"atlas/{what}/mantel/without/list": listing(map(_label, without)),
         f"atlas/{what}/mantel/r": number(found.r, 2),
         f"atlas/{what}/mantel/p": number(found.p, 4 if found.p < 0.001 else 3),
         f"atlas/{what}/mantel/n": plain(found.n),
     }
-    return derived(said, alike, *scored)
+    tried = {f"atlas/{what}/mantel/permutations": plain(PERMUTATIONS)}
+    return derived(said, alike, *scored) | derived(tried, Constant("weight_importance.atlas", "PERMUTATIONS"))
 
 
 def _label(name: str) -> str:

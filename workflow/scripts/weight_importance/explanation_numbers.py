@@ -57,8 +57,8 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
       a limit by how they moved, ``…/limited/{towards, away}/{count, list}``;
     - ``explanation/signal/…`` of the total signal with gradient estimators, by weight tensor: see :func:`_signal`;
     - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
-    - ``explanation/noise/{raised, pairs}/count``: correlations (Pearson, weight tensors) that rise by more than
-      :data:`RISE` without sampling noise, of all;
+    - ``explanation/noise/{raised, lowered, pairs}/count``: correlations (Pearson, weight tensors) that rise or fall in
+      absolute value by more than :data:`RISE` without sampling noise, of all;
     - ``explanation/trajectories/{same, own, across}/mean``: Pearson, over pairs and weight tensors.
 
     Args:
@@ -238,11 +238,13 @@ def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -
     keys = ["tensor", *PAIR]
     of_pairs = intervals(of_weights(noise), [*keys, "quantity"], "value").set_index([*keys, "quantity"])["mean"]
     means = of_pairs.unstack("quantity").dropna(subset=["observed", "independent"])
+    rise = means["independent"].abs() - means["observed"].abs()
     return {
         "explanation/reliability/lowest/mean": "--" if lowest is None else number(lowest["mean"], 2),
         "explanation/reliability/lowest/label": "--" if lowest is None else ESTIMATORS[lowest["estimator"]].label,
         "explanation/reliability/lowest/tensor": "--" if lowest is None else escape(lowest["tensor"]),
-        "explanation/noise/raised/count": plain((means["independent"].abs() - means["observed"].abs() > RISE).sum()),
+        "explanation/noise/raised/count": plain((rise > RISE).sum()),
+        "explanation/noise/lowered/count": plain((rise < -RISE).sum()),
         "explanation/noise/pairs/count": plain(len(means)),
     }
 

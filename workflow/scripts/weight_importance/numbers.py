@@ -296,16 +296,20 @@ def _finally(
 
 
 LADDER = ("tensor_mean", "input_factor", "output_factor", "rank_one", "in_order_of_factors")
-"""Transforms that keep more and more of an importance, up to all but what single weights have to themselves."""
+"""Transforms that keep more and more of an importance, in two branches (inputs, outputs) that meet in ``rank_one``; and
+its own values in the order of that, which keeps how far apart values lie, but not the sums over inputs and outputs."""
 
 
-def beyond_factors(product: str, ordered: str | None) -> str:
+def beyond_factors(product: str, ordered: str | None, gains: bool = True) -> str:
     """What the controls of factors say of single weights, as part of a sentence.
 
     Args:
+        gains: whether the importance itself is above no penalty, by the interval of the difference.
         product: the outcome of ``rank_one``, one of :data:`weight_importance.recovery.OUTCOMES`.
         ordered: that of ``in_order_of_factors``, which has the importance's own values; ``None`` if it was not tried.
     """
+    if not gains:
+        return "nothing can be said of single weights, as the importance itself does not help beyond doubt"
     factors = "a factor per input times a factor per output"
     if product in ("equivalent", "better"):
         how = f"as well as the importance itself within {plain(RECOVERED_WITHIN * PERCENT)} points"
@@ -317,8 +321,8 @@ def beyond_factors(product: str, ordered: str | None) -> str:
     if product == "undecided":
         return f"it is not decided whether {factors} does as well as the importance itself"
     told = {
-        "worse": "and neither do its own values in that order: which single weight is held beyond these two matters "
-        "here",
+        "worse": "and neither do its own values in that order, which changes the totals of inputs and outputs, too: "
+        "single weights may matter here, or these totals",
         "equivalent": "but its own values in that order do: how far apart values lie matters here, not which single "
         "weight is held beyond these two",
     }
@@ -332,12 +336,13 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
 
     ``controls/{estimator}/{control}/recovery/{mean, low, high}``, ``…/difference/{mean, low, high, interval}``,
     ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name, and
-    ``controls/{estimator}/edge/…`` of those whose selected λ is at an end of its grid; ``controls/{estimator}/ladder``,
-    outcome and recovery of those in :data:`LADDER`; ``controls/{estimator}/single`` of :func:`beyond_factors`.
+    ``controls/{estimator}/edge/…`` of those, and the estimator, whose selected λ is at an end of its grid;
+    ``controls/{estimator}/ladder``, outcome and recovery of those in :data:`LADDER`; ``controls/{estimator}/single`` of
+    :func:`beyond_factors`.
     """
     results: Results = {}
-    found = recovery(table, selected)
-    found = found[found["control"] != found["estimator"]]
+    whole = recovery(table, selected)
+    found = whole[whole["control"] != whole["estimator"]]
     for row in found.to_dict("records"):
         key, pair = f"controls/{row['estimator']}/{row['control']}", (row["estimator"], row["control"])
         said = {f"{key}/recovery/{end}": number(row[f"{end}_recovery"], 2) for end in ("mean", "low", "high")}
@@ -350,7 +355,8 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
             names = [escape(name) for name in group.loc[group["outcome"] == outcome, "control"]]
             said[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
             said[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
-        edges = [escape(name) for name in group.loc[group["at_edge"].astype(bool), "control"]]
+        both = whole[whole["estimator"] == estimator]
+        edges = [escape(name) for name in both.loc[both["at_edge"].astype(bool), "control"]]
         said[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
         said[f"controls/{estimator}/edge/count"] = plain(len(edges))
         of = {row["control"].removesuffix(f"({estimator})"): row for row in group.to_dict("records")}
@@ -362,8 +368,16 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         said |= {f"controls/{estimator}/ladder": f"{listing(steps)} (recovery in brackets)"} if steps else {}
         outcomes = {name: row["outcome"] for name, row in of.items()}
         if "rank_one" in of:
-            single = beyond_factors(outcomes["rank_one"], outcomes.get("in_order_of_factors"))
-            said[f"controls/{estimator}/single"] = single
+            its_own = whole[(whole["estimator"] == estimator) & (whole["control"] == estimator)].iloc[0]
+            single = beyond_factors(outcomes["rank_one"], outcomes.get("in_order_of_factors"), its_own["low_gain"] > 0)
+            at_ends = [
+                escape(name)
+                for name, row in {estimator: its_own, **of}.items()
+                if name in (estimator, "rank_one", "in_order_of_factors") and row["at_edge"]
+            ]
+            said[f"controls/{estimator}/single"] = single + (
+                rf" (with a strength at an end of its grid: {listing(at_ends)})" if at_ends else ""
+            )
         names = (estimator, *group["control"])
         results |= derived(said, _finally(table, "test", (*names, "none")), rows("selected_lambda", estimator=names))
     return results
@@ -375,8 +389,9 @@ def comparison(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     Which is best and worst is decided on validation data; all values are of test data:
     ``retention/{best, worst}/{label, mean, interval, lambda}``, ``retention/spread/{mean, interval}`` (best less worst,
     on the same seeds), ``retention/gap/{better}/{worse}/…``, and lists of labels, each with ``…/count``:
-    ``retention/equal/list`` (not to be told from the best on the same seeds), ``retention/effective/list`` (above
-    ``none`` by interval), ``retention/edge/list`` (selected λ at an end of the grid), ``retention/diverged/list``.
+    ``retention/equal/list`` (not to be told from the best on the same seeds), ``retention/above/list`` (above the best
+    of validation data on test data, by interval), ``retention/effective/list`` (above ``none`` by interval),
+    ``retention/edge/list`` (selected λ at an end of the grid), ``retention/diverged/list``.
     """
     selected = selected[selected["estimator"] != "none"]
     test = final_accuracy(table, "test")
@@ -398,12 +413,15 @@ def _ranking(chosen: pd.DataFrame, ordered: list[str]) -> Results:
         results[f"retention/{place}/label"] = ESTIMATORS[name].label
         results[f"retention/{place}/lambda"] = plain(means[name]["lambda"])
     results |= _mean("retention/spread", vars(paired(by_seed[best], by_seed[worst])), 2, PERCENT)
-    equal = [name for name in ordered[1:] if not paired(by_seed[best], by_seed[name]).low > 0]
+    behind = {name: paired(by_seed[best], by_seed[name]) for name in ordered[1:]}
+    equal = [name for name, change in behind.items() if change.low <= 0 <= change.high]
+    above = [name for name, change in behind.items() if change.high < 0]
     effective = [name for name in ordered if paired(by_seed[name], by_seed["none"]).low > 0]
     for first, second in combinations(ordered, 2):
         gap = paired(by_seed[first], by_seed[second])
         results |= _mean(f"retention/gap/{first}/{second}", vars(gap), 2, PERCENT)
-    results |= _labels("retention/equal", equal) | _labels("retention/effective", effective)
+    results |= _labels("retention/equal", equal) | _labels("retention/above", above)
+    results |= _labels("retention/effective", effective)
     results["retention/effective/verdict"] = _share(len(effective), len(ordered))
     results["retention/compared/count"] = plain(len(ordered))
     return results

@@ -29,7 +29,8 @@ OUTCOMES = ("equivalent", "worse", "better", "undecided", "diverged")
 PARTS = ("mean", "low", "high")
 RECOVERED = [
     "estimator", "control", "lambda", "at_edge",
-    *(f"{part}_{what}" for what in ("accuracy", "recovery", "difference") for part in PARTS), "tost_p", "n", "outcome",
+    *(f"{part}_{what}" for what in ("accuracy", "gain", "recovery", "difference") for part in PARTS),
+    "tost_p", "n", "outcome",
 ]  # fmt: skip
 FRONTIER = ["estimator", "lambda", *(f"{part}_{what}" for what in ("old", "new") for part in PARTS), "n"]
 
@@ -63,11 +64,11 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
     Returns:
         one row per ``estimator`` and ``control`` of it, and before these one of the estimator itself, its own control.
         ``lambda`` is the control's; ``at_edge`` whether a better one may lie beyond the strengths tried. ``mean``,
-        ``low`` and ``high`` have the suffixes ``_accuracy``, ``_recovery`` and ``_difference`` (control less estimator,
-        paired); accuracies are between 0 and 1. ``tost_p`` is that of equivalence, ``n`` the number of seeds,
-        ``outcome`` one of :data:`OUTCOMES`: ``equivalent`` within the margin, else ``worse`` or ``better`` than the
-        estimator where the 95 % interval of the difference leaves no doubt, else ``undecided``; ``diverged`` where
-        every λ of one of the two did.
+        ``low`` and ``high`` have the suffixes ``_accuracy``, ``_gain`` (less no penalty, paired), ``_recovery`` and
+        ``_difference`` (control less estimator, paired); accuracies are between 0 and 1. ``tost_p`` is that of
+        equivalence, ``n`` the number of seeds, ``outcome`` one of :data:`OUTCOMES`: ``equivalent`` within the margin,
+        else ``worse`` or ``better`` than the estimator where the 95 % interval of the difference leaves no doubt, else
+        ``undecided``; ``diverged`` where every λ of one of the two did.
     """
     final = final_accuracy(retention, "test")
     chosen = at_selected_lambda(final, selected)
@@ -85,16 +86,16 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
 
 def _compared(control: pd.Series | None, estimator: pd.Series | None, none: pd.Series) -> dict[str, object]:
     nothing = Interval(math.nan, math.nan, math.nan, 0)
-    accuracy = recovered = change = nothing
+    accuracy = gain = recovered = change = nothing
     p = math.nan
     if control is not None:
-        accuracy = interval(control)
+        accuracy, gain = interval(control), paired(control, none)
     if control is not None and estimator is not None:
         recovered, change = ratio(control - none, estimator - none), paired(control, estimator)
         p = paired_equivalence(control, estimator, MARGIN)
     found = {
         f"{part}_{what}": getattr(of, part)
-        for what, of in (("accuracy", accuracy), ("recovery", recovered), ("difference", change))
+        for what, of in (("accuracy", accuracy), ("gain", gain), ("recovery", recovered), ("difference", change))
         for part in PARTS
     }
     return found | {"tost_p": p, "n": accuracy.n, "outcome": _outcome(change, p)}
