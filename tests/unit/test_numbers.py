@@ -288,7 +288,7 @@ def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_
     found = controls(of_study, select_lambda(of_study))
     assert found["controls/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
     assert found["controls/mas/rank_one(mas)/outcome"] == "equivalent"
-    assert found["controls/mas/equivalent/list"] == r"rank\_one(mas)"
+    assert found["controls/mas/equivalent/list"] == r"\texttt{rank\_one}"
     assert found["controls/mas/equivalent/count"] == r"\num{1}"
     assert "is not needed here" in found["controls/mas/single"] and "controls/si/single" not in found
     for estimator in ("mas", "si"):

@@ -335,7 +335,7 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     """What the controls of every estimator recover of it, each at its selected λ.
 
     ``controls/{estimator}/{control}/recovery/{mean, low, high}``, ``…/difference/{mean, low, high, interval}``,
-    ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by name, and
+    ``…/{p, outcome}``; per estimator ``controls/{estimator}/{outcome}/{list, count}`` of controls by transform, and
     ``controls/{estimator}/edge/…`` of those, and the estimator, whose selected λ is at an end of its grid;
     ``controls/{estimator}/ladder``, outcome and recovery of those in :data:`LADDER`; ``controls/{estimator}/single`` of
     :func:`beyond_factors`.
@@ -352,11 +352,13 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     for estimator, group in found.groupby("estimator"):
         said = {}
         for outcome in RECOVERED:
-            names = [escape(name) for name in group.loc[group["outcome"] == outcome, "control"]]
+            told = group.loc[group["outcome"] == outcome, "control"].str.removesuffix(f"({estimator})")
+            names = [rf"\texttt{{{escape(name)}}}" for name in told]
             said[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
             said[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
         both = whole[whole["estimator"] == estimator]
-        edges = [escape(name) for name in both.loc[both["at_edge"].astype(bool), "control"]]
+        ends = both.loc[both["at_edge"].astype(bool), "control"].str.removesuffix(f"({estimator})")
+        edges = [rf"\texttt{{{escape(name)}}}" for name in ends]
         said[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
         said[f"controls/{estimator}/edge/count"] = plain(len(edges))
         of = {row["control"].removesuffix(f"({estimator})"): row for row in group.to_dict("records")}
