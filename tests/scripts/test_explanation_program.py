@@ -117,7 +117,7 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_signal": 2 * weights * len(NAMES) * len(SIGNAL),
         "explanation_reliability": 2 * tensors * len(NAMES) * sum(map(len, RELIABILITIES.values())),
         "explanation_noise": 2 * tensors * PAIRS * sum(map(len, PAIRED.values())),
-        "explanation_trajectories": 2 * tensors * len(RANKED) * len(TRAJECTORIES),
+        "explanation_trajectories": 2 * 2 * tensors * len(RANKED) * (PAIRS + len(TRAJECTORIES)),  # seeds, tasks
     }
     for name, table in found.items():
         assert not table.duplicated([*COLUMNS[name][:-1]]).any()
@@ -126,6 +126,18 @@ def test_the_tables_are_whole(pair: Path) -> None:
     assert {name: sorted(values) for name, values in levels.items()} == {
         "temperature": [1, 4], "epochs": [1, 2], "label_smoothing": [0, 0.2],
     }  # fmt: skip
+
+
+def test_before_the_first_penalty_all_networks_are_one(pair: Path) -> None:
+    found = tables(pair)["explanation_trajectories"]
+    keys = ["tensor", "estimator_a", "estimator_b", "coefficient", "seed"]
+    first = found[found["tasks_learnt"] == 1].set_index(["quantity", *keys])["value"]
+    assert np.allclose(first["across"], 1)
+    assert np.allclose(first["own"], first["same"])
+    both = first["shared"].reindex(first["same"].index)
+    assert np.allclose(both, first["same"])
+    later = found[found["tasks_learnt"] == 2].set_index(["quantity", *keys])["value"]
+    assert (later["across"] < 1).all()
 
 
 def test_what_belongs_to_no_samples_is_missing_and_nothing_else(pair: Path) -> None:

@@ -23,6 +23,7 @@ from weight_importance.explanation import (
     entries,
     factor_contributions,
     noise,
+    on_all_trajectories,
     on_trajectories,
     pairs,
     signal_contributions,
@@ -343,6 +344,13 @@ def test_trajectories_are_told_apart():
     assert found["own"][0, 1] == pytest.approx(every[0, 3].item())
     assert found["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
     assert found["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
+
+
+def test_estimators_without_a_trajectory_are_compared_on_those_of_the_others():
+    values = torch.stack([positive(80, seed=seed) for seed in range(6)]).view(2, 3, 80)
+    found = on_all_trajectories(values, "pearson")["shared"]
+    expected = [torch.corrcoef(network)[1, 2].item() for network in values]
+    assert found[1, 2] == pytest.approx(sum(expected) / 2)
 
 
 def test_on_one_and_the_same_trajectory_all_are_the_correlation_of_the_estimators():

@@ -60,7 +60,9 @@ def tables() -> dict[str, pd.DataFrame]:
             for a, b in PAIRS:
                 noise += [(tensor, a, b, "pearson", "observed", seed, 0.5)]
                 noise += [(tensor, a, b, "pearson", "independent", seed, 0.5 + raised)]
-                trajectories += [(tensor, a, b, "pearson", name, seed, v) for name, v in (("same", 0.8), ("own", 0.6))]
+                for name, after in (("same", (0.9, 0.8)), ("own", (0.9, 0.6)), ("shared", (0.7, 0.4))):
+                    for tasks, value in enumerate(after, start=1):
+                        trajectories.append((tensor, a, b, "pearson", name, tasks, seed, value))
             signal += signals(tensor, seed)
             for name, value in (("mas", 0.9), ("fisher_empirical", 0.7)):
                 value -= 0.1 * (tensor == "fc2.weight")
@@ -106,9 +108,12 @@ def test_the_numbers_of_the_explanation(tables):
         "noise/pairs/count": 4,
         "trajectories/same/mean": "0.80",
         "trajectories/own/mean": "0.60",
+        "trajectories/other/mean": "0.40",
     }
     for key, value in expected.items():
         assert found[f"explanation/{key}"] == rf"\num{{{value}}}", key
+    assert found["explanation/trajectories/own/list"] == r"\num{0.90} and \num{0.60}"
+    assert found["explanation/trajectories/path/list"] == "--", "no estimator of the path is explained"
     proportional, equal = "MAS becomes proportional to absolute Fisher", "MAS becomes as large as absolute Fisher"
     assert found["explanation/predictions/limited/held/list"] == proportional
     assert found["explanation/predictions/limited/against/list"] == equal

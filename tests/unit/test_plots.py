@@ -261,10 +261,11 @@ def noisy(beyond: float = 1.2) -> Figure:
 
 def parted() -> Figure:
     rows = [
-        (STUDY, tensor, a, b, "pearson", quantity, seed, value)
+        (STUDY, tensor, a, b, "pearson", quantity, tasks, seed, value)
         for tensor in ("all", *WEIGHTS)
         for a, b in itertools.combinations(EXPLAINED, 2)
         for quantity, value in (("same", 0.9), ("own", 0.5), ("across", math.nan if tensor == "all" else 0.6))
+        for tasks in (1, 2)
         for seed in range(2)
     ]
     return explanation_trajectories(pd.DataFrame(rows, columns=COLUMNS["explanation_trajectories"]))

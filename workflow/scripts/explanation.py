@@ -34,6 +34,7 @@ from weight_importance.explanation import (
     entries,
     factor_contributions,
     noise,
+    on_all_trajectories,
     on_trajectories,
     pairs,
     signal_contributions,
@@ -118,8 +119,10 @@ def main() -> None:
         kept = checkpoint.once(
             f"trajectory of {name}", partial(on_one, name, partial(trajectories, *inputs, **learning))
         )
-        reached[name] = unflat(kept, names, baseline.parameters)
-    keep(of_trajectories(reached, seeds))
+        reached[name] = [
+            unflat(task_of(kept, task), names, baseline.parameters) for task in range(1, further["tasks"] + 1)
+        ]
+    keep(of_trajectories(names, reached, seeds))
     for table, rows in found.items():
         write_table(getattr(arguments, option(table)), pd.DataFrame(rows, columns=COLUMNS[table]), COLUMNS[table])
     checkpoint.remove()
@@ -153,9 +156,16 @@ def when_retrained(conditions: Callable[[], Iterable[Condition]], seeds: Sequenc
     return {"rows": text_tensor(json.dumps(rows))}
 
 
-def on_one(name: str, learn: Callable[[], dict[str, Stacked]]) -> dict[str, Tensor]:
-    """The importances on the trajectory under one estimator's penalty, by all."""
-    return flat(learn()[name])
+def on_one(name: str, learn: Callable[[], dict[str, list[Stacked]]]) -> dict[str, Tensor]:
+    """The importances on the trajectory under one estimator's penalty, by all, after 1, 2, ... tasks."""
+    after = enumerate(learn()[name], start=1)
+    return {f"{task}/{key}": value for task, importances in after for key, value in flat(importances).items()}
+
+
+def task_of(kept: Mapping[str, Tensor], task: int) -> dict[str, Tensor]:
+    """What :func:`on_one` has of one task."""
+    start = f"{task}/"
+    return {key.removeprefix(start): value for key, value in kept.items() if key.startswith(start)}
 
 
 def flat(importances: Stacked) -> dict[str, Tensor]:
@@ -225,17 +235,22 @@ def of_noise(importances: Stacked, halves: Sequence[Stacked], seeds: Sequence[in
                     yield "explanation_noise", (tensor, a, b, coefficient, quantity, seed, value)
 
 
-def of_trajectories(reached: dict[str, Stacked], seeds: Sequence[int]) -> Rows:
-    """Correlations on the same network, and of each estimator on its own trajectory's."""
-    names = list(reached)
-    for replica, seed in enumerate(seeds):
-        chosen = ({name: of[name] for name in names} for of in reached.values())
-        networks = [entries(of_replica(of, replica)) for of in chosen]
-        for parts in zip(*networks, strict=True):
-            values = torch.stack([values for _, values in parts])
-            for coefficient in RANKED:
-                for a, b, quantity, value in pairs(names, on_trajectories(values, coefficient)):
-                    yield "explanation_trajectories", (parts[0][0], a, b, coefficient, quantity, seed, value)
+def of_trajectories(names: Sequence[str], reached: Mapping[str, Sequence[Stacked]], seeds: Sequence[int]) -> Rows:
+    """Correlations of all estimators on the same network, and of each on its own trajectory's, after every task."""
+    own = [name for name in names if name in reached]
+    places = torch.tensor([names.index(name) for name in own])
+    for tasks_learnt, stacks in enumerate(zip(*(reached[name] for name in own), strict=True), start=1):
+        for replica, seed in enumerate(seeds):
+            for parts in zip(*(entries(of_replica(stack, replica)) for stack in stacks), strict=True):
+                values = torch.stack([values for _, values in parts])
+                for coefficient in RANKED:
+                    found = [
+                        *pairs(names, on_all_trajectories(values, coefficient)),
+                        *pairs(own, on_trajectories(values[:, places], coefficient)),
+                    ]
+                    for a, b, quantity, value in found:
+                        row = parts[0][0], a, b, coefficient, quantity, tasks_learnt, seed, value
+                        yield "explanation_trajectories", row
 
 
 if __name__ == "__main__":

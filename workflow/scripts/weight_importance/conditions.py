@@ -234,7 +234,7 @@ def trajectories(
     batch_norm: str,
     accumulation: str = "sum",
     decay: float = 1.0,
-) -> dict[str, Stacked]:
+) -> dict[str, list[Stacked]]:
     """Later tasks learnt under the penalty of one estimator after the other, and importances by all on each trajectory.
 
     As :func:`weight_importance.continual.retention` learns them with fresh Adam for every task; here every estimator's
@@ -253,7 +253,7 @@ def trajectories(
         batch_norm: see :class:`weight_importance.continual.Learning`.
 
     Returns:
-        estimator that penalised → estimator → parameter → importance summed over all tasks.
+        estimator that penalised → after every task → estimator → parameter → importance summed over the tasks so far.
     """
     paths, others = divided(names)
     device = next(iter(baseline.parameters.values())).device
@@ -263,7 +263,7 @@ def trajectories(
         strength_of_all = torch.full((len(seeds),), float(strength), device=device)
         how = clamp_negative, penalty, learning_rate, accumulation, decay
         sums = {name: Consolidation(strength_of_all, *how) for name in names}
-        values = first
+        values, found[estimator] = first, []
         for task, data in enumerate([None, *later]):
             if data is not None:
                 recorder = recorder_of(paths)
@@ -275,8 +275,13 @@ def trajectories(
                 values |= along_path(paths, recorder.recorded())
             for name, of in values.items():
                 sums[name].task_learnt(replicas.parameters, {key: value.to(device) for key, value in of.items()})
-        found[estimator] = {name: {key: value.cpu() for key, value in sums[name].importance.items()} for name in names}
+            found[estimator].append({name: _on_cpu(sums[name].importance) for name in names})
     return found
+
+
+def _on_cpu(importance: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy that later sums leave as it is."""
+    return {key: value.detach().cpu().clone() for key, value in importance.items()}
 
 
 def _in_order(names: Sequence[str], values: Stacked) -> Stacked:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from weight_importance import ESTIMATORS
 from weight_importance.derivation import Constant, derived, rows
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.explanation import ON_ALL
 from weight_importance.explanation_findings import (
     AGAINST,
     AWAY,
@@ -59,7 +61,9 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
     - ``explanation/noise/{raised, lowered, pairs}/count``: correlations (Pearson, weight tensors) that rise or fall in
       absolute value by more than :data:`RISE` without sampling noise, of all;
-    - ``explanation/trajectories/{same, own, across}/mean``: Pearson, over pairs and weight tensors.
+    - ``explanation/trajectories/{same, own, across, shared}/{mean, list}``: Pearson, over pairs and weight tensors,
+      after the last task and after each of them; ``…/{path, other}/{mean, list}``: ``shared`` of the pairs of an
+      estimator of the path with another one, and of those without any.
 
     Args:
         tables: of one study, by their names in :data:`weight_importance.tables.EXPLANATION`.
@@ -251,5 +255,13 @@ def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -
 
 def _trajectories(trajectories: pd.DataFrame, weights: list[str]) -> dict[str, str]:
     rows = trajectories[trajectories["tensor"].isin(weights) & (trajectories["coefficient"] == "pearson")]
-    means = rows.groupby("quantity")["value"].agg(lambda values: values.mean(skipna=False))
-    return {f"explanation/trajectories/{name}/mean": number(value, 2) for name, value in means.items()}
+    of_path = rows[PAIR].isin([name for name, of in ESTIMATORS.items() if isinstance(of, PathEstimator)]).sum(axis=1)
+    shared = rows["quantity"] == ON_ALL
+    parts = {name: group for name, group in rows.groupby("quantity")}
+    parts |= {"path": rows[shared & (of_path == 1)], "other": rows[shared & (of_path == 0)]}
+    found = {}
+    for name, group in parts.items():
+        means = group.groupby("tasks_learnt")["value"].agg(lambda values: values.mean(skipna=False))
+        found[f"explanation/trajectories/{name}/list"] = listing([number(value, 2) for value in means], "--")
+        found[f"explanation/trajectories/{name}/mean"] = number(means.iloc[-1], 2) if len(means) else "--"
+    return found

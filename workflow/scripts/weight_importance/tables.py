@@ -18,7 +18,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "explanation_reliability": ("study", "tensor", "estimator", "coefficient", "quantity", "seed", "value"),
     "explanation_noise": ("study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value"),
     "explanation_trajectories": (
-        "study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "seed", "value",
+        "study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "tasks_learnt", "seed", "value",
     ),
 }  # fmt: skip
 

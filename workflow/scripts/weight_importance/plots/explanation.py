@@ -248,9 +248,12 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
     """Pearson correlations on the same network and on each estimator's own trajectory: one panel a tensor.
 
     Args:
-        trajectories: the table ``explanation_trajectories`` of one study, of the tensors to show.
+        trajectories: the table ``explanation_trajectories`` of one study, of the tensors to show; drawn is what there
+            is after the last task.
     """
     by = ["tensor", "estimator_a", "estimator_b", "quantity"]
+    last = trajectories["tasks_learnt"] == trajectories["tasks_learnt"].max()
+    trajectories = trajectories[last & trajectories["quantity"].isin(QUANTITIES)]
     means = intervals(trajectories[trajectories["coefficient"] == "pearson"], by, "value").set_index(by)["mean"]
     pairs = [*trajectories[["estimator_a", "estimator_b"]].drop_duplicates().itertuples(index=False, name=None)]
     tensors = tensor_order(trajectories["tensor"])

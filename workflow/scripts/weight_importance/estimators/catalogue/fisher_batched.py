@@ -11,7 +11,7 @@ from weight_importance.estimators.catalogue.fisher_empirical import cotangents
 from weight_importance.estimators.kinds import MomentEstimator
 
 BATCH = 100
-"""Samples in a batch, as many as the studies train on at a step."""
+"""Samples in a batch, as many as the fully connected networks train on at a step."""
 
 ESTIMATOR = MomentEstimator(
     label="Fisher (batched)",
