@@ -117,7 +117,8 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_signal": 2 * weights * len(NAMES) * len(SIGNAL),
         "explanation_reliability": 2 * tensors * len(NAMES) * sum(map(len, RELIABILITIES.values())),
         "explanation_noise": 2 * tensors * PAIRS * sum(map(len, PAIRED.values())),
-        "explanation_trajectories": 2 * 2 * tensors * len(RANKED) * (PAIRS + len(TRAJECTORIES)),  # seeds, tasks
+        "explanation_trajectories": 2 * 2 * tensors * len(RANKED) * len(TRAJECTORIES),  # seeds, tasks, and one pair
+        "explanation_shared": 2 * 2 * tensors * len(RANKED) * PAIRS,
     }
     for name, table in found.items():
         assert not table.duplicated([*COLUMNS[name][:-1]]).any()
@@ -134,10 +135,10 @@ def test_before_the_first_penalty_all_networks_are_one(pair: Path) -> None:
     first = found[found["tasks_learnt"] == 1].set_index(["quantity", *keys])["value"]
     assert np.allclose(first["across"], 1)
     assert np.allclose(first["own"], first["same"])
-    both = first["shared"].reindex(first["same"].index)
-    assert np.allclose(both, first["same"])
+    shared = tables(pair)["explanation_shared"].set_index(["tasks_learnt", *keys])["value"]
+    assert np.allclose(shared.loc[1].reindex(first["same"].index), first["same"])
     later = found[found["tasks_learnt"] == 2].set_index(["quantity", *keys])["value"]
-    assert (later["across"] < 1).all()
+    assert (later["across"] < 1).any() and not np.allclose(shared.loc[1], shared.loc[2])
 
 
 def test_what_belongs_to_no_samples_is_missing_and_nothing_else(pair: Path) -> None:

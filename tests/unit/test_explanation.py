@@ -348,7 +348,7 @@ def test_trajectories_are_told_apart():
 
 def test_estimators_without_a_trajectory_are_compared_on_those_of_the_others():
     values = torch.stack([positive(80, seed=seed) for seed in range(6)]).view(2, 3, 80)
-    found = on_all_trajectories(values, "pearson")["shared"]
+    found = on_all_trajectories(values, "pearson")
     expected = [torch.corrcoef(network)[1, 2].item() for network in values]
     assert found[1, 2] == pytest.approx(sum(expected) / 2)
 

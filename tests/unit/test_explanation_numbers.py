@@ -42,7 +42,7 @@ def signals(tensor: str, seed: int) -> list[tuple]:
 @pytest.fixture
 def tables() -> dict[str, pd.DataFrame]:
     tensors = ("fc1.weight", "fc2.weight")
-    confidence, agreement, factors, signal, reliability, noise, trajectories = [], [], [], [], [], [], []
+    confidence, agreement, factors, signal, reliability, noise, trajectories, shared = ([] for _ in range(8))
     for seed in SEEDS:
         for level, sure in ((1, 0.6), (8, 0.9)):
             confidence += [("epochs", level, "max_probability", seed, sure), ("epochs", level, "runner_up", seed, 0.05)]
@@ -60,15 +60,16 @@ def tables() -> dict[str, pd.DataFrame]:
             for a, b in PAIRS:
                 noise += [(tensor, a, b, "pearson", "observed", seed, 0.5)]
                 noise += [(tensor, a, b, "pearson", "independent", seed, 0.5 + raised)]
-                for name, after in (("same", (0.9, 0.8)), ("own", (0.9, 0.6)), ("shared", (0.7, 0.4))):
+                for name, after in (("same", (0.9, 0.8)), ("own", (0.9, 0.6))):
                     for tasks, value in enumerate(after, start=1):
                         trajectories.append((tensor, a, b, "pearson", name, tasks, seed, value))
+                shared += [(tensor, a, b, "pearson", tasks, seed, value) for tasks, value in ((1, 0.7), (2, 0.4))]
             signal += signals(tensor, seed)
             for name, value in (("mas", 0.9), ("fisher_empirical", 0.7)):
                 value -= 0.1 * (tensor == "fc2.weight")
                 reliability.append((tensor, name, "pearson", "full", seed, value))
     found = locals()
-    names = ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories")
+    names = ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared")
     return {f"explanation_{name}": table(f"explanation_{name}", found[name]) for name in names}
 
 

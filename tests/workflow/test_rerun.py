@@ -67,7 +67,7 @@ MAPPED = (*MAIN, f"{STUDY}_atlas", f"{STUDY}_relations")
 
 EXPLANATION = [
     f"explanation_{name}"
-    for name in ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories")
+    for name in ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared")
 ]
 
 PAPER = {"Typesetting the paper"}

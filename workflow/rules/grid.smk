@@ -32,7 +32,7 @@ CONTROLS = {
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
 
 # the tables of the stage explanation, which a study can do without
-EXPLANATION = ["confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories"]
+EXPLANATION = ["confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared"]
 SHARD_TABLES = ["baseline", "correlation", "correlation_null", "retention", "pruning"]
 SHARD_TABLES += [f"explanation_{name}" for name in EXPLANATION]
 SUMMARY_TABLES = [*SHARD_TABLES, "selected_lambda"]

@@ -244,13 +244,11 @@ def of_trajectories(names: Sequence[str], reached: Mapping[str, Sequence[Stacked
             for parts in zip(*(entries(of_replica(stack, replica)) for stack in stacks), strict=True):
                 values = torch.stack([values for _, values in parts])
                 for coefficient in RANKED:
-                    found = [
-                        *pairs(names, on_all_trajectories(values, coefficient)),
-                        *pairs(own, on_trajectories(values[:, places], coefficient)),
-                    ]
-                    for a, b, quantity, value in found:
-                        row = parts[0][0], a, b, coefficient, quantity, tasks_learnt, seed, value
-                        yield "explanation_trajectories", row
+                    tensor, after = parts[0][0], (tasks_learnt, seed)
+                    for a, b, _, value in pairs(names, {"": on_all_trajectories(values, coefficient)}):
+                        yield "explanation_shared", (tensor, a, b, coefficient, *after, value)
+                    for a, b, quantity, value in pairs(own, on_trajectories(values[:, places], coefficient)):
+                        yield "explanation_trajectories", (tensor, a, b, coefficient, quantity, *after, value)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,6 @@ PAIRED = {"pearson": ("observed", "across", "disattenuated", "independent"), "sp
 RELIABILITIES = {"pearson": ("half", "full"), "spearman": ("half",)}
 """What there is of each coefficient: see :func:`noise`."""
 TRAJECTORIES = ("same", "own", "across")
-ON_ALL = "shared"
-"""What there is of estimators that make no trajectory, too: see :func:`on_all_trajectories`."""
 
 Importances = Mapping[str, Mapping[str, Tensor]]
 """Estimator → parameter → importance of one network, of the parameter's shape."""
@@ -303,17 +301,17 @@ def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
     }
 
 
-def on_all_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
-    """Correlations between all estimators on the same network, whoever's penalty trained it: ``shared``, the mean.
+def on_all_trajectories(values: Tensor, coefficient: str) -> Tensor:
+    """Correlations between all estimators on the same network, their mean over the networks of all trajectories.
 
     Args:
         values: ``(A, E, n)`` in float64, the importances by E estimators on each of A networks.
         coefficient: as in :func:`correlation`.
 
     Returns:
-        ``shared`` → ``(E, E)``.
+        ``(E, E)``.
     """
-    return {ON_ALL: torch.stack([correlation(network, coefficient) for network in values]).mean(0)}
+    return torch.stack([correlation(network, coefficient) for network in values]).mean(0)
 
 
 def pairs(names: list[str], values: Mapping[str, Tensor]) -> Iterator[tuple[str, str, str, float]]:

@@ -10,7 +10,6 @@ import pandas as pd
 from weight_importance import ESTIMATORS
 from weight_importance.derivation import Constant, derived, rows
 from weight_importance.estimators.kinds import PathEstimator
-from weight_importance.explanation import ON_ALL
 from weight_importance.explanation_findings import (
     AGAINST,
     AWAY,
@@ -62,8 +61,9 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     - ``explanation/noise/{raised, lowered, pairs}/count``: correlations (Pearson, weight tensors) that rise or fall in
       absolute value by more than :data:`RISE` without sampling noise, of all;
     - ``explanation/trajectories/{same, own, across, shared}/{mean, list}``: Pearson, over pairs and weight tensors,
-      after the last task and after each of them; ``…/{path, other}/{mean, list}``: ``shared`` of the pairs of an
-      estimator of the path with another one, and of those without any.
+      after the last task and after each of them; ``shared``: of all estimators on the networks of all
+      trajectories; ``…/{path, other}/{mean, list}``: of the pairs of an estimator of the path with another one there,
+      and of those without any.
 
     Args:
         tables: of one study, by their names in :data:`weight_importance.tables.EXPLANATION`.
@@ -73,8 +73,8 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     along = tables["explanation_agreement"], tables["explanation_confidence"]
     agreement, confidence = (rows(f"explanation_{name}", condition="epochs") for name in ("agreement", "confidence"))
     ranked = {"coefficient": "pearson", "tensor": weights}
-    reliability, noise, trajectories = (
-        rows(f"explanation_{name}", **ranked) for name in ("reliability", "noise", "trajectories")
+    reliability, noise, *after_tasks = (
+        rows(f"explanation_{name}", **ranked) for name in ("reliability", "noise", "trajectories", "shared")
     )
     return (
         derived({"explanation/notable": number(NOTABLE, 1)}, Constant(__name__, "NOTABLE"))
@@ -86,7 +86,9 @@ def explanation(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         | derived(_factors(factors), rows("explanation_factors"))
         | derived(_signal(tables["explanation_signal"]), rows("explanation_signal"))
         | derived(_noise(tables["explanation_reliability"], tables["explanation_noise"], weights), reliability, noise)
-        | derived(_trajectories(tables["explanation_trajectories"], weights), trajectories)
+        | derived(
+            _trajectories(tables["explanation_trajectories"], tables["explanation_shared"], weights), *after_tasks
+        )
     )
 
 
@@ -253,12 +255,13 @@ def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -
     }
 
 
-def _trajectories(trajectories: pd.DataFrame, weights: list[str]) -> dict[str, str]:
-    rows = trajectories[trajectories["tensor"].isin(weights) & (trajectories["coefficient"] == "pearson")]
-    of_path = rows[PAIR].isin([name for name, of in ESTIMATORS.items() if isinstance(of, PathEstimator)]).sum(axis=1)
-    shared = rows["quantity"] == ON_ALL
-    parts = {name: group for name, group in rows.groupby("quantity")}
-    parts |= {"path": rows[shared & (of_path == 1)], "other": rows[shared & (of_path == 0)]}
+def _trajectories(trajectories: pd.DataFrame, shared: pd.DataFrame, weights: list[str]) -> dict[str, str]:
+    own, shared = (
+        table[table["tensor"].isin(weights) & (table["coefficient"] == "pearson")] for table in (trajectories, shared)
+    )
+    of_path = shared[PAIR].isin([name for name, of in ESTIMATORS.items() if isinstance(of, PathEstimator)]).sum(axis=1)
+    parts = {name: group for name, group in own.groupby("quantity")}
+    parts |= {"shared": shared, "path": shared[of_path == 1], "other": shared[of_path == 0]}
     found = {}
     for name, group in parts.items():
         means = group.groupby("tasks_learnt")["value"].agg(lambda values: values.mean(skipna=False))

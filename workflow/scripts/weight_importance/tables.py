@@ -20,6 +20,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "explanation_trajectories": (
         "study", "tensor", "estimator_a", "estimator_b", "coefficient", "quantity", "tasks_learnt", "seed", "value",
     ),
+    "explanation_shared": (
+        "study", "tensor", "estimator_a", "estimator_b", "coefficient", "tasks_learnt", "seed", "value",
+    ),
 }  # fmt: skip
 
 EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))

@@ -252,8 +252,7 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
             is after the last task.
     """
     by = ["tensor", "estimator_a", "estimator_b", "quantity"]
-    last = trajectories["tasks_learnt"] == trajectories["tasks_learnt"].max()
-    trajectories = trajectories[last & trajectories["quantity"].isin(QUANTITIES)]
+    trajectories = trajectories[trajectories["tasks_learnt"] == trajectories["tasks_learnt"].max()]
     means = intervals(trajectories[trajectories["coefficient"] == "pearson"], by, "value").set_index(by)["mean"]
     pairs = [*trajectories[["estimator_a", "estimator_b"]].drop_duplicates().itertuples(index=False, name=None)]
     tensors = tensor_order(trajectories["tensor"])
