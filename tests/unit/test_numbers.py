@@ -290,6 +290,7 @@ def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_
     assert found["controls/mas/rank_one(mas)/outcome"] == "equivalent"
     assert found["controls/mas/equivalent/list"] == r"\texttt{rank\_one}"
     assert found["controls/mas/equivalent/count"] == r"\num{1}"
+    assert found["controls/mas/worse/list"] == r"\texttt{values\_of(si)\_in\_ranks\_of(mas)}"
     assert "is not needed here" in found["controls/mas/single"] and "controls/si/single" not in found
     for estimator in ("mas", "si"):
         key = f"controls/{estimator}/values_of(si)_in_ranks_of(mas)"

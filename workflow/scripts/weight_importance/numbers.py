@@ -15,6 +15,7 @@ import pandas as pd
 
 from weight_importance import ESTIMATORS
 from weight_importance.atlas_numbers import atlas
+from weight_importance.control_names import is_control, parse
 from weight_importance.derivation import Constant, Derived, Package, Rows, Setting, completed, derived, rows
 from weight_importance.explanation_numbers import explanation
 from weight_importance.findings import at_selected_lambda, beyond_null, part
@@ -352,13 +353,11 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
     for estimator, group in found.groupby("estimator"):
         said = {}
         for outcome in RECOVERED:
-            told = group.loc[group["outcome"] == outcome, "control"].str.removesuffix(f"({estimator})")
-            names = [rf"\texttt{{{escape(name)}}}" for name in told]
+            names = [*map(_transform, group.loc[group["outcome"] == outcome, "control"])]
             said[f"controls/{estimator}/{outcome}/list"] = listing(names, "none of them")
             said[f"controls/{estimator}/{outcome}/count"] = plain(len(names))
         both = whole[whole["estimator"] == estimator]
-        ends = both.loc[both["at_edge"].astype(bool), "control"].str.removesuffix(f"({estimator})")
-        edges = [rf"\texttt{{{escape(name)}}}" for name in ends]
+        edges = [*map(_transform, both.loc[both["at_edge"].astype(bool), "control"])]
         said[f"controls/{estimator}/edge/list"] = listing(edges, "none of them")
         said[f"controls/{estimator}/edge/count"] = plain(len(edges))
         of = {row["control"].removesuffix(f"({estimator})"): row for row in group.to_dict("records")}
@@ -373,7 +372,7 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
             its_own = whole[(whole["estimator"] == estimator) & (whole["control"] == estimator)].iloc[0]
             single = beyond_factors(outcomes["rank_one"], outcomes.get("in_order_of_factors"), its_own["low_gain"] > 0)
             at_ends = [
-                escape(name)
+                _transform(name)
                 for name, row in {estimator: its_own, **of}.items()
                 if name in (estimator, "rank_one", "in_order_of_factors") and row["at_edge"]
             ]
@@ -383,6 +382,12 @@ def controls(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
         names = (estimator, *group["control"])
         results |= derived(said, _finally(table, "test", (*names, "none")), rows("selected_lambda", estimator=names))
     return results
+
+
+def _transform(name: str) -> str:
+    """A control without the estimator that the sentence speaks of; one of two estimators, or an estimator, in full."""
+    short = name if not is_control(name) or len(parse(name).estimators) > 1 else name.partition("(")[0]
+    return rf"\texttt{{{escape(short)}}}"
 
 
 def comparison(table: pd.DataFrame, selected: pd.DataFrame) -> Results:
