@@ -79,7 +79,7 @@ def test_every_result_has_a_caption_a_label_and_its_bytes(opened):
 # how many pages the browser's viewer of PDF files shows, once all is loaded
 PAGES = """
 () => {
-  const bar = document.querySelector("pdf-viewer")?.shadowRoot.querySelector("viewer-toolbar");
+  const bar = document.querySelector("pdf-viewer")?.shadowRoot?.querySelector("viewer-toolbar");
   return bar?.loadProgress === 100 ? bar.docLength : 0;
 }
 """
