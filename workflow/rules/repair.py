@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
 
@@ -179,7 +180,7 @@ def set_damaged_aside(state: str | Path, results: str | Path, wanted: Asked) -> 
 
 def _aside(file: Path) -> Path:
     """Where a damaged file goes: ``NAME.altered``, or, lest an earlier one is lost, ``NAME.2.altered`` and so on."""
-    names = (f"{file.name}{number}.altered" for number in ("", *map(".{}".format, range(2, 10**6))))
+    names = (f"{file.name}{number}.altered" for number in chain([""], map(".{}".format, count(2))))
     return next(aside for aside in map(file.with_name, names) if not aside.exists())
 
 
