@@ -96,5 +96,6 @@ def watch_run():
     needed = [job for job in workflow.dag.needrun_jobs() if job.output]  # others only gather
     jobs = [(workflow.dag.jobid(job), job.rule.name, job.benchmark) for job in needed]
     watching = screen.Screen()
-    watching.begin(jobs, workflow.cores or workflow.nodes or 1)
+    # on a cluster there is no number of cores, and to ask for it is an error
+    watching.begin(jobs, (workflow.cores if workflow.local_exec else workflow.nodes) or 1)
     logger.addHandler(watching)
