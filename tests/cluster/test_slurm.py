@@ -193,7 +193,7 @@ def test_an_interrupt_takes_the_jobs_back(tmp_path):
     run = started(folder, *SLURM, *TRAINED)
     until(lambda: in_queue("RUNNING"), run)
     # as docs/cluster.md says how to look
-    [looking] = [command for command in documents.commands() if command.startswith("squeue ")]
+    [looking] = [command for command in documents.commands() if command.startswith("squeue --me --format")]
     listed = subprocess.run(shlex.split(looking), capture_output=True, text=True, check=True).stdout
     assert re.search(r"^\d+ RUNNING \S+ rule_baseline_wildcards_mine_seeds", listed, re.MULTILINE), listed
     os.killpg(run.pid, signal.SIGINT)
