@@ -1,5 +1,7 @@
 """What every key may hold by itself: the JSON schema, and its errors in words that help."""
 
+# ruff: noqa: E402 (what would slow down the import of jsonschema is put out of the way before it)
+
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,12 +12,12 @@ import yaml
 # there (Jupyter brings it); our schema has no such formats
 sys.modules.setdefault("rfc3987_syntax", None)
 
-from jsonschema import Draft202012Validator  # noqa: E402
-from jsonschema.exceptions import ValidationError  # noqa: E402
-from jsonschema.validators import extend  # noqa: E402
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
-from configuration.known import REPOSITORY  # noqa: E402
-from configuration.wording import Problem, nearest, reading_hint, shown  # noqa: E402
+from configuration.known import REPOSITORY
+from configuration.wording import Problem, nearest, reading_hint, shown
 
 SCHEMA = REPOSITORY / "workflow/schemas/config.schema.yaml"
 
