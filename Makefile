@@ -81,6 +81,7 @@ test-docs: latex environment
 	python -m pytest -s tests/docs
 
 lint: environment
+	lint-imports
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules

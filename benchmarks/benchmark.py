@@ -22,8 +22,8 @@ from speed.peers import PEERS
 from speed.setting import images, setting
 from speed.timing import Effort
 from speed.ways import COMPILED, FUNC, LOOP, OURS
-from weight_importance.device import prepare
-from weight_importance.errors import UserError, run_program
+from weight_importance.runtime.device import prepare
+from weight_importance.runtime.errors import UserError, run_program
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,12 @@ for list in $lists; do set -- "$@" --requirement "$list"; shift; done
 "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$@" ||
     fail "the packages of $lists could not be installed (pip's message stands above): $environment stays as it was. Check
 the connection to where pip installs from, then run the same command again."
+# the project's own package, editable; its dependencies are in the lists
+case $lists in *requirements.lock*)
+    "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
+        fail "the package weight_importance could not be installed (see above): $environment stays as it was."
+    ;;
+esac
 echo "$expected" >"$stamp"
 trap - EXIT
 rm -rf "$before"

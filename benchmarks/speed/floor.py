@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from speed.table import Row
 from speed.timing import Contestant, Effort, rates
-from weight_importance.device import ACCEPTED, product_error
+from weight_importance.runtime.device import ACCEPTED, product_error
 
 PRODUCTS = {
     "1000×784 by 784×300": (1, 1000, 784, 300),

@@ -20,7 +20,7 @@ from speed.ways import ESTIMATORS, LOOP, OURS, Compute, Way, per_class
 from weight_importance import ESTIMATORS as ESTIMATORS_THERE_ARE
 from weight_importance import estimate_all
 from weight_importance.estimators.kinds import CurvatureEstimator, PathEstimator
-from weight_importance.replicas import convolutional
+from weight_importance.learning.replicas import convolutional
 
 TOLERANCE = 1e-3
 """Largest error over largest value, in every tensor: a wrong formula is far above it, single precision far below."""

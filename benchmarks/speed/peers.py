@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, log_softmax, softmax
 from torch.utils.data import DataLoader, Dataset
 
 from speed.ways import Compute, Way, batches, per_class, power_
-from weight_importance.networks import CNN, MLP
+from weight_importance.learning.networks import CNN, MLP
 
 
 def _as_modules(network: MLP | CNN | nn.Sequential) -> nn.Sequential:

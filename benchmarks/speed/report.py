@@ -13,8 +13,8 @@ from speed import training
 from speed.peers import PEERS
 from speed.profile import WHOLE
 from speed.ways import COMPILED, ESTIMATORS, FUNC, LOOP, OURS
-from weight_importance.device import ACCEPTED
-from weight_importance.plots.style import GREY, MARKERS, PALETTE, SETTINGS, figure, label
+from weight_importance.figures.style import GREY, MARKERS, PALETTE, SETTINGS, figure, label
+from weight_importance.runtime.device import ACCEPTED
 
 WAYS = (LOOP, FUNC, COMPILED, *PEERS, OURS)
 TITLES = {"mlp": "fully connected", "cnn": "convolutional"}

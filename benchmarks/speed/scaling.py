@@ -17,11 +17,11 @@ from speed.timing import Contestant, Effort, race, summary
 from speed.training import NETWORK, our_epoch
 from speed.ways import ESTIMATORS
 from weight_importance import estimate
-from weight_importance.continual import Learning, retention
-from weight_importance.image_file import Dataset
-from weight_importance.networks import NETWORKS
-from weight_importance.replicas import initialise
-from weight_importance.tasks import task_sequence
+from weight_importance.data.image_file import Dataset
+from weight_importance.data.tasks import task_sequence
+from weight_importance.learning.networks import NETWORKS
+from weight_importance.learning.replicas import initialise
+from weight_importance.learning.retention import Learning, retention
 
 ROOT = Path(__file__).parents[2]
 

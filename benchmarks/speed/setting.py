@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from weight_importance import datasets
-from weight_importance.image_file import Dataset
-from weight_importance.networks import NETWORKS
-from weight_importance.replicas import initialise
-from weight_importance.tasks import Split, to_inputs
-from weight_importance.training import train
+from weight_importance.data import catalogue as datasets
+from weight_importance.data.image_file import Dataset
+from weight_importance.data.tasks import Split, to_inputs
+from weight_importance.learning.loop import train
+from weight_importance.learning.networks import NETWORKS
+from weight_importance.learning.replicas import initialise
 
 BATCH_SIZE = 100
 LEARNING_RATE = 1e-3

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from speed.timing import Summary
-from weight_importance.errors import UserError
+from weight_importance.runtime.errors import UserError
 
 COLUMNS = (
     "part", "network", "what", "who", "size", "batch", "device", "processor", "threads", "rounds", "median", "low",
@@ -29,7 +29,7 @@ class Row:
 
     Attributes:
         part: ``floor``, ``importance``, ``together``, ``training``, ``profile`` or ``scaling``.
-        network: a name of :data:`weight_importance.networks.NETWORKS`, or ``none``.
+        network: a name of :data:`weight_importance.learning.networks.NETWORKS`, or ``none``.
         what: is measured: an estimator, a matrix product, a quantity that grows.
         who: does it.
         measured: rates or seconds, over rounds.

@@ -18,14 +18,14 @@ from speed.setting import BATCH_SIZE, LEARNING_RATE, training_split
 from speed.setting import images as mnist
 from speed.table import Row
 from speed.timing import Contestant, Effort, rates, summary
-from weight_importance.consolidation import Consolidation
-from weight_importance.device import prepare
+from weight_importance.data.image_file import Dataset
+from weight_importance.data.tasks import Split, to_inputs
 from weight_importance.estimators.path import PathRecorder
-from weight_importance.image_file import Dataset
-from weight_importance.networks import NETWORKS
-from weight_importance.replicas import Replicas, initialise
-from weight_importance.tasks import Split, to_inputs
-from weight_importance.training import batch_indices, train
+from weight_importance.learning.loop import batch_indices, train
+from weight_importance.learning.networks import NETWORKS
+from weight_importance.learning.penalty import Consolidation
+from weight_importance.learning.replicas import Replicas, initialise
+from weight_importance.runtime.device import prepare
 
 NETWORK = "mlp"
 PLAIN = "DataLoader, Adam"

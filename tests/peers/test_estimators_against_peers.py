@@ -17,9 +17,9 @@ from networks_under_test import CLASSES, mlp, shaken
 from reference import BATCHES, FINISHES, POWERS, assert_close, scalars
 from speed.peers import PEERS
 from weight_importance import ESTIMATORS, estimate
-from weight_importance.estimators.curvature import exact_hessian_diagonal, hessian_diagonal
+from weight_importance.estimators.engine.curvature import exact_hessian_diagonal, hessian_diagonal
 from weight_importance.estimators.registry import recorder
-from weight_importance.networks import CNN, MLP
+from weight_importance.learning.networks import CNN, MLP
 
 TOLERANCE = 1e-10
 """Of the largest value of each parameter tensor."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import programs
-from weight_importance.storage import read_table, save_tensors
-from weight_importance.tables import COLUMNS
+from weight_importance.files.storage import read_table, save_tensors
+from weight_importance.files.tables import COLUMNS
 
 SETTINGS = {"study": "tiny", "permutations": 2, "seeds": [2, 3]}
 

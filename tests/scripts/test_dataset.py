@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import programs
-from weight_importance import image_file
+from weight_importance.data import image_file
 
 
 def run(*arguments: str | Path, **environment: str) -> programs.Done:

@@ -14,9 +14,17 @@ import pytest
 import programs
 from programs import SCRIPTS, run
 from studies import LEARNING
-from weight_importance.explanation import AGREEMENT, FACTORS, PAIRED, RANKED, RELIABILITIES, SIGNAL, TRAJECTORIES
-from weight_importance.storage import load_tensors, read_table
-from weight_importance.tables import COLUMNS, EXPLANATION
+from weight_importance.analysis.explanation import (
+    AGREEMENT,
+    FACTORS,
+    PAIRED,
+    RANKED,
+    RELIABILITIES,
+    SIGNAL,
+    TRAJECTORIES,
+)
+from weight_importance.files.storage import load_tensors, read_table
+from weight_importance.files.tables import COLUMNS, EXPLANATION
 
 NAMES = ["fisher_exact", "mas", "si", "magnitude"]
 PAIRS = len(list(combinations(NAMES, 2)))

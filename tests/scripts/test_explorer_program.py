@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from weight_importance.integrity import checksum
-from weight_importance.storage import save_tensors, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.integrity import checksum
+from weight_importance.files.storage import save_tensors, write_table
+from weight_importance.files.tables import COLUMNS
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPLATE = sorted((SCRIPTS.parent / "explorer").iterdir())

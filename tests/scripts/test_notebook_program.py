@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 import programs
-from weight_importance.integrity import checksum
+from weight_importance.files.integrity import checksum
 
 PICTURE = "from IPython.display import Image\nimport base64\nImage(base64.b64decode('iVBORw0KGgo='), format='png')"
 CONNECTION = (
@@ -33,7 +33,7 @@ def execute(folder: Path, *cells: str, **parameters: object) -> programs.Done:
 def twice(tmp_path_factory):
     """Two folders in which the same notebook ran to its end."""
     folders = [tmp_path_factory.mktemp(name) / "here" for name in ("first", "second")]
-    names = "import os\nfrom weight_importance.tables import COLUMNS"
+    names = "import os\nfrom weight_importance.files.tables import COLUMNS"
     for folder in folders:
         folder.mkdir()
         run = execute(

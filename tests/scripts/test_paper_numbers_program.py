@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import programs
-from weight_importance.storage import write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.storage import write_table
+from weight_importance.files.tables import COLUMNS
 
 PUBLISHED = programs.REPOSITORY / "workflow/resources/published"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 import programs
-from weight_importance.storage import write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.storage import write_table
+from weight_importance.files.tables import COLUMNS
 
 ACCURACIES = {("mas", 0.5): 0.7, ("mas", 4.0): 0.8, ("mas", 40.0): float("nan"), ("si", 1.0): float("nan")}
 

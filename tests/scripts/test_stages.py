@@ -9,8 +9,8 @@ import torch
 
 import programs
 from studies import LEARNING
-from weight_importance.storage import load_tensors, read_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.storage import load_tensors, read_table
+from weight_importance.files.tables import COLUMNS
 
 STUDY = {
     "study": "small",
@@ -64,7 +64,7 @@ class Shard:
         return output
 
     def retention(self, estimator: str, lambdas: list[float], of: tuple[str, ...] = (), **retention) -> Path:
-        """Under an estimator, or a control ``of`` some."""
+        """Under an estimator, or an ablation ``of`` some."""
         output = self.folder / f"retention-{estimator}.csv"
         settings = {
             "training": TRAINING,
@@ -135,7 +135,7 @@ def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, est
 def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp_path, monkeypatch):
     """A copy of MAS under a name of its own gives the same values, by its own code."""
     own = tmp_path / "mine.py"
-    text = (programs.SCRIPTS / "weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
+    text = (programs.SCRIPTS / "src/weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
     own.write_text(text.replace("MAS (softmax)", "mine"), encoding="utf-8")
     monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
     mine, metadata = load_tensors(shard.importance("mine"))
@@ -166,21 +166,21 @@ def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(sh
 
 
 @pytest.mark.parametrize(
-    ("control", "of"), [("shuffled(mas)", ("mas",)), ("values_of(mas)_in_ranks_of(si)", ("mas", "si"))]
+    ("ablation", "of"), [("shuffled(mas)", ("mas",)), ("values_of(mas)_in_ranks_of(si)", ("mas", "si"))]
 )
-def test_retention_under_a_control_is_as_under_an_estimator(shard, alone, control, of):
+def test_retention_under_an_ablation_is_as_under_an_estimator(shard, alone, ablation, of):
     for name in of:
         shard.importance(name), alone.importance(name)
-    pair = read_table(shard.retention(control, [0.5, 2.0], of), COLUMNS["retention"])
-    assert set(pair.estimator) == {control} and len(pair) == 2 * 2 * (1 + 2 + 3) * 2
-    single = read_table(alone.retention(control, [2.0], of), COLUMNS["retention"])
+    pair = read_table(shard.retention(ablation, [0.5, 2.0], of), COLUMNS["retention"])
+    assert set(pair.estimator) == {ablation} and len(pair) == 2 * 2 * (1 + 2 + 3) * 2
+    single = read_table(alone.retention(ablation, [2.0], of), COLUMNS["retention"])
     assert single.equals(pair[(pair.seed == 1) & (pair["lambda"] == 2.0)].reset_index(drop=True))
     own = read_table(shard.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
     first = pair.tasks_learnt == 1
     assert own.accuracy[first].equals(pair.accuracy[first]) and not own.accuracy.equals(pair.accuracy)
 
 
-def test_a_control_that_changes_nothing_retains_as_the_estimator_does(shard):
+def test_an_ablation_that_changes_nothing_retains_as_the_estimator_does(shard):
     shard.importance("mas")
     same = read_table(shard.retention("power_1(mas)", [0.5], ("mas",)), COLUMNS["retention"])
     own = read_table(shard.retention("mas", [0.5]), COLUMNS["retention"])

@@ -10,10 +10,10 @@ import pytest
 import programs
 import summary
 from studies import retention_table
-from weight_importance.errors import UserError
-from weight_importance.integrity import seal_of
-from weight_importance.storage import read_table, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.integrity import seal_of
+from weight_importance.files.storage import read_table, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.errors import UserError
 
 STRENGTHS = {"mas": [10.0, 2.0], "none": [0.0]}
 

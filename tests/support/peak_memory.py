@@ -8,7 +8,7 @@ import sys
 import torch
 
 from weight_importance import estimate
-from weight_importance.networks import CNN
+from weight_importance.learning.networks import CNN
 
 
 def status(entry: str) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from checkout import commit_all, copy_repository
-from weight_importance.provenance import record_of
+from weight_importance.files.provenance import record_of
 
 HERE = Path(__file__).parents[1] / "faults"
 COMMAND = [sys.executable, "-m", "snakemake", "--cores", "2"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from weight_importance.tables import COLUMNS
+from weight_importance.files.tables import COLUMNS
 
 LEARNING = {
     "epochs": 1,

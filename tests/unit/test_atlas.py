@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weight_importance.atlas import (
+from weight_importance.figures.atlas import atlas
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.atlas import (
     SAME_RANKS,
     THE_SAME,
     Relation,
@@ -18,9 +20,7 @@ from weight_importance.atlas import (
     retention_scores,
     similarity,
 )
-from weight_importance.atlas_numbers import atlas as atlas_numbers
-from weight_importance.plots.atlas import atlas
-from weight_importance.tables import COLUMNS
+from weight_importance.paper.atlas import atlas as atlas_numbers
 
 NAMES = ["fisher_empirical", "magnitude", "fisher_exact", "total_signal", "mas"]
 # fisher_empirical, fisher_exact and mas are alike; magnitude and total_signal are; the two groups are not

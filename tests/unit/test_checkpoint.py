@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from weight_importance.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
-from weight_importance.integrity import seal_of
-from weight_importance.provenance import THIS
+from weight_importance.files.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
+from weight_importance.files.integrity import seal_of
+from weight_importance.files.provenance import THIS
 
 JOB = {"code": "1", "config": "{}"}
 STATE = {"b": torch.tensor([1.0, float("nan"), 1e-42]), "a/n": torch.tensor(3)}

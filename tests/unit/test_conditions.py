@@ -7,7 +7,10 @@ import torch
 
 from networks_under_test import NormalisedVector as Small
 from weight_importance import estimate
-from weight_importance.conditions import (
+from weight_importance.data.tasks import Rotation, Split, Splits, TaskSequence, to_inputs
+from weight_importance.estimators.path import PathRecorder, importance
+from weight_importance.estimators.registry import load
+from weight_importance.learning.conditions import (
     Tempered,
     along_path,
     confidence,
@@ -20,14 +23,11 @@ from weight_importance.conditions import (
     tempered,
     trajectories,
 )
-from weight_importance.continual import Learning, retention
-from weight_importance.errors import UserError
-from weight_importance.estimators.path import PathRecorder, importance
-from weight_importance.estimators.registry import load
-from weight_importance.replicas import initialise
-from weight_importance.seeding import generator
-from weight_importance.tasks import Rotation, Split, Splits, TaskSequence, to_inputs
-from weight_importance.training import train
+from weight_importance.learning.loop import train
+from weight_importance.learning.replicas import initialise
+from weight_importance.learning.retention import Learning, retention
+from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.seeding import generator
 
 NAMES = ["fisher_exact", "si", "fisher_sampled", "total_signal", "magnitude", "mas"]
 SEEDS = [3, 5]
@@ -145,8 +145,8 @@ def test_a_trajectory_is_that_of_retention(estimator, data, monkeypatch):
         trained.append({name: value.clone() for name, value in stack.parameters.items()})
         return adam
 
-    monkeypatch.setattr("weight_importance.conditions.train", note)
-    monkeypatch.setattr("weight_importance.continual.train", note)
+    monkeypatch.setattr("weight_importance.learning.conditions.train", note)
+    monkeypatch.setattr("weight_importance.learning.retention.train", note)
     found = trajectories(["mas", "si"], replicas, SEEDS, first, later, 20, {estimator: 5.0}, **LEARNING)
     learning = Learning(samples=20, images=None, published=False, **LEARNING)
     retention(replicas, SEEDS, [5.0], [estimator], [first[estimator]], tasks, learning)

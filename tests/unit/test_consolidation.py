@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from weight_importance.consolidation import Consolidation, add_gradient
+from weight_importance.learning.penalty import Consolidation, add_gradient
 
 
 def gradient_under(consolidation, name, parameter, loss_gradient):

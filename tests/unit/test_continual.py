@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from weight_importance.checkpoint import Checkpoint
-from weight_importance.continual import Learning, blocks, retention
-from weight_importance.control_names import parse
-from weight_importance.controls import transform
-from weight_importance.errors import UserError
-from weight_importance.image_file import Dataset
-from weight_importance.networks import MLP
-from weight_importance.replicas import initialise
-from weight_importance.tasks import task_sequence
-from weight_importance.training_state import AdamState
+from weight_importance.data.image_file import Dataset
+from weight_importance.data.tasks import task_sequence
+from weight_importance.files.checkpoint import Checkpoint
+from weight_importance.files.trained import AdamState
+from weight_importance.learning.ablation_names import parse
+from weight_importance.learning.ablations import transform
+from weight_importance.learning.networks import MLP
+from weight_importance.learning.replicas import initialise
+from weight_importance.learning.retention import Learning, blocks, retention
+from weight_importance.runtime.errors import UserError
 
 LEARNING = Learning(
     samples=20, images=None, epochs=1, batch_size=10, learning_rate=1e-3, clamp_negative=True, penalty="plain",
@@ -37,7 +37,7 @@ def tasks():
     return task_sequence(settings, [Dataset(images, labels, images, labels)], torch.device("cpu"))
 
 
-def learn(tasks, estimators, most_bytes=None, control=None, checkpoint=None):
+def learn(tasks, estimators, most_bytes=None, ablation=None, checkpoint=None):
     baseline = initialise(MLP, SEEDS)
     importance = {name: torch.rand_like(tensor) for name, tensor in baseline.parameters.items()}
     torch.manual_seed(1)
@@ -51,7 +51,7 @@ def learn(tasks, estimators, most_bytes=None, control=None, checkpoint=None):
         LEARNING,
         None,
         most_bytes,
-        control and transform(parse(control)),
+        ablation and transform(parse(ablation)),
         checkpoint,
     )
 
@@ -79,27 +79,27 @@ def test_blocks_cover_the_grid_once_and_keep_to_the_bound(seeds, strengths, most
     assert sorted(cells) == [(row, column) for row in range(seeds) for column in range(strengths)]
 
 
-def test_blocks_change_no_control(tasks):
+def test_blocks_change_no_ablation(tasks):
     torch.manual_seed(2)
-    whole = learn(tasks, ["mas"], control="shuffled(mas)")
+    whole = learn(tasks, ["mas"], ablation="shuffled(mas)")
     torch.manual_seed(2)
-    assert learn(tasks, ["mas"], 1, control="shuffled(mas)") == whole
+    assert learn(tasks, ["mas"], 1, ablation="shuffled(mas)") == whole
     torch.manual_seed(2)
     assert learn(tasks, ["mas"]) != whole
 
 
 @pytest.mark.parametrize("name", ["shuffled_within_neuron", "input_factor", "power_1"])
-def test_a_control_takes_the_place_of_every_task_s_importance(name, tasks):
-    """A control that changes nothing gives the estimator's own results; the others differ after the second task."""
+def test_an_ablation_takes_the_place_of_every_task_s_importance(name, tasks):
+    """An ablation that changes nothing gives the estimator's own results; the others differ after the second task."""
     torch.manual_seed(2)
     plain = learn(tasks, ["mas"])
     torch.manual_seed(2)
-    controlled = learn(tasks, ["mas"], control=f"{name}(mas)")
+    controlled = learn(tasks, ["mas"], ablation=f"{name}(mas)")
     assert (controlled == plain) == (name == "power_1")
 
 
 @pytest.mark.parametrize("name", ["values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)"])
-def test_a_control_of_two_estimators_is_computed_anew_from_both_after_every_task(name, tasks):
+def test_an_ablation_of_two_estimators_is_computed_anew_from_both_after_every_task(name, tasks):
     seen = []
 
     def watched(importances, seeds, task):
@@ -108,7 +108,7 @@ def test_a_control_of_two_estimators_is_computed_anew_from_both_after_every_task
 
     baseline = initialise(MLP, SEEDS)
     importance = {key: torch.rand_like(tensor) - 0.5 for key, tensor in baseline.parameters.items()}
-    retention(baseline, SEEDS, STRENGTHS, parse(name).estimators, [importance] * 2, tasks, LEARNING, control=watched)
+    retention(baseline, SEEDS, STRENGTHS, parse(name).estimators, [importance] * 2, tasks, LEARNING, ablation=watched)
     (first, given, seeds), (second, fresh, of_replicas) = seen
     assert (first, second) == (0, 1), "after the last task nothing needs to be protected"
     assert seeds == SEEDS and of_replicas == [3, 3, 3, 4, 4, 4]
@@ -126,7 +126,7 @@ def test_the_published_protocol_forms_synaptic_intelligence_of_the_penalised_gra
         learning = replace(LEARNING, published=published, clamp_negative=False)
         retention(
             baseline, SEEDS[:1], [1.0], [name], [importance], tasks, learning,
-            control=lambda importances, seeds, task: seen.append(importances[0]) or importances[0],
+            ablation=lambda importances, seeds, task: seen.append(importances[0]) or importances[0],
         )  # fmt: skip
         return seen[1]
 
@@ -137,7 +137,7 @@ def test_the_published_protocol_forms_synaptic_intelligence_of_the_penalised_gra
 
 
 def test_two_path_estimators_are_refused(tasks):
-    with pytest.raises(UserError, match="si and si are path estimators, of which a control takes one at most"):
+    with pytest.raises(UserError, match="si and si are path estimators, of which an ablation takes one at most"):
         learn(tasks, ["si", "si"])
 
 
@@ -171,7 +171,7 @@ class Normalised(MLP):
 
 
 @pytest.mark.parametrize(
-    ("estimators", "control", "protocol", "blocks_of"),
+    ("estimators", "ablation", "protocol", "blocks_of"),
     [
         ([], None, {}, None),
         (["mas"], None, {"accumulation": "mean"}, 80 * 2**20),
@@ -180,7 +180,7 @@ class Normalised(MLP):
         (["fisher_sampled"], None, {"batch_norm": "frozen"}, 1),
     ],
 )
-def test_interrupted_after_every_task_the_bits_are_the_same(estimators, control, protocol, blocks_of, tasks, tmp_path):
+def test_interrupted_after_every_task_the_bits_are_the_same(estimators, ablation, protocol, blocks_of, tasks, tmp_path):
     """A new process each time, as far as the function can tell: all that goes on is in the file."""
     learning, adam = replace(LEARNING, **protocol), None
     if protocol.get("published"):
@@ -191,7 +191,7 @@ def test_interrupted_after_every_task_the_bits_are_the_same(estimators, control,
         torch.manual_seed(2)
         baseline = initialise(Normalised, SEEDS)
         importance = {name: torch.rand_like(tensor) for name, tensor in baseline.parameters.items()}
-        how = control and transform(parse(control))
+        how = ablation and transform(parse(ablation))
         inputs = baseline, SEEDS, STRENGTHS, estimators, [importance] * len(estimators), tasks, learning, adam
         return retention(*inputs, blocks_of, how, checkpoint)
 

@@ -9,9 +9,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from weight_importance.correlation import COEFFICIENTS, correlate, excluded
-from weight_importance.errors import UserError
-from weight_importance.tables import COLUMNS
+from weight_importance.analysis.correlation import COEFFICIENTS, correlate, excluded
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.errors import UserError
 
 SHAPES = {"fc1.weight": (30, 40), "fc1.bias": (30,), "fc2.weight": (4, 30), "fc2.bias": (4,)}
 SWEEP = range(5)

@@ -11,9 +11,9 @@ from rocrate.rocrate import ROCrate
 
 import crate
 from shelf import OWN_ESTIMATORS, Shelf
-from weight_importance.errors import UserError
-from weight_importance.integrity import checksum
-from weight_importance.provenance import ELSEWHERE, record_of
+from weight_importance.files.integrity import checksum
+from weight_importance.files.provenance import ELSEWHERE, record_of
+from weight_importance.runtime.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGURATION = {"studies": {"small": {"seeds": 2}}}

@@ -6,8 +6,8 @@ import torch
 from networks_under_test import convolutional, in_place_activation, layer_norm, make, mlp, mlp_without_bias
 from reference import assert_close, hessian
 from weight_importance import estimate, estimate_all
-from weight_importance.errors import UserError
-from weight_importance.estimators.curvature import exact_hessian_diagonal, hessian_diagonal
+from weight_importance.estimators.engine.curvature import exact_hessian_diagonal, hessian_diagonal
+from weight_importance.runtime.errors import UserError
 
 
 def seeded(seed):

@@ -25,17 +25,19 @@ import numpy as np
 import pytest
 import torch
 
-from weight_importance import datasets, image_file, provenance
-from weight_importance.data_sources import packages
-from weight_importance.data_sources.content import IdxFile, parse_idx, read_archive
-from weight_importance.data_sources.folders import Folder, FolderOfVariable
-from weight_importance.data_sources.mirrors import TorchvisionMirrors, import_torchvision_datasets
-from weight_importance.data_sources.packages import DebianPackage, NpmPackage
-from weight_importance.data_sources.reasons import SourceError
-from weight_importance.datasets import DATASETS, RESOURCES, DataSource
-from weight_importance.errors import UserError
-from weight_importance.integrity import checksum
-from weight_importance.storage import load_tensors, save_tensors
+from weight_importance.data import catalogue as datasets
+from weight_importance.data import image_file
+from weight_importance.data.catalogue import DATASETS, RESOURCES, DataSource
+from weight_importance.data.sources import packages
+from weight_importance.data.sources.content import IdxFile, parse_idx, read_archive
+from weight_importance.data.sources.folders import Folder, FolderOfVariable
+from weight_importance.data.sources.mirrors import TorchvisionMirrors, import_torchvision_datasets
+from weight_importance.data.sources.packages import DebianPackage, NpmPackage
+from weight_importance.data.sources.reasons import SourceError
+from weight_importance.files import provenance
+from weight_importance.files.integrity import checksum
+from weight_importance.files.storage import load_tensors, save_tensors
+from weight_importance.runtime.errors import UserError
 
 FILES = DATASETS["mnist_subset"].files
 IMAGES = FILES["train_images"].name

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from weight_importance import device
-from weight_importance.errors import UserError
+from weight_importance.runtime import device
+from weight_importance.runtime.errors import UserError
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 PROGRAM = """
 import resource, torch
-from weight_importance.device import prepare
+from weight_importance.runtime.device import prepare
 prepare(1)
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 step = lambda: [torch.ones(6 * 2**20) for _ in range(8)]  # of 24 MiB each

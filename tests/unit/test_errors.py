@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from weight_importance.errors import RUN, full_disk, this_run
+from weight_importance.runtime.errors import RUN, full_disk, this_run
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 PROGRAM = """
 import os, sys, time
-from weight_importance.errors import UserError, run_program
+from weight_importance.runtime.errors import UserError, run_program
 def main():
     {body}
 run_program(main)

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from weight_importance import ESTIMATORS, estimate_all
-from weight_importance.estimators.kinds import is_mean_of_samples
-from weight_importance.explanation import (
+from weight_importance.analysis.explanation import (
     AGREEMENT,
     FACTORS,
     PAIRED,
@@ -29,9 +28,10 @@ from weight_importance.explanation import (
     signal_contributions,
     spearman_brown,
 )
-from weight_importance.factors import log_slope
-from weight_importance.findings import PREDICTED, along_confidence, predicted_pairs
-from weight_importance.tables import COLUMNS
+from weight_importance.estimators.factors import log_slope
+from weight_importance.estimators.kinds import is_mean_of_samples
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.common import PREDICTED, along_confidence, predicted_pairs
 
 THEORY = ["mas", "absolute_fisher", "fisher_empirical", "fisher_exact"]
 

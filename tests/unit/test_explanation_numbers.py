@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from weight_importance.explanation_findings import (
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.explanation import (
     AGAINST,
     AWAY,
     HELD,
@@ -13,8 +14,7 @@ from weight_importance.explanation_findings import (
     signal_signs,
     verdicts,
 )
-from weight_importance.explanation_numbers import explanation
-from weight_importance.tables import COLUMNS
+from weight_importance.paper.explanation import explanation
 
 SEEDS = (0, 1)
 PAIRS = [("absolute_fisher", "mas"), ("fisher_empirical", "mas")]

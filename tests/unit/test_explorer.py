@@ -11,10 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weight_importance.densities import BEYOND, BINS, FEW, LEVELS, NOT_POSITIVE, axis, count_of, density, level_of
-from weight_importance.explorer import LEAST_CONTRAST, SURFACES, against, contents, contrast, fill, looks
-from weight_importance.plots.style import PALETTE
-from weight_importance.tables import COLUMNS
+from weight_importance.analysis.densities import (
+    BEYOND,
+    BINS,
+    FEW,
+    LEVELS,
+    NOT_POSITIVE,
+    axis,
+    count_of,
+    density,
+    level_of,
+)
+from weight_importance.explorer.page import LEAST_CONTRAST, SURFACES, against, contents, contrast, fill, looks
+from weight_importance.figures.style import PALETTE
+from weight_importance.files.tables import COLUMNS
 
 NAMES = ["fisher_empirical", "mas", "si"]  # in the order of their list
 PAIRS = list(combinations(NAMES, 2))
@@ -190,7 +200,7 @@ def test_colours_stand_out_in_both_themes():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
-def test_controls_are_named_with_what_they_are_made_from():
+def test_ablations_are_named_with_what_they_are_made_from():
     assert looks("shuffled(mas)", 0)["label"].startswith("shuffled ")
     names = [looks(name, 0)["label"] for name in ("values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)")]
     assert len(set(names)) == 2 and all("in ranks of" in name for name in names)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from weight_importance.factors import factor_correlation, log_slope, rank_one
+from weight_importance.estimators.factors import factor_correlation, log_slope, rank_one
 
 
 def product(seed: int, out: int = 7, inputs: int = 11) -> torch.Tensor:

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, leaky_relu
 
-from weight_importance.flat import VECTOR, Layout, pieces
-from weight_importance.gradients import OneByOne, SideBySide, side_by_side, way_to_compute
-from weight_importance.networks import CNN, MLP
-from weight_importance.replicas import Replicas, initialise
-from weight_importance.tracing import Untraceable, trace
+from weight_importance.learning.engine.flat import VECTOR, Layout, pieces
+from weight_importance.learning.engine.gradients import OneByOne, SideBySide, side_by_side, way_to_compute
+from weight_importance.learning.engine.tracing import Untraceable, trace
+from weight_importance.learning.networks import CNN, MLP
+from weight_importance.learning.replicas import Replicas, initialise
 
 REPLICAS, BATCH = 5, 6
 
@@ -168,7 +168,7 @@ def test_a_group_is_as_large_as_memory_allows_and_at_least_one(monkeypatch):
     inputs = batch()[0][0]
     most = side_by_side(replicas, layout, inputs)
     assert 500 < most < 2000  # 4 GiB of about 3.5 MB each
-    monkeypatch.setattr("weight_importance.gradients.STACK_BYTES", 1)
+    monkeypatch.setattr("weight_importance.learning.engine.gradients.STACK_BYTES", 1)
     assert side_by_side(replicas, layout, inputs) == 1
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from weight_importance.estimators.closed_forms import PRODUCT_BYTES
-from weight_importance.estimators.layers import PASS_BYTES
-from weight_importance.estimators.moments import FALLBACK_BYTES
-from weight_importance.networks import CNN
+from weight_importance.estimators.engine.closed_forms import PRODUCT_BYTES
+from weight_importance.estimators.engine.layers import PASS_BYTES
+from weight_importance.estimators.engine.moments import FALLBACK_BYTES
+from weight_importance.learning.networks import CNN
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = [200, 2000]

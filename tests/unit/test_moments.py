@@ -18,9 +18,9 @@ from networks_under_test import (
 )
 from reference import POWERS, assert_close, naive
 from weight_importance import ESTIMATORS, estimate, estimate_all
-from weight_importance.errors import UserError
-from weight_importance.estimators import closed_forms
-from weight_importance.estimators.closed_forms import closed_form_layers
+from weight_importance.estimators.engine import closed_forms
+from weight_importance.estimators.engine.closed_forms import closed_form_layers
+from weight_importance.runtime.errors import UserError
 
 MOMENTS = sorted(name for name in ESTIMATORS if ESTIMATORS[name].kind == "moment")
 DETERMINISTIC = [

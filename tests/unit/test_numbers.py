@@ -12,15 +12,15 @@ import pytest
 from scipy import stats
 
 from studies import PUBLISHED
-from weight_importance import published
-from weight_importance.correlation import COEFFICIENTS
-from weight_importance.derivation import Derived, Rows, completed, derived, rows
-from weight_importance.findings import beyond_null, difference
-from weight_importance.latex import listing, number, with_interval
-from weight_importance.numbers import beyond_factors, collect, comparison, configuration, controls, render
-from weight_importance.recovery import recovery
-from weight_importance.statistics import final_accuracy, interval, select_lambda
-from weight_importance.tables import COLUMNS
+from weight_importance.analysis.correlation import COEFFICIENTS
+from weight_importance.files.derivation import Derived, Rows, completed, derived, rows
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings import published
+from weight_importance.findings.common import beyond_null, difference
+from weight_importance.findings.recovery import recovery
+from weight_importance.findings.statistics import final_accuracy, interval, select_lambda
+from weight_importance.paper.latex import listing, number, with_interval
+from weight_importance.paper.numbers import ablations, beyond_factors, collect, comparison, configuration, render
 
 STUDY = "mlp_permuted_mnist"
 STABILISED = f"{STUDY}_stabilised"
@@ -277,25 +277,25 @@ def test_latex_knows_every_key_and_stops_at_an_unknown_one(tmp_path, results):
     assert "Unknown result 'retention/mass/best'" in run.stdout
 
 
-def test_controls_are_told_by_estimator_and_leave_what_is_said_of_estimators_as_it_was(tables, config, theirs, results):
-    """One control is the estimator itself, seed by seed, the other is as no penalty."""
+def test_ablations_are_listed_by_estimator_and_change_no_other_number(tables, config, theirs, results):
+    """One ablation is the estimator itself, seed by seed, the other is as no penalty."""
     retention = tables["retention"]
     alike = {"rank_one(mas)": "mas", "values_of(si)_in_ranks_of(mas)": "none"}
-    copies = [retention[retention["estimator"] == name].assign(estimator=control) for control, name in alike.items()]
+    copies = [retention[retention["estimator"] == name].assign(estimator=ablation) for ablation, name in alike.items()]
     copies[1] = copies[1].assign(**{"lambda": 3.0})
     more = pd.concat([retention, *copies])
     of_study = more[more["study"] == STUDY]
-    found = controls(of_study, select_lambda(of_study))
-    assert found["controls/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
-    assert found["controls/mas/rank_one(mas)/outcome"] == "equivalent"
-    assert found["controls/mas/equivalent/list"] == r"\texttt{rank\_one}"
-    assert found["controls/mas/equivalent/count"] == r"\num{1}"
-    assert found["controls/mas/worse/list"] == r"\texttt{values\_of(si)\_in\_ranks\_of(mas)}"
-    assert "is not needed here" in found["controls/mas/single"] and "controls/si/single" not in found
+    found = ablations(of_study, select_lambda(of_study))
+    assert found["ablations/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
+    assert found["ablations/mas/rank_one(mas)/outcome"] == "equivalent"
+    assert found["ablations/mas/equivalent/list"] == r"\texttt{rank\_one}"
+    assert found["ablations/mas/equivalent/count"] == r"\num{1}"
+    assert found["ablations/mas/worse/list"] == r"\texttt{values\_of(si)\_in\_ranks\_of(mas)}"
+    assert "is not needed here" in found["ablations/mas/single"] and "ablations/si/single" not in found
     for estimator in ("mas", "si"):
-        key = f"controls/{estimator}/values_of(si)_in_ranks_of(mas)"
+        key = f"ablations/{estimator}/values_of(si)_in_ranks_of(mas)"
         assert found[f"{key}/recovery/mean"] == r"\num{0.00}" and found[f"{key}/outcome"] == "worse"
-        row = recovery(of_study, select_lambda(of_study)).set_index(["estimator", "control"]).loc[estimator].iloc[-1]
+        row = recovery(of_study, select_lambda(of_study)).set_index(["estimator", "ablation"]).loc[estimator].iloc[-1]
         assert found[f"{key}/difference/mean"] == number(row["mean_difference"] * 100, 2)
     everything = tables | {"retention": more, "selected_lambda": select_lambda(more)}
     whole = collect(config, everything, theirs, pd.DataFrame(columns=["study", "scope", "criterion", "fraction"]))

@@ -12,27 +12,27 @@ from matplotlib.figure import Figure
 
 from studies import retention_table
 from weight_importance import ESTIMATORS
-from weight_importance.explanation_findings import signal_signs
-from weight_importance.findings import along_confidence
-from weight_importance.plots import style
-from weight_importance.plots.controls import control_label, controls_frontier, controls_recovery
-from weight_importance.plots.correlation import correlation_matrix, correlation_null
-from weight_importance.plots.estimators import estimator_factors, estimator_scatter
-from weight_importance.plots.explanation import (
+from weight_importance.figures import style
+from weight_importance.figures.ablations import ablation_label, ablations_frontier, ablations_recovery
+from weight_importance.figures.correlation import correlation_matrix, correlation_null
+from weight_importance.figures.estimators import estimator_factors, estimator_scatter
+from weight_importance.figures.explanation import (
     explanation_confidence,
     explanation_factors,
     explanation_noise,
     explanation_signal,
     explanation_trajectories,
 )
-from weight_importance.plots.pruning import pruning
-from weight_importance.plots.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
-from weight_importance.plots.retention import retention_lambda, retention_tasks
-from weight_importance.plots.variants import variants
-from weight_importance.recovery import recovery
-from weight_importance.reproduction import pruning_means, retention_means
-from weight_importance.statistics import select_lambda
-from weight_importance.tables import COLUMNS
+from weight_importance.figures.pruning import pruning
+from weight_importance.figures.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
+from weight_importance.figures.retention import retention_lambda, retention_tasks
+from weight_importance.figures.variants import variants
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.common import along_confidence
+from weight_importance.findings.explanation import signal_signs
+from weight_importance.findings.recovery import recovery
+from weight_importance.findings.reproduction import pruning_means, retention_means
+from weight_importance.findings.statistics import select_lambda
 
 STUDY = "mlp_permuted_mnist"
 NAMES = ["fisher_empirical", "mas", "si", "magnitude"]
@@ -83,7 +83,7 @@ def selected(strength: float = 4.5) -> pd.DataFrame:
     return pd.DataFrame([*rows, (STUDY, "none", 0.0, "validation")], columns=COLUMNS["selected_lambda"])
 
 
-CONTROLS = [
+ABLATIONS = [
     "reversed(mas)",
     "uniform(mas)",
     "values_of(mas)_in_ranks_of(fisher_empirical)",
@@ -95,8 +95,8 @@ CONTROLS = [
 
 
 def controlled(seeds: int = 3, strengths: tuple[float, ...] = (1.0, 10.0, 100.0)) -> pd.DataFrame:
-    """Two estimators and their controls, of which one diverges at every λ."""
-    names = ["none", "mas", "fisher_empirical", *CONTROLS]
+    """Two estimators and their ablations, of which one diverges at every λ."""
+    names = ["none", "mas", "fisher_empirical", *ABLATIONS]
 
     def accuracy(name, strength, seed, learnt, task, split):
         if name == "reversed(mas)" and learnt > 1:
@@ -321,10 +321,10 @@ FIGURES = {
     "reproduction_pruning_unpublished": lambda: reproduction_pruning(
         pruning_means(pruned()), published_pruning().head(0)
     ),
-    "controls_recovery": lambda: controls_recovery(recovery(controlled(), select_lambda(controlled()))),
-    "controls_recovery_one": lambda: controls_recovery(recovery(controlled(1), select_lambda(controlled(1)))),
-    "controls_frontier": lambda: controls_frontier(controlled(), select_lambda(controlled())),
-    "controls_frontier_one": lambda: controls_frontier(controlled(1, (1.0,)), select_lambda(controlled(1, (1.0,)))),
+    "ablations_recovery": lambda: ablations_recovery(recovery(controlled(), select_lambda(controlled()))),
+    "ablations_recovery_one": lambda: ablations_recovery(recovery(controlled(1), select_lambda(controlled(1)))),
+    "ablations_frontier": lambda: ablations_frontier(controlled(), select_lambda(controlled())),
+    "ablations_frontier_one": lambda: ablations_frontier(controlled(1, (1.0,)), select_lambda(controlled(1, (1.0,)))),
     "variants": lambda: variants(STUDY, settings("stabilised", "frozen"), varied("stabilised", "frozen")),
     "variants_one": lambda: variants(STUDY, settings("stabilised"), varied("stabilised", strengths=(4.5,), seeds=1)),
     "variants_none": lambda: variants(STUDY, settings(), retention()),
@@ -427,34 +427,34 @@ def test_where_there_is_nothing_to_draw_the_figure_says_so(name):
     assert text.get_text().endswith(("is published for this study.", "has no variants in this configuration."))
 
 
-def test_every_control_has_a_row_under_each_of_its_estimators_with_its_recovery():
+def test_every_ablation_has_a_row_under_each_of_its_estimators_with_its_recovery():
     found = recovery(controlled(), select_lambda(controlled()))
-    fisher, mas = controls_recovery(found).axes
+    fisher, mas = ablations_recovery(found).axes
     named = [text.get_text() for text in mas.get_yticklabels()]
     assert named == ["uniform", "reversed", "power 0.5", "power 2", f"in ranks of {style.label('fisher_empirical')}"]
     assert [text.get_text() for text in fisher.get_yticklabels()][-1] == f"values of {style.label('mas')}"
-    means = found.set_index(["estimator", "control"])["mean_recovery"]
+    means = found.set_index(["estimator", "ablation"])["mean_recovery"]
     drawn = [line.get_xdata()[0] for line in mas.lines if line.get_marker() == "o"]
-    expected = [means["mas", name] for name in ("uniform(mas)", "power_0.5(mas)", "power_2(mas)", CONTROLS[2])]
+    expected = [means["mas", name] for name in ("uniform(mas)", "power_0.5(mas)", "power_2(mas)", ABLATIONS[2])]
     assert drawn == pytest.approx(expected)
     assert [line.get_marker() for line in mas.lines].count("x") == 1
 
 
-def test_a_control_looks_alike_in_every_panel_of_the_frontier_and_unlike_all_others():
-    figure = controls_frontier(controlled(), select_lambda(controlled()))
+def test_an_ablation_looks_alike_in_every_panel_of_the_frontier_and_unlike_all_others():
+    figure = ablations_frontier(controlled(), select_lambda(controlled()))
     legend = {
         text.get_text(): (line.get_color(), line.get_linestyle(), line.get_marker())
         for text, line in zip(figure.legends[0].get_texts(), figure.legends[0].legend_handles, strict=True)
     }
-    assert len(legend) == len(CONTROLS) + 3
+    assert len(legend) == len(ABLATIONS) + 3
     assert len(set(legend.values())) == len(legend)
     assert f"values of {style.label('mas')} in ranks of {style.label('fisher_empirical')}" in legend
 
 
 @pytest.mark.parametrize("name", ["mas", "uniform(mas)", "values_of(mas)_in_ranks_of(fisher_empirical)"])
-def test_a_control_is_named_without_its_code(name):
+def test_an_ablation_is_named_without_its_code(name):
     assert not set("(_)") & set(
-        control_label(name, "mas").replace(style.label("fisher_empirical"), "").replace("(softmax)", "")
+        ablation_label(name, "mas").replace(style.label("fisher_empirical"), "").replace("(softmax)", "")
     )
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from weight_importance import provenance
-from weight_importance.integrity import checksum
-from weight_importance.storage import load_tensors, save_tensors, write_text
+from weight_importance.files import provenance
+from weight_importance.files.integrity import checksum
+from weight_importance.files.storage import load_tensors, save_tensors, write_text
 
 PROGRAM = """
 import sys, torch
-from weight_importance.provenance import metadata, note_device
-from weight_importance.storage import load_tensors, save_tensors
+from weight_importance.files.provenance import metadata
+from weight_importance.runtime.process import note_device
+from weight_importance.files.storage import load_tensors, save_tensors
 torch.set_num_threads(1)
 note_device("cpu")
 given, _ = load_tensors(sys.argv[4])
@@ -39,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, output: str) -> None:
     settings = '{"study": "a", "seeds": [3, 4], "lambda": 1}'
     command = [sys.executable, "program.py", "--settings", settings, "--data", "given.safetensors", output]
-    scripts = Path(provenance.__file__).parents[1]
+    scripts = Path(provenance.__file__).parents[2]
     subprocess.run(command, cwd=folder, check=True, env={"PYTHONPATH": str(scripts)})
 
 
@@ -50,7 +51,7 @@ def test_a_record_names_all_that_a_result_was_made_from(made):
     assert about["settings"]["lambda"] == 1 and about["seeds"] == [3, 4]
     assert about["inputs"] == {"given.safetensors": checksum(made / "given.safetensors")}
     assert about["code"]["files"]["program.py"] == checksum(made / "program.py")
-    assert any(file.endswith("weight_importance/storage.py") for file in about["code"]["files"])
+    assert any(file.endswith("src/weight_importance/files/storage.py") for file in about["code"]["files"])
     assert about["versions"]["torch"] == torch.__version__
     assert about["device"]["device"] == "cpu" and about["device"]["threads"] == 1
     assert set(about["device"]) == {"device", "processor", "threads", "precision"}
@@ -88,10 +89,10 @@ def test_what_is_read_later_is_no_part_of_an_earlier_result(tmp_path, monkeypatc
 EDITED = """
 import sys
 from pathlib import Path
-from weight_importance.storage import write_text
+from weight_importance.files.storage import write_text
 for file in sys.argv[1:]:  # as a person may while a long job runs
     Path(file).write_text(Path(file).read_text() + "# edited\\n")
-from weight_importance import tables
+from weight_importance.files import tables
 from weight_importance.estimators.catalogue import magnitude  # loaded when it is edited already
 write_text("made.tex", "1")
 """
@@ -99,11 +100,15 @@ write_text("made.tex", "1")
 
 def test_a_record_names_the_code_as_it_ran(tmp_path):
     """Not as it lies on the disk when the result is written, while a long job has been running."""
-    scripts = tmp_path / "workflow/scripts"
-    shutil.copytree(Path(provenance.__file__).parents[1], scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    scripts = tmp_path / "src"
+    shutil.copytree(Path(provenance.__file__).parents[2], scripts, ignore=shutil.ignore_patterns("__pycache__"))
     package = scripts / "weight_importance"
     (scripts / "program.py").write_text(EDITED)
-    early = [scripts / "program.py", package / "storage.py", package / "tables.py"]  # storage imports tables
+    early = [
+        scripts / "program.py",
+        package / "files/storage.py",
+        package / "files/tables.py",
+    ]  # storage imports tables
     late = package / "estimators/catalogue/magnitude.py"
     before = {str(file.relative_to(tmp_path)): checksum(file) for file in early}
     subprocess.run([sys.executable, *map(str, [early[0], *early, late])], cwd=tmp_path, check=True)
@@ -139,8 +144,8 @@ def test_what_is_noted_is_what_was_read(tmp_path, monkeypatch):
 
 
 def test_code_from_standard_input_has_no_file_to_be_named():
-    code = "import weight_importance.provenance as provenance; print(len(provenance.code_hash()))"
-    environment = os.environ | {"PYTHONPATH": str(provenance.CHECKOUT / "workflow/scripts")}
+    code = "import weight_importance.files.provenance as provenance; print(len(provenance.code_hash()))"
+    environment = os.environ | {"PYTHONPATH": str(provenance.CHECKOUT / "src")}
     command = [sys.executable, "-"]
     run = subprocess.run(command, input=code, env=environment, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, "64\n"), run.stderr

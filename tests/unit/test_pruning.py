@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from weight_importance.networks import MLP
-from weight_importance.pruning import prune
+from weight_importance.learning.networks import MLP
+from weight_importance.learning.pruning import prune
 
 
 @pytest.fixture

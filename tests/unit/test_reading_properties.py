@@ -12,15 +12,16 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from weight_importance import device, image_file
-from weight_importance.control_names import parse
-from weight_importance.data_sources.content import IdxFile, parse_idx, read_archive
-from weight_importance.data_sources.reasons import SourceError
-from weight_importance.errors import UserError
-from weight_importance.integrity import damage, seal_of
-from weight_importance.settings import json_object
-from weight_importance.storage import load_tensors, read_table, save_tensors, write_table, write_text
-from weight_importance.tables import COLUMNS
+from weight_importance.data import image_file
+from weight_importance.data.sources.content import IdxFile, parse_idx, read_archive
+from weight_importance.data.sources.reasons import SourceError
+from weight_importance.files.integrity import damage, seal_of
+from weight_importance.files.storage import load_tensors, read_table, save_tensors, write_table, write_text
+from weight_importance.files.tables import COLUMNS
+from weight_importance.learning.ablation_names import parse
+from weight_importance.runtime import device
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.errors import UserError
 
 # the same examples in every run, so that a failure is one that a change made
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
@@ -180,11 +181,11 @@ def test_a_damaged_archive_gives_the_pinned_content_or_nothing(position, bit, cu
 
 
 @given(TEXT | st.text("()_abmsulniforwe0.", max_size=20))
-def test_any_name_is_a_control_or_refused(name):
+def test_any_name_is_an_ablation_or_refused(name):
     try:
         assert parse(name).name == name
     except UserError as error:
-        assert name in str(error) or "unknown control" in str(error)
+        assert name in str(error) or "unknown ablation" in str(error)
 
 
 @given(TEXT | st.text("cudap:019", max_size=8))

@@ -1,4 +1,4 @@
-"""What controls recover: of which estimator, how surely, and what is said of it."""
+"""What ablations recover: of which estimator, how surely, and what is said of it."""
 
 import math
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weight_importance.recovery import OUTCOMES, controls_of, frontier, recovery, without_controls
-from weight_importance.statistics import final_accuracy, interval, paired, ratio, select_lambda
-from weight_importance.tables import COLUMNS
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.recovery import OUTCOMES, ablations_of, frontier, recovery, without_ablations
+from weight_importance.findings.statistics import final_accuracy, interval, paired, ratio, select_lambda
 
 NAN = math.nan
 SEEDS = range(100, 105)
@@ -48,7 +48,7 @@ TABLE = table(
         (TWO, 1.0): 0.92 + NOISE + SHIFT,
     }
 )
-FOUND = recovery(TABLE, select_lambda(TABLE)).set_index(["estimator", "control"])
+FOUND = recovery(TABLE, select_lambda(TABLE)).set_index(["estimator", "ablation"])
 
 
 def accuracy(name: str, strength: float) -> pd.Series:
@@ -56,23 +56,23 @@ def accuracy(name: str, strength: float) -> pd.Series:
     return final[(final["estimator"] == name) & (final["lambda"] == strength)].set_index("seed")["accuracy"]
 
 
-def test_every_control_stands_under_each_of_its_estimators_and_these_before():
+def test_every_ablation_stands_under_each_of_its_estimators_and_these_before():
     assert [*FOUND.loc["mas"].index] == ["mas", "uniform(mas)", "shuffled(mas)", "power_2(mas)", "reversed(mas)", TWO]
     assert [*FOUND.loc["si"].index] == ["si", TWO]
-    assert controls_of(without_controls(TABLE)) == {}
-    assert set(without_controls(TABLE)["estimator"]) == {"none", "mas", "si"}
-    assert without_controls(TABLE.head(0)).empty
+    assert ablations_of(without_ablations(TABLE)) == {}
+    assert set(without_ablations(TABLE)["estimator"]) == {"none", "mas", "si"}
+    assert without_ablations(TABLE.head(0)).empty
 
 
 def test_recovery_by_hand():
     row = FOUND.loc[("mas", "uniform(mas)")]
     assert row["lambda"] == 10.0 and row["n"] == 5
     assert row["mean_recovery"] == pytest.approx(0.5, abs=1e-3)
-    none, mas, control = accuracy("none", 0.0), accuracy("mas", 10.0), accuracy("uniform(mas)", 10.0)
+    none, mas, ablation = accuracy("none", 0.0), accuracy("mas", 10.0), accuracy("uniform(mas)", 10.0)
     expected = {
-        "accuracy": interval(control),
-        "recovery": ratio(control - none, mas - none),
-        "difference": paired(control, mas),
+        "accuracy": interval(ablation),
+        "recovery": ratio(ablation - none, mas - none),
+        "difference": paired(ablation, mas),
     }
     for what, of in expected.items():
         assert [row[f"{part}_{what}"] for part in ("mean", "low", "high")] == [of.mean, of.low, of.high]
@@ -104,14 +104,14 @@ def test_a_strength_at_an_end_of_those_tried_is_marked_where_there_are_several()
 
 def test_where_the_estimator_diverged_nothing_is_recovered():
     broken = table({("none", 0.0): [0.5] * 5, ("mas", 1.0): [NAN] * 5, ("uniform(mas)", 1.0): 0.6 + NOISE})
-    row = recovery(broken, select_lambda(broken)).set_index("control").loc["uniform(mas)"]
+    row = recovery(broken, select_lambda(broken)).set_index("ablation").loc["uniform(mas)"]
     assert row["outcome"] == "diverged" and math.isnan(row["mean_recovery"])
     assert row["mean_accuracy"] == pytest.approx(0.6 + NOISE.mean())
 
 
 def test_one_seed_has_values_and_no_verdict():
     single = TABLE[TABLE["seed"] == 101]
-    row = recovery(single, select_lambda(single)).set_index("control").loc["uniform(mas)"]
+    row = recovery(single, select_lambda(single)).set_index("ablation").loc["uniform(mas)"]
     assert row["outcome"] == "undecided" and math.isfinite(row["mean_recovery"]) and math.isnan(row["low_recovery"])
 
 

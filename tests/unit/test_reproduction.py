@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from studies import PUBLISHED
-from weight_importance import published
-from weight_importance.findings import deviation, difference
-from weight_importance.plots.reproduction import reproduction_lambda
-from weight_importance.reproduction import (
+from weight_importance.figures.reproduction import reproduction_lambda
+from weight_importance.files.tables import COLUMNS as TABLES
+from weight_importance.findings import published
+from weight_importance.findings.common import deviation, difference
+from weight_importance.findings.reproduction import (
     COLUMNS,
     MARGIN,
     OUTCOMES,
@@ -24,8 +25,7 @@ from weight_importance.reproduction import (
     stand_in,
     tally,
 )
-from weight_importance.statistics import equivalence, final_accuracy, interval
-from weight_importance.tables import COLUMNS as TABLES
+from weight_importance.findings.statistics import equivalence, final_accuracy, interval
 
 STUDY = "mlp_permuted_mnist"
 FOLLOWER = f"{STUDY}_published"

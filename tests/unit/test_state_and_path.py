@@ -24,10 +24,10 @@ from networks_under_test import (
 )
 from reference import assert_close
 from weight_importance import ESTIMATORS, estimate
-from weight_importance.errors import UserError
 from weight_importance.estimators.path import PathRecorder, importance
 from weight_importance.estimators.registry import recorder
-from weight_importance.networks import MLP
+from weight_importance.learning.networks import MLP
+from weight_importance.runtime.errors import UserError
 
 
 def loop_total_signal(layers, inputs, slope):

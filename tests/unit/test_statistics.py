@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from weight_importance.statistics import (
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.statistics import (
     Interval,
     equivalence,
     final_accuracy,
@@ -18,7 +19,6 @@ from weight_importance.statistics import (
     ratio,
     select_lambda,
 )
-from weight_importance.tables import COLUMNS
 
 NAN = math.nan
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from weight_importance.errors import UserError
-from weight_importance.integrity import damage
-from weight_importance.storage import atomic_path, load_tensors, read_table, save_tensors, write_table, write_text
+from weight_importance.files.integrity import damage
+from weight_importance.files.storage import atomic_path, load_tensors, read_table, save_tensors, write_table, write_text
+from weight_importance.runtime.errors import UserError
 
 COLUMNS = ("seed", "value")
 

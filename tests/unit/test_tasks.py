@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from weight_importance.errors import UserError
-from weight_importance.image_file import Dataset
-from weight_importance.tasks import permuted, rotated, split, task_sequence, to_inputs
+from weight_importance.data.image_file import Dataset
+from weight_importance.data.tasks import permuted, rotated, split, task_sequence, to_inputs
+from weight_importance.runtime.errors import UserError
 
 CPU = torch.device("cpu")
 

@@ -6,16 +6,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from networks_under_test import NormalisedVector
-from weight_importance.checkpoint import Checkpoint
-from weight_importance.consolidation import Consolidation
-from weight_importance.errors import UserError
+from weight_importance.data.tasks import Split, to_inputs
 from weight_importance.estimators.path import RECORDS, PathRecorder, Step
-from weight_importance.evaluation import accuracy
-from weight_importance.replicas import Replicas, initialise
-from weight_importance.seeding import derive, generator
-from weight_importance.tasks import Split, to_inputs
-from weight_importance.training import batch_indices, train, train_by_epochs
-from weight_importance.training_state import AdamState, pack, pack_path, unpack
+from weight_importance.files.checkpoint import Checkpoint
+from weight_importance.files.trained import AdamState, pack, pack_path, unpack
+from weight_importance.learning.evaluation import accuracy
+from weight_importance.learning.loop import batch_indices, train, train_by_epochs
+from weight_importance.learning.penalty import Consolidation
+from weight_importance.learning.replicas import Replicas, initialise
+from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.seeding import derive, generator
 
 SAMPLES, BATCH, EPOCHS, RATE = 60, 10, 3, 1e-3
 

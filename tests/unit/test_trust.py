@@ -17,18 +17,19 @@ import pytest
 import torch
 
 import sources
-from weight_importance import datasets, image_file
-from weight_importance.data_sources import content, folders, mirrors, packages
-from weight_importance.data_sources.content import read_archive
-from weight_importance.data_sources.limits import file_size_limit
-from weight_importance.data_sources.reasons import SourceError
-from weight_importance.errors import UserError
-from weight_importance.storage import load_tensors, read_table, save_tensors, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.data import catalogue as datasets
+from weight_importance.data import image_file
+from weight_importance.data.sources import content, folders, mirrors, packages
+from weight_importance.data.sources.content import read_archive
+from weight_importance.data.sources.limits import file_size_limit
+from weight_importance.data.sources.reasons import SourceError
+from weight_importance.files.storage import load_tensors, read_table, save_tensors, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = [
-    *(file for folder in ("workflow", "benchmarks") for file in sorted((REPOSITORY / folder).rglob("*.py"))),
+    *(file for folder in ("src", "workflow", "benchmarks") for file in sorted((REPOSITORY / folder).rglob("*.py"))),
     *sorted((REPOSITORY / "notebooks").glob("*.ipynb")),
     *sorted((REPOSITORY / "envs").glob("*.py")),
 ]

@@ -5,10 +5,18 @@ import math
 import pandas as pd
 import pytest
 
-from weight_importance.plots.variants import variants as variants_figure
-from weight_importance.statistics import interval
-from weight_importance.tables import COLUMNS
-from weight_importance.variants import OUTCOMES, compared, curves, plain_lambda, short_name, usable_range, variants
+from weight_importance.figures.variants import variants as variants_figure
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.statistics import interval
+from weight_importance.findings.variants import (
+    OUTCOMES,
+    compared,
+    curves,
+    plain_lambda,
+    short_name,
+    usable_range,
+    variants,
+)
 
 NAN = math.nan
 PLAIN = {"protocol": "held_out", "estimators": ["mas", "si"], "retention": {"penalty": "plain"}}
@@ -18,7 +26,7 @@ SETTINGS = {
     "net_stabilised": STABILISED | {"like": "net"},
     "net_frozen": PLAIN | {"like": "net"},
     "net_published": PLAIN | {"like": "net", "protocol": "published"},
-    "net_controls": PLAIN | {"like": "net", "retention": {"penalty": "plain", "controls": ["uniform(mas)"]}},
+    "net_ablations": PLAIN | {"like": "net", "retention": {"penalty": "plain", "ablations": ["uniform(mas)"]}},
     "net_atlas": PLAIN | {"like": "net", "estimators": ["mas", "masx"]},
     "other_frozen": PLAIN | {"like": "other"},
 }

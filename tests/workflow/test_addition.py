@@ -41,7 +41,7 @@ STUDY = {
 
 
 def test_a_third_network_is_one_class_and_one_study(fresh):
-    networks = fresh.folder / "workflow/scripts/weight_importance/networks.py"
+    networks = fresh.folder / "src/weight_importance/learning/networks.py"
     text = networks.read_text(encoding="utf-8")
     text, count = re.subn(r"\n(NETWORKS: .*)\}\n", CLASS + r'\n\1, "layer_norm_mlp": LayerNormMLP}\n', text)
     assert count == 1

@@ -115,21 +115,21 @@ def test_a_study_like_another_gives_only_what_differs():
     assert configuration.resolved({"studies": whole} | config)["studies"] == whole
 
 
-def test_controls_are_those_of_the_study_that_lists_them():
-    config = changed("*.retention.controls", ["uniform(si)"])
-    config["studies"][STUDY]["retention"]["control_lambdas"] = [1]
+def test_ablations_are_those_of_the_study_that_lists_them():
+    config = changed("*.retention.ablations", ["uniform(si)"])
+    config["studies"][STUDY]["retention"]["ablation_lambdas"] = [1]
     whole = configuration.resolved(config)["studies"]
-    assert whole[STUDY]["retention"]["controls"] == ["uniform(si)"]
-    assert "controls" not in whole[f"{STUDY}_stabilised"]["retention"]
+    assert whole[STUDY]["retention"]["ablations"] == ["uniform(si)"]
+    assert "ablations" not in whole[f"{STUDY}_stabilised"]["retention"]
     assert configuration.problems(config, [DEFAULT]) == []
 
 
-def test_strengths_of_controls_that_are_not_run_are_refused_or_emptied():
-    """A preset that changes the list of controls cannot remove strengths of the default, but it can empty them."""
-    config = changed("*_controls.retention.controls", ["shuffled(mas)"])
+def test_strengths_of_ablations_that_are_not_run_are_refused_or_emptied():
+    """A preset that changes the list of ablations cannot remove strengths of the default, but it can empty them."""
+    config = changed("*_ablations.retention.ablations", ["shuffled(mas)"])
     [problem] = configuration.problems(config, [DEFAULT])
-    assert "'values_of(mas)_in_ranks_of(fisher_empirical)' is not among the study's controls" in problem
-    config["studies"][f"{STUDY}_controls"]["retention"]["lambdas"]["values_of(mas)_in_ranks_of(fisher_empirical)"] = []
+    assert "'values_of(mas)_in_ranks_of(fisher_empirical)' is not among the study's ablations" in problem
+    config["studies"][f"{STUDY}_ablations"]["retention"]["lambdas"]["values_of(mas)_in_ranks_of(fisher_empirical)"] = []
     assert configuration.problems(config, [DEFAULT]) == []
 
 
@@ -154,9 +154,9 @@ def test_an_estimator_needs_a_label_of_its_own(text, message, tmp_path, monkeypa
 
 
 def test_names_read_from_the_source_are_those_of_the_import():
-    from weight_importance.datasets import DATASETS
+    from weight_importance.data.catalogue import DATASETS
     from weight_importance.estimators.registry import load, names
-    from weight_importance.networks import NETWORKS
+    from weight_importance.learning.networks import NETWORKS
 
     assert configuration.estimators() == names()
     assert known.networks() == sorted(NETWORKS)

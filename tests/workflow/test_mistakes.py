@@ -23,11 +23,11 @@ import yaml
 
 import configuration
 from configuration import files
-from weight_importance import datasets
-from weight_importance.errors import UserError
-from weight_importance.networks import MLP
-from weight_importance.storage import save_tensors, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.data import catalogue as datasets
+from weight_importance.files.storage import save_tensors, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.learning.networks import MLP
+from weight_importance.runtime.errors import UserError
 
 CATALOGUE = Path(__file__).parents[1] / "mistakes"
 SCRIPTS = configuration.REPOSITORY / "workflow/scripts"

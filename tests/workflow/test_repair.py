@@ -15,9 +15,9 @@ import pytest
 
 import repair
 from command_line import LOCAL, asked
-from weight_importance.integrity import seal_of
-from weight_importance.provenance import record_of
-from weight_importance.storage import write_text
+from weight_importance.files.integrity import seal_of
+from weight_importance.files.provenance import record_of
+from weight_importance.files.storage import write_text
 
 RESULTS = [
     "data/a.safetensors",

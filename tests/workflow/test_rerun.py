@@ -19,7 +19,7 @@ import quotations
 import sources
 import trace_number
 from shelf import Shelf, chain
-from weight_importance.derivation import Rows
+from weight_importance.files.derivation import Rows
 
 STUDY = "mlp_permuted_mnist"
 PACKAGE = "workflow/scripts/weight_importance"
@@ -40,7 +40,7 @@ class Study:
 
 CNN = ("fisher_empirical", "mas", "si")
 PUBLISHED = ("fisher_empirical", "mas", "magnitude")
-CONTROLS = {
+ABLATIONS = {
     "uniform.fisher_empirical": "uniform(fisher_empirical)",
     "shuffled.mas": "shuffled(mas)",
     "values_of.mas.in_ranks_of.fisher_empirical": "values_of(mas)_in_ranks_of(fisher_empirical)",
@@ -51,7 +51,7 @@ STUDIES = {
     STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS), explained=True),
     f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
     f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
-    f"{STUDY}_controls": Study(("seeds-100-101",), ("none", *CONTROLLED, *CONTROLS), CONTROLLED, prunes=False),
+    f"{STUDY}_ablations": Study(("seeds-100-101",), ("none", *CONTROLLED, *ABLATIONS), CONTROLLED, prunes=False),
     f"{STUDY}_atlas": Study(("seeds-200-201",), ("none", *ATLAS), ATLAS, prunes=False),
     f"{STUDY}_relations": Study(("seeds-300-301",), (), ATLAS, prunes=False),
     "cnn_mnist_fashion": Study(("seeds-0-1",), ("none", *CNN), CNN),
@@ -87,7 +87,7 @@ def notebooks(*names, studies=STUDIES):
 NOTEBOOKS = {
     "correlation": MAIN,
     "retention": MAIN,
-    "controls": (f"{STUDY}_controls",),
+    "ablations": (f"{STUDY}_ablations",),
     "atlas": MAPPED,
     "pruning": MAIN,
     "estimators": MAIN,
@@ -161,9 +161,9 @@ def joined(*tables, studies):
 def with_estimator(name):
     """All that follows from an estimator's importances."""
     retaining = [study for study in STUDIES if name in STUDIES[study].retained]
-    controls = [folder for folder, control in CONTROLS.items() if f"({name})" in control]
+    ablations = [folder for folder, ablation in ABLATIONS.items() if f"({name})" in ablation]
     owning = [study for study in OWN if name in STUDIES[study].estimators]
-    runs = computed([name]) | learnt([name, *controls]) | pruned([name]) | correlated(owning)
+    runs = computed([name]) | learnt([name, *ablations]) | pruned([name]) | correlated(owning)
     tables = joined("retention", studies=retaining) | joined("correlation", "correlation_null", studies=owning)
     tables |= joined("pruning", studies=[study for study in owning if study in PRUNED])
     tables |= explained()  # it asks for these estimators, too
@@ -183,7 +183,7 @@ EVERYTHING = (
     | computed(ANY)
     | correlated()
     | explained()
-    | learnt(["none", *ANY, *CONTROLS])
+    | learnt(["none", *ANY, *ABLATIONS])
     | pruned(["random", *ANY])
 ) | AFTER_TABLES
 
@@ -215,10 +215,10 @@ def test_touching_every_file_runs_nothing(tiny_run):
             | EXPLORER,
         ),
         (
-            f"{PACKAGE}/controls.py",
-            learnt(CONTROLS)
-            | joined("retention", studies=[f"{STUDY}_controls"])
-            | notebooks("controls")
+            f"{PACKAGE}/ablations.py",
+            learnt(ABLATIONS)
+            | joined("retention", studies=[f"{STUDY}_ablations"])
+            | notebooks("ablations")
             | NUMBERS
             | EXPLORER,
         ),
@@ -272,12 +272,12 @@ def test_another_lambda_touches_only_that_estimators_retention(tiny_run):
 
 
 def test_a_study_s_first_seed_names_its_shards(fresh):
-    study = f"{STUDY}_controls"
+    study = f"{STUDY}_ablations"
     change = {"studies": {study: {"first_seed": 7, "seeds": 3, "retention": {"seeds": 2}}}}
     planned = fresh.plan(f"results/summary/{study}/retention.csv", "--forceall", change=change)
     assert trained([study], ["seeds-7-8"]) <= planned
     assert not planned & trained([study], ["seeds-9-9"]), "two of the three networks learn the later tasks"
-    assert learnt(["none", *CONTROLLED, *CONTROLS], [study], ["seeds-7-8"]) <= planned
+    assert learnt(["none", *CONTROLLED, *ABLATIONS], [study], ["seeds-7-8"]) <= planned
     planned = fresh.plan(f"results/summary/{study}/baseline.csv", "--forceall", change=change)
     assert trained([study], ["seeds-7-8", "seeds-9-9"]) <= planned
     assert not planned & trained([STUDY]), "no network is that of the study it is like"
@@ -293,12 +293,12 @@ def test_a_study_with_the_seeds_of_another_has_its_networks(fresh):
     assert trained([STUDY], ["seeds-1-1"]) <= planned and not planned & trained([study, STUDY], ["seeds-0-0"])
 
 
-def test_without_controls_their_notebook_is_not_executed(fresh):
+def test_without_ablations_their_notebook_is_not_executed(fresh):
     unused = {"values_of(mas)_in_ranks_of(fisher_empirical)": []}  # its strengths in the preset would be refused
-    change = {"studies": {f"{STUDY}_controls": {"retention": {"controls": [], "lambdas": unused}}}}
+    change = {"studies": {f"{STUDY}_ablations": {"retention": {"ablations": [], "lambdas": unused}}}}
     planned = fresh.plan("--forceall", change=change)
-    assert not any("controls.ipynb" in message for message in planned)
-    assert learnt(["none", *CONTROLLED], [f"{STUDY}_controls"]) <= planned and not planned & learnt(CONTROLS)
+    assert not any("ablations.ipynb" in message for message in planned)
+    assert learnt(["none", *CONTROLLED], [f"{STUDY}_ablations"]) <= planned and not planned & learnt(ABLATIONS)
 
 
 def test_the_whole_plan_is_what_the_configuration_asks_for(fresh):
@@ -382,9 +382,9 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
         rule = rule.removesuffix("_test")  # importances on test images are computed by the same program
         declared = set(sources.closure(scripts / f"{rule}.py", scripts))
         match rule:
-            case "retention" if names[1] in CONTROLS:
-                declared |= set(sources.closure(scripts / "weight_importance/controls.py", scripts))
-                estimators = re.findall(r"\((\w+)\)", CONTROLS[names[1]])
+            case "retention" if names[1] in ABLATIONS:
+                declared |= set(sources.closure(scripts / "src/weight_importance/learning/ablations.py", scripts))
+                estimators = re.findall(r"\((\w+)\)", ABLATIONS[names[1]])
             case "importance" | "retention":
                 estimators = {names[1]} - {"none"}
             case "notebook":
@@ -395,7 +395,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
             case _:
                 estimators = ()
         for name in estimators:
-            declared |= set(sources.closure(scripts / f"weight_importance/estimators/catalogue/{name}.py", scripts))
+            declared |= set(sources.closure(scripts / f"src/weight_importance/estimators/catalogue/{name}.py", scripts))
         modules = {file.removesuffix(".py").removesuffix("/__init__") for file in declared}
         imported = re.findall(r"^import time:.*\| +(weight_importance\S*)$", log.read_text(), re.MULTILINE)
         undeclared = {str(scripts / name.replace(".", "/")) for name in imported} - modules

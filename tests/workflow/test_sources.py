@@ -86,7 +86,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path):
     assert found("from weight_importance.rooms import inner\n") == inner
     assert found("def later():\n    from weight_importance.rooms.inner import outer\n") == inner
     assert found("from weight_importance import NAME\n") == {
-        "weight_importance/__init__.py", "weight_importance/public.py",
+        "src/weight_importance/__init__.py", "src/weight_importance/public.py",
     }  # fmt: skip
 
 

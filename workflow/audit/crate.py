@@ -24,7 +24,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from shelf import PAPER, Shelf, is_elsewhere
-from weight_importance.errors import UserError, run_program
+from weight_importance.runtime.errors import UserError, run_program
 
 METADATA = "ro-crate-metadata.json"
 PROFILES = {
@@ -211,16 +211,16 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     run["instrument"] = workflow
     run["object"] = [configuration, *_of(files, (file for file in read if file not in made))]
     run["result"] = _of(files, made - read.keys())
-    controls = [
+    ablations = [
         _context(
-            crate, f"#control/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
+            crate, f"#ablation/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
             instrument=crate.dereference(f"#step/{job.rule}"), object=actions[job.name],
         )
         for job in jobs
     ]  # fmt: skip
     organised = _context(
         crate, "#organise", "OrganizeAction", name=f"Run of Snakemake {version('snakemake')}", instrument=engine,
-        object=controls, result=run, startTime=run["startTime"], endTime=finished,
+        object=ablations, result=run, startTime=run["startTime"], endTime=finished,
     )  # fmt: skip
     root["mentions"] = [run, organised, *actions.values()]
     return crate

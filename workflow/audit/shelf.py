@@ -6,7 +6,6 @@ Reads only. Nothing here is part of the workflow: it looks at what the workflow 
 import base64
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -14,12 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-sys.path.append(str(Path(__file__).parents[1] / "scripts"))
-
-from weight_importance.derivation import Rows
-from weight_importance.errors import UserError
-from weight_importance.integrity import checksum
-from weight_importance.provenance import ELSEWHERE, record_of
+from weight_importance.files.derivation import Rows
+from weight_importance.files.integrity import checksum
+from weight_importance.files.provenance import ELSEWHERE, record_of
+from weight_importance.runtime.errors import UserError
 
 SNAKEMAKE = Path(".snakemake/metadata")
 """Where Snakemake keeps which rule made a file, and when."""
@@ -56,7 +53,7 @@ class Shelf:
         return self._checksums[file]
 
     def record(self, file: str) -> dict | None:
-        """The record of what a result was made from, as :func:`weight_importance.provenance.record` writes it.
+        """The record of what a result was made from, as :func:`weight_importance.files.provenance.record` writes it.
 
         Only files outside the checkout have the beginning of their checksums in their paths here, as different ones may
         have one name.

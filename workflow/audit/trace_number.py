@@ -18,9 +18,9 @@ from safetensors import safe_open
 
 from quotations import Quotation, cells, floats, numbers, printed, quotations, says
 from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
-from weight_importance.derivation import Constant, Derived, Package, Rows, Setting
-from weight_importance.errors import UserError, run_program
-from weight_importance.tables import COLUMNS
+from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.errors import UserError, run_program
 
 NUMBERS = "results/paper/numbers.tex"
 SHOWN = 3
@@ -273,9 +273,9 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
             f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
-    from weight_importance import published  # PyTorch comes with these: only where numbers are made
-    from weight_importance.numbers import collect
-    from weight_importance.storage import read_table
+    from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
+    from weight_importance.files.storage import read_table
+    from weight_importance.paper.numbers import collect
 
     tables = {
         Path(file).stem: read_table(shelf.root / file, COLUMNS[Path(file).stem])
@@ -289,7 +289,7 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
 def _place(dotted: str) -> str:
     """The file and line where a function or a constant of ours stands."""
     module, _, name = dotted.rpartition(".")
-    file = Path("workflow/scripts", *module.split(".")).with_suffix(".py")
+    file = Path("src", *module.split(".")).with_suffix(".py")
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         names = [getattr(node, "name", None), *(getattr(of, "id", None) for of in getattr(node, "targets", []))]
         if name in names:

@@ -133,8 +133,8 @@ function missing() {
     return ["The networks and importances of this study are those of ", link, ", and shown there."];
   }
   if (names.length < 2) return `${name} has one estimator only.`;
-  const control = [choice.first, choice.second].find((one) => !estimators.includes(one));
-  if (control) return `${label(control)} is made while the networks learn on, and not kept: choose two estimators to compare importances.`;
+  const ablation = [choice.first, choice.second].find((one) => !estimators.includes(one));
+  if (ablation) return `${label(ablation)} is made while the networks learn on, and not kept: choose two estimators to compare importances.`;
   return null;
 }
 

@@ -4,7 +4,6 @@
 rule pruning:
     input:
         unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
-        code=code(f"{SCRIPTS}/pruning.py"),
         data=datasets,
         importance=pruning_importances,
     output:
@@ -23,6 +22,7 @@ rule pruning:
         runtime=growing(60),
         gpu=GPUS,
     params:
+        code=code(f"{SCRIPTS}/pruning.py"),
         settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "pruning"),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
@@ -35,7 +35,6 @@ rule pruning:
 
 rule correlation:
     input:
-        code=code(f"{SCRIPTS}/correlation.py"),
         importances=lambda wildcards: [
             importances(wildcards, name) for name in sorted(STUDIES[wildcards.study]["estimators"])
         ],
@@ -53,6 +52,7 @@ rule correlation:
         mem_mb=growing(3000),
         runtime=growing(60),
     params:
+        code=code(f"{SCRIPTS}/correlation.py"),
         settings=lambda wildcards: compact(
             {"study": wildcards.study, "seeds": seeds(wildcards.shard)} | config["correlation"]
         ),
@@ -69,9 +69,6 @@ rule correlation:
 rule explanation:
     input:
         unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
-        code=lambda wildcards: code(
-            f"{SCRIPTS}/explanation.py", "total_signal", *STUDIES[wildcards.study]["explanation"]["estimators"]
-        ),
         data=datasets,
     output:
         **{name: f"results/runs/{{study}}/explanation/{{shard}}.{name}.csv" for name in EXPLANATION},
@@ -87,6 +84,9 @@ rule explanation:
         runtime=growing(120),
         gpu=GPUS,
     params:
+        code=lambda wildcards: code(
+            f"{SCRIPTS}/explanation.py", "total_signal", *STUDIES[wildcards.study]["explanation"]["estimators"]
+        ),
         settings=explanation_settings,
         outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in EXPLANATION],
     message:
@@ -99,7 +99,6 @@ rule explanation:
 
 rule study_table:
     input:
-        code=code(f"{SCRIPTS}/summary.py"),
         tables=lambda wildcards: shard_tables(wildcards.study, wildcards.table),
     output:
         "results/summary/{study}/{table}.csv",
@@ -115,6 +114,8 @@ rule study_table:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code(f"{SCRIPTS}/summary.py"),
     message:
         "Joining the shards of {wildcards.study}: {wildcards.table}"
     shell:
@@ -123,7 +124,6 @@ rule study_table:
 
 rule selected_lambda:
     input:
-        code=code(f"{SCRIPTS}/selected_lambda.py"),
         retention="results/summary/{study}/retention.csv",
     output:
         "results/summary/{study}/selected_lambda.csv",
@@ -138,6 +138,7 @@ rule selected_lambda:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code(f"{SCRIPTS}/selected_lambda.py"),
         split=lambda wildcards: "test" if STUDIES[wildcards.study]["protocol"] == "published" else "validation",
     message:
         "Choosing lambda of {wildcards.study} on {params.split} data"
@@ -148,7 +149,6 @@ rule selected_lambda:
 
 use rule study_table as summary_table with:
     input:
-        code=code(f"{SCRIPTS}/summary.py"),
         tables=lambda wildcards: study_tables(wildcards.table),
     output:
         "results/summary/{table}.csv",
@@ -158,5 +158,7 @@ use rule study_table as summary_table with:
         "results/benchmarks/summary/{table}.tsv"
     wildcard_constraints:
         table="|".join(SUMMARY_TABLES),
+    params:
+        code=code(f"{SCRIPTS}/summary.py"),
     message:
         "Joining all studies: {wildcards.table}"

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = "workflow/scripts"
-sys.path.append(SCRIPTS)
+SCRIPTS, SOURCES = "workflow/scripts", "src"
 
 from snakemake.logging import logger
 
@@ -15,7 +14,8 @@ import gpu
 import repair
 import screen
 import sources
-from weight_importance import control_names, errors
+from weight_importance.learning import ablation_names
+from weight_importance.runtime import errors
 
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
 # environment that Snakemake itself activates for a job (conda) still comes before it.
@@ -35,13 +35,17 @@ GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
 WITHOUT_IMPORTANCE = ["none", "random"]
 
 
-def code(program, *estimators):
-    """The program's file and the modules of ours that it imports, those of the named estimators included."""
-    files = sources.closure(program, SCRIPTS)
-    if f"{SCRIPTS}/weight_importance/estimators/registry.py" in files:  # it imports estimators by their names
+def code(program, *estimators, shown=False):
+    """Fingerprints of the program and of the modules that it imports, those of the named estimators included.
+
+    Args:
+        shown: include labels and formulas of estimators, for programs that print them.
+    """
+    files = sources.closure(program, SOURCES)
+    if f"{SOURCES}/weight_importance/estimators/registry.py" in files:  # it imports estimators by their names
         for name in sorted({*estimators} - {*WITHOUT_IMPORTANCE}):
-            files += sources.closure(configuration.estimator_file(name, OWN_ESTIMATORS), SCRIPTS)
-    return list(dict.fromkeys(files))
+            files += sources.closure(configuration.estimator_file(name, OWN_ESTIMATORS), SOURCES)
+    return sources.fingerprints(list(dict.fromkeys(files)), shown)
 
 
 def compact(settings):

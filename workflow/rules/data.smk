@@ -3,7 +3,6 @@
 
 rule dataset:
     input:
-        code=code(f"{SCRIPTS}/dataset.py"),
         # data sets that lie in the repository
         files=lambda wildcards: sorted(map(str, Path("workflow/resources", wildcards.dataset).glob("*.gz"))),
     output:
@@ -19,6 +18,8 @@ rule dataset:
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        code=code(f"{SCRIPTS}/dataset.py"),
     message:
         "Fetching and checking {wildcards.dataset}"
     shell:

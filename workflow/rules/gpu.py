@@ -1,6 +1,6 @@
 """Whether jobs compute on a GPU: decided once, as the workflow starts, so that each job asks for what it will take.
 
-Knows nothing of torch but whether it finds a GPU; what a program does with its device is weight_importance.device's.
+Knows nothing of torch but whether it finds a GPU; see weight_importance.runtime.device for the use of it.
 """
 
 import subprocess
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
-"""Environment variable with the device of every job, as :mod:`weight_importance.device` reads it."""
+"""Environment variable with the device of every job, as :mod:`weight_importance.runtime.device` reads it."""
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What drivers of Nvidia, of AMD and of Linux under Windows put into place; without any, torch need not be asked."""

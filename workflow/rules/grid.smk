@@ -24,9 +24,9 @@ MAIN = [name for name, study in STUDIES.items() if "like" not in study]
 
 ESTIMATORS = list(dict.fromkeys(name for study in STUDIES.values() for name in study["estimators"]))
 
-# Controls of importances by the names of their folders, which hold no brackets
-CONTROLS = {
-    control_names.folder(name): name for study in STUDIES.values() for name in study["retention"].get("controls", [])
+# Ablations of importances by the names of their folders, which hold no brackets
+ABLATIONS = {
+    ablation_names.folder(name): name for study in STUDIES.values() for name in study["retention"].get("ablations", [])
 }
 
 DATASETS = sorted({f"results/data/{name}.safetensors" for study in STUDIES.values() for name in study["datasets"]})
@@ -61,14 +61,14 @@ NOTEBOOKS = {
         },
         "tables": ["retention"],
     },
-    "controls": {
-        "title": "Controls: which part of an importance matters",
+    "ablations": {
+        "title": "Ablations: which part of an importance matters",
         "summaries": ["retention", "selected_lambda"],
         "figures": {
-            "controls_recovery": "Controls: what they recover of an importance",
-            "controls_frontier": "Controls: old tasks against the newest",
+            "ablations_recovery": "Ablations: what they recover of an importance",
+            "ablations_frontier": "Ablations: old tasks against the newest",
         },
-        "tables": ["controls"],
+        "tables": ["ablations"],
     },
     "atlas": {
         "title": "Atlas: all estimators at a glance",
@@ -168,8 +168,8 @@ def reported_page(notebook):
 
 def studies_of(notebook):
     """The studies that a notebook is executed for: those that are not like another, or ask what it is about."""
-    if notebook == "controls":
-        return [study for study in STUDIES if has_controls(study)]
+    if notebook == "ablations":
+        return [study for study in STUDIES if has_ablations(study)]
     if notebook == "atlas":
         return [study for study in STUDIES if has_further_estimators(study) or is_main_with_pairs(study)]
     needed = {"pruning": lambda study: STUDIES[study]["pruning"]["fractions"], "explanation": explained}
@@ -181,9 +181,9 @@ def explained(study):
     return study in MAIN and bool(STUDIES[study].get("explanation"))
 
 
-def has_controls(study):
-    """Whether a study compares estimators with controls of them."""
-    return bool(STUDIES[study]["retention"].get("controls"))
+def has_ablations(study):
+    """Whether a study compares estimators with ablations of them."""
+    return bool(STUDIES[study]["retention"].get("ablations"))
 
 
 def is_main_with_pairs(study):
@@ -213,10 +213,10 @@ LEARNING = ["epochs", "clamp_negative", "accumulation", "decay", "penalty", "bat
 
 
 def retention_settings(wildcards):
-    """Settings of retention under one estimator or control; without a penalty there is one strength, zero."""
+    """Settings of retention under one estimator or ablation; without a penalty there is one strength, zero."""
     training, retention = (STUDIES[wildcards.study][key] for key in ("training", "retention"))
     name = retained_name(wildcards)
-    strengths = [0.0] if name == "none" else retention["lambdas"].get(name, retention.get("control_lambdas"))
+    strengths = [0.0] if name == "none" else retention["lambdas"].get(name, retention.get("ablation_lambdas"))
     return settings(
         wildcards.study,
         wildcards.shard,
@@ -229,23 +229,23 @@ def retention_settings(wildcards):
 
 
 def retained_name(wildcards):
-    """The estimator, or the control, whose folder of retention this is."""
-    return CONTROLS.get(wildcards.estimator, wildcards.estimator)
+    """The estimator, or the ablation, whose folder of retention this is."""
+    return ABLATIONS.get(wildcards.estimator, wildcards.estimator)
 
 
 def importances_of(wildcards):
-    """The estimators whose importances weigh the penalty: one, or those of a control; none for no penalty."""
+    """The estimators whose importances weigh the penalty: one, or those of an ablation; none for no penalty."""
     name = retained_name(wildcards)
-    if control_names.is_control(name):
-        return control_names.parse(name).estimators
+    if ablation_names.is_ablation(name):
+        return ablation_names.parse(name).estimators
     return [] if name == "none" else [name]
 
 
 def retention_code(wildcards):
-    """What retention runs: its program, its estimators, and for a control what makes it."""
+    """What retention runs: its program, its estimators, and for an ablation what makes it."""
     modules = code(f"{SCRIPTS}/retention.py", *importances_of(wildcards))
-    if wildcards.estimator in CONTROLS:  # imported by its name
-        modules += sources.closure(f"{SCRIPTS}/weight_importance/controls.py", SCRIPTS)
+    if wildcards.estimator in ABLATIONS:  # imported by its name
+        modules += code(f"{SOURCES}/weight_importance/learning/ablations.py")
     return list(dict.fromkeys(modules))
 
 
@@ -308,9 +308,9 @@ def is_own(study):
 
 
 def family(study):
-    """A study and all that are like it, but for those with a question of their own: controls, further estimators."""
+    """A study and all that are like it, but for those with a question of their own: ablations, further estimators."""
     like = [other for other in STUDIES if STUDIES[other].get("like") == study]
-    return [study, *(other for other in like if not has_controls(other) and not has_further_estimators(other))]
+    return [study, *(other for other in like if not has_ablations(other) and not has_further_estimators(other))]
 
 
 def datasets(wildcards):
@@ -340,10 +340,10 @@ def pruning_importances(wildcards):
 
 
 def retained(study):
-    """The estimators under which a study learns the later tasks, the controls, and ``none``."""
+    """The estimators under which a study learns the later tasks, the ablations, and ``none``."""
     retention = STUDIES[study]["retention"]
     names = [name for name in STUDIES[study]["estimators"] if retention["lambdas"][name]]
-    names += retention.get("controls", [])
+    names += retention.get("ablations", [])
     return ["none", *names] if retention["unpenalised"] else names
 
 
@@ -363,7 +363,7 @@ def shard_tables(study, table):
         "baseline": ("baseline/{shard}.csv", [""]),
         "correlation": ("correlation/{shard}.csv", [""]),
         "correlation_null": ("correlation/{shard}.null.csv", [""]),
-        "retention": ("retention/{name}/{shard}.csv", map(control_names.folder, retained(study))),
+        "retention": ("retention/{name}/{shard}.csv", map(ablation_names.folder, retained(study))),
         "pruning": ("pruning/{name}/{shard}.csv", ["random", *STUDIES[study]["estimators"]]),
         **{f"explanation_{name}": (f"explanation/{{shard}}.{name}.csv", [""]) for name in EXPLANATION},
     }[table]
@@ -397,9 +397,6 @@ def shard_results():
 def notebook_input(name):
     """What a notebook reads: itself, the modules it imports, tables, and where it looks at single weights, tensors."""
     notebook, reads = f"notebooks/{name}.ipynb", NOTEBOOKS[name]
-    modules = code(notebook, *configuration.estimators(), *OWN_ESTIMATORS)[
-        1:
-    ]  # labels, and colours by position in the whole list
 
     def tensors(wildcards):
         study = wildcards.study
@@ -414,11 +411,17 @@ def notebook_input(name):
 
     return {
         "notebook": notebook,
-        "code": list(dict.fromkeys([*code(f"{SCRIPTS}/notebook.py"), *modules])),
         "summaries": summaries,
         "published": PUBLISHED if "published" in reads else [],
         "tensors": tensors,
     }
+
+
+def notebook_code(name):
+    """What a notebook runs: the program that executes it, and what its cells import."""
+    # labels of all estimators, and colours by position in the whole list
+    modules = code(f"notebooks/{name}.ipynb", *configuration.estimators(), *OWN_ESTIMATORS, shown=True)[1:]
+    return list(dict.fromkeys([*code(f"{SCRIPTS}/notebook.py"), *modules]))
 
 
 def notebook_parameters(name):

@@ -4,7 +4,6 @@
 rule importance:
     input:
         unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
-        code=lambda wildcards: code(f"{SCRIPTS}/importance.py", wildcards.estimator),
         data=datasets,
     output:
         "results/runs/{study}/{part}/{estimator}/{shard}.safetensors",
@@ -24,6 +23,7 @@ rule importance:
         runtime=growing(60),
         gpu=GPUS,
     params:
+        code=lambda wildcards: code(f"{SCRIPTS}/importance.py", wildcards.estimator),
         settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "importance"),
         images=lambda wildcards: "test" if wildcards.part == "importance_test" else "training",
     message:

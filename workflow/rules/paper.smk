@@ -3,7 +3,6 @@
 
 rule paper_numbers:
     input:
-        code=code(f"{SCRIPTS}/paper_numbers.py", *configuration.estimators(), *OWN_ESTIMATORS),
         summaries=SUMMARIES,
         published=PUBLISHED,
     output:
@@ -19,6 +18,7 @@ rule paper_numbers:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code(f"{SCRIPTS}/paper_numbers.py", *configuration.estimators(), *OWN_ESTIMATORS, shown=True),
         settings=compact(config),
     message:
         "Writing the numbers that the paper quotes"
@@ -29,7 +29,6 @@ rule paper_numbers:
 
 rule paper:
     input:
-        code=code(f"{SCRIPTS}/paper.py"),
         text=paper_text(),
         figures=FIGURES,
         tables=TABLES,
@@ -52,6 +51,7 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code(f"{SCRIPTS}/paper.py"),
         settings=compact({"version": version()}),
     message:
         "Typesetting the paper"

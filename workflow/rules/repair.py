@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 from command_line import LOCAL, Asked, asked
-from weight_importance.integrity import judged, seal_of
-from weight_importance.provenance import record_of
+from weight_importance.files.integrity import judged, seal_of
+from weight_importance.files.provenance import record_of
 
 LEAST_FREE = 2 * 2**20
 """Bytes of the disk below which nothing is begun."""

@@ -1,11 +1,10 @@
-# Learning the later tasks one after another, held back by one estimator's importances, or by a control of them; all
+# Learning the later tasks one after another, held back by one estimator's importances, or by an ablation of them; all
 # strengths in one process.
 
 
 rule retention:
     input:
         unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
-        code=retention_code,
         data=datasets,
         importance=lambda wildcards: [importances(wildcards, name) for name in importances_of(wildcards)],
     output:
@@ -15,7 +14,7 @@ rule retention:
     benchmark:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(map(re.escape, ["none", *ESTIMATORS, *CONTROLS])),
+        estimator="|".join(map(re.escape, ["none", *ESTIMATORS, *ABLATIONS])),
     priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
@@ -25,6 +24,7 @@ rule retention:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        code=retention_code,
         settings=retention_settings,
         estimator=retained_name,
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",

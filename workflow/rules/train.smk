@@ -3,7 +3,6 @@
 
 rule baseline:
     input:
-        code=code(f"{SCRIPTS}/baseline.py"),
         data=datasets,
     output:
         parameters="results/runs/{study}/baseline/{shard}.safetensors",
@@ -24,6 +23,7 @@ rule baseline:
         runtime=growing(120),
         gpu=GPUS,
     params:
+        code=code(f"{SCRIPTS}/baseline.py"),
         settings=lambda wildcards: settings(
             wildcards.study, wildcards.shard, *TASKS, "training", records=records(wildcards.study, wildcards.shard)
         ),

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.checkpoint import Checkpoint, made_from
-from weight_importance.device import prepare
-from weight_importance.errors import run_program
+from weight_importance.data.image_file import load
+from weight_importance.data.tasks import PUBLISHED, task_sequence
 from weight_importance.estimators.path import PathRecorder
-from weight_importance.evaluation import accuracy
-from weight_importance.image_file import load
-from weight_importance.networks import network
-from weight_importance.progress import ProgressLine
-from weight_importance.provenance import metadata
-from weight_importance.replicas import initialise
-from weight_importance.settings import json_object
-from weight_importance.storage import save_tensors, write_table
-from weight_importance.tables import COLUMNS
-from weight_importance.tasks import PUBLISHED, task_sequence
-from weight_importance.training import train_by_epochs
-from weight_importance.training_state import pack, pack_path
+from weight_importance.files.checkpoint import Checkpoint, made_from
+from weight_importance.files.provenance import metadata
+from weight_importance.files.storage import save_tensors, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.files.trained import pack, pack_path
+from weight_importance.learning.evaluation import accuracy
+from weight_importance.learning.loop import train_by_epochs
+from weight_importance.learning.networks import network
+from weight_importance.learning.replicas import initialise
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.device import prepare
+from weight_importance.runtime.errors import run_program
+from weight_importance.runtime.progress import ProgressLine
 
 
 def main() -> None:

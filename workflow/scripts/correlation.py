@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from weight_importance.correlation import correlate
-from weight_importance.errors import UserError, run_program
-from weight_importance.provenance import identity, note_device
-from weight_importance.settings import json_object
-from weight_importance.storage import load_tensors, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.analysis.correlation import correlate
+from weight_importance.files.provenance import identity
+from weight_importance.files.storage import load_tensors, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.errors import UserError, run_program
+from weight_importance.runtime.process import note_device
 
 
 def main() -> None:

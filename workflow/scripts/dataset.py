@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from weight_importance import datasets
-from weight_importance.errors import run_program
+from weight_importance.data import catalogue as datasets
+from weight_importance.runtime.errors import run_program
 
 
 def main() -> None:

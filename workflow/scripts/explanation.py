@@ -10,8 +10,27 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weight_importance.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
-from weight_importance.conditions import (
+from weight_importance.analysis.explanation import (
+    RANKED,
+    agreement,
+    entries,
+    factor_contributions,
+    noise,
+    on_all_trajectories,
+    on_trajectories,
+    pairs,
+    signal_contributions,
+)
+from weight_importance.data.image_file import load
+from weight_importance.data.tasks import Split, task_sequence
+from weight_importance.estimators import registry
+from weight_importance.estimators.kinds import is_mean_of_samples
+from weight_importance.files.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
+from weight_importance.files.provenance import identity
+from weight_importance.files.storage import load_tensors, write_table
+from weight_importance.files.tables import COLUMNS, EXPLANATION
+from weight_importance.files.trained import unpack, unpack_path
+from weight_importance.learning.conditions import (
     Condition,
     Stacked,
     along_path,
@@ -24,32 +43,13 @@ from weight_importance.conditions import (
     tempered,
     trajectories,
 )
-from weight_importance.device import prepare
-from weight_importance.errors import run_program
-from weight_importance.estimators import registry
-from weight_importance.estimators.kinds import is_mean_of_samples
-from weight_importance.explanation import (
-    RANKED,
-    agreement,
-    entries,
-    factor_contributions,
-    noise,
-    on_all_trajectories,
-    on_trajectories,
-    pairs,
-    signal_contributions,
-)
-from weight_importance.image_file import load
-from weight_importance.networks import network
-from weight_importance.progress import counted
-from weight_importance.provenance import identity
-from weight_importance.pruning import weight_names
-from weight_importance.replicas import Replicas, restore
-from weight_importance.settings import json_object
-from weight_importance.storage import load_tensors, write_table
-from weight_importance.tables import COLUMNS, EXPLANATION
-from weight_importance.tasks import Split, task_sequence
-from weight_importance.training_state import unpack, unpack_path
+from weight_importance.learning.networks import network
+from weight_importance.learning.pruning import weight_names
+from weight_importance.learning.replicas import Replicas, restore
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.device import prepare
+from weight_importance.runtime.errors import run_program
+from weight_importance.runtime.progress import counted
 
 SIGNAL = "total_signal"
 """Set against all other estimators, whether listed or not."""

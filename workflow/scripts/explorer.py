@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weight_importance.correlation import ALL
-from weight_importance.densities import Axis, Density, axis, density
-from weight_importance.errors import UserError, run_program
-from weight_importance.explorer import contents, fill
-from weight_importance.findings import tensor_order
-from weight_importance.plots.style import in_order
-from weight_importance.provenance import read_noted
-from weight_importance.settings import json_object
-from weight_importance.storage import REMAKE, load_tensors, read_table, write_text
-from weight_importance.tables import COLUMNS
+from weight_importance.analysis.correlation import ALL
+from weight_importance.analysis.densities import Axis, Density, axis, density
+from weight_importance.explorer.page import contents, fill
+from weight_importance.figures.style import in_order
+from weight_importance.files.provenance import read_noted
+from weight_importance.files.storage import REMAKE, load_tensors, read_table, write_text
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.common import tensor_order
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.errors import UserError, run_program
 
 TABLES = ("correlation", "correlation_null", "retention", "selected_lambda", "pruning")
 

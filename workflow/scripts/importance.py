@@ -5,20 +5,20 @@ from pathlib import Path
 
 import torch
 
-from weight_importance.continual import stacked_importance
-from weight_importance.device import prepare
-from weight_importance.errors import run_program
+from weight_importance.data.image_file import load
+from weight_importance.data.tasks import task_sequence
 from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.path import importance
-from weight_importance.image_file import load
-from weight_importance.networks import network
-from weight_importance.provenance import identity, metadata
-from weight_importance.replicas import restore
-from weight_importance.settings import json_object
-from weight_importance.storage import load_tensors, save_tensors
-from weight_importance.tasks import task_sequence
-from weight_importance.training_state import unpack, unpack_path
+from weight_importance.files.provenance import identity, metadata
+from weight_importance.files.storage import load_tensors, save_tensors
+from weight_importance.files.trained import unpack, unpack_path
+from weight_importance.learning.networks import network
+from weight_importance.learning.replicas import restore
+from weight_importance.learning.retention import stacked_importance
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.device import prepare
+from weight_importance.runtime.errors import run_program
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from weight_importance.errors import UserError, run_program, unknown_name
-from weight_importance.provenance import COMMAND_VARIABLE, READINGS_VARIABLE, note_input, note_readings
-from weight_importance.settings import json_object
-from weight_importance.storage import write_text
+from weight_importance.files.provenance import COMMAND_VARIABLE, READINGS_VARIABLE, note_input, note_readings
+from weight_importance.files.storage import write_text
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
 # The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a
 # narrow screen, too: code is wrapped, what is wider scrolls by itself

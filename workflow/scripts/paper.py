@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from weight_importance.errors import FULL, UserError, full_disk, run_program
-from weight_importance.provenance import note_input
-from weight_importance.settings import json_object
-from weight_importance.storage import atomic_path
+from weight_importance.files.provenance import note_input
+from weight_importance.files.storage import atomic_path
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.errors import FULL, UserError, full_disk, run_program
 
 PACKAGES = "latexmk lmodern texlive-binaries texlive-latex-base texlive-latex-recommended texlive-science"
 INSTALL = f"sudo apt-get install --no-install-recommends {PACKAGES}"

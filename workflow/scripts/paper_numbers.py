@@ -6,12 +6,12 @@ Not named ``numbers.py``: a program's folder comes first on Python's path, and w
 import argparse
 from pathlib import Path
 
-from weight_importance import published
-from weight_importance.errors import run_program
-from weight_importance.numbers import collect, render
-from weight_importance.settings import json_object
-from weight_importance.storage import read_table, write_text
-from weight_importance.tables import COLUMNS, EXPLANATION
+from weight_importance.files.storage import read_table, write_text
+from weight_importance.files.tables import COLUMNS, EXPLANATION
+from weight_importance.findings import published
+from weight_importance.paper.numbers import collect, render
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.errors import run_program
 
 
 def main() -> None:

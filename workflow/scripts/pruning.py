@@ -7,21 +7,21 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from weight_importance.device import prepare
-from weight_importance.errors import run_program
-from weight_importance.evaluation import accuracy
-from weight_importance.image_file import load
-from weight_importance.networks import network
-from weight_importance.progress import counted
-from weight_importance.provenance import identity
-from weight_importance.pruning import SCOPES, prune
-from weight_importance.replicas import Replicas, require_fit, restore
-from weight_importance.seeding import generator
-from weight_importance.settings import json_object
-from weight_importance.storage import load_tensors, write_table
-from weight_importance.tables import COLUMNS
-from weight_importance.tasks import task_sequence
-from weight_importance.training_state import unpack
+from weight_importance.data.image_file import load
+from weight_importance.data.tasks import task_sequence
+from weight_importance.files.provenance import identity
+from weight_importance.files.storage import load_tensors, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.files.trained import unpack
+from weight_importance.learning.evaluation import accuracy
+from weight_importance.learning.networks import network
+from weight_importance.learning.pruning import SCOPES, prune
+from weight_importance.learning.replicas import Replicas, require_fit, restore
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.device import prepare
+from weight_importance.runtime.errors import run_program
+from weight_importance.runtime.progress import counted
+from weight_importance.runtime.seeding import generator
 
 
 def main() -> None:

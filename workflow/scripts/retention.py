@@ -6,26 +6,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.checkpoint import Checkpoint, made_from
-from weight_importance.continual import Learning, retention
-from weight_importance.control_names import is_control, parse
-from weight_importance.device import prepare
-from weight_importance.errors import run_program
+from weight_importance.data.image_file import load
+from weight_importance.data.tasks import PUBLISHED, task_sequence
 from weight_importance.estimators import registry
-from weight_importance.image_file import load
-from weight_importance.networks import network
-from weight_importance.provenance import identity
-from weight_importance.replicas import require_fit, restore
-from weight_importance.settings import json_object
-from weight_importance.storage import load_tensors, write_table
-from weight_importance.tables import COLUMNS
-from weight_importance.tasks import PUBLISHED, task_sequence
-from weight_importance.training_state import unpack
+from weight_importance.files.checkpoint import Checkpoint, made_from
+from weight_importance.files.provenance import identity
+from weight_importance.files.storage import load_tensors, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.files.trained import unpack
+from weight_importance.learning.ablation_names import is_ablation, parse
+from weight_importance.learning.networks import network
+from weight_importance.learning.replicas import require_fit, restore
+from weight_importance.learning.retention import Learning, retention
+from weight_importance.runtime.arguments import json_object
+from weight_importance.runtime.device import prepare
+from weight_importance.runtime.errors import run_program
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--estimator", required=True, help="an estimator, a control, or 'none' for no penalty")
+    parser.add_argument("--estimator", required=True, help="an estimator, an ablation, or 'none' for no penalty")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
     parser.add_argument("--state", type=Path, required=True, help="buffers and Adam's state of the baseline")
@@ -34,17 +34,17 @@ def main() -> None:
         type=Path,
         nargs="+",
         default=[],
-        help="importances on the first task, of a control in its order",
+        help="importances on the first task, of an ablation in its order",
     )
     parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
     settings, device = arguments.settings, prepare(arguments.threads)
-    name, control = arguments.estimator, None
-    if is_control(name):
-        control = parse(name)
-    estimators = control.estimators if control else [] if name == "none" else [name]
+    name, ablation = arguments.estimator, None
+    if is_ablation(name):
+        ablation = parse(name)
+    estimators = ablation.estimators if ablation else [] if name == "none" else [name]
     if len(arguments.importance) != len(estimators):
         parser.error(f"--importance needs {len(estimators)} files for {name}, found {len(arguments.importance)}")
 
@@ -59,8 +59,8 @@ def main() -> None:
         importance, _ = load_tensors(file, **identity(estimator, seeds))
         require_fit(baseline.template, importance, f"the importances in {file}")
         importances.append(importance)
-    # by its name, so that only jobs of controls load, and depend on, the module
-    transform = control and import_module("weight_importance.controls").transform(control)
+    # by its name, so that only jobs of ablations load, and depend on, the module
+    transform = ablation and import_module("weight_importance.learning.ablations").transform(ablation)
     for estimator in estimators:
         registry.load(estimator)
     files = [*arguments.data, arguments.parameters, arguments.state, *arguments.importance]
@@ -78,7 +78,7 @@ def main() -> None:
             **settings["training"] | settings["retention"],
         ),
         adam,
-        control=transform,
+        ablation=transform,
         checkpoint=checkpoint,
     )
     rows = [

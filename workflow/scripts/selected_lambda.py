@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from weight_importance.errors import UserError, run_program
-from weight_importance.statistics import select_lambda
-from weight_importance.storage import REMAKE, read_table, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.storage import REMAKE, read_table, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.statistics import select_lambda
+from weight_importance.runtime.errors import UserError, run_program
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.errors import UserError, run_program, unknown_name
-from weight_importance.storage import REMAKE, read_table, write_table
-from weight_importance.tables import COLUMNS
+from weight_importance.files.storage import REMAKE, read_table, write_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
 SHARD = re.compile(r"seeds-(\d+)-(\d+)")
 # what tells one run, or one comparison of two, from another; each must be observed under the same circumstances

@@ -10,8 +10,8 @@ from typing import Any
 
 from configuration.known import datasets, estimator_file, estimators, label, networks
 from configuration.wording import KeyPath, Problem, unknown
-from weight_importance.control_names import FORMS, is_control, parse
-from weight_importance.errors import UserError
+from weight_importance.learning.ablation_names import FORMS, is_ablation, parse
+from weight_importance.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def _estimators(study: Study) -> Iterator[Problem]:
 def _names_of_strengths(study: Study) -> Iterator[Problem]:
     for name in study.settings["retention"]["lambdas"]:
         here = ("retention", "lambdas", name)
-        if is_control(name):
-            yield from _control_name(here, name, study.estimators)
+        if is_ablation(name):
+            yield from _ablation_name(here, name, study.estimators)
         elif name not in study.estimators:
             yield here, unknown("estimator", name, study.estimators)
 
@@ -118,45 +118,45 @@ def _strengths(study: Study) -> Iterator[Problem]:
             yield ("retention", "lambdas", name), text
 
 
-def _strengths_of_controls(study: Study) -> Iterator[Problem]:
-    """Strengths of a control that is not run would be given in vain; those that a study takes over do no harm."""
+def _strengths_of_ablations(study: Study) -> Iterator[Problem]:
+    """Strengths of an ablation that is not run would be given in vain; those that a study takes over do no harm."""
     retention = study.settings["retention"]
     model = study.studies.get(study.settings.get("like"), {}).get("retention", {})
     if retention["lambdas"] == model.get("lambdas"):
         return
-    controls = retention.get("controls", [])
+    ablations = retention.get("ablations", [])
     for name, strengths in retention["lambdas"].items():
-        if is_control(name) and strengths and name not in controls:
-            text = f"'{name}' is not among the study's controls, so its strengths {strengths} would not be used."
-            yield ("retention", "lambdas", name), f"{text} List it under retention.controls, or give it none: []."
+        if is_ablation(name) and strengths and name not in ablations:
+            text = f"'{name}' is not among the study's ablations, so its strengths {strengths} would not be used."
+            yield ("retention", "lambdas", name), f"{text} List it under retention.ablations, or give it none: []."
 
 
-def _controls(study: Study) -> Iterator[Problem]:
-    """A control needs what it is made from and what it is compared with: its estimators, retained."""
+def _ablations(study: Study) -> Iterator[Problem]:
+    """An ablation needs what it is made from and what it is compared with: its estimators, retained."""
     retention, of_study = study.settings["retention"], study.settings["estimators"]
-    for position, name in enumerate(retention.get("controls", [])):
-        here = ("retention", "controls", position)
-        wrong = list(_control_name(here, name, study.estimators))
+    for position, name in enumerate(retention.get("ablations", [])):
+        here = ("retention", "ablations", position)
+        wrong = list(_ablation_name(here, name, study.estimators))
         yield from wrong
         for estimator in () if wrong else parse(name).estimators:
             if estimator not in of_study:
                 yield here, f"'{estimator}' is not among the estimators of the study: {', '.join(of_study)}."
             elif not retention["lambdas"].get(estimator):
                 yield here, f"'{name}' is compared with '{estimator}', which needs strengths under lambdas."
-        if not retention["lambdas"].get(name, retention.get("control_lambdas")):
-            yield here, f"needs strengths for '{name}': under lambdas, or for all controls under control_lambdas."
+        if not retention["lambdas"].get(name, retention.get("ablation_lambdas")):
+            yield here, f"needs strengths for '{name}': under lambdas, or for all ablations under ablation_lambdas."
 
 
-def _what_controls_need(study: Study) -> Iterator[Problem]:
+def _what_ablations_need(study: Study) -> Iterator[Problem]:
     retention = study.settings["retention"]
-    if retention.get("controls") and not retention["clamp_negative"]:
-        text = "must be true with controls, which are made of importances of zero or more, found false."
+    if retention.get("ablations") and not retention["clamp_negative"]:
+        text = "must be true with ablations, which are made of importances of zero or more, found false."
         yield ("retention", "clamp_negative"), text
-    if retention.get("controls") and not retention["unpenalised"]:
-        yield ("retention", "unpenalised"), "must be true with controls, found false: they are compared with it."
+    if retention.get("ablations") and not retention["unpenalised"]:
+        yield ("retention", "unpenalised"), "must be true with ablations, found false: they are compared with it."
 
 
-def _control_name(path: KeyPath, name: str, known: Sequence[str]) -> Iterator[Problem]:
+def _ablation_name(path: KeyPath, name: str, known: Sequence[str]) -> Iterator[Problem]:
     try:
         of = parse(name).estimators
     except UserError as error:
@@ -278,9 +278,9 @@ CHECKS: Sequence[tuple[tuple[str, ...], Callable[[Study], Iterator[Problem]]]] =
     (("estimators",), _estimators),
     (("retention.lambdas",), _names_of_strengths),
     (("retention.lambdas", "estimators"), _strengths),
-    (("retention.lambdas", "retention.controls", "like"), _strengths_of_controls),
-    (("retention.lambdas", "retention.controls", "retention.control_lambdas", "estimators"), _controls),
-    (("retention.controls", "retention.clamp_negative", "retention.unpenalised"), _what_controls_need),
+    (("retention.lambdas", "retention.ablations", "like"), _strengths_of_ablations),
+    (("retention.lambdas", "retention.ablations", "retention.ablation_lambdas", "estimators"), _ablations),
+    (("retention.ablations", "retention.clamp_negative", "retention.unpenalised"), _what_ablations_need),
     (("retention.seeds", "seeds", "shard_size"), _retained_seeds),
     (("retention.penalty", "retention.clamp_negative"), _penalty),
     (("retention.unpenalised", "retention.lambdas", "estimators"), _comparison),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[3]
-PACKAGE = REPOSITORY / "workflow/scripts/weight_importance"
+PACKAGE = REPOSITORY / "src/weight_importance"
 
 
 def estimators() -> list[str]:
@@ -19,12 +19,12 @@ def estimators() -> list[str]:
 
 def networks() -> list[str]:
     """The known networks: the keys of ``NETWORKS`` in networks.py."""
-    return _keys(PACKAGE / "networks.py", "NETWORKS")
+    return _keys(PACKAGE / "learning/networks.py", "NETWORKS")
 
 
 def datasets() -> list[str]:
     """The known data sets: the keys of ``DATASETS`` in datasets.py."""
-    return _keys(PACKAGE / "datasets.py", "DATASETS")
+    return _keys(PACKAGE / "data/catalogue.py", "DATASETS")
 
 
 def kinds() -> list[str]:
@@ -41,7 +41,7 @@ def recordable() -> list[str]:
 
 def estimator_file(name: str, own: Mapping[str, str]) -> str:
     """The file that defines an estimator: the user's own, or its module in the catalogue, relative to the checkout."""
-    return own.get(name, f"workflow/scripts/weight_importance/estimators/catalogue/{name}.py")
+    return own.get(name, f"src/weight_importance/estimators/catalogue/{name}.py")
 
 
 def label(name: str, own: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
 def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with every study complete: what it does not say is that of the study it is like, or of all.
 
-    The lists of strengths are taken over as a whole, not estimator by estimator, where a study gives its own. Controls
+    The lists of strengths are taken over as a whole, not estimator by estimator, where a study gives its own. Ablations
     are those of the study that lists them, and no other's. The user's own estimators go by the names of their files.
     """
     config = dict(config)
@@ -27,7 +27,7 @@ def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(settings, Mapping):
             like = settings.get("like")
             model = config["studies"].get(like, {}) if isinstance(like, str) else {}
-            settings = common | _merged(_without_controls(model), settings)
+            settings = common | _merged(_without_ablations(model), settings)
             if "estimators" in settings:
                 settings["estimators"] = _by_name(settings["estimators"])
         studies[name] = settings
@@ -41,10 +41,10 @@ def _by_name(listed: Any) -> Any:
     return [Path(entry).stem if isinstance(entry, str) and entry.endswith(".py") else entry for entry in listed]
 
 
-def _without_controls(model: Any) -> Any:
+def _without_ablations(model: Any) -> Any:
     if not isinstance(model, Mapping) or not isinstance(model.get("retention"), Mapping):
         return model
-    return {**model} | {"retention": {key: value for key, value in model["retention"].items() if key != "controls"}}
+    return {**model} | {"retention": {key: value for key, value in model["retention"].items() if key != "ablations"}}
 
 
 def _merged(model: Any, changes: Any, key: str = "") -> Any:

@@ -1,0 +1,1 @@
+"""Comparisons of importances in memory: correlation, factors, noise. Knows nothing of files."""

@@ -1,0 +1,245 @@
+"""How alike the importances of different estimators are: four coefficients per pair and tensor, and their null.
+
+Works on importances in memory, one seed at a time; knows nothing of files, networks or how an importance came about.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from weight_importance.files.tables import COLUMNS
+from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.progress import counted
+from weight_importance.runtime.seeding import generator
+
+COEFFICIENTS = ("pearson", "spearman", "pearson_log", "overlap_top10")
+ALL = "all"
+
+TOP_SHARE = 0.1
+FEWEST_ENTRIES = 3
+# The logarithms of a pair's common entries count as constant when their sum of squares cancels to this share: their
+# spread is then below 1e-5 of their distance from the tensor's mean logarithm, and mostly rounding.
+CONSTANT_SHARE = 1e-10
+BLOCK = 1024  # entries multiplied at a time: few enough for the processor's cache
+
+Importances = Mapping[str, Mapping[str, Tensor]]
+
+
+def correlate(
+    study: str, importances: Importances, seeds: Sequence[int], permutations: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Correlate the importances of every pair of estimators, per parameter tensor and over all parameters together.
+
+    With x and y the n entries of two estimators for one seed, in one parameter tensor or, for the tensor ``all``, in
+    all of them concatenated in the order given:
+
+    - ``pearson``: the product-moment correlation of x and y;
+    - ``spearman``: that of their ranks, ties sharing their average rank;
+    - ``pearson_log``: that of log x and log y over the entries where both are positive; those where either is zero (a
+      dead input) or negative (synaptic intelligence) are left out, see :func:`excluded`;
+    - ``overlap_top10``: the share of x's k largest entries that are among y's k largest, k = max(1, round(n / 10)); of
+      equal entries the one that comes first counts as larger. Independent entries give k / n.
+
+    A coefficient that does not exist is ``nan``: each of them when x or y is constant, the first three when n is below
+    3, and ``pearson_log`` when fewer than 3 entries are positive in both or either is constant over those.
+
+    The null is what the same coefficients give when the entries of the second estimator are permuted at random, for
+    ``all`` over all parameters. One permutation is drawn per seed, tensor and index, and depends on nothing else; all
+    pairs share it. Equal entries keep the order that they had before they were permuted, so that the overlap's null has
+    mean k / n exactly.
+
+    Args:
+        study: the study's name, for the first column.
+        importances: estimator to parameter name to importance of shape ``(R, *parameter.shape)``.
+        seeds: the seed of each of the R replicas.
+        permutations: how many permutations the null has for each seed and tensor, at least 1.
+
+    Returns:
+        The tables ``correlation`` and ``correlation_null``; estimators a and b of a pair in the order given.
+
+    Raises:
+        UserError: there are fewer than two estimators, or an importance is not finite.
+        ValueError: the estimators' parameters or shapes differ, or ``permutations`` is below 1.
+    """
+    _check(importances, seeds)
+    if permutations < 1:
+        raise ValueError(f"permutations = {permutations}, must be at least 1")
+    observed, null = [], []
+    total = len(seeds) * (1 + len(next(iter(importances.values()))))
+    for seed, tensor, entries in counted(_entries(importances, seeds), total, "tensors"):
+        columns = features(entries)
+        keys = {"study": study, "tensor": tensor, "seed": seed}
+        values = coefficients(columns, torch.arange(len(entries)))
+        observed.append(_rows(keys, list(importances), values))
+        for permutation in range(permutations):
+            random = generator(f"correlation null of {tensor}", seed, permutation)
+            values = coefficients(columns, torch.randperm(len(entries), generator=random))
+            null.append(_rows(keys | {"permutation": permutation}, list(importances), values))
+    return (
+        pd.concat(observed, ignore_index=True)[list(COLUMNS["correlation"])],
+        pd.concat(null, ignore_index=True)[list(COLUMNS["correlation_null"])],
+    )
+
+
+def excluded(importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
+    """The share of entries that ``pearson_log`` leaves out because either importance is zero or negative.
+
+    Args:
+        importances: estimator to parameter name to importance of shape ``(R, *parameter.shape)``.
+        seeds: the seed of each of the R replicas.
+
+    Returns:
+        A table with columns tensor, estimator_a, estimator_b, seed, excluded.
+
+    Raises:
+        UserError, ValueError: as :func:`correlate`.
+    """
+    _check(importances, seeds)
+    rows = []
+    for seed, tensor, entries in _entries(importances, seeds):
+        positive = (entries > 0).double()
+        shares = 1 - (positive.T @ positive) / len(entries)
+        for (a, first), (b, second) in combinations(enumerate(importances), 2):
+            rows.append((tensor, first, second, seed, shares[a, b].item()))
+    return pd.DataFrame(rows, columns=["tensor", "estimator_a", "estimator_b", "seed", "excluded"])
+
+
+def features(entries: Tensor) -> Tensor:
+    """What :func:`coefficients` needs of the n entries of each of E estimators, made once for all permutations.
+
+    Args:
+        entries: float64 ``(n, E)``.
+
+    Returns:
+        ``(n, 6 E)``, six blocks of one column per estimator: the centred values and the centred average ranks, each
+        scaled to unit norm; 1 for the k largest entries, else 0; 1 for a positive entry, else 0; the logarithm of a
+        positive entry less the mean of those, else 0; the square of that. The first three blocks are ``nan``
+        throughout for a constant estimator.
+    """
+    constant = entries.amax(0) == entries.amin(0)
+    ranks = torch.from_numpy(rankdata(entries.numpy(), axis=0))
+    largest = entries.argsort(dim=0, descending=True, stable=True)[: _top(len(entries))]
+    top = torch.zeros_like(entries).scatter_(0, largest, 1.0)
+    top[:, constant] = torch.nan
+    positive = entries > 0
+    logs = torch.where(positive, entries, 1.0).log()
+    logs = torch.where(positive, logs - logs.sum(0) / positive.sum(0).clamp(min=1), 0.0)
+    blocks = [_standardised(entries, constant), _standardised(ranks, constant), top, positive, logs, logs.square()]
+    return torch.cat(blocks, dim=1)
+
+
+def coefficients(columns: Tensor, order: Tensor) -> np.ndarray:
+    """The coefficients of each estimator with each, the entries of the latter permuted.
+
+    Args:
+        columns: the :func:`features`, ``(n, 6 E)``.
+        order: the place from which entry i of the second estimator is taken, ``(n,)``.
+
+    Returns:
+        The coefficients, ``(len(COEFFICIENTS), E, E)``.
+    """
+    n, size = len(columns), columns.shape[1] // 6
+    parts = [slice(0, size), slice(size, 2 * size), slice(2 * size, 3 * size), slice(3 * size, 6 * size)]
+    sums = [columns.new_zeros(part.stop - part.start, part.stop - part.start) for part in parts]
+    for start in range(0, n, BLOCK):
+        first = columns[start : start + BLOCK]
+        second = columns.index_select(0, order[start : start + BLOCK])
+        for total, part in zip(sums, parts, strict=True):
+            total.addmm_(first[:, part].T, second[:, part])
+    pearson, spearman, overlap, logs = sums
+    if n < FEWEST_ENTRIES:
+        pearson, spearman = torch.full_like(pearson, torch.nan), torch.full_like(spearman, torch.nan)
+    together = torch.stack([pearson, spearman, _log_correlation(logs), overlap / _top(n)])
+    return together.clamp(-1.0, 1.0).numpy()  # rounding may lead beyond 1
+
+
+def _log_correlation(sums: Tensor) -> Tensor:
+    """Correlation of logarithms over each pair's common positive entries.
+
+    Args:
+        sums: ``(3 E, 3 E)``, the products of the last three blocks of features. Each is a sum over the common entries,
+            because the logarithms are 0 where an entry is left out.
+
+    Returns:
+        The correlations, ``(E, E)``.
+    """
+    size = len(sums) // 3
+    sums = sums.reshape(3, size, 3, size).transpose(1, 2)
+    count, sum_b, squares_b = sums[0]
+    sum_a, products, _ = sums[1]
+    squares_a = sums[2, 0]
+    shared = count.clamp(min=1)
+    spread_a = squares_a - sum_a.square() / shared
+    spread_b = squares_b - sum_b.square() / shared
+    exists = count >= FEWEST_ENTRIES
+    exists &= (spread_a > CONSTANT_SHARE * squares_a) & (spread_b > CONSTANT_SHARE * squares_b)
+    correlation = (products - sum_a * sum_b / shared) / (spread_a.sqrt() * spread_b.sqrt())
+    return torch.where(exists, correlation, torch.nan)
+
+
+def _top(n: int) -> int:
+    """How many of n entries are the top ones."""
+    return max(1, round(TOP_SHARE * n))
+
+
+def _standardised(entries: Tensor, constant: Tensor) -> Tensor:
+    centred = entries - entries.mean(0)
+    scaled = centred / torch.linalg.vector_norm(centred, dim=0)
+    scaled[:, constant] = torch.nan
+    return scaled
+
+
+def _entries(importances: Importances, seeds: Sequence[int]) -> Iterator[tuple[int, str, Tensor]]:
+    """Yield ``(seed, tensor name, entries (n, E) in float64)`` for each seed and tensor, ``all`` last."""
+    parameters = list(next(iter(importances.values())))
+    for replica, seed in enumerate(seeds):
+        parts = []
+        for parameter in parameters:
+            columns = [tensors[parameter][replica].flatten() for tensors in importances.values()]
+            for estimator, column in zip(importances, columns, strict=True):
+                if not column.isfinite().all():
+                    raise UserError(
+                        f"the importance '{estimator}' of {parameter} for seed {seed} holds values that are not "
+                        "finite. Did the training of this seed diverge? Compare the baseline's accuracy; a smaller "
+                        "learning_rate in config.yaml may mend it."
+                    )
+            parts.append(torch.stack(columns, dim=1).double())
+            yield seed, parameter, parts[-1]
+        yield seed, ALL, torch.cat(parts)
+
+
+def _check(importances: Importances, seeds: Sequence[int]) -> None:
+    if len(importances) < 2:
+        raise UserError(
+            f"correlation needs at least two estimators, found {list(importances)}. Name more under 'estimators' in "
+            "config.yaml."
+        )
+    shapes = {
+        estimator: {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        for estimator, tensors in importances.items()
+    }
+    reference = next(iter(shapes.values()))
+    for estimator, found in shapes.items():
+        if found != reference:
+            raise ValueError(f"importances of '{estimator}' have shapes {found}, those of others {reference}")
+    for name, shape in reference.items():
+        if shape[0] != len(seeds):
+            raise ValueError(f"importances of {name} have {shape[0]} replicas for {len(seeds)} seeds")
+
+
+def _rows(keys: Mapping[str, str | int], estimators: Sequence[str], values: np.ndarray) -> pd.DataFrame:
+    """One row per pair and coefficient of ``values``, ``(len(COEFFICIENTS), E, E)``."""
+    a, b = np.triu_indices(len(estimators), k=1)
+    names = np.array(estimators, dtype=object)
+    pairs = {
+        "estimator_a": np.repeat(names[a], len(COEFFICIENTS)),
+        "estimator_b": np.repeat(names[b], len(COEFFICIENTS)),
+        "coefficient": np.tile(np.array(COEFFICIENTS, dtype=object), len(a)),
+        "value": values[:, a, b].T.flatten(),
+    }
+    return pd.DataFrame(keys | pairs)

@@ -1,0 +1,189 @@
+"""Content that is what it must be: read from a stream, a folder or an archive and checked against a pinned SHA-256.
+
+Nothing is ever unpacked to disk, run, or read beyond the pinned size.
+"""
+
+import gzip
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from weight_importance.data.sources.limits import LARGEST_FILE
+from weight_importance.data.sources.reasons import SourceError, describe
+
+GZIP = b"\x1f\x8b"
+"""How a gzipped file begins."""
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """One file of a data set: its name, and what its raw (uncompressed) content must be."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def parse_idx(content: bytes) -> np.ndarray:
+    """Read IDX content of unsigned bytes: two zero bytes, type 8, number of dimensions, big-endian sizes, values.
+
+    Returns:
+        uint8 array with the shape that the content declares.
+
+    Raises:
+        ValueError: the content is not IDX of unsigned bytes, or not as long as its header says.
+    """
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise ValueError(f"not an IDX file of unsigned bytes: it begins with {content[:4].hex()}")
+    start = 4 + 4 * content[3]
+    shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
+    values = np.frombuffer(content, dtype=np.uint8, offset=start)
+    if len(shape) != content[3] or values.size != np.prod(shape):
+        raise ValueError(f"IDX header declares shape {shape}, but {values.size} values follow")
+    return values.reshape(shape).copy()  # the buffer of bytes is read-only, tensors must not be
+
+
+def read_checked(stream: BinaryIO, file: IdxFile, place: str) -> bytes:
+    """Read a file's raw content and check it; every source reads through here.
+
+    Reads no more than one byte beyond the pinned size, so a forged archive cannot fill the memory.
+
+    Args:
+        stream: yields raw content (for a gzipped file, the unpacking stream).
+        file: what the content must be.
+        place: where it was found, for the message.
+
+    Raises:
+        SourceError: the content is truncated, overlong or altered; names expected and found size and SHA-256.
+    """
+    blocks, damage = [], ""
+    remaining = file.size + 1
+    try:
+        while remaining and (block := stream.read(min(remaining, 1 << 20))):
+            blocks.append(block)
+            remaining -= len(block)
+    except (EOFError, zlib.error, OSError, tarfile.TarError) as error:
+        damage = f" (reading stopped: {error})"
+    content = b"".join(blocks)
+    found = hashlib.sha256(content).hexdigest()
+    if found == file.sha256:
+        return content
+    if len(content) == file.size:
+        # data sets of one size carry the same names
+        kind, size = "altered or of another data set", f"{len(content)} bytes"
+    elif len(content) < file.size:
+        kind, size = "truncated", f"{len(content)} bytes"
+    else:
+        kind, size = "too long", f"more than {file.size} bytes"
+    raise SourceError(
+        f"{file.name} is {kind}{damage}: expected {file.size} bytes with SHA-256 {file.sha256}, "
+        f"found {size} with SHA-256 {found} in {place}"
+    )
+
+
+def lying(folder: Path, file: IdxFile) -> Path:
+    """Where a file lies in a folder, raw (``NAME``), or else gzipped (``NAME.gz``) if it is there at all."""
+    raw = folder / file.name
+    return raw if raw.is_file() else folder / f"{file.name}.gz"
+
+
+def read_folder(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    """Read and check the files of a data set in a folder, raw (``NAME``) or gzipped (``NAME.gz``).
+
+    Raises:
+        SourceError: the folder or a file is missing, unreadable or not what it must be.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is not a folder")
+    contents = {}
+    for role, file in files.items():
+        path = lying(folder, file)
+        if not path.is_file():
+            raise SourceError(f"neither {file.name} nor {file.name}.gz is in {folder}")
+        try:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+                contents[role] = read_checked(stream, file, str(path))
+        except OSError as error:
+            raise SourceError(f"cannot read {path}: {error.strerror}") from error
+    return contents
+
+
+def read_archive(archive: Path, folder: str, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    """Read and check the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
+
+    Only regular members with exactly the expected names are read, straight into memory: nothing is unpacked, so no
+    member can be written outside a folder. An archive that tries is refused all the same, and so is one that unpacks to
+    more than :data:`LARGEST_FILE`. (``tarfile``'s own filters are missing from the Python 3.11.2 of Debian 12, and
+    bound no sizes.)
+
+    Raises:
+        SourceError: the archive is damaged, tries to reach outside, is too large unpacked, or a file is missing or not
+            what it must be.
+    """
+    roles = {f"{folder}/{file.name}{ending}": role for role, file in files.items() for ending in ("", ".gz")}
+    contents: dict[str, bytes] = {}
+    try:
+        with _unpacked(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:  # one after the other, each name before its content
+                refusal = _refusal(member, roles)
+                if refusal:
+                    raise SourceError(f"{archive.name} is refused: {refusal}")
+                role = roles.get(member.name)
+                if role and role not in contents:
+                    with tar.extractfile(member) as stored, _raw(stored, member.name) as content:
+                        contents[role] = read_checked(content, files[role], archive.name)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise SourceError(f"{archive.name} is damaged: {describe(error)}") from error
+    for role, file in files.items():
+        if role not in contents:
+            raise SourceError(f"neither {folder}/{file.name} nor {file.name}.gz is in {archive.name}")
+    return contents
+
+
+def _refusal(member: tarfile.TarInfo, wanted: Container[str]) -> str | None:
+    """Why an archive with such a member is not read."""
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        return f"its member '{member.name}' reaches outside the archive"
+    if member.name in wanted and not member.isreg():
+        return f"its member '{member.name}' is not a regular file"
+    return None
+
+
+def _raw(stored: BinaryIO, name: str) -> BinaryIO:
+    return gzip.open(stored) if name.endswith(".gz") else stored
+
+
+def _unpacked(archive: Path) -> BinaryIO:
+    """The tar stream of an archive that may be gzipped, which ends in an error beyond :data:`LARGEST_FILE`."""
+    with archive.open("rb") as file:
+        packed = file.read(2) == GZIP
+    return BoundedReader(gzip.open(archive) if packed else archive.open("rb"), archive.name)
+
+
+class BoundedReader(io.RawIOBase):
+    """A stream that gives :data:`LARGEST_FILE` bytes at most: a small archive can unpack to any size.
+
+    Raises:
+        SourceError: on reading more.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream, self._name, self._left = stream, name, LARGEST_FILE
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size if 0 <= size <= self._left else self._left + 1)
+        self._left -= len(content)
+        if self._left < 0:
+            raise SourceError(f"{self._name} is refused: it unpacks to more than {LARGEST_FILE} bytes")
+        return content
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -1,0 +1,105 @@
+"""The web servers that torchvision lists for its data sets, asked in a way that no silent network holds up."""
+
+import http.client
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from weight_importance.data.sources.content import IdxFile, read_folder
+from weight_importance.data.sources.limits import ANSWER_LIMIT, STALL_LIMIT, file_size_limit, socket_timeout
+from weight_importance.data.sources.reasons import SourceError, describe
+
+
+@dataclass(frozen=True)
+class TorchvisionMirrors:
+    """The mirrors that torchvision lists for a data set, fetched with torchvision's own download code.
+
+    Args:
+        class_name: the data set's class in ``torchvision.datasets``.
+        mirrors: other mirrors than the class's own.
+        answer_limit: seconds within which a mirror must begin to answer.
+    """
+
+    class_name: str
+    mirrors: tuple[str, ...] = ()
+    answer_limit: float = ANSWER_LIMIT
+
+    def __str__(self) -> str:
+        return "torchvision's mirrors"
+
+    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+        torchvision_datasets = import_torchvision_datasets()
+        reasons = []
+        for mirror in self.mirrors or getattr(torchvision_datasets, self.class_name).mirrors:
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    self._download(torchvision_datasets.utils, mirror, files, folder)
+                    return read_folder(Path(folder), files)
+            except SourceError as error:
+                reasons.append(f"{mirror}: {error}")
+        raise SourceError("; ".join(reasons))
+
+    def _download(self, utils: ModuleType, mirror: str, files: Mapping[str, IdxFile], folder: str) -> None:
+        names = [f"{file.name}.gz" for file in files.values()]
+        require_answer(mirror + names[-1], self.answer_limit)
+        with socket_timeout(STALL_LIMIT), file_size_limit():
+            for name in names:
+                try:
+                    # no MD5 of the archive: the SHA-256 of what is in it is checked, with a message that names both
+                    utils.download_url(mirror + name, folder, name)
+                except (OSError, RuntimeError, http.client.HTTPException) as error:
+                    raise SourceError(f"{name}: {describe(error)}") from error
+
+
+def import_torchvision_datasets() -> ModuleType:
+    """Import ``torchvision.datasets``, also where a CUDA build of torchvision meets a CPU-only torch.
+
+    There the compiled operators cannot be loaded, and the import fails for want of two operators' schemas that reading
+    a data set never uses; defining the schemas lets it pass.
+
+    Raises:
+        SourceError: torchvision cannot be imported.
+    """
+    try:
+        try:
+            import torchvision.datasets
+        except RuntimeError as error:
+            if "torchvision::nms" not in str(error):
+                raise
+            schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            for operator in ("nms", "qnms"):
+                torch.library.define(f"torchvision::{operator}", schema)
+            import torchvision.datasets
+    except (ImportError, RuntimeError) as error:
+        raise SourceError(f"torchvision cannot be imported: {describe(error)}") from error
+    return torchvision.datasets
+
+
+def require_answer(url: str, limit: float) -> None:
+    """Raise :class:`SourceError` unless the first bytes of ``url`` arrive within ``limit`` seconds.
+
+    In a thread of its own: no timeout of a socket bounds the look-up of a host's name, or several addresses in turn.
+    """
+    reasons = [f"no answer within {limit} s"]
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=limit) as response:
+                response.read(1)
+        except (OSError, http.client.HTTPException) as error:
+            if not isinstance(getattr(error, "reason", error), TimeoutError):
+                reasons[0] = describe(error)
+        else:
+            reasons.clear()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if reasons:
+        raise SourceError(reasons[0])

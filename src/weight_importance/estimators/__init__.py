@@ -1,0 +1,1 @@
+"""Importance estimators: the catalogue, and the engine that computes them for any network."""

@@ -1,0 +1,250 @@
+"""Path estimators' recorder: what the optimiser did to each parameter while it learnt a task.
+
+What can be recorded stands in :data:`RECORDS`: running quantities that each optimiser step changes elementwise. An
+estimator names those that it is formed of, and training pays for these only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.runtime.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step, for some elements; tensors of one shape, to be read only.
+
+    Attributes:
+        number: of the step since recording began, from 1.
+        plain: the gradient of the mean loss of the batch that the step was made with, before the step, without the
+            penalty.
+        penalised: the same with the penalty's gradient; what the optimiser saw.
+        independent: the gradient, without the penalty, of another batch at the same parameters; ``None`` unless a
+            record takes it.
+        displacement: what the step changed the parameters by.
+    """
+
+    number: int
+    plain: Tensor
+    penalised: Tensor
+    independent: Tensor | None
+    displacement: Tensor
+
+
+@dataclass(frozen=True)
+class Record:
+    """A running quantity per parameter, zero at the beginning.
+
+    Attributes:
+        update: ``(step, gradient, the quantity, *hidden)``: takes in a step, elementwise and in place.
+        gradient: which of the step's gradients it takes; the independent one is a second one to compute per step.
+        hidden: how many further tensors it keeps for itself while recording.
+    """
+
+    update: Callable[..., None]
+    gradient: Literal["plain", "penalised", "independent"]
+    hidden: int = 0
+
+
+SOS_DECAY = 0.999
+"""Per step, of the running mean of squared gradients: Adam's β₂."""
+
+RWALK_RATE, RWALK_STEPS, RWALK_DAMPING = 0.9, 10, 1e-3
+"""The Fisher information's moving average, the steps Δt of an interval, and ε."""
+
+
+def _path_integral(step: Step, gradient: Tensor, total: Tensor) -> None:
+    total.addcmul_(gradient, step.displacement, value=-1)
+
+
+def _absolute_gradient(step: Step, gradient: Tensor, total: Tensor) -> None:
+    total.add_(gradient.abs())
+
+
+def _squared_gradient(step: Step, gradient: Tensor, mean: Tensor) -> None:
+    mean.mul_(SOS_DECAY).addcmul_(gradient, gradient, value=1 - SOS_DECAY)
+
+
+def _rwalk_score(
+    step: Step, gradient: Tensor, score: Tensor, fisher: Tensor, at_start: Tensor, fall: Tensor, moved: Tensor
+) -> None:
+    """Chaudhry et al. (2018), eq. 6 (Fisher information F) and 7 (score), interval by interval of Δt steps."""
+    # at the first step F is that step's own
+    kept = 1 - RWALK_RATE if step.number > 1 else 0.0
+    fisher.mul_(kept).addcmul_(gradient, gradient, value=1 - kept)
+    if step.number % RWALK_STEPS == 1:
+        at_start.copy_(fisher)
+    fall.addcmul_(gradient, step.displacement, value=-1)
+    moved.add_(step.displacement)
+    if step.number % RWALK_STEPS == 0:
+        score.add_(fall.div_(moved.square_().mul_(at_start).div_(2).add_(RWALK_DAMPING)).clamp_(min=0))
+        fall.zero_()
+        moved.zero_()
+
+
+RECORDS: dict[str, Record] = {
+    "path_integral": Record(_path_integral, "plain"),
+    "penalised_path_integral": Record(_path_integral, "penalised"),
+    "independent_path_integral": Record(_path_integral, "independent"),
+    "absolute_gradient": Record(_absolute_gradient, "plain"),
+    "squared_gradient": Record(_squared_gradient, "plain"),
+    "rwalk_score": Record(_rwalk_score, "plain", hidden=4),
+}
+"""By name: −Σ g·Δθ with each of the three gradients; Σ |g|; the running mean of g² with decay 0.999, from zero; and
+RWalk's score. Besides these, ``displacement``, ΣΔθ, is always there."""
+
+DISPLACEMENT = "displacement"
+
+
+def check(names: Iterable[str]) -> None:
+    """Raise an error that names one of ``names`` that training cannot record."""
+    known = [*RECORDS, DISPLACEMENT]
+    for name in names:
+        if name not in known:
+            raise unknown_name("record", name, known)
+
+
+class PathRecorder:
+    """Records running quantities over optimiser steps.
+
+    Args:
+        records: names in :data:`RECORDS`; the displacement is recorded in any case. By default the path integral, the
+            share of each parameter in the fall of the loss (Zenke, Poole and Ganguli 2017, eq. 3) with the optimiser's
+            real displacement in place of the learning rate times the gradient.
+
+    Raises:
+        UserError: an unknown name.
+    """
+
+    def __init__(self, records: Sequence[str] = ("path_integral",)) -> None:
+        check(records)
+        self.records = {name: RECORDS[name] for name in records if name != DISPLACEMENT}
+        self.steps = 0
+        self._states: dict[str, list[Tensor]] = {}
+        self._displacement: dict[str, Tensor] = {}
+
+    @property
+    def tensors(self) -> int:
+        """How many tensors it keeps per parameter, the displacement apart."""
+        return sum(1 + record.hidden for record in self.records.values())
+
+    @property
+    def needs_independent(self) -> bool:
+        """Whether every step must come with the gradient of an independent batch."""
+        return any(record.gradient == "independent" for record in self.records.values())
+
+    def step(
+        self,
+        gradients: Mapping[str, Tensor],
+        displacements: Mapping[str, Tensor],
+        *,
+        penalised: Mapping[str, Tensor] | None = None,
+        independent: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Take in one optimiser step, parameter by parameter.
+
+        Args:
+            gradients: of the unpenalised loss, before the step.
+            displacements: what the step changed.
+            penalised: the gradients with the penalty's; by default there is none.
+            independent: of an independent batch, where :attr:`needs_independent`.
+
+        Raises:
+            UserError: that is needed and not given.
+        """
+        if self.needs_independent and independent is None:
+            needing = ", ".join(name for name, record in self.records.items() if record.gradient == "independent")
+            raise UserError(
+                f"{needing} needs gradients of an independent batch: step(gradients, displacements, independent=...)"
+            )
+        penalised = penalised or gradients
+        for name, displacement in displacements.items():
+            states = self._states.setdefault(name, [torch.zeros_like(displacement) for _ in range(self.tensors)])
+            other = independent[name] if self.needs_independent else None
+            self.take_in(Step(self.steps + 1, gradients[name], penalised[name], other, displacement), states)
+            moved = self._displacement.get(name)
+            self._displacement[name] = displacement.clone() if moved is None else moved + displacement
+        self.steps += 1
+
+    def take_in(self, step: Step, states: Sequence[Tensor]) -> None:
+        """Change running quantities by one step, in place: :attr:`tensors` of them, each of the step's shape."""
+        first = 0
+        for record in self.records.values():
+            after = first + 1 + record.hidden
+            record.update(step, getattr(step, record.gradient), *states[first:after])
+            first = after
+
+    def states(self, like: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The running quantities, parameter name → tensor, to be gone on from; zeros like ``like`` at the beginning."""
+        return [
+            {
+                name: self._states[name][place] if self._states else torch.zeros_like(value)
+                for name, value in like.items()
+            }
+            for place in range(self.tensors)
+        ]
+
+    def put(self, states: Sequence[Mapping[str, Tensor]], displacement: Mapping[str, Tensor], steps: int) -> None:
+        """Take over what some further steps made of :meth:`states`, with their whole displacement and number."""
+        for name, value in displacement.items():
+            self._states[name] = [state[name] for state in states]
+            moved = self._displacement.get(name)
+            self._displacement[name] = value if moved is None else moved + value
+        self.steps += steps
+
+    def recorded(self) -> dict[str, dict[str, Tensor]]:
+        """Record's name → parameter name → its value after all steps so far; the displacement among them."""
+        found: dict[str, dict[str, Tensor]] = {}
+        first = 0
+        for name, record in self.records.items():
+            found[name] = {parameter: states[first] for parameter, states in self._states.items()}
+            first += 1 + record.hidden
+        return found | {DISPLACEMENT: dict(self._displacement)}
+
+
+class ImportanceRecorder(PathRecorder):
+    """A path recorder that turns what it recorded into an importance.
+
+    Args:
+        estimator: which one.
+        published: form it as the published protocol does: of :attr:`PathEstimator.published` where that differs.
+    """
+
+    def __init__(self, estimator: PathEstimator, published: bool = False) -> None:
+        instead = estimator.published if published else {}
+        self._taken = {name: instead.get(name, name) for name in estimator.records}
+        super().__init__([*self._taken.values()])
+        self._estimator = estimator
+
+    def importance(self) -> dict[str, Tensor]:
+        """The importance of every parameter, from all steps so far."""
+        recorded = self.recorded()
+        return importance(self._estimator, recorded | {name: recorded[taken] for name, taken in self._taken.items()})
+
+
+def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A path estimator's importance of every parameter.
+
+    Args:
+        estimator: which one.
+        recorded: record's name → parameter name → value, all that the estimator names among them.
+
+    Raises:
+        UserError: what it names was not recorded.
+    """
+    check(estimator.records)
+    missing = [name for name in estimator.records if name not in recorded]
+    if missing:
+        raise UserError(
+            f"'{estimator.label}' is formed of {', '.join(missing)}, which training has not recorded (only "
+            f"{', '.join(recorded)}): train anew with a recorder of {', '.join(estimator.records)}."
+        )
+    return {
+        parameter: estimator.importance(**{name: recorded[name][parameter] for name in estimator.records})
+        for parameter in recorded[DISPLACEMENT]
+    }

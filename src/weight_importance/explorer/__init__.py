@@ -1,0 +1,1 @@
+"""The interactive page that compares any two estimators."""

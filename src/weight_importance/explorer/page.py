@@ -1,0 +1,264 @@
+"""What the explorer shows, and the page that holds it: tables as JSON, densities as bytes, both inside one file.
+
+The page fetches nothing: its Content-Security-Policy allows its own script and style, by their checksums, and no
+connection. Knows nothing of files; how things are drawn stands in the page's own script.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from weight_importance.analysis.correlation import COEFFICIENTS
+from weight_importance.analysis.densities import BINS, LEVELS, STEPS_PER_DOUBLING, Density
+from weight_importance.figures.ablations import ablation_label, in_ablation_order
+from weight_importance.figures.correlation import COEFFICIENT_LABELS
+from weight_importance.figures.pruning import SCOPE_LABELS
+from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, in_order, label, look
+from weight_importance.findings.common import beyond_null, tensor_order
+from weight_importance.findings.statistics import final_accuracy, intervals
+from weight_importance.learning.ablation_names import is_ablation, parse
+
+SURFACES = {"light": "#ffffff", "dark": "#181b20"}
+"""What charts are drawn on in both themes; the same as in the page's style."""
+
+LEAST_CONTRAST = 3.0
+"""Of a line against its surface (WCAG 2.2, criterion 1.4.11)."""
+
+Shaped = tuple[tuple[int, ...], Density]
+MEAN = ["mean", "low", "high", "n"]
+
+
+def contents(
+    settings: Mapping[str, Mapping], tables: Mapping[str, pd.DataFrame], densities: Mapping[str, Mapping[str, Shaped]]
+) -> tuple[dict[str, Any], bytes]:
+    """All that the page shows.
+
+    Args:
+        settings: study → its configuration, complete.
+        tables: ``correlation``, ``correlation_null``, ``retention``, ``selected_lambda``, ``pruning``, of all studies;
+            without rows where nothing asks for them.
+        densities: study with networks of its own → tensor → shape in one network (none for ``all``), and densities.
+
+    Returns:
+        what goes into the page as JSON, and the bytes of all densities, one after the other; where those of a tensor
+        begin, the former says.
+    """
+    studies, parts, offset = [], [], 0
+    for name, study in settings.items():
+        of_study = {key: table[table["study"] == name] for key, table in tables.items()}
+        tensors = []
+        for tensor, (shape, found) in densities.get(name, {}).items():
+            tensors.append(_tensor(tensor, shape, found, offset))
+            parts.append(found.content.tobytes())
+            offset += len(parts[-1])
+        studies.append(_study(name, study, of_study, tensors))
+    names = [name for study in studies for name in study["names"]]
+    data = {
+        "bins": BINS,
+        "levels": LEVELS,
+        "steps": STEPS_PER_DOUBLING,
+        "coefficients": [[name, COEFFICIENT_LABELS[name]] for name in COEFFICIENTS],
+        "scopes": [list(scope) for scope in SCOPE_LABELS.items()],
+        "looks": {name: looks(name, place) for place, name in enumerate(_ordered([*names, *ABLATIONS]))},
+        "studies": studies,
+    }
+    return data, b"".join(parts)
+
+
+def _tensor(name: str, shape: Sequence[int], found: Density, offset: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": list(shape),
+        "entries": found.entries,
+        "few": found.few,
+        "ranges": _rounded(found.ranges.tolist()),
+        "positive": found.positive.tolist(),
+        "shown": found.shown.tolist(),
+        "offset": offset,
+    }
+
+
+def _study(
+    name: str, settings: Mapping, tables: Mapping[str, pd.DataFrame], tensors: list[dict[str, Any]]
+) -> dict[str, Any]:
+    retention, pruning = tables["retention"], tables["pruning"]
+    kept = [one for one in retention["estimator"].unique() if one not in ABLATIONS]
+    estimators = in_order(settings["estimators"])
+    selected = tables["selected_lambda"].dropna(subset="lambda")
+    return {
+        "name": name,
+        "text": description(settings),
+        "like": settings.get("like"),
+        "tasks": settings["tasks"]["count"],
+        "estimators": estimators if tensors else [],
+        "names": _ordered({*estimators, *kept} if tensors else kept),
+        "tensors": tensors,
+        "agreement": _agreement(estimators, tables["correlation"], tables["correlation_null"]),
+        "retention": _retention(retention),
+        "selected": dict(zip(selected["estimator"], selected["lambda"], strict=True)),
+        "criterion": next(iter(selected["criterion"]), None),
+        "pruning": _pruning(pruning),
+    }
+
+
+def description(settings: Mapping) -> str:
+    """A study in one sentence, from its configuration."""
+    tasks, retention = settings["tasks"], settings["retention"]
+    networks = settings["seeds"] if retention["seeds"] is None else min(settings["seeds"], retention["seeds"])
+    parts = [
+        f"Network {settings['network']}",
+        f"{tasks['count']} {tasks['kind']} tasks of {' and '.join(settings['datasets'])}",
+        f"{settings['seeds']} network"
+        + "s" * (settings["seeds"] > 1)
+        + f" ({networks} learn on)" * (networks < settings["seeds"]),
+    ]
+    parts += ["the published protocol"] * (settings["protocol"] == "published")
+    parts += ["the stabilised penalty"] * (retention["penalty"] == "stabilised")
+    parts += ["running statistics frozen"] * (retention["batch_norm"] == "frozen")
+    return ", ".join(parts) + "."
+
+
+def _agreement(estimators: Sequence[str], correlation: pd.DataFrame, null: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Tensor → coefficient → mean, low, high of every pair, in the order of combinations; its null's central 95 %."""
+    if correlation.empty:
+        return {}
+    found = beyond_null(correlation, null)
+    places = {frozenset(pair): place for place, pair in enumerate(combinations(estimators, 2))}
+    agreement: dict[str, dict[str, Any]] = {name: {} for name in tensor_order(found["tensor"])}
+    for (tensor, coefficient), rows in found.groupby(["tensor", "coefficient"], sort=False):
+        pairs: list[list[float | None]] = [[None, None, None]] * len(places)
+        for row in rows.itertuples():
+            pairs[places[frozenset((row.estimator_a, row.estimator_b))]] = _rounded([row.mean, row.low, row.high], 4)
+        null_range = _rounded([rows["null_low"].iloc[0], rows["null_high"].iloc[0]], 4)
+        agreement[tensor][coefficient] = {"pairs": pairs, "null": null_range, "n": int(rows["n"].max())}
+    return agreement
+
+
+def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
+    """Estimator → λ with the mean test accuracy over all tasks, its interval and how many networks, by λ."""
+    if retention.empty:
+        return {}
+    found = intervals(final_accuracy(retention, "test"), ["estimator", "lambda"], "accuracy")
+    return {
+        name: _rounded(rows.sort_values("lambda")[["lambda", *MEAN]].values.tolist())
+        for name, rows in found.groupby("estimator", sort=False)
+    }
+
+
+def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
+    """Scope → criterion → fraction with the mean test accuracy, its interval and how many networks."""
+    if pruning.empty:
+        return {}
+    found = intervals(pruning, ["scope", "criterion", "fraction"], "accuracy")
+    return {
+        scope: {
+            name: _rounded(rows.sort_values("fraction")[["fraction", *MEAN]].values.tolist())
+            for name, rows in here.groupby("criterion", sort=False)
+        }
+        for scope, here in found.groupby("scope", sort=False)
+    }
+
+
+def _rounded(value: Any, digits: int = 6) -> Any:
+    """Numbers with so many significant digits, more than are shown; ``None`` for what does not exist."""
+    if isinstance(value, list):
+        return [_rounded(one, digits) for one in value]
+    return None if math.isnan(value) else float(f"{value:.{digits}g}")
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """Estimators in the order of their list, then their ablations, then what is no estimator."""
+    names = set(names)
+    own = in_order(name for name in names if not is_ablation(name))
+    plain = [name for name in own if name not in ABLATIONS]
+    return [*plain, *in_ablation_order([name for name in names if is_ablation(name)]), *own[len(plain) :]]
+
+
+def looks(name: str, place: int) -> dict[str, Any]:
+    """Name and look of an estimator or an ablation on the page: as in the figures, with enough contrast in both themes.
+
+    Args:
+        name: as the tables give it.
+        place: of an ablation, among all names; the figures give ablations no colours of their own.
+    """
+    if is_ablation(name):
+        drawn = {
+            "color": PALETTE[place % len(PALETTE)],
+            "linestyle": DASHES[1],
+            "marker": MARKERS[place % len(MARKERS)],
+        }
+        parts = parse(name)
+        of = label(parts.estimators[-1])
+        text = f"{ablation_label(name, parts.estimators[-1])}{' in ranks of' * (not parts.label)} {of}"
+    else:
+        drawn, text = look(name), label(name)
+    dashes = drawn["linestyle"]
+    return {
+        "label": text,
+        "dashes": "" if isinstance(dashes, str) else " ".join(f"{2 * length:g}" for length in dashes[1]),
+        "marker": drawn["marker"],
+        **{theme: against(drawn["color"], surface) for theme, surface in SURFACES.items()},
+    }
+
+
+def against(colour: str, surface: str) -> str:
+    """The colour, mixed with as little black or white as gives it :data:`LEAST_CONTRAST` on a surface (``#rrggbb``)."""
+    end = 0 if _luminance(surface) > 0.5 else 255
+    channels = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    for share in range(101):
+        mixed = "#" + "".join(f"{round(value + (end - value) * share / 100):02x}" for value in channels)
+        if contrast(mixed, surface) >= LEAST_CONTRAST:
+            return mixed
+    raise ValueError(f"no mixture of {colour} has contrast {LEAST_CONTRAST} on {surface}")
+
+
+def contrast(first: str, second: str) -> float:
+    """The ratio of two colours' luminances, from 1 to 21 (WCAG 2.2, definition of contrast ratio)."""
+    dark, light = sorted(map(_luminance, (first, second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    values = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def fill(texts: Mapping[str, str], data: Mapping[str, Any], densities: bytes) -> str:
+    """The page: the template with style, script and all that is shown in it.
+
+    Args:
+        texts: ``page.html``, the template, with ``{{name}}`` where something is filled in; ``style.css``,
+            ``charts.js``, ``page.js``.
+        data, densities: what :func:`contents` returns.
+    """
+    style, script = texts["style.css"], texts["charts.js"] + texts["page.js"]
+    inside = {
+        "policy": policy(script, style),
+        "style": style,
+        "script": script,
+        # "</" would end the element that holds it
+        "data": json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("</", r"<\/"),
+        "densities": base64.b64encode(gzip.compress(densities, mtime=0)).decode("ascii"),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: inside[match[1]], texts["page.html"])
+
+
+def policy(script: str, style: str) -> str:
+    """The page's Content-Security-Policy: this script, this style, and nothing from anywhere else."""
+
+    def checksum(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+    return (
+        f"default-src 'none'; script-src 'sha256-{checksum(script)}'; style-src 'sha256-{checksum(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )

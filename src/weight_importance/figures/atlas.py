@@ -1,0 +1,124 @@
+"""The map of all estimators: how alike they are, in which groups, and what each retains and spares."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from scipy.cluster.hierarchy import dendrogram
+
+from weight_importance.figures.correlation import COEFFICIENT_LABELS, SMALLEST_CELL, digits, ink
+from weight_importance.figures.style import ABLATIONS, CHOSEN, GREY, PALETTE, WIDTH, figure, in_view, label
+from weight_importance.findings.atlas import clustered, tree
+
+LARGEST_CELL = 0.28
+"""Inches."""
+
+TREE = 0.4
+"""Inches for the tree above the matrix."""
+
+SIDE = 0.95
+"""Inches for each panel of scores beside it."""
+
+GAP = 0.12
+PERCENT = 100.0
+
+
+def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared: pd.DataFrame) -> Figure:
+    """The clustered matrix of mean correlations with the scores of every estimator along its side.
+
+    Args:
+        square: of :func:`weight_importance.findings.atlas.similarity`.
+        coefficient: which one it holds.
+        retained: of :func:`weight_importance.findings.atlas.retention_scores`.
+        spared: of :func:`weight_importance.findings.atlas.pruning_scores`.
+    """
+    names = clustered(square)
+    margin = 0.058 * max(len(label(name)) for name in names) + 0.05
+    size = min(LARGEST_CELL * len(names), WIDTH - margin - 2 * (SIDE + GAP) - 0.05)
+    height = TREE + size + max(margin, 0.75) + 0.05
+
+    with figure(height, layout=None) as drawn:
+
+        def place(left: float, width: float, bottom: float, tall: float) -> Axes:
+            return drawn.add_axes((left / WIDTH, bottom / height, width / WIDTH, tall / height))
+
+        bottom = height - TREE - size
+        _tree(place(margin, size, height - TREE, TREE - 0.04), square)
+        colours = ScalarMappable(CenteredNorm(0, halfrange=1), colormaps["RdBu_r"])
+        _map(place(margin, size, bottom, size), square.loc[names, names], colours, size / len(names))
+        left = margin + size + GAP
+        _scores(place(left, SIDE, bottom, size), names, retained, "accuracy\nretained (%)")
+        left += SIDE + GAP
+        _scores(place(left, SIDE, bottom, size), names, spared, "mean accuracy\nas pruned (%)")
+        bar = drawn.colorbar(
+            colours, cax=place(margin + size + GAP + 0.1, 2 * SIDE - 0.1, 0.32, 0.08), orientation="horizontal",
+            ticks=[-1, -0.5, 0, 0.5, 1],
+        )  # fmt: skip
+        bar.set_label(f"{COEFFICIENT_LABELS[coefficient]}, mean", labelpad=1)
+        bar.outline.set_linewidth(0.4)
+    return drawn
+
+
+def _tree(axes: Axes, square: pd.DataFrame) -> None:
+    dendrogram(tree(square), ax=axes, no_labels=True, color_threshold=0, above_threshold_color=GREY)
+    for line in axes.collections:
+        line.set_linewidth(0.7)
+    axes.set_axis_off()
+
+
+def _map(axes: Axes, square: pd.DataFrame, colours: ScalarMappable, cell: float) -> None:
+    side = np.arange(len(square))
+    values = np.ma.masked_invalid(square.to_numpy())
+    axes.pcolormesh(values, cmap=colours.cmap, norm=colours.norm, edgecolors="white", linewidth=0.4)
+    axes.set(xlim=(0, len(square)), ylim=(len(square), 0), facecolor="#E6E6E6")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, pad=1.5)
+    names = [label(name) for name in square.index]
+    small = {"fontsize": min(7, 0.85 * 72 * cell)}
+    axes.set_xticks(side + 0.5, names, rotation=90, **small)
+    axes.set_yticks(side + 0.5, names, **small)
+    if cell < SMALLEST_CELL:
+        return
+    for row, column in np.ndindex(square.shape):
+        value = square.iat[row, column]
+        if row != column:
+            axes.text(
+                column + 0.5, row + 0.52, digits(value), ha="center", va="center", fontsize=6.5,
+                color=ink(colours.to_rgba(value)),
+            )  # fmt: skip
+
+
+def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> None:
+    """Dots with intervals in the order of the matrix's rows; above, what comes of no estimator at all.
+
+    That is a dashed line where it is in view. A ring marks a λ at an end of those tried.
+    """
+    found = scores.set_index(scores.columns[0]).to_dict("index")
+    rows = {name: found[name] for name in names if name in found}
+    without = next((name for name in found if name in ABLATIONS), None)
+    axes.set(ylim=(len(names), 0))
+    axes.set_yticks(np.arange(len(names)) + 0.5, [])
+    axes.tick_params(axis="y", length=0)
+    axes.grid()
+    axes.set_xlabel(title)
+    if not rows:
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "not asked", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        return
+    for name, row in rows.items():
+        y = names.index(name) + 0.5
+        axes.plot(np.array([row["low"], row["high"]]) * PERCENT, [y, y], color=PALETTE[0], linewidth=1)
+        axes.plot(row["mean"] * PERCENT, y, marker="o", markersize=3.2, color=PALETTE[0])
+        if row.get("at_edge"):
+            axes.plot(row["mean"] * PERCENT, y, **CHOSEN)
+    seen = in_view(pd.DataFrame(list(rows.values())))
+    room = 0.06 * np.ptp(seen) + 0.2
+    axes.set_xlim(np.nanmin(seen) - room, min(np.nanmax(seen) + room, 100.2))
+    if without:
+        level = found[without]["mean"] * PERCENT
+        axes.set_title(f"{label(without)}: {level:.0f} %", fontsize=6.5, color=GREY, pad=3)
+        if level > axes.get_xlim()[0]:
+            axes.axvline(level, color=GREY, linestyle=(0, (2, 2)), linewidth=0.9)

@@ -1,0 +1,190 @@
+"""Figures on how importances of different estimators correlate."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from weight_importance.figures.style import GREY, WIDTH, figure, grid_shape, in_order, label
+from weight_importance.findings.common import null_means, tensor_order
+from weight_importance.findings.statistics import intervals
+
+COEFFICIENT_LABELS = {
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman rank correlation",
+    "pearson_log": "Pearson correlation of logarithms",
+    "overlap_top10": "overlap of the top 10 %",
+}
+CHANCE = {"overlap_top10": 0.1}
+"""What two unrelated importances give, where that is not zero."""
+
+SMALLEST_CELL = 0.195
+"""Inches: a coefficient of two digits and sign at 7 pt still fits."""
+
+GAP = 0.1
+"""Inches between neighbouring matrices."""
+
+
+def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
+    """The main figure: one matrix of pairs of estimators per parameter tensor, means over seeds.
+
+    Args:
+        correlation: the table ``correlation`` of one study.
+        coefficient: which of its coefficients.
+    """
+    means = intervals(
+        correlation[correlation["coefficient"] == coefficient], ["tensor", "estimator_a", "estimator_b"], "value"
+    )
+    estimators = in_order([*means["estimator_a"], *means["estimator_b"]])
+    side = len(estimators) - 1
+    # a character of 7 pt takes about 0.055 inches
+    margin = 0.06 * max(len(label(name)) for name in estimators)
+    panels = _panels(tensor_order(means["tensor"]), int((WIDTH - margin) / (side * SMALLEST_CELL + GAP)))
+    columns = len(panels[0])
+    size = min(0.4, ((WIDTH - margin) / columns - GAP) / side) * side
+    # names of tensors stand in the empty corner where they fit, else above
+    inside = 0.065 * max(len(tensor) for tensor in means["tensor"]) < size - size / side
+    step = size + GAP + (0 if inside else 0.15)
+    bar = 0.45
+    height = len(panels) * step + margin + bar
+    chance = CHANCE.get(coefficient, 0.0)
+    colours = ScalarMappable(CenteredNorm(chance, halfrange=1 - chance), colormaps["RdBu_r"])
+    with figure(height, layout=None) as drawn:
+        for row, tensors in enumerate(panels):
+            for column, tensor in enumerate(tensors):
+                if tensor is None:
+                    continue
+                left, bottom = margin + column * (size + GAP), height - (row + 1) * step + GAP - 0.02
+                axes = drawn.add_axes((left / WIDTH, bottom / height, size / WIDTH, size / height), label=tensor)
+                _matrix(axes, _square(means[means["tensor"] == tensor], estimators), colours)
+                axes.text(
+                    side, 0.5 if inside else -0.1, tensor, ha="right", va="center" if inside else "bottom", fontsize=8
+                )
+                lowest = row + 1 == len(panels) or panels[row + 1][column] is None
+                _name_cells(axes, estimators, left=column == 0, bottom=lowest)
+        place = drawn.add_axes((0.3, 0.37 / height, 0.4, 0.1 / height))
+        ticks = [0, 0.1, 0.5, 1] if chance else [-1, -0.5, 0, 0.5, 1]
+        place = drawn.colorbar(colours, cax=place, orientation="horizontal", ticks=ticks)
+        place.set_label(COEFFICIENT_LABELS[coefficient], labelpad=1)
+        place.outline.set_linewidth(0.4)
+        if chance:
+            place.ax.set_xlim(0, 1)
+    return drawn
+
+
+def _panels(tensors: list[str], most: int) -> list[list[str | None]]:
+    """Layers side by side, one row per kind of parameter, ``all`` at the end of the first row; else, where more than
+    ``most`` stand in a row, the tensors one after the other."""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in tensors if name != "all"))
+    kinds = list(dict.fromkeys(name.rpartition(".")[2] for name in tensors if name != "all"))
+    rows = [[name if (name := f"{layer}.{kind}") in tensors else None for layer in layers] for kind in kinds]
+    if "all" in tensors:
+        rows = [[*row, "all" if number == 0 else None] for number, row in enumerate(rows)]
+    if len(rows[0]) > most:
+        count, columns = grid_shape(len(tensors), max(1, most))
+        filled = tensors + [None] * (count * columns - len(tensors))
+        rows = [filled[start : start + columns] for start in range(0, len(filled), columns)]
+    return rows
+
+
+def _square(means: pd.DataFrame, estimators: list[str]) -> np.ndarray:
+    """Means of the pairs as the lower triangle, rows from the second estimator, columns to the last but one."""
+    position = {name: number for number, name in enumerate(estimators)}
+    square = np.full((len(estimators) - 1, len(estimators) - 1), np.nan)
+    for first, second, mean in zip(means["estimator_a"], means["estimator_b"], means["mean"], strict=True):
+        low, high = sorted((position[first], position[second]))
+        square[high - 1, low] = mean
+    return square
+
+
+def _matrix(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
+    side = len(square)
+    axes.set(xlim=(0, side), ylim=(side, 0), aspect="equal")
+    axes.spines[:].set_visible(False)
+    for row in range(side):
+        for column in range(row + 1):
+            value = square[row, column]
+            colour = colours.to_rgba(value) if np.isfinite(value) else (0.9, 0.9, 0.9, 1.0)
+            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
+            axes.text(column + 0.5, row + 0.52, digits(value), ha="center", va="center", fontsize=7, color=ink(colour))
+
+
+def ink(background: tuple[float, ...]) -> str:
+    """Black or white, whichever is legible on a colour given as RGB or RGBA."""
+    return "white" if np.dot(background[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
+
+
+def digits(value: float) -> str:
+    """Two decimals without the leading zero: ``.97``, ``-.12``, ``1.0``; ``?`` where undefined."""
+    if not np.isfinite(value):
+        return "?"
+    text = f"{abs(value):.2f}"
+    text = "1.0" if text == "1.00" else text[1:]
+    return f"-{text}" if round(value, 2) < 0 else text
+
+
+def _name_cells(axes: Axes, estimators: list[str], *, left: bool, bottom: bool) -> None:
+    side = np.arange(len(estimators) - 1) + 0.5
+    axes.tick_params(length=0, pad=1.5)
+    axes.set_xticks(side, [label(name) for name in estimators[:-1]] if bottom else [], rotation=90)
+    axes.set_yticks(side, [label(name) for name in estimators[1:]] if left else [])
+
+
+def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
+    """What zero looks like: coefficients of permuted importances beside the observed ones, both means over seeds.
+
+    Args:
+        correlation: the table ``correlation`` of one study.
+        null: the table ``correlation_null`` of the same study.
+    """
+    by = ["tensor", "coefficient", "estimator_a", "estimator_b"]
+    means, null = intervals(correlation, by, "value"), null_means(null)
+    tensors = tensor_order(means["tensor"])
+    coefficients = [name for name in COEFFICIENT_LABELS if name in set(means["coefficient"])]
+    rows, columns = grid_shape(len(coefficients), 2)
+    with figure(rows * (0.2 * len(tensors) + 0.5) + 0.35) as drawn:
+        grid = drawn.subplots(rows, columns, squeeze=False, sharey=True).flat
+        for axes, coefficient in zip(grid, coefficients, strict=False):
+            for height, tensor in enumerate(tensors):
+                here = (null["tensor"] == tensor) & (null["coefficient"] == coefficient)
+                values = null.loc[here, "value"].dropna()
+                seen = means[(means["tensor"] == tensor) & (means["coefficient"] == coefficient)]
+                _null_row(axes, height, values, seen)
+            axes.axvline(CHANCE.get(coefficient, 0.0), color=GREY, linewidth=0.5, zorder=0)
+            axes.set_yticks(range(len(tensors)), tensors)
+            axes.set(xlabel=COEFFICIENT_LABELS[coefficient], ylim=(len(tensors) - 0.4, -0.6))
+            axes.set_xlim(-0.03 if coefficient in CHANCE else -1.03, 1.03)
+            axes.set_xticks([-1, -0.5, 0, 0.5, 1] if coefficient not in CHANCE else [0, 0.1, 0.5, 1])
+            axes.grid(axis="x")
+        _null_legend(drawn)
+    return drawn
+
+
+def _null_row(axes: Axes, height: int, values: pd.Series, seen: pd.DataFrame) -> None:
+    if len(values):
+        low, high = np.quantile(values, (0.025, 0.975))
+        axes.plot([values.min(), values.max()], [height] * 2, color="#888888", linewidth=1, solid_capstyle="butt")
+        axes.plot([low, high], [height] * 2, color="#888888", linewidth=6, solid_capstyle="butt", alpha=0.6)
+    # pairs spread a little over the height, in a fixed order, so that equal ones stay visible
+    order = np.linspace(-0.28, 0.28, max(2, len(seen)))
+    axes.plot(
+        seen["mean"], height + order[: len(seen)], "|", color="#AA3311", markersize=4, markeredgewidth=1.1, zorder=3
+    )
+
+
+def _null_legend(drawn: Figure) -> None:
+    drawn.legend(
+        handles=[
+            Line2D([], [], linestyle="", marker="|", color="#AA3311", markersize=6, markeredgewidth=1.1),
+            Line2D([], [], color="#888888", linewidth=7, alpha=0.6),
+            Line2D([], [], color="#888888", linewidth=1),
+        ],
+        labels=["observed, one mark per pair (mean over seeds)", "null, central 95 %", "null, all permutations"],
+        loc="outside upper center",
+        ncols=3,
+    )

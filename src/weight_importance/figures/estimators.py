@@ -1,0 +1,96 @@
+"""Figures on single estimators: one against another weight by weight, and what their formulas predict."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from weight_importance.figures.style import WIDTH, figure, grid_shape, in_order, label, look
+from weight_importance.findings.statistics import intervals
+
+MOST_COLUMNS = 4
+"""Panels side by side whose text is still legible."""
+
+
+def estimator_scatter(
+    importances: Mapping[str, Mapping[str, Tensor]], pairs: Sequence[tuple[str, str, float | None]]
+) -> Figure:
+    """One estimator against another, weight by weight on logarithmic axes: pairs in rows, weight tensors in columns.
+
+    Args:
+        importances: estimator → weight tensor's name → importance of one replica, shape of the weight (a convolution's
+            kernel has trailing axes). Of more tensors than stand side by side a pair takes several rows.
+        pairs: ``(estimator on x, estimator on y, slope that the formulas predict)``; without slope no line is drawn.
+    """
+    tensors = list(importances[pairs[0][0]])
+    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    with figure(rows * len(pairs) * max(WIDTH / columns * 0.72, 1.6)) as drawn:
+        grid = drawn.subplots(rows * len(pairs), columns, squeeze=False)
+        for place, (first, second, slope) in enumerate(pairs):
+            panels = grid[place * rows : (place + 1) * rows]
+            for axes, tensor in zip_longest(panels.flat, tensors):
+                if tensor is None:
+                    axes.set_axis_off()
+                    continue
+                _hexagons(axes, importances[first][tensor], importances[second][tensor], slope)
+                axes.set_xlabel(f"log$_{{10}}$ {label(first)}")
+                if place == 0 or rows > 1:
+                    axes.set_title(tensor, pad=4)
+            for axes in panels[:, 0]:
+                axes.set_ylabel(f"log$_{{10}}$ {label(second)}")
+    return drawn
+
+
+def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) -> None:
+    both = ((first > 0) & (second > 0)).numpy()
+    x, y = np.log10(first.numpy()[both]), np.log10(second.numpy()[both])
+    view = [np.quantile(values, (0.001, 0.999)) for values in (x, y)]
+    margins = [0.05 * (high - low) for low, high in view]
+    extent = [edge for (low, high), margin in zip(view, margins, strict=True) for edge in (low - margin, high + margin)]
+    axes.hexbin(x, y, gridsize=40, bins="log", extent=extent, cmap="cividis", mincnt=1, linewidths=0.1)
+    if slope is not None:
+        ends = np.array(extent[:2])
+        axes.plot(ends, y.mean() + slope * (ends - x.mean()), color="#CC3311", linewidth=1.2)
+    bottom, top = extent[2:]
+    axes.set(xlim=extent[:2], ylim=(bottom, top + 0.3 * (top - bottom)))  # the text stands above the cloud
+    said = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
+    axes.text(
+        0.04, 0.96, said,
+        transform=axes.transAxes, va="top", fontsize=7, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.5},
+    )  # fmt: skip
+
+
+def estimator_factors(factors: pd.DataFrame) -> Figure:
+    """How well an output factor times an input factor explains each estimator: one panel per weight tensor.
+
+    Args:
+        factors: columns ``estimator``, ``tensor``, ``seed``, ``value`` of
+            :func:`weight_importance.estimators.factors.factor_correlation`.
+    """
+    found = intervals(factors, ["estimator", "tensor"], "value")
+    estimators = in_order(found["estimator"])
+    tensors = list(dict.fromkeys(found["tensor"]))
+    left = min(0, factors["value"].min() - 0.05)
+    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    with figure(rows * (0.2 * len(estimators) + 0.4) + 0.35) as drawn:
+        grid = drawn.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes, tensor in zip_longest(grid.flat, tensors):
+            if tensor is None:
+                axes.set_axis_off()
+                continue
+            for height, name in enumerate(estimators):
+                mean = found[(found["tensor"] == tensor) & (found["estimator"] == name)].iloc[0]
+                seeds = factors[(factors["tensor"] == tensor) & (factors["estimator"] == name)]["value"]
+                colour = look(name)["color"]
+                axes.plot([0, mean["mean"]], [height] * 2, color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
+                axes.plot(seeds, [height] * len(seeds), look(name)["marker"], color=colour)
+            axes.axvline(0, color="black", linewidth=0.6)
+            axes.set(title=tensor, xlim=(left, 1.03), ylim=(len(estimators) - 0.5, -0.5))
+            axes.set_yticks(range(len(estimators)), [label(name) for name in estimators])
+            axes.grid(axis="x")
+        drawn.supxlabel("correlation of log importance with its rank-one reconstruction", fontsize=7.5)
+    return drawn

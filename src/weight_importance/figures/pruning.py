@@ -1,0 +1,30 @@
+"""The figure on what importances are worth as criteria of pruning."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from weight_importance.figures.style import band, figure, in_order
+from weight_importance.findings.statistics import intervals
+
+SCOPE_LABELS = {"tensor": "ranked within each weight matrix", "network": "ranked over the whole network"}
+
+
+def pruning(table: pd.DataFrame) -> Figure:
+    """Test accuracy against the fraction of weights removed, per criterion: one panel per scope.
+
+    Args:
+        table: the table ``pruning`` of one study.
+    """
+    found = intervals(table, ["scope", "criterion", "fraction"], "accuracy")
+    with figure(2.6) as drawn:
+        panels = drawn.subplots(1, 2, sharey=True)
+        for axes, (scope, title) in zip(panels, SCOPE_LABELS.items(), strict=True):
+            here = found[found["scope"] == scope]
+            for name in in_order(here["criterion"]):
+                rows = here[here["criterion"] == name].sort_values("fraction")
+                band(axes, name, rows["fraction"] * 100, rows, scale=100)
+            axes.set(xlabel="weights removed (%)", title=title)
+            axes.grid(axis="y")
+        panels[0].set_ylabel("test accuracy (%)")
+        drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return drawn

@@ -1,0 +1,115 @@
+"""Figures on how much earlier tasks are retained."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from weight_importance.figures.style import (
+    CHOSEN,
+    DIVERGED,
+    GREY,
+    band,
+    error_axis,
+    figure,
+    grid_shape,
+    in_order,
+    in_view,
+    label,
+    look,
+    mark_diverged,
+    strength_axis,
+)
+from weight_importance.findings.common import at_selected_lambda, average_accuracy
+from weight_importance.findings.statistics import final_accuracy, intervals
+
+PERCENT = 100.0
+
+
+def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
+    """Mean test accuracy over all tasks after the last one, against λ: one panel per estimator.
+
+    Args:
+        retention: the table ``retention`` of one study.
+        selected: the table ``selected_lambda`` of the same study.
+    """
+    final = intervals(final_accuracy(retention, "test"), ["study", "estimator", "lambda"], "accuracy")
+    estimators = [name for name in in_order(final["estimator"]) if name != "none"]
+    none = final[final["estimator"] == "none"]
+    rows, columns = grid_shape(len(estimators) + 1, 4)
+    with figure(1.45 * rows) as drawn:
+        grid = drawn.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes, name in zip(grid.flat, estimators, strict=False):
+            ours = final[final["estimator"] == name].sort_values("lambda")
+            chosen = selected.loc[selected["estimator"] == name, "lambda"]
+            _strengths(axes, name, ours, chosen)
+            if len(none):
+                axes.axhspan(none["low"].item() * PERCENT, none["high"].item() * PERCENT, color=GREY, alpha=0.25, lw=0)
+                axes.axhline(none["mean"].item() * PERCENT, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8)
+            axes.set_title(label(name), pad=3)
+        error_axis(grid.flat[0], final)
+        for axes in grid.flat[len(estimators) :]:
+            axes.set_axis_off()
+        key = grid.flat[len(estimators)].legend(**_legend(), loc="center left", borderaxespad=0, handlelength=1.6)
+        key.set_in_layout(False)
+        drawn.supxlabel("strength λ of the penalty", fontsize=7.5)
+        drawn.supylabel("mean test accuracy, all tasks (%)", fontsize=7.5)
+    return drawn
+
+
+def _strengths(axes: Axes, name: str, ours: pd.DataFrame, chosen: pd.Series) -> None:
+    kept, diverged = ours[ours["mean"].notna()], ours[ours["mean"].isna()]
+    strength_axis(axes, ours["lambda"])
+    band(axes, name, kept["lambda"], kept, scale=PERCENT)
+    if len(kept) == 1:
+        half = (kept["high"] - kept["low"]) / 2 * PERCENT
+        axes.errorbar(kept["lambda"], kept["mean"] * PERCENT, half, color=look(name)["color"], capsize=2, linewidth=0.9)
+    best = kept[kept["lambda"].isin(chosen)]
+    axes.plot(best["lambda"], best["mean"] * PERCENT, **CHOSEN)
+    mark_diverged(axes, diverged["lambda"])
+
+
+def _legend() -> dict[str, list]:
+    handles = {
+        "mean, 95 % band": (Patch(color="#4477AA", alpha=0.3, lw=0), Line2D([], [], color="#4477AA")),
+        "λ selected on\nvalidation data": Line2D([], [], **CHOSEN),
+        "λ that diverged": Line2D([], [], **DIVERGED),
+        "no penalty, 95 %": (Patch(color=GREY, alpha=0.25, lw=0), Line2D([], [], color=GREY, ls=(0, (2, 2)), lw=0.8)),
+    }
+    return {"handles": list(handles.values()), "labels": list(handles)}
+
+
+def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
+    """Mean test accuracy over the tasks learnt so far as tasks are added, each estimator at its selected λ.
+
+    Args:
+        retention: the table ``retention`` of one study.
+        selected: the table ``selected_lambda`` of the same study.
+    """
+    average = at_selected_lambda(average_accuracy(retention), selected)
+    average = intervals(average[average["split"] == "test"], ["estimator", "tasks_learnt"], "accuracy")
+    names = in_order(average["estimator"])
+    with figure(2.6) as drawn:
+        whole, close = drawn.subplots(1, 2)
+        for name in names:
+            rows = average[average["estimator"] == name].sort_values("tasks_learnt")
+            band(whole, name, rows["tasks_learnt"], rows, scale=PERCENT)
+            if name != "none":
+                band(close, name, rows["tasks_learnt"], rows, scale=PERCENT)
+        penalised = average[average["estimator"] != "none"]
+        for axes, rows, title in (
+            (whole, average, "with and without penalty"),
+            (close, penalised, "penalised only, enlarged"),
+        ):
+            axes.set(xlabel="tasks learnt", title=title)
+            shown = in_view(rows)
+            if np.isfinite(shown).any():
+                room = 0.05 * (np.nanmax(shown) - np.nanmin(shown)) + 0.1
+                axes.set_ylim(np.nanmin(shown) - room, np.nanmax(shown) + room)
+            axes.set_xticks(sorted(average["tasks_learnt"].unique()))
+            axes.grid(axis="y")
+        whole.set_ylabel("mean test accuracy,\ntasks learnt so far (%)")
+        drawn.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return drawn

@@ -1,0 +1,204 @@
+"""What all figures share: size, type, colours that colour-blind readers can tell apart, and deterministic files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from IPython.display import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from PIL import Image as Picture
+
+from weight_importance import ESTIMATORS
+from weight_importance.files.storage import atomic_path
+
+WIDTH = 6.5
+"""Inches: the width of the paper's text, so that figures are printed at the size they are drawn."""
+
+ABLATIONS = {"none": "no penalty", "random": "random"}
+"""Names in tables that are no estimators."""
+
+# Paul Tol's "muted" scheme, in an order whose neighbours differ in lightness too
+PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499", "#DDAA33")
+FAMILIAR = (
+    "absolute_fisher", "fisher_empirical", "fisher_exact", "fisher_sampled", "magnitude", "mas", "mas_logits", "si",
+    "total_signal",
+)  # fmt: skip
+"""Estimators with a colour to themselves; further ones share it and differ in dashes and markers."""
+DASHES: tuple = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+MARKERS = "osD^vP*X"
+GREY = "#555555"
+DIVERGED = {"linestyle": "", "marker": "x", "color": "#AA3311", "markersize": 6, "markeredgewidth": 1.4}
+CHOSEN = {
+    "linestyle": "", "marker": "o", "color": "black", "markersize": 8, "markerfacecolor": "none",
+    "markeredgewidth": 0.9,
+}  # fmt: skip
+
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.5,
+    "grid.linewidth": 0.4,
+    "grid.color": "#DDDDDD",
+    "axes.axisbelow": True,
+    "figure.dpi": 150,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "importance-atlas",
+}
+
+
+@contextmanager
+def figure(height: float, layout: str | None = "constrained") -> Iterator[Figure]:
+    """A figure of the paper's width in the shared style, which holds for all that is drawn inside the block."""
+    with mpl.rc_context(SETTINGS):
+        yield Figure(figsize=(WIDTH, height), layout=layout)
+
+
+def save(drawn: Figure, path: str | Path) -> None:
+    """Write a figure as PDF; the same figure gives the same bytes."""
+    with mpl.rc_context(SETTINGS), atomic_path(path) as temporary:
+        drawn.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+
+
+def show(drawn: Figure, alternative: str) -> Image:
+    """A figure for a notebook to display, at twice its size in print.
+
+    It has 256 colours, for a third of the bytes: Snakemake's report holds pages as data addresses, and Chromium opens
+    none of more than 2 MB.
+
+    Args:
+        drawn: the figure.
+        alternative: what it shows, for readers who cannot see it.
+    """
+    picture, small = BytesIO(), BytesIO()
+    with mpl.rc_context(SETTINGS):
+        drawn.savefig(picture, format="png", dpi=200)
+    Picture.open(picture).convert("RGB").quantize(256, dither=Picture.Dither.NONE).save(small, "png", optimize=True)
+    return Image(small.getvalue(), width=WIDTH * 135, alt=alternative)
+
+
+def label(name: str) -> str:
+    """How figures and tables name an estimator or an ablation."""
+    return ABLATIONS.get(name) or ESTIMATORS[name].label
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Estimators in the order of the estimator list, then the ablations."""
+    known = [*ESTIMATORS, *ABLATIONS]
+    return sorted(set(names), key=known.index)
+
+
+def look(name: str) -> dict[str, object]:
+    """Colour, dashes and marker of an estimator: those of :data:`FAMILIAR` first, then all others by name.
+
+    Nine colours; every further nine have other dashes, and markers go round in steps of their own.
+    """
+    if name in ABLATIONS:
+        return {"color": GREY, "linestyle": (0, (2, 2)), "marker": "x"}
+    position = [*FAMILIAR, *(other for other in ESTIMATORS if other not in FAMILIAR)].index(name)
+    return {
+        "color": PALETTE[position % len(PALETTE)],
+        "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],
+        "marker": MARKERS[position % len(MARKERS)],
+    }
+
+
+def band(axes: Axes, name: str, x: Sequence[float], rows, *, scale: float = 1.0) -> None:
+    """A line of means with its interval as a band; ``rows`` has ``mean``, ``low`` and ``high`` along ``x``."""
+    drawn = look(name)
+    axes.fill_between(x, rows["low"] * scale, rows["high"] * scale, color=drawn["color"], alpha=0.2, linewidth=0)
+    axes.plot(x, rows["mean"] * scale, label=label(name), **drawn)
+
+
+def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
+    """A logarithmic axis of λ, named at the strengths tried: at most four, evenly chosen, first and last among them."""
+    strengths = np.unique(np.asarray(strengths, dtype=float))
+    axes.set_xscale("log")
+    margin = max(1.25, (strengths[-1] / strengths[0]) ** 0.12)
+    axes.set_xlim(strengths[0] / margin, strengths[-1] * margin)
+    shown = np.linspace(0, len(strengths) - 1, min(4, len(strengths))).round().astype(int)
+    axes.set_xticks(strengths[shown])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
+    axes.grid(axis="y")
+
+
+def in_view(rows: pd.DataFrame) -> np.ndarray:
+    """The accuracies in per cent that a figure must have room for.
+
+    These are the means, and the ends of intervals over three seeds or more; intervals over two mostly exceed what an
+    accuracy can be, and are cut by the frame.
+    """
+    ends = rows.loc[rows["n"] > 2, ["low", "high"]].to_numpy()
+    return np.concatenate([rows["mean"].to_numpy(), ends.flatten()]).clip(0, 1) * 100
+
+
+def error_axis(axes: Axes, rows: pd.DataFrame, *, across: bool = False) -> None:
+    """An axis of accuracies in per cent that is logarithmic in the error, so that 95 and 96 % stay apart beside 60 %.
+
+    Args:
+        axes: with the accuracies on y, or on x.
+        rows: ``mean``, ``low``, ``high`` (between 0 and 1) and ``n`` of all that is drawn; see :func:`in_view`.
+        across: they are on x.
+    """
+    shown = in_view(rows)
+    if np.isnan(shown).all():
+        return
+    axis, set_limits = (axes.xaxis, axes.set_xlim) if across else (axes.yaxis, axes.set_ylim)
+    (axes.set_xscale if across else axes.set_yscale)(
+        "function", functions=(_of_error, lambda value: 100.5 - np.exp(-value))
+    )
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    room = 0.12 * (_of_error(high) - _of_error(low)) + 0.02
+    limits = 100.5 - np.exp(-np.array([_of_error(low) - room, _of_error(high) + room]))
+    least = 0.1 * (_of_error(limits[1]) - _of_error(limits[0]))  # between two tick labels
+    ticks: list[float] = []
+    for tick in (99, 98, 97, 96, 95, 93, 90, 85, 80, 70, 60, 40, 20, 0):
+        if limits[0] < tick < limits[1] and (not ticks or _of_error(ticks[-1]) - _of_error(tick) > least):
+            ticks.append(tick)
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    set_limits(limits)
+
+
+def _of_error(accuracy: float | np.ndarray) -> float | np.ndarray:
+    return -np.log(np.maximum(100.5 - accuracy, 1e-3))
+
+
+def mark_diverged(axes: Axes, strengths: Iterable[float], height: float = 0.06) -> None:
+    """A cross near the bottom at every strength that has no accuracy, as training diverged."""
+    for strength in strengths:
+        axes.plot(strength, height, transform=axes.get_xaxis_transform(), clip_on=False, **DIVERGED)
+
+
+def sentence(text: str) -> Figure:
+    """A figure of one panel that says why there is nothing to draw."""
+    with figure(0.8) as drawn:
+        axes = drawn.subplots()
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    return drawn
+
+
+def grid_shape(panels: int, columns: int) -> tuple[int, int]:
+    """Rows and columns for so many panels, at most ``columns`` side by side, as even as can be."""
+    rows = int(np.ceil(panels / columns))
+    return rows, int(np.ceil(panels / rows))

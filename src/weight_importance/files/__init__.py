@@ -1,0 +1,1 @@
+"""Files as the workflow keeps them: written whole, sealed, with a record of their origin."""

@@ -1,0 +1,122 @@
+"""Checkpoints: what a long job has reached, kept beside its result until that is written.
+
+A checkpoint lies at ``.NAME.checkpoint`` beside the result ``NAME``, is written whole or not at all as every result is,
+and says what it was made from. Only a job that would compute the very same goes on from it: same settings and seeds,
+same code, same versions, same input files, same device and precision. Knows nothing of what the tensors mean.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from weight_importance.files.integrity import checksum, seal_of
+from weight_importance.files.provenance import forget_input, metadata, record_of
+from weight_importance.files.storage import load_tensors, save_tensors
+from weight_importance.runtime.errors import UserError
+
+
+class Checkpoint:
+    """What a job has reached.
+
+    Args:
+        result: the file that the job writes at its end.
+        made_from: all that the job's bits depend on; see :func:`made_from`.
+    """
+
+    def __init__(self, result: str | Path, made_from: Mapping[str, str]) -> None:
+        result = Path(result)
+        self.path = result.with_name(f".{result.name}.checkpoint")
+        self._made_from = dict(made_from)
+        self._steps: dict[str, Tensor] | None = None
+        self._last = time.monotonic()
+
+    def load(self) -> dict[str, Tensor]:
+        """What was kept; nothing if there is no checkpoint, or none of this very job."""
+        if not self.path.is_file():
+            return {}
+        try:
+            tensors, about = load_tensors(self.path)
+        except UserError:
+            print(f"{self.path} is damaged and is not used", file=sys.stderr, flush=True)
+            return {}
+        finally:
+            forget_input(self.path)
+        if about != self._made_from:
+            other = sorted(key for key in self._made_from if about.get(key) != self._made_from[key])
+            print(f"{self.path} is of another {', '.join(other)} and is not used", file=sys.stderr, flush=True)
+            return {}
+        return tensors
+
+    def due(self, seconds: float) -> bool:
+        """Whether so much time has gone by since it was last written: shorter work is sooner done again."""
+        return time.monotonic() - self._last >= seconds
+
+    def save(self, tensors: Mapping[str, Tensor]) -> None:
+        """Keep these in place of what was kept before; where that fails, say so and leave the earlier ones."""
+        try:
+            save_tensors(self.path, tensors, self._made_from)
+            self._last = time.monotonic()
+        except UserError as error:  # the work itself is not lost by it
+            print(f"no checkpoint: {error}", file=sys.stderr, flush=True)
+
+    def once(self, step: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What a step of the job computes: as kept from an earlier try, else computed and kept now.
+
+        Args:
+            step: its name, without ``/``; steps are many and each is one call.
+            compute: is called if nothing of the step is kept; returns named tensors, at least one.
+        """
+        if self._steps is None:
+            self._steps = self.load()
+        found = {name: value for name, value in self._steps.items() if name.partition("/")[0] == step}
+        if found:
+            print(f"{step}: kept from an earlier try", file=sys.stderr, flush=True)
+        else:
+            found = {f"{step}/{name}": value.detach().cpu() for name, value in compute().items()}
+            self._steps |= found
+            self.save(self._steps)
+        return {name.partition("/")[2]: value for name, value in found.items()}
+
+    def remove(self) -> None:
+        """Remove it: the result is written."""
+        for file in (self.path, seal_of(self.path), record_of(self.path)):
+            file.unlink(missing_ok=True)
+
+
+def made_from(
+    name: str, settings: Mapping, seeds: Sequence[int], files: Iterable[str | Path], device: torch.device
+) -> dict[str, str]:
+    """All that the bits of a job depend on. Call it when all modules that the job needs are loaded.
+
+    Args:
+        name: what is computed.
+        settings: the stage's settings.
+        seeds: of the replicas.
+        files: all that it reads, in its order.
+        device: where it computes, with as many threads and in the precision that are set now.
+    """
+    how = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+    return metadata(name, settings, seeds) | {
+        "inputs": json.dumps([checksum(Path(file)) for file in files]),
+        "machine": json.dumps(how, sort_keys=True),
+    }
+
+
+def text_tensor(text: str) -> Tensor:
+    """A text as a tensor of bytes ``(N,)``."""
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+
+def tensor_text(tensor: Tensor) -> str:
+    """The text that :func:`text_tensor` made a tensor of."""
+    return bytes(tensor.tolist()).decode()

@@ -1,0 +1,216 @@
+"""What a result was made from, told by the process that made it.
+
+Beside every result lies a record, ``.NAME.provenance.json``: command, settings, seeds, code, versions, device, and the
+SHA-256 of the result and of every file that was read before it was written. Nothing in it is declared by hand, and
+nothing in it depends on when or where the process ran; so equal results have equal records. Tensor files hold the main
+of it in their metadata, too.
+
+Code counts as it was when it was loaded, whatever is done to the files while a long job runs: a module of ours is
+hashed right before it is imported, and those that were loaded earlier are when this one is.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from weight_importance.files.integrity import checksum
+from weight_importance.runtime.process import noted_device
+
+PACKAGES = (
+    "torch", "torchvision", "numpy", "scipy", "pandas", "safetensors", "matplotlib", "papermill", "nbconvert",
+)  # fmt: skip
+"""A record names the versions of those that the process has loaded."""
+
+COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
+"""Environment variable, for a notebook's kernel: JSON list of the command that started it, and of its code files."""
+
+READINGS_VARIABLE = "IMPORTANCE_ATLAS_READINGS"
+"""Environment variable: the file in which a notebook's kernel writes down what it reads, for the program that waits."""
+
+PACKAGE = "weight_importance"
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+ELSEWHERE = "(elsewhere)"
+"""In a record, the folder of all files outside the checkout: they are known by name and checksum, not by place."""
+
+
+@dataclass
+class Process:
+    """What this process has done so far. One process makes one job's results, so this is kept once, not passed."""
+
+    inputs: dict[str, str] = field(default_factory=dict)
+    code: dict[Path, str] = field(default_factory=dict)  # as it was when it was first seen
+
+
+THIS = Process()
+
+
+def record_of(path: Path) -> Path:
+    """Where the record of a result lies."""
+    return path.with_name(f".{path.name}.provenance.json")
+
+
+def note_input(path: str | Path, sha256: str | None = None) -> None:
+    """Remember that this process has read a file; every record that it writes from now on names it.
+
+    Args:
+        path: the file.
+        sha256: of its content, where that is known already.
+    """
+    THIS.inputs[_shown(path)] = sha256 or checksum(Path(path))
+    readings = os.environ.get(READINGS_VARIABLE)
+    if readings:
+        with open(readings, "a", encoding="utf-8") as file:
+            file.write(json.dumps([_shown(path), THIS.inputs[_shown(path)]]) + "\n")
+
+
+def note_code(file: Path) -> None:
+    """Remember a file of code as it is now, right before it is run; what ``import`` finds of ours notes itself."""
+    _as_run(file.resolve())
+
+
+def read_noted(path: Path) -> bytes:
+    """A file's content; the file counts as read, with the checksum of just this content."""
+    content = path.read_bytes()
+    note_input(path, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def forget_input(path: str | Path) -> None:
+    """Leave a file out of all further records: what this process itself has kept halfway is nothing it is made from."""
+    THIS.inputs.pop(_shown(path), None)
+
+
+def note_readings(readings: Path) -> None:
+    """Take over what another process has written down under :data:`READINGS_VARIABLE`."""
+    if readings.is_file():
+        THIS.inputs.update(json.loads(line) for line in readings.read_text(encoding="utf-8").splitlines())
+
+
+def record(sha256: str) -> str:
+    """The record of a result with this checksum, as JSON."""
+    program, arguments = _command()
+    settings = next((json.loads(argument) for argument in arguments if argument.startswith("{")), {})
+    about = {
+        "sha256": sha256,
+        "program": program,
+        "arguments": arguments,
+        "settings": settings,
+        "seeds": settings.get("seeds") if isinstance(settings.get("seeds"), list) else None,
+        "device": device(),
+        "versions": versions(),
+        "code": {"sha256": code_hash(), "files": {_shown(file): _as_run(file) for file in _own_files()}},
+        "inputs": dict(sorted(THIS.inputs.items())),
+    }
+    return json.dumps(about, indent=1, sort_keys=True) + "\n"
+
+
+def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[str, str]:
+    """Metadata of a tensor file.
+
+    Args:
+        estimator: the estimator's name, or what else the tensors are.
+        settings: the stage's settings, kept as sorted JSON.
+        seeds: the seed of each replica, along the leading axis of every tensor.
+    """
+    return {
+        "study": settings["study"],
+        **identity(estimator, seeds),
+        "config": json.dumps(settings, sort_keys=True),
+        "code": code_hash(),
+        "versions": json.dumps(versions(), sort_keys=True),
+        "device": json.dumps(device(), sort_keys=True),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of those of :data:`PACKAGES` that this process has loaded."""
+    loaded = {name: version(name) for name in PACKAGES if name in sys.modules}
+    return {"python": platform.python_version()} | loaded
+
+
+def device() -> dict[str, str | int] | None:
+    """Where and how tensors are computed: what the last bits of a result can depend on; ``None`` where none are."""
+    torch = sys.modules.get("torch")
+    noted = noted_device()
+    if torch is None or noted is None:
+        return None
+    on_gpu = noted.startswith("cuda")
+    return {
+        "device": noted,
+        "processor": torch.cuda.get_device_name(noted) if on_gpu else torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
+    }
+
+
+def identity(estimator: str, seeds: Sequence[int]) -> dict[str, str]:
+    """The part of the metadata that a stage which reads the file asks for; the study may be one that it is like."""
+    return {"estimator": estimator, "seeds": json.dumps(list(seeds))}
+
+
+def code_hash() -> str:
+    """SHA-256 over the project's own modules that this process has loaded, the main program included."""
+    digest = hashlib.sha256()
+    for file in _own_files():
+        digest.update(f"{file.name} {_as_run(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _own_files() -> list[Path]:
+    """The files of our modules that are loaded; of a notebook's kernel, the notebook in place of the main program."""
+    given = os.environ.get(COMMAND_VARIABLE)
+    roots = (PACKAGE,) if given else ("__main__", PACKAGE)
+    own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
+    files = {Path(module.__file__).resolve() for module in own if getattr(module, "__file__", None)}
+    files = {file for file in files if file.is_file()}  # code from standard input has the name of none
+    return sorted(files | {Path(file).resolve() for file in (json.loads(given)[1] if given else ())})
+
+
+def _command() -> tuple[str, list[str]]:
+    """This process's program and arguments; a notebook's kernel has those of the program that started it."""
+    given = os.environ.get(COMMAND_VARIABLE)
+    program, *arguments = json.loads(given)[0] if given else sys.argv
+    return _shown(program), arguments
+
+
+def _as_run(file: Path) -> str:
+    """Checksum of a file of code as it was when it was first seen."""
+    if file not in THIS.code:
+        THIS.code[file] = checksum(file)
+    return THIS.code[file]
+
+
+class _Watch(MetaPathFinder):
+    """Hashes our modules right before they are loaded, and leaves it to others to find and load them."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0] == PACKAGE:
+            found = PathFinder.find_spec(name, path)
+            if found and found.origin and Path(found.origin).is_file():
+                note_code(Path(found.origin))
+        return None
+
+
+def _shown(path: str | Path) -> str:
+    """A path from the working directory, or from the checkout, so that records do not depend on where these are."""
+    for place in (Path(os.path.abspath(path)), Path(path).resolve()):  # results may be a link to another disk
+        for root in (Path.cwd(), CHECKOUT):
+            if place.is_relative_to(root):
+                return str(place.relative_to(root))
+    return f"{ELSEWHERE}/{Path(path).name}"
+
+
+for _file in _own_files():
+    _as_run(_file)
+sys.meta_path.insert(0, _Watch())

@@ -1,0 +1,150 @@
+"""The published results of Kutalev and Lapina (2021) under the names this repository uses, and how they were computed.
+
+Knows the two files' columns; how they came about is told in the README beside them. What may be said of ours beside
+them is a matter of ``reproduction``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from weight_importance.files.derivation import Rows, rows
+from weight_importance.files.provenance import note_input
+from weight_importance.runtime.errors import UserError
+
+LAMBDA_SWEEP = "kutalev-lapina-2021-lambda-sweep"
+PRUNING_BY_LAYER = "kutalev-lapina-2021-pruning-by-layer"
+
+STUDIES = {"fc": "mlp_permuted_mnist", "conv": "cnn_mnist_fashion"}
+ESTIMATORS = {
+    "fisher": "fisher_empirical",
+    "fis": "fisher_empirical",
+    "mas": "mas",
+    "si": "si",
+    "sig": "total_signal",
+    "w": "magnitude",
+}
+SETUPS = {
+    "mlp_permuted_mnist": (
+        (("network",), "mlp", "network"),
+        (("datasets",), ["mnist"], "data sets"),
+        (("tasks", "kind"), "permuted", "tasks"),
+    ),
+    "cnn_mnist_fashion": (
+        (("network",), "cnn", "network"),
+        (("datasets",), ["mnist", "fashion_mnist"], "data sets"),
+        (("tasks", "kind"), "rotated", "tasks"),
+    ),
+}
+"""By study: path of keys in its settings, what the published results were computed with, and what it is in words."""
+
+SETUP = (
+    (("protocol",), "published", "protocol"),
+    (("images", "training"), None, "training images"),
+    (("images", "test"), None, "test images"),
+    (("training", "epochs"), 6, "epochs for the first task"),
+    (("training", "batch_size"), 100, "images per step"),
+    (("training", "learning_rate"), 0.001, "step size"),
+    (("importance", "samples"), 5000, "images for importances"),
+    (("retention", "images"), None, "training images of each later task"),
+    (("retention", "epochs"), 6, "epochs for each later task"),
+    (("retention", "penalty"), "plain", "penalty"),
+    (("retention", "batch_norm"), "running", "statistics of batch normalisation"),
+    (("retention", "accumulation"), "sum", "accumulation of importances over tasks"),
+    (("retention", "clamp_negative"), False, "negative importances counted as zero"),
+)
+"""The same of both studies; of the authors' files, only those of the plain penalty are here."""
+
+
+SWEEP = {
+    "network": str,
+    "estimator": str,
+    "stabilised": bool,
+    "lambda": float,
+    "tasks_learnt": int,
+    "runs": int,
+    "mean_accuracy": float,
+    "sd": float,
+}
+PRUNING = {"scope": str, "criterion": str, "proportion": float, "runs": int, "accuracy": float, "sd": float}
+"""Columns of the two files."""
+
+
+def retention(folder: str | Path) -> pd.DataFrame:
+    """Mean test accuracy over the tasks learnt so far, with 95 % t intervals over runs.
+
+    Returns:
+        columns ``study``, ``estimator``, ``lambda``, ``tasks_learnt``, ``mean``, ``low``, ``high``, ``n``.
+    """
+    frame = _read(folder, LAMBDA_SWEEP, SWEEP)
+    frame = frame[~frame["stabilised"]].reset_index(drop=True)
+    named = pd.DataFrame(
+        {"study": frame["network"].map(STUDIES), "estimator": frame["estimator"].map(ESTIMATORS)}
+        | {name: frame[name] for name in ("lambda", "tasks_learnt")}
+    )
+    return named.join(_intervals(frame["mean_accuracy"], frame["sd"], frame["runs"]))
+
+
+def pruning(folder: str | Path) -> pd.DataFrame:
+    """Test accuracy as each weight matrix loses the same fraction, with 95 % t intervals over runs.
+
+    Returns:
+        columns ``study``, ``scope``, ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
+    """
+    frame = _read(folder, PRUNING_BY_LAYER, PRUNING)
+    named = pd.DataFrame(
+        {
+            "study": STUDIES["fc"],
+            "scope": "tensor",
+            "criterion": frame["criterion"].map(ESTIMATORS),
+            "fraction": frame["proportion"],
+        }
+    )
+    return named.join(_intervals(frame["accuracy"], frame["sd"], frame["runs"]))
+
+
+def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:
+    """The rows of the authors' file that :func:`retention` makes those of a study from; of ``none`` those of λ = 0."""
+    where: dict[str, object] = {"study": study, "network": [name for name, ours in STUDIES.items() if ours == study]}
+    if estimator not in (None, "none"):
+        where["estimator"] = [name for name, ours in ESTIMATORS.items() if ours == estimator]
+    if strength is not None:
+        where["lambda"] = strength
+    return rows(LAMBDA_SWEEP, **where)
+
+
+def pruning_rows() -> Rows:
+    """The rows of the authors' file that :func:`pruning` reads: all."""
+    return rows(PRUNING_BY_LAYER)
+
+
+def _read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataFrame:
+    """One of the two files.
+
+    Raises:
+        UserError: it is missing, or not a table of these columns.
+    """
+    path = Path(folder) / f"{name}.csv"
+    remedy = "It is part of the repository: restore it with\n  git checkout -- workflow/resources/published"
+    try:
+        frame = pd.read_csv(path, dtype=dict(columns))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}; expected a table of {', '.join(columns)}. {remedy}") from error
+    if list(frame.columns) != list(columns):
+        raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {remedy}")
+    note_input(path)
+    return frame
+
+
+def last_task(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`retention` after each study's last task."""
+    last = frame.groupby("study")["tasks_learnt"].transform("max")
+    return frame[frame["tasks_learnt"] == last]
+
+
+def _intervals(mean: pd.Series, sd: pd.Series, runs: pd.Series) -> pd.DataFrame:
+    half = stats.t.ppf(0.975, runs - 1) * sd / np.sqrt(runs)
+    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half, "n": runs})

@@ -1,0 +1,280 @@
+"""Our results beside the published ones, claim by claim: both values, their difference, and what may be said of it.
+
+Works on tidy tables in memory and on studies' settings; knows nothing of files, drawing or LaTeX. Verdicts are plain
+sentences that LaTeX prints as they stand.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
+
+import pandas as pd
+
+from weight_importance.findings.common import average_accuracy, deviation, difference, part
+from weight_importance.findings.published import SETUP, SETUPS, last_task
+from weight_importance.findings.statistics import equivalence, intervals
+
+MARGIN = 0.01
+"""Accuracies that differ by less than one percentage point count as equivalent.
+
+The published curves are that flat: around its best λ, the accuracy of the fully connected network changes by less than
+one point while λ changes by a factor of two either way, so no claim that one could act on rests on less. It is also
+some three standard deviations over their runs (0.2 to 0.4 points there), so that a few seeds can decide.
+"""
+
+LEVEL = 0.05
+"""Of the tests of equivalence."""
+
+KEYS = ["estimator", "lambda", "tasks_learnt"]
+COLUMNS = (
+    "claim", "estimator", "lambda", "lambda_ours", "fraction", "tasks_learnt",
+    "mean_ours", "low_ours", "high_ours", "n_ours",
+    "mean_published", "low_published", "high_published", "n_published",
+    "mean_difference", "low_difference", "high_difference", "tost_p", "outcome", "verdict",
+)  # fmt: skip
+OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
+
+
+def stand_in(study: str, settings: Mapping[str, Mapping]) -> str:
+    """The study whose results are set beside the published ones of ``study``.
+
+    Args:
+        study: a study that has published results under its name.
+        settings: by study, the settings of this one and of all that are like it.
+
+    Returns:
+        the one like it that follows the published protocol, if there is one; else ``study`` itself.
+    """
+    if study not in settings:
+        raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
+    followers = [name for name, of in settings.items() if of.get("like") == study and of.get("protocol") == "published"]
+    return followers[0] if followers and settings[study].get("protocol") != "published" else study
+
+
+def departures(study: str, settings: Mapping, claim: str = "lambda") -> list[str]:
+    """In what a run is not as the published one, in words: ``epochs for each later task: 1 instead of 6``.
+
+    Args:
+        study: the study that has the published results.
+        settings: of the run that stands in for it.
+        claim: for claims on ``pruning`` the tasks after the first do not matter.
+    """
+    if study not in SETUPS:
+        return ["nothing is published of this study"]
+    found = []
+    for path, published, words in (*SETUPS[study], *SETUP):
+        value = reduce(getitem, path, settings)
+        if value != published and not (claim == "pruning" and path[0] in ("tasks", "retention")):
+            found.append(f"{words}: {_shown(value)} instead of {_shown(published)}")
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, str):
+        return value.replace("_", " ")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "all" if value is None else f"{value:g}"
+
+
+def is_as_published(study: str, settings: Mapping, claim: str = "lambda") -> bool:
+    """Whether a run has the setting and the size of the published one, so that its results may be judged by them.
+
+    Args:
+        study, settings, claim: as for :func:`departures`.
+    """
+    return not departures(study, settings, claim)
+
+
+def retention_means(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean test accuracy over the tasks learnt so far with 95 % t intervals over seeds, as the published are kept.
+
+    Args:
+        table: the table ``retention`` of one study.
+
+    Returns:
+        columns ``estimator``, ``lambda``, ``tasks_learnt``, ``mean``, ``low``, ``high``, ``n``.
+    """
+    average = average_accuracy(table[table["split"] == "test"])
+    return intervals(average, KEYS, "accuracy")
+
+
+def pruning_means(table: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy as each weight matrix loses the same fraction, with 95 % t intervals over seeds.
+
+    Args:
+        table: the table ``pruning`` of one study.
+
+    Returns:
+        columns ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
+    """
+    return intervals(table[table["scope"] == "tensor"], ["criterion", "fraction"], "accuracy")
+
+
+def published_best(theirs: pd.DataFrame) -> dict[str, float]:
+    """Each estimator's λ above zero with the best published mean after the last published task.
+
+    Args:
+        theirs: :func:`weight_importance.findings.published.retention` of one study.
+    """
+    penalised = theirs[theirs["lambda"] > 0]
+    ordered = last_task(penalised).sort_values(["mean", "lambda"], ascending=[True, False])
+    return dict(ordered.groupby("estimator")["lambda"].last())
+
+
+def last_common_task(ours: pd.DataFrame, theirs: pd.DataFrame) -> int:
+    """After how many tasks both are compared: as many as both have learnt; 0 where one of them is empty."""
+    return 0 if ours.empty or theirs.empty else int(min(ours["tasks_learnt"].max(), theirs["tasks_learnt"].max()))
+
+
+def claims(
+    study: str,
+    settings: Mapping[str, Mapping],
+    retention: pd.DataFrame,
+    pruning: pd.DataFrame,
+    published_retention: pd.DataFrame,
+    published_pruning: pd.DataFrame,
+) -> pd.DataFrame:
+    """Every published value that this run has a counterpart of, each in one row.
+
+    Claims, by the column ``claim``:
+
+    - ``lambda``: mean test accuracy over all tasks at a λ in common. A published λ = 0 is training without a penalty,
+      and set beside ``none``.
+    - ``tasks``: the same at the published best λ after 2, 3, ... tasks, but not after the last in common, which is a
+      row of ``lambda``. The first, which no penalty has touched, is left out.
+    - ``best_value``: the best over all λ that each side tried, where that is not one λ, and so a row of ``lambda``. If
+      the published best λ diverged here, its row of ``lambda`` says so; this one stands beside it, not instead.
+    - ``pruning``: accuracy at a fraction in common but 0, where nothing is pruned.
+
+    Where this run has learnt fewer tasks, both are taken after as many.
+
+    Args:
+        study: the study that has the published results.
+        settings: by study, the settings of this one and of all that are like it.
+        retention, pruning: those tables, of all studies.
+        published_retention, published_pruning: of :mod:`weight_importance.findings.published`, of all studies.
+
+    Returns:
+        columns :data:`COLUMNS`; accuracies between 0 and 1, ``difference`` is ours less published with Welch's 95 %
+        interval, ``tost_p`` the p value of equivalence within :data:`MARGIN`, ``outcome`` one of :data:`OUTCOMES`.
+    """
+    name = stand_in(study, settings)
+    ours = retention_means(retention[retention["study"] == name])
+    theirs = published_retention[published_retention["study"] == study]
+    tasks, best = last_common_task(ours, theirs), published_best(theirs)
+    values = [
+        _at_every_lambda(ours, theirs, tasks),
+        _after_every_task(ours, theirs, tasks, best),
+        _best_value(ours, theirs, tasks, best),
+        _pruned(pruning_means(pruning[pruning["study"] == name]), published_pruning, study),
+    ]
+    rows = []
+    for row in (row for frame in values for row in frame.to_dict("records")):
+        rows.append(row | _judged(row, is_as_published(study, settings[name], row["claim"])))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _at_every_lambda(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int) -> pd.DataFrame:
+    # a sweep of any estimator may begin at λ = 0; that is one and the same training
+    unpenalised = theirs["lambda"] == 0
+    named = theirs.assign(estimator=theirs["estimator"].mask(unpenalised, "none"))
+    return _beside(ours[ours["tasks_learnt"] == tasks], named.drop_duplicates(KEYS), "lambda")
+
+
+def _after_every_task(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
+    between = (ours["tasks_learnt"] > 1) & (ours["tasks_learnt"] < tasks)
+    return _beside(ours[between & (ours["lambda"] == ours["estimator"].map(best))], theirs, "tasks")
+
+
+def _beside(ours: pd.DataFrame, theirs: pd.DataFrame, claim: str) -> pd.DataFrame:
+    both = ours.merge(theirs, on=KEYS, suffixes=("_ours", "_published"))
+    return both.assign(claim=claim, lambda_ours=both["lambda"])
+
+
+def _best_value(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
+    ours, theirs = ours[ours["tasks_learnt"] == tasks], theirs[theirs["tasks_learnt"] == tasks]
+    # diverged ones come first, so they are taken only where there is nothing else; of equals, the published best
+    ordered = ours.assign(published_best=ours["lambda"] == ours["estimator"].map(best)).sort_values(
+        ["mean", "published_best", "lambda"], ascending=[True, True, False], na_position="first"
+    )
+    here = ordered.groupby("estimator", as_index=False).nth(-1).rename(columns={"lambda": "lambda_ours"})
+    there = theirs[theirs["lambda"] == theirs["estimator"].map(best)]
+    both = here.merge(there, on=["estimator", "tasks_learnt"], suffixes=("_ours", "_published"))
+    return both[both["lambda_ours"] != both["lambda"]].assign(claim="best_value")
+
+
+def _pruned(ours: pd.DataFrame, theirs: pd.DataFrame, study: str) -> pd.DataFrame:
+    theirs = theirs[(theirs["study"] == study) & (theirs["scope"] == "tensor")]
+    both = ours[ours["fraction"] > 0].merge(theirs, on=["criterion", "fraction"], suffixes=("_ours", "_published"))
+    return both.assign(claim="pruning").rename(columns={"criterion": "estimator"})
+
+
+def _judged(row: Mapping, as_published: bool) -> dict[str, object]:
+    """The difference of a row's two means, the test of their equivalence, and both in words."""
+    ours, theirs = part(row, "ours"), part(row, "published")
+    change, low, high = difference(ours, theirs)
+    p = equivalence(
+        ours["mean"], deviation(ours), ours["n"], theirs["mean"], deviation(theirs), theirs["n"], MARGIN
+    )  # fmt: skip
+    outcome, verdict = judge(change, low, high, p)
+    if not as_published:
+        said = "diverged here" if math.isnan(change) else _points(change)
+        outcome, verdict = "not judged", f"not judged, computed otherwise: {said}"
+    found = {"mean_difference": change, "low_difference": low, "high_difference": high}
+    return found | {"tost_p": p, "outcome": outcome, "verdict": verdict}
+
+
+def judge(change: float, low: float, high: float, p: float) -> tuple[str, str]:
+    """What may be said of a difference of accuracies, ours less published.
+
+    Args:
+        change, low, high: the difference with its 95 % interval.
+        p: of the test that it is smaller than :data:`MARGIN`.
+
+    Returns:
+        one of :data:`OUTCOMES`, and a sentence.
+    """
+    if math.isnan(change):
+        return "diverged", "diverged here"
+    if math.isnan(low):
+        return "undecided", "undecided: a single run has no interval"
+    if p < LEVEL:
+        size = "p below 0.001" if p < 0.001 else f"p = {p:.3f}"
+        return "reproduced", f"reproduced (equivalent within {100 * MARGIN:g} point, {size})"
+    if low > 0 or high < 0:
+        return "differs", f"differs by {_points(change)}"
+    return "undecided", "undecided: interval too wide"
+
+
+def _points(change: float) -> str:
+    return f"{100 * abs(change):.2f} points ({'higher' if change > 0 else 'lower'} here)"
+
+
+def tally(claimed: pd.DataFrame) -> pd.DataFrame:
+    """How often each outcome occurs, per kind of claim and estimator, and where the difference is largest.
+
+    Args:
+        claimed: of :func:`claims`.
+
+    Returns:
+        columns ``claim``, ``estimator``, ``count``, one for each of :data:`OUTCOMES`, then those of :data:`COLUMNS`
+        from ``lambda`` to ``tost_p`` of the row with the largest difference; and ``verdict``, such as
+        ``9 of 10 reproduced, 1 undecided``.
+    """
+    place = [name for name in COLUMNS if name not in ("claim", "estimator", "outcome", "verdict")]
+    rows = []
+    for (claim, estimator), group in claimed.groupby(["claim", "estimator"], sort=False):
+        counts = {name: int((group["outcome"] == name).sum()) for name in OUTCOMES}
+        largest = group.loc[[group["mean_difference"].astype(float).abs().fillna(-1).idxmax()], place]
+        found = {"different" if name == "differs" else name: number for name, number in counts.items() if number}
+        (first, number), *others = found.items()
+        said = ", ".join([f"{number} of {len(group)} {first}", *(f"{count} {name}" for name, count in others)])
+        if counts["not judged"]:
+            said = "not judged, computed otherwise"
+        row = {"claim": claim, "estimator": estimator, "count": len(group)} | counts
+        rows.append(row | largest.to_dict("records")[0] | {"verdict": said})
+    return pd.DataFrame(rows, columns=["claim", "estimator", "count", *OUTCOMES, *place, "verdict"])

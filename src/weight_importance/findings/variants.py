@@ -1,0 +1,180 @@
+"""A study beside those like it that change one thing: the penalty's form, or what batch normalisation remembers.
+
+Strengths are matched through the plain penalty, whose factor is λ: the stabilised one has the factor ½ for small λ, so
+λ there does what λ/2 does here. Works on tidy tables in memory and on studies' settings; knows nothing of files,
+drawing or LaTeX.
+"""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from weight_importance.findings.statistics import final_accuracy, interval, intervals, paired
+
+TOLERANCE = 0.01
+"""A strength is usable where the mean test accuracy is at most one percentage point below the best."""
+
+PARTS = ("mean", "low", "high")
+COMPARED = [
+    "variant", "estimator", "lambda", "lambda_counterpart",
+    *(f"{part}_{who}" for who in ("variant", "counterpart", "difference") for part in PARTS), "n",
+]  # fmt: skip
+LIMITS = ("best_lambda", "best", "low", "high", "factor", "open_low", "open_high")
+RANGES = [
+    "variant", "estimator", "strengths", "n",
+    *(f"{limit}_{who}" for who in ("variant", "counterpart") for limit in LIMITS), "outcome",
+]  # fmt: skip
+OUTCOMES = ("wider", "narrower", "equal", "undecided")
+
+
+def variants(study: str, settings: Mapping[str, Mapping]) -> list[str]:
+    """The studies like ``study`` that change how it learns.
+
+    Left out are those of the published protocol, those with ablations, and those with estimators that it does not have.
+
+    Args:
+        study: the study that others are like.
+        settings: by study, the settings of this one and of all that are like it.
+    """
+    like = {name: of for name, of in settings.items() if of.get("like") == study and of.get("protocol") != "published"}
+    known = set(settings[study]["estimators"])
+    return [
+        name for name, of in like.items() if not of["retention"].get("ablations") and known.issuperset(of["estimators"])
+    ]
+
+
+def short_name(variant: str, study: str) -> str:
+    """What a variant's name adds to that of the study it is like: ``stabilised``."""
+    return variant.removeprefix(f"{study}_").replace("_", " ")
+
+
+def plain_lambda(strength: float, settings: Mapping) -> float:
+    """The λ of the plain penalty that a study's λ corresponds to."""
+    return strength / 2 if settings["retention"]["penalty"] == "stabilised" else strength
+
+
+def compared(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+    """Every variant of a study at every strength that has a counterpart in the study, seed by seed.
+
+    Args:
+        study: the study that others are like.
+        settings: by study, the settings of this one and of all that are like it.
+        retention: the table ``retention``, of all studies.
+
+    Returns:
+        columns ``variant``, ``estimator`` (``none``, too), ``lambda`` of the variant, ``lambda_counterpart``, then
+        ``mean``, ``low``, ``high`` with the suffixes ``_variant``, ``_counterpart`` and ``_difference`` (variant less
+        counterpart, paired), and ``n``: all over the seeds that both have. Accuracies are mean test accuracies over all
+        tasks after the last one, between 0 and 1; ``nan`` where a run diverged.
+    """
+    rows = []
+    base = _final(study, settings, retention)
+    for variant in variants(study, settings):
+        both = _matched(_final(variant, settings, retention), base)
+        for key, group in both.groupby(["estimator", "lambda_variant", "lambda_counterpart"]):
+            a, b = (group.set_index("seed")[f"accuracy_{who}"] for who in ("variant", "counterpart"))
+            row = {"variant": variant} | dict(zip(("estimator", "lambda", "lambda_counterpart"), key, strict=True))
+            for who, found in (("variant", interval(a)), ("counterpart", interval(b)), ("difference", paired(a, b))):
+                row |= {f"{part}_{who}": getattr(found, part) for part in PARTS}
+            rows.append(row | {"n": len(group)})
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def _final(name: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+    """Final accuracies of one study by estimator, ``lambda``, ``plain_lambda`` and seed; no rows if it has none."""
+    rows = retention[retention["study"] == name]
+    # halving is exact, so strengths written as twice those of another study meet them
+    found = final_accuracy(rows, "test") if len(rows) else rows
+    plain = [plain_lambda(strength, settings[name]) for strength in found["lambda"]]
+    return found.assign(plain_lambda=plain)[["estimator", "lambda", "plain_lambda", "seed", "accuracy"]]
+
+
+def _matched(variant: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """The runs that both have, each in one row: of one estimator, plain-equivalent strength and seed."""
+    return variant.merge(base, on=["estimator", "plain_lambda", "seed"], suffixes=("_variant", "_counterpart"))
+
+
+def curves(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy against strength for a study and its variants, each over all its own seeds.
+
+    Args:
+        study, settings, retention: as for :func:`compared`.
+
+    Returns:
+        columns ``study``, ``estimator``, ``lambda``, ``plain_lambda``, ``mean``, ``low``, ``high``, ``n``.
+    """
+    parts = [
+        intervals(_final(name, settings, retention), ["estimator", "lambda", "plain_lambda"], "accuracy").assign(
+            study=name
+        )
+        for name in [study, *variants(study, settings)]
+    ]
+    columns = ["study", "estimator", "lambda", "plain_lambda", "mean", "low", "high", "n"]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)[columns]
+
+
+def usable_range(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+    """The strengths around the best over which accuracy stays within :data:`TOLERANCE` of the best, side by side.
+
+    A variant and its counterpart are both taken at the strengths and over the seeds that both have, so that neither
+    owes its range to its grid. The ends of a range are strengths that were run: how far it goes is known up to the
+    neighbouring strengths only, and ranges that differ by less than a step come out as equal or a step apart.
+
+    Args:
+        study, settings, retention: as for :func:`compared`.
+
+    Returns:
+        one row per ``variant`` and ``estimator`` that both have, with ``strengths`` and ``n``, the numbers of strengths
+        and seeds in common; then with the suffixes ``_variant`` and ``_counterpart`` ``best_lambda``, ``best``
+        (accuracy), ``low``, ``high``, ``factor`` (high over low), ``open_low`` and ``open_high`` (the range reaches the
+        end of the strengths in common, and may go on beyond). λ are those of the plain penalty; ``nan`` where every λ
+        diverged. ``outcome`` is one of :data:`OUTCOMES`, said of the variant's factor beside its counterpart's:
+        ``undecided`` where an open range might yet turn the order, or there is no range.
+    """
+    rows = []
+    base = _final(study, settings, retention)
+    for variant in variants(study, settings):
+        varied = _final(variant, settings, retention)
+        both = _matched(varied, base)
+        for estimator in [name for name in varied["estimator"].unique() if name != "none"]:
+            if estimator not in set(base["estimator"]):
+                continue
+            group = both[both["estimator"] == estimator]
+            row = {"variant": variant, "estimator": estimator}
+            row |= {"strengths": group["plain_lambda"].nunique(), "n": group["seed"].nunique()}
+            limits = {who: _limits(group, f"accuracy_{who}") for who in ("variant", "counterpart")}
+            row |= {f"{limit}_{who}": value for who, found in limits.items() for limit, value in found.items()}
+            rows.append(row | {"outcome": _outcome(limits["variant"], limits["counterpart"])})
+    return pd.DataFrame(rows, columns=RANGES)
+
+
+def _limits(runs: pd.DataFrame, accuracy: str) -> dict[str, object]:
+    """The :data:`LIMITS` of one usable range, from runs at several strengths and for several seeds."""
+    means = intervals(runs, ["plain_lambda"], accuracy)
+    strengths, mean = means["plain_lambda"], means["mean"]
+    if mean.isna().all():
+        return dict.fromkeys(LIMITS, math.nan) | {"open_low": False, "open_high": False}
+    best = int(mean.idxmax())
+    # rounded: a loss of exactly the tolerance is within it
+    usable = (mean.max() - mean).round(12) <= TOLERANCE
+    first = last = best
+    while first > 0 and usable[first - 1]:
+        first -= 1
+    while last + 1 < len(means) and usable[last + 1]:
+        last += 1
+    ends = (strengths[first], strengths[last], strengths[last] / strengths[first], first == 0, last + 1 == len(means))
+    return dict(zip(LIMITS, (strengths[best], mean[best], *ends), strict=True))
+
+
+def _outcome(variant: Mapping, counterpart: Mapping) -> str:
+    a, b = variant["factor"], counterpart["factor"]
+    if math.isnan(a) or math.isnan(b):
+        return "undecided"
+    a_open, b_open = (of["open_low"] or of["open_high"] for of in (variant, counterpart))
+    if math.isclose(a, b):
+        return "undecided" if a_open or b_open else "equal"
+    # an open range is at least as wide as it shows: it stays the wider one, but need not stay the narrower one
+    if a > b:
+        return "undecided" if b_open else "wider"
+    return "undecided" if a_open else "narrower"

@@ -1,0 +1,94 @@
+"""Names of ablations such as ``shuffled(mas)``: a transform of one estimator's importance, or values and ranks of two.
+
+The transforms themselves are in :mod:`weight_importance.learning.ablations`. Knows neither torch nor the estimators, so
+that the rules can read a configuration with it.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weight_importance.runtime.errors import UserError, unknown_name
+
+TRANSFORMS: Mapping[str, str] = {
+    "uniform": "uniform",
+    "tensor_mean": "tensor mean",
+    "input_factor": "input factor",
+    "output_factor": "output factor",
+    "rank_one": "rank one",
+    "in_order_of_factors": "in order of factors",
+    "shuffled": "shuffled",
+    "shuffled_within_neuron": "shuffled within neuron",
+    "reversed": "reversed",
+}
+"""The transforms of one importance without a parameter, and how figures name them."""
+
+FORMS = "transform(estimator), such as shuffled(mas), or values_of(estimator)_in_ranks_of(estimator)"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation by the parts of its name.
+
+    Attributes:
+        name: as the configuration and the tables give it.
+        transform: a name in :data:`TRANSFORMS`, ``power``, or ``values_in_ranks``.
+        estimators: whose importances it is made from: one, or those of the values and of the ranks.
+        exponent: of ``power``; for all others 1.
+    """
+
+    name: str
+    transform: str
+    estimators: tuple[str, ...]
+    exponent: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The transform as figures name it; of two estimators, which gives what is told by the figure's place."""
+        if self.transform == "power":
+            return f"power {self.exponent:g}"
+        return TRANSFORMS.get(self.transform, "")
+
+
+def is_ablation(name: str) -> bool:
+    """Whether a name in a table's column ``estimator`` is an ablation's."""
+    return "(" in name
+
+
+def parse(name: str) -> Ablation:
+    """The ablation called ``name``.
+
+    Raises:
+        UserError: it is of no known form, or has an unknown transform or exponent; estimators are not looked up.
+    """
+    two = re.fullmatch(r"values_of\((\w+)\)_in_ranks_of\((\w+)\)", name)
+    if two:
+        if two[1] == two[2]:
+            raise UserError(f"'{name}' changes nothing: name two different estimators.")
+        return Ablation(name, "values_in_ranks", two.groups())
+    one = re.fullmatch(r"([^()]+)\((\w+)\)", name)
+    if not one:
+        raise UserError(f"'{name}' is not an ablation. Allowed: {FORMS}.")
+    transform, estimator = one.groups()
+    if transform.startswith("power_"):
+        return Ablation(name, "power", (estimator,), _exponent(name, transform.removeprefix("power_")))
+    if transform not in TRANSFORMS:
+        known = [*TRANSFORMS, "power_0.5", "values_of(estimator)_in_ranks_of"]
+        raise unknown_name("ablation", transform, known)
+    return Ablation(name, transform, (estimator,))
+
+
+def _exponent(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise UserError(f"'{name}' needs an exponent above zero, such as power_0.5, found '{text}'.")
+    return value
+
+
+def folder(name: str) -> str:
+    """A name for folders, without brackets: ``shuffled.mas``, ``values_of.mas.in_ranks_of.si``; others stay."""
+    return name.replace(")_", ".").replace("(", ".").replace(")", "")

@@ -1,0 +1,199 @@
+"""Ablations: transforms of an importance, each of which keeps one thing and destroys another.
+
+Whether the later tasks are learnt as well under the transformed importance tells whether what it destroys matters.
+They work on one network's importance, parameter name → tensor with the outputs along its first axis: a *row* holds
+what belongs to one output unit, a *column* what belongs to one input, for a convolution to one input channel at one
+position of the kernel. A bias, or a scale of normalisation, is a single column. Importances are taken to be zero or
+more: negative ones are to be counted as zero before, as in the penalty. Knows nothing of estimators, tasks or training.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+
+from weight_importance.estimators import factors
+from weight_importance.learning.ablation_names import Ablation
+from weight_importance.runtime.seeding import generator
+
+Importance = Mapping[str, Tensor]
+"""Parameter name → importance, of one network or of a stack ``(R, *shape)``."""
+
+
+def transform(ablation: Ablation) -> Callable[[Sequence[Importance], Sequence[int], int], dict[str, Tensor]]:
+    """The ablation as a function ``(one stacked importance per estimator, seeds, task) -> stacked importance``."""
+    return partial(ablated, ablation)
+
+
+def ablated(
+    ablation: Ablation, importances: Sequence[Importance], seeds: Sequence[int], task: int
+) -> dict[str, Tensor]:
+    """An ablation of the importances of a stack of networks on one task.
+
+    What is random is drawn anew for every task, and depends on the ablation, the network's seed, the task and the
+    tensor's name alone: replicas of one seed draw alike.
+
+    Args:
+        ablation: which.
+        importances: one for each of the ablation's estimators, of tensors ``(R, *shape)``; zero or more, or ``nan``
+            throughout for a network that has diverged.
+        seeds: the seed of each replica ``(R)``.
+        task: the task's number.
+
+    Returns:
+        parameter name → ``(R, *shape)``.
+    """
+    found = []
+    for replica, seed in enumerate(seeds):
+        of_one = [{name: values[replica] for name, values in stacked.items()} for stacked in importances]
+        found.append(_of_one(ablation, of_one, seed, task))
+    return {name: torch.stack([one[name] for one in found]) for name in importances[0]}
+
+
+def _of_one(ablation: Ablation, importances: Sequence[Importance], seed: int, task: int) -> dict[str, Tensor]:
+    if ablation.transform == "uniform":
+        return uniform(importances[0])
+    changed = {}
+    for name, values in importances[0].items():
+        draw = generator(f"control {ablation.name}/{name}", seed, task)
+        match ablation.transform:
+            case "power":
+                changed[name] = power(values, ablation.exponent)
+            case "values_in_ranks":
+                changed[name] = values_in_ranks(values, importances[1][name], draw)
+            case plain:
+                changed[name] = PER_TENSOR[plain](values, draw)
+    return changed
+
+
+def uniform(importance: Importance) -> dict[str, Tensor]:
+    """Every parameter gets the mean over the whole network: the plain L2 distance from the anchor.
+
+    Keeps the network's total; destroys all differences between parameters.
+    """
+    mean = torch.cat([values.flatten().double() for values in importance.values()]).mean()
+    return {name: mean.to(values.dtype).expand_as(values) for name, values in importance.items()}
+
+
+def tensor_mean(values: Tensor, draw: Generator) -> Tensor:
+    """Every entry gets the tensor's mean. Keeps each tensor's total; destroys all differences within a tensor."""
+    return values.double().mean().to(values.dtype).expand_as(values)
+
+
+def input_factor(values: Tensor, draw: Generator) -> Tensor:
+    """Every column gets its mean over the outputs.
+
+    Keeps the totals of inputs (of channels and positions); destroys all differences between output units. A bias gets
+    its mean.
+    """
+    rows = _rows(values)
+    return rows.double().mean(0).to(values.dtype).expand_as(rows).reshape(values.shape)
+
+
+def output_factor(values: Tensor, draw: Generator) -> Tensor:
+    """Every row gets its mean over inputs and positions.
+
+    Keeps the totals of output units; destroys all differences between their inputs. A bias stays as it is.
+    """
+    rows = _rows(values)
+    return rows.double().mean(1, keepdim=True).to(values.dtype).expand_as(rows).reshape(values.shape)
+
+
+def rank_one(values: Tensor, draw: Generator) -> Tensor:
+    """Row sums times column sums over the total.
+
+    Keeps the totals of output units and of inputs; destroys what an output unit and an input share beyond them. For a
+    convolution the columns are pairs of an input channel and a position. A bias stays as it is.
+    """
+    rows = _rows(values)
+    # a tensor of zeros has no factors and stays what it is
+    return torch.where(rows.sum() == 0, rows, factors.rank_one(rows).to(rows.dtype)).reshape(values.shape)
+
+
+def in_order_of_factors(values: Tensor, draw: Generator) -> Tensor:
+    """The tensor's own values in the order of its :func:`rank_one`.
+
+    Keeps the tensor's values, as far apart as they lie, and which of them the factors of output and input put above
+    which; destroys the order that an output unit and an input share beyond them. Of equal entries chance decides.
+    """
+    return values_in_ranks(values, rank_one(values, draw), draw)
+
+
+def shuffled(values: Tensor, draw: Generator) -> Tensor:
+    """A random rearrangement within the tensor.
+
+    Keeps the tensor's values; destroys which parameter has which, rows and columns included.
+    """
+    order = torch.randperm(values.numel(), generator=draw).to(values.device)
+    return values.flatten()[order].reshape(values.shape)
+
+
+def shuffled_within_neuron(values: Tensor, draw: Generator) -> Tensor:
+    """A random rearrangement within every row, of each its own.
+
+    Keeps each output unit's values; destroys which of its inputs has which. A bias stays as it is.
+    """
+    rows = _rows(values)
+    order = torch.rand(rows.shape, generator=draw, dtype=torch.float64).argsort(1).to(values.device)
+    return rows.gather(1, order).reshape(values.shape)
+
+
+def power(values: Tensor, exponent: float) -> Tensor:
+    """Absolute values to a power, scaled to the mean absolute value that the tensor had.
+
+    Keeps ranks and each tensor's total; destroys how far apart values lie: below 1 they come together, above 1 apart.
+    """
+    sizes = values.double().abs()
+    # to the largest first, so that a power of tiny numbers does not vanish
+    top = sizes.max()
+    raised = (sizes / top).pow(exponent)
+    return torch.where(top == 0, sizes, raised * (sizes.mean() / raised.mean())).to(values.dtype)
+
+
+def reversed_ranks(values: Tensor, draw: Generator) -> Tensor:
+    """The largest value goes where the smallest was, and so on.
+
+    Keeps the tensor's values; turns the order of its entries round. Of equal entries chance decides which is above.
+    """
+    ascending = _ascending(values, draw)
+    return _placed(values.flatten()[ascending.flip(0)], ascending, values.shape)
+
+
+def values_in_ranks(values: Tensor, ranks: Tensor, draw: Generator) -> Tensor:
+    """The values of one importance, within each tensor in the order of another's.
+
+    Keeps the values of the one and the ranks of the other; destroys which parameter has which of the former. Of equal
+    entries of the latter chance decides which is above.
+    """
+    return _placed(values.flatten().sort().values, _ascending(ranks, draw), values.shape)
+
+
+PER_TENSOR: Mapping[str, Callable[[Tensor, Generator], Tensor]] = {
+    "tensor_mean": tensor_mean,
+    "input_factor": input_factor,
+    "output_factor": output_factor,
+    "rank_one": rank_one,
+    "in_order_of_factors": in_order_of_factors,
+    "shuffled": shuffled,
+    "shuffled_within_neuron": shuffled_within_neuron,
+    "reversed": reversed_ranks,
+}
+"""The transforms of one tensor, by their names in :data:`weight_importance.learning.ablation_names.TRANSFORMS`."""
+
+
+def _rows(values: Tensor) -> Tensor:
+    """``(outputs, inputs · positions)``."""
+    return values.reshape(len(values), -1)
+
+
+def _ascending(values: Tensor, draw: Generator) -> Tensor:
+    """Indices of the flattened entries from the smallest to the largest, equal ones in random order."""
+    order = torch.randperm(values.numel(), generator=draw).to(values.device)
+    return order[values.flatten()[order].argsort(stable=True)]
+
+
+def _placed(values: Tensor, indices: Tensor, shape: torch.Size) -> Tensor:
+    placed = torch.empty_like(values)
+    placed[indices] = values
+    return placed.reshape(shape)

@@ -1,0 +1,128 @@
+"""The loss's gradient for the replicas of a stack: written into flat memory, row by row.
+
+On a CPU replicas run one after another. Each step of a network is the same few tensor operations, which
+:mod:`weight_importance.learning.engine.tracing` writes down once: neither modules nor automatic differentiation are gone
+through again, and weight gradients arrive where the optimiser reads them. What cannot be written down takes automatic differentiation.
+On other devices, where a single small network leaves the processor idle, replicas of networks without convolutions run
+side by side by ``vmap``; those with convolutions run one after another, as vmap makes grouped convolutions of theirs.
+"""
+
+import sys
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn.functional import cross_entropy
+
+from weight_importance.estimators.engine.layers import PROBE, evaluation_mode, recorded_bytes
+from weight_importance.learning.engine.flat import Layout
+from weight_importance.learning.engine.tracing import Trace, Untraceable, loss_gradient, trace
+from weight_importance.learning.replicas import Replicas, channels_last, convolutional
+
+STACK_BYTES = 4 * 2**30
+"""Memory bound on what replicas that run side by side hold for one step; at least one replica's."""
+
+
+def groups(replicas: int, size: int) -> list[slice]:
+    """The rows of a stack, ``size`` at a time."""
+    return [slice(start, min(start + size, replicas)) for start in range(0, replicas, size)]
+
+
+class OneByOne:
+    """Gradients of one replica at a time, all into the same memory.
+
+    Args:
+        replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
+        layout: where parameters lie in a row.
+        inputs: one replica's first batch ``(B, ...)``, to trace with.
+        labels: ``(B,)``.
+        label_smoothing: share of the target that is spread evenly over all classes.
+    """
+
+    def __init__(
+        self, replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor, label_smoothing: float = 0.0
+    ) -> None:
+        self.groups = groups(len(replicas), 1)
+        like = next(iter(replicas.parameters.values()))
+        self._row = like.new_zeros(1, layout.size)
+        self._into = {name: view[0] for name, view in layout.views(self._row).items()}
+        self._states = [replicas.state(replica) for replica in range(len(replicas))]
+        self._template, self._label_smoothing = replicas.template, label_smoothing
+        self._trace: Trace | None = None
+        try:
+            state = self._states[_first_finite(replicas)]
+            self._trace = trace(replicas.template, *state, channels_last(inputs), labels, label_smoothing)
+        except Untraceable as reason:
+            print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
+
+    def __call__(self, rows: slice, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The rows' gradients ``(1, size)`` for inputs ``(1, B, ...)`` and labels ``(1, B)``."""
+        parameters, buffers = self._states[rows.start]
+        inputs, labels = channels_last(inputs[0]), labels[0]
+        if self._trace:
+            self._trace(parameters, buffers, inputs, labels, self._into)
+        else:
+            found = loss_gradient(self._template, parameters, buffers, inputs, labels, self._label_smoothing)
+            for name, gradient in found.items():
+                self._into[name].copy_(gradient)
+        return self._row
+
+
+class SideBySide:
+    """Gradients of several replicas at once, by ``vmap``.
+
+    Args:
+        replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
+        layout: where parameters lie in a row.
+        size: replicas in a group.
+        label_smoothing: share of the target that is spread evenly over all classes.
+    """
+
+    def __init__(self, replicas: Replicas, layout: Layout, size: int, label_smoothing: float = 0.0) -> None:
+        self.groups = groups(len(replicas), size)
+        self._replicas, self._layout, self._label_smoothing = replicas, layout, label_smoothing
+        like = next(iter(replicas.parameters.values()))
+        self._rows = like.new_zeros(min(size, len(replicas)), layout.size)
+
+    def __call__(self, rows: slice, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The rows' gradients ``(G, size)`` for inputs ``(G, B, ...)`` and labels ``(G, B)``."""
+        template = self._replicas.template
+
+        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            return functional_call(template, (parameters, buffers), (inputs,))
+
+        leaves = {name: view[rows].detach().requires_grad_() for name, view in self._replicas.parameters.items()}
+        buffers = {name: buffer[rows] for name, buffer in self._replicas.buffers.items()}
+        with torch.enable_grad():
+            logits = vmap(one)(leaves, buffers, inputs)
+            losses = cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=self._label_smoothing
+            )
+            loss = losses / labels.shape[1]
+            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        memory = self._rows[: rows.stop - rows.start]
+        for view, gradient in zip(self._layout.views(memory).values(), found, strict=True):
+            view.copy_(gradient)
+        return memory
+
+
+def way_to_compute(
+    replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor, label_smoothing: float = 0.0
+) -> OneByOne | SideBySide:
+    """The better of the two for the stack's device and network, by the first batch of one replica ``(B, ...)``."""
+    if inputs.device.type == "cpu" or convolutional(replicas.template):
+        return OneByOne(replicas, layout, inputs, labels, label_smoothing)
+    return SideBySide(replicas, layout, side_by_side(replicas, layout, inputs), label_smoothing)
+
+
+def side_by_side(replicas: Replicas, layout: Layout, inputs: Tensor) -> int:
+    """How many replicas :data:`STACK_BYTES` hold: parameters and gradients, and what a batch ``(B, ...)`` records."""
+    parameters = 3 * layout.size * next(iter(replicas.parameters.values())).element_size()
+    with evaluation_mode(replicas.template):  # in training mode normalisation refuses to look at one sample
+        batch = len(inputs) * recorded_bytes(replicas.template, inputs[:PROBE])
+    return max(1, STACK_BYTES // (parameters + batch))
+
+
+def _first_finite(replicas: Replicas) -> int:
+    """The first replica whose weights are finite, as a trace is checked by comparing numbers; else the first."""
+    return int(replicas.finite().int().argmax())

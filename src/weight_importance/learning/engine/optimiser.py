@@ -1,0 +1,149 @@
+"""One step of Adam on flat memory, with the penalty before it and the record of it after it, in one sweep.
+
+A step is elementwise and bound by memory: done operation after operation over all parameters, every operation fetches
+them anew. So the row is cut into pieces that the processor's cache holds, and each piece goes through all operations
+before the next one is touched.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+
+import torch
+from torch import Tensor
+
+from weight_importance.estimators.path import PathRecorder, Step
+from weight_importance.files.trained import AdamState
+from weight_importance.learning.engine.flat import Layout, pieces
+from weight_importance.learning.penalty import QuadraticPenalty, add_gradient
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Of Adam (Kingma and Ba 2015), as torch has them by default."""
+
+PIECE = 32768
+"""Elements of a row that go through all operations together: nine vectors of them fill half of a common L2 cache."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Views of the same elements of everything that a step reads and writes; ``None`` for what there is not."""
+
+    parameter: Tensor
+    gradient: Tensor
+    first: Tensor
+    second: Tensor
+    independent: Tensor | None
+    anchor: Tensor | None
+    stiffness: Tensor | None
+    records: tuple[Tensor, ...]
+    total: Tensor
+    moved: Tensor
+
+
+class Optimiser:
+    """Adam for a stack of replicas, each of which has its own penalty and its own record.
+
+    Args:
+        layout: where parameters lie.
+        parameters: ``(R, size)``, changed in place.
+        learning_rate: Adam's step size.
+        adam: the state to go on from; fresh if there is none.
+        penalty: whose gradient is added to the loss's.
+        recorder: is told every step's gradients and displacement.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        parameters: Tensor,
+        learning_rate: float,
+        adam: AdamState | None,
+        penalty: QuadraticPenalty | None,
+        recorder: PathRecorder | None,
+    ) -> None:
+        self._layout, self._parameters = layout, parameters
+        self._options = {
+            "lr": learning_rate, "beta1": BETAS[0], "beta2": BETAS[1], "eps": EPSILON,
+            "weight_decay": 0.0, "amsgrad": False, "maximize": False,
+        }  # fmt: skip
+        device = parameters.device
+        self._steps = torch.tensor(float(adam.steps if adam else 0), device=device)
+        if adam:
+            self._first, self._second = (_filled(layout, means, device) for means in (adam.first, adam.second))
+        else:
+            self._first, self._second = torch.zeros_like(parameters), torch.zeros_like(parameters)
+        self._anchor = _filled(layout, penalty.anchor, device) if penalty else None
+        self._stiffness = _filled(layout, penalty.stiffness, device) if penalty else None
+        self._recorder = recorder
+        self._records: list[Tensor] = []
+        self._start: Tensor | None = None
+        if recorder:
+            views = layout.views(parameters)
+            self._records = [_filled(layout, state, device) for state in recorder.states(views)]
+            self._start = parameters.clone()
+        self._taken = 0
+        self._scratch: Tensor | None = None
+        self._cut: dict[tuple[int, int], list[Piece]] = {}
+
+    def begin_step(self) -> None:
+        """Count one more step; :meth:`update` follows for every row."""
+        self._steps += 1
+        self._taken += 1
+
+    def update(self, rows: slice, gradients: Tensor, independent: Tensor | None = None) -> None:
+        """Move some rows by their losses' gradients ``(rows, size)``, in the same memory at every step.
+
+        ``independent`` are the gradients on other batches, for the recorder only; in one memory, too.
+        """
+        number = self._recorder.steps + self._taken if self._recorder else 0
+        for piece in self._pieces(rows, gradients, independent):
+            total = piece.gradient
+            if piece.stiffness is not None:
+                total = add_gradient(total, piece.parameter, piece.anchor, piece.stiffness, out=piece.total)
+            if self._recorder:
+                piece.moved.copy_(piece.parameter)
+            # what torch.optim.Adam(fused=True) calls, without its bookkeeping for every tensor at every step
+            torch._fused_adam_(
+                [piece.parameter], [total], [piece.first], [piece.second], [], [self._steps], **self._options
+            )
+            if self._recorder:
+                torch.sub(piece.parameter, piece.moved, out=piece.moved)
+                step = Step(number, piece.gradient, total, piece.independent, piece.moved)
+                self._recorder.take_in(step, piece.records)
+
+    def finish(self) -> AdamState:
+        """Hand what was recorded over to the recorder, and return Adam's state."""
+        if self._recorder:
+            displacement = self._layout.views(self._parameters - self._start)
+            self._recorder.put([self._layout.views(record) for record in self._records], displacement, self._taken)
+        first, second = self._layout.views(self._first), self._layout.views(self._second)
+        return AdamState(int(self._steps.item()), first, second)
+
+    def _pieces(self, rows: slice, gradients: Tensor, independent: Tensor | None) -> list[Piece]:
+        key = rows.start, rows.stop
+        if key not in self._cut:
+            # a GPU has no such cache, and every operation there costs a launch
+            most = PIECE if gradients.device.type == "cpu" else gradients.numel()
+
+            def cut(memory: Tensor | None) -> Iterable[Tensor | None]:
+                return repeat(None) if memory is None else pieces(memory.view(-1), most)
+
+            gradient = pieces(gradients.view(-1), most)
+            first, second, anchor, stiffness = (
+                cut(None if memory is None else memory[rows])
+                for memory in (self._first, self._second, self._anchor, self._stiffness)
+            )
+            records = [cut(memory[rows]) for memory in self._records]
+            if self._scratch is None:
+                self._scratch = gradients.new_empty(2, len(gradient[0]))
+            memories = zip(
+                cut(self._parameters[rows]), gradient, first, second, cut(independent), anchor, stiffness,
+                zip(*records, strict=True) if records else repeat(()),
+                strict=False,  # what there is not is repeated without end
+            )  # fmt: skip
+            self._cut[key] = [Piece(*parts, *self._scratch[:, : len(parts[0])]) for parts in memories]
+        return self._cut[key]
+
+
+def _filled(layout: Layout, values: Mapping[str, Tensor], device: torch.device) -> Tensor:
+    return layout.filled({name: value.to(device) for name, value in values.items()})

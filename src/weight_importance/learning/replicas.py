@@ -1,0 +1,143 @@
+"""Many networks of one architecture as one: parameters stacked along a leading replica axis ``R``.
+
+Works for any ``nn.Module`` through ``torch.func``. Knows nothing of data, training or importances.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import stack_module_state
+
+from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.seeding import derive
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+@dataclass
+class Replicas:
+    """A stack of networks.
+
+    Attributes:
+        template: the architecture and its mode (training or evaluation); its own weights are never read.
+        parameters: parameter name → tensor ``(R, *shape)``.
+        buffers: buffer name → tensor ``(R, *shape)``, such as the running statistics of batch normalisation.
+    """
+
+    template: nn.Module
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.parameters.values())))
+
+    def state(self, replica: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Parameters and buffers of one replica, as views of the stack's."""
+        parameters, buffers = (
+            {name: tensor[replica] for name, tensor in stacked.items()} for stacked in (self.parameters, self.buffers)
+        )
+        return parameters, buffers
+
+    def network(self, replica: int) -> nn.Module:
+        """One replica as the template holding its weights: valid until the next call."""
+        state = {name: tensor[replica] for name, tensor in (self.parameters | self.buffers).items()}
+        self.template.load_state_dict(state)
+        return self.template
+
+    def take(self, indices: Sequence[int]) -> "Replicas":
+        """A new stack of the replicas at ``indices``, in that order; repetition copies a replica."""
+        return Replicas(
+            self.template,
+            {name: tensor.detach()[list(indices)].clone() for name, tensor in self.parameters.items()},
+            {name: tensor[list(indices)].clone() for name, tensor in self.buffers.items()},
+        )
+
+    def finite(self) -> Tensor:
+        """Which replicas hold finite weights only: booleans ``(R,)``."""
+        flags = [tensor.detach().isfinite().flatten(1).all(1) for tensor in self.parameters.values()]
+        return torch.stack(flags).all(0)
+
+
+def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device | str = "cpu") -> Replicas:
+    """Freshly initialised replicas, one per seed; each depends on its own seed only."""
+    networks = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in seeds:
+            torch.manual_seed(derive("initialisation", seed))
+            networks.append(build())
+    return stack(networks, device)
+
+
+def restore(
+    build: Callable[[], nn.Module],
+    parameters: dict[str, Tensor],
+    buffers: dict[str, Tensor],
+    device: torch.device | str,
+) -> Replicas:
+    """Replicas of an architecture from stacked parameters and buffers, each ``(R, *shape)``."""
+    template = build().to(device)
+    require_fit(template, parameters, "the weights")
+    require_fit(template, buffers, "the buffers", template.named_buffers())
+    return Replicas(
+        template,
+        {name: parameters[name].to(device) for name, _ in template.named_parameters()},
+        {name: buffers[name].to(device) for name, _ in template.named_buffers()},
+    )
+
+
+def require_fit(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    what: str,
+    wanted: Iterable[tuple[str, Tensor]] | None = None,
+) -> None:
+    """Raise an error unless there is a tensor ``(R, *shape)`` for every parameter of a network.
+
+    Args:
+        network: the architecture.
+        tensors: by name.
+        what: what they are, or where they come from, for the message.
+        wanted: what of the network they are for, by name, if not its parameters.
+    """
+    for name, like in network.named_parameters() if wanted is None else wanted:
+        shape = ", ".join(map(str, ["R", *like.shape]))
+        found = tensors.get(name)
+        if found is None or found.shape[1:] != like.shape:
+            raise UserError(
+                f"{what} do not fit the network {type(network).__name__}: '{name}' is "
+                f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They are of another "
+                "network: give those of this one, or name theirs as the study's network."
+            )
+
+
+def stack(networks: Sequence[nn.Module], device: torch.device | str = "cpu") -> Replicas:
+    """Stack the weights of networks of one architecture."""
+    refuse_dropout(networks[0])
+    parameters, buffers = stack_module_state([network.to(device) for network in networks])
+    return Replicas(networks[0], {name: tensor.detach() for name, tensor in parameters.items()}, buffers)
+
+
+def refuse_dropout(network: nn.Module) -> None:
+    """Raise an error that names a layer which draws random numbers in training.
+
+    They would come from a generator that all replicas share, so that a replica depended on its shard-mates.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, DROPOUTS) and module.p > 0:
+            raise UserError(
+                f"the network's layer '{name}' is a {type(module).__name__}: replicas that train side by side cannot "
+                "draw random numbers of their own. Leave it out of the network, or set its p to 0."
+            )
+
+
+def convolutional(network: nn.Module) -> bool:
+    """Whether the network holds a convolution."""
+    return any(isinstance(module, CONVOLUTIONS) for module in network.modules())
+
+
+def channels_last(inputs: Tensor) -> Tensor:
+    """Images ``(N, C, H, W)`` laid out channel by channel in memory, which convolutions on a CPU are faster on."""
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs

@@ -1,0 +1,1 @@
+"""Infrastructure of every program: errors, progress, seeds, the device. Imports nothing of the package."""

@@ -1,0 +1,124 @@
+"""Where tensors live, how matrix products are computed, how many CPU threads do it and how memory is kept.
+
+All of it is decided here, once per process. Nothing of it belongs to the science: results change by rounding only.
+"""
+
+import ctypes
+import os
+
+import torch
+from torch import Tensor
+
+from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.process import note_device
+
+VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
+"""Environment variable: ``auto`` (the default: a GPU if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``."""
+
+# of mallopt(3), from malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_KEPT = 32 * 2**20
+"""Bytes: the largest block that glibc can be told to keep; larger ones always go back to the system."""
+
+CPU_REPLICA_BYTES = 2 * 2**30
+"""What the replicas that train in one process may keep on a CPU; the rule ``retention`` asks for more memory."""
+
+PROBES = ((1, 100, 784, 300), (1, 300, 100, 784), (1, 1000, 784, 300), (4, 128, 576, 100))
+"""(B, M, K, N) of the products by which precisions are judged: of training, of importances, of convolutions."""
+
+ACCEPTED = 3
+"""Times the error of torch's default precision: more is another precision, less is another order of summation."""
+
+
+def prepare(threads: int) -> torch.device:
+    """Set up this process, say how in one line, and return its device.
+
+    Denormal numbers are flushed to zero: squared gradients of confident samples underflow by the million, and the
+    processor handles such numbers a hundred times slower.
+
+    Args:
+        threads: CPU threads for tensor operations; with one, results do not depend on what else runs.
+
+    Raises:
+        UserError: :data:`VARIABLE` names no device, or one that is not there.
+    """
+    if threads < 1:
+        raise UserError(f"--threads is {threads}; it must be 1 or more. Give each job the threads that its rule names.")
+    device = choose(os.environ.get(VARIABLE, "auto"))
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    torch.set_float32_matmul_precision(precision(device))
+    # convolutions on a GPU have a switch of their own, on by default: ten bits of mantissa
+    torch.backends.cudnn.allow_tf32 = False
+    note_device(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
+    print(
+        f"device {device} ({name}), matrix products in precision '{torch.get_float32_matmul_precision()}'", flush=True
+    )
+    return device
+
+
+def choose(wanted: str) -> torch.device:
+    """The device called ``wanted``; for ``auto`` the GPU when there is one, else the CPU."""
+    there = torch.cuda.device_count()
+    if wanted == "auto":
+        return torch.device("cuda" if there else "cpu")
+    kind, _, index = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
+        raise UserError(
+            f"{VARIABLE} is '{wanted}'; it can be auto, cpu, cuda, or cuda: and a number. Set it to one of these, or "
+            f"leave it out: unset {VARIABLE}"
+        )
+    if kind == "cuda" and int(index or 0) >= there:
+        raise UserError(
+            f"{VARIABLE} is '{wanted}', but torch sees {there or 'no'} CUDA device{'s' * (there != 1)}; set it to auto "
+            "or cpu, or install a torch for your GPU and driver (python -c 'import torch; print(torch.version.cuda)')"
+        )
+    return torch.device(wanted)
+
+
+def precision(device: torch.device) -> str:
+    """``medium`` where torch computes float32 matrix products with full accuracy under that setting, else ``highest``.
+
+    "medium" permits a lower precision. Whether it is used depends on the processor: on some, torch only takes another
+    library at full precision, which can be twice as fast; on others, and on GPUs, it does use shorter numbers. So the
+    products' errors against float64 decide, not the processor's name; and not times, which would let results depend on
+    what else runs.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for batch, rows, inner, columns in PROBES:
+        left = torch.randn(batch, rows, inner, generator=generator).squeeze(0).to(device)
+        right = torch.randn(batch, inner, columns, generator=generator).squeeze(0).to(device)
+        if product_error("medium", left, right) > ACCEPTED * product_error("highest", left, right):
+            return "highest"
+    return "medium"
+
+
+def product_error(setting: str, left: Tensor, right: Tensor) -> float:
+    """Relative error (Frobenius norms) of a matrix product under a setting of torch, which stays as it was."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(setting)
+    try:
+        product = left @ right
+    finally:
+        torch.set_float32_matmul_precision(before)
+    truth = left.double() @ right.double()
+    return ((product.double() - truth).norm() / truth.norm()).item()
+
+
+def replica_bytes(device: torch.device) -> int:
+    """What the replicas that train in one process may keep: a fixed amount on a CPU, half of what is free on a GPU."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_REPLICA_BYTES
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed blocks for the next step instead of handing them back to the system.
+
+    A training step frees and asks again for the same tensors; by default glibc returns them each time, and the system
+    must map and clear every page anew. Other C libraries are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(M_TRIM_THRESHOLD, 2**30)

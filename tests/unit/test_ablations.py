@@ -1,0 +1,223 @@
+"""Ablations of importances: of each what it keeps, exactly, and what it destroys; and whose draws depend on what."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from weight_importance.estimators.factors import rank_one
+from weight_importance.learning.ablation_names import TRANSFORMS, folder, is_ablation, parse
+from weight_importance.learning.ablations import PER_TENSOR, ablated
+from weight_importance.runtime.errors import UserError
+
+SEEDS = [3, 4, 3]
+SHAPES = {"fc1.weight": (7, 11), "fc1.bias": (7,), "conv.weight": (5, 4, 3, 2), "bn.weight": (6,)}
+NAMES = [*TRANSFORMS, "power_0.5", "power_2"]
+ALL = [*(f"{name}(mas)" for name in NAMES), "values_of(mas)_in_ranks_of(si)"]
+
+
+def importance(seed: int, replicas: int = 3) -> dict[str, Tensor]:
+    """Skewed as real ones are, some entries exactly zero."""
+    random = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(replicas, *shape, generator=random).sub(0.1).clamp_min(0) ** 3 * (1 + place)
+        for place, (name, shape) in enumerate(SHAPES.items())
+    }
+
+
+def apply(name: str, *importances: dict[str, Tensor], seeds=SEEDS, task: int = 1) -> dict[str, Tensor]:
+    given = [*importances, importance(77)] if parse(name).transform == "values_in_ranks" else importances
+    return ablated(parse(name), given[: len(parse(name).estimators)], seeds, task)
+
+
+def rows(values: Tensor) -> Tensor:
+    """``(R, outputs, inputs · positions)``."""
+    return values.reshape(*values.shape[:2], -1)
+
+
+def ascending(values: Tensor) -> Tensor:
+    return values.flatten(1).sort(1).values
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("seed", range(3))
+def test_shape_type_and_total_are_kept_and_what_is_given_is_not_changed(name, seed):
+    given = importance(seed)
+    found = apply(name, given)
+    assert {key: (value.shape, value.dtype) for key, value in found.items()} == {
+        key: (value.shape, value.dtype) for key, value in given.items()
+    }
+    assert all(torch.equal(given[key], value) for key, value in importance(seed).items())
+    assert all((value >= 0).all() for value in found.values())
+    totals = [sum(value.flatten(1).double().sum(1) for value in of.values()) for of in (found, given)]
+    torch.testing.assert_close(*totals, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("uniform")])
+@pytest.mark.parametrize("seed", range(3))
+def test_all_but_uniform_keep_the_total_of_each_tensor(name, seed):
+    given = importance(seed)
+    found = apply(name, given)
+    for key, value in given.items():
+        torch.testing.assert_close(found[key].flatten(1).sum(1), value.flatten(1).sum(1), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_uniform_is_one_value_over_the_network_and_tensor_mean_one_in_each_tensor(seed):
+    given = importance(seed)
+    flat = torch.cat([value.flatten(1) for value in given.values()], 1)
+    for value in apply("uniform(mas)", given).values():
+        torch.testing.assert_close(value.flatten(1), flat.mean(1, keepdim=True).expand(3, value[0].numel()))
+    for key, value in apply("tensor_mean(mas)", given).items():
+        torch.testing.assert_close(value.flatten(1).amax(1), given[key].flatten(1).mean(1))
+        assert torch.equal(value.flatten(1).amin(1), value.flatten(1).amax(1))
+
+
+@pytest.mark.parametrize("name", ["shuffled", "shuffled_within_neuron", "reversed"])
+@pytest.mark.parametrize("seed", range(5))
+def test_values_are_kept_exactly_and_moved(name, seed):
+    given = importance(seed)
+    for key, value in apply(f"{name}(mas)", given).items():
+        assert torch.equal(ascending(value), ascending(given[key]))
+        stays = name == "shuffled_within_neuron" and given[key].ndim == 2
+        assert torch.equal(value, given[key]) == stays
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shuffled_within_neuron_keeps_the_values_of_every_output_unit_and_shuffled_does_not(seed):
+    given = importance(seed)
+    within, anywhere = (apply(f"{name}(mas)", given) for name in ("shuffled_within_neuron", "shuffled"))
+    for key in ("fc1.weight", "conv.weight"):
+        assert torch.equal(rows(within[key]).sort(2).values, rows(given[key]).sort(2).values)
+        assert not torch.allclose(rows(anywhere[key]).sum(2), rows(given[key]).sum(2))
+        assert not torch.allclose(rows(within[key]).sum(1), rows(given[key]).sum(1))
+
+
+def test_shuffling_gives_every_place_the_same_chance():
+    """Over many seeds the value of one entry is found in every place about equally often."""
+    single = {"w": torch.zeros(4000, 2, 3)}
+    single["w"][:, 0, 1] = 1
+    for name, places in (("shuffled", range(6)), ("shuffled_within_neuron", range(3))):
+        found = ablated(parse(f"{name}(mas)"), [single], range(4000), 0)["w"].flatten(1).mean(0)
+        assert found.nonzero().flatten().tolist() == [*places]
+        assert (found[list(places)] - 1 / len(places)).abs().max() < 4 * (1 / len(places) / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_values_in_order_of_factors_are_those_of_the_tensor_in_the_order_of_its_rank_one(seed):
+    given = importance(seed)
+    found, product = apply("in_order_of_factors(mas)", given), apply("rank_one(mas)", given)
+    for key, value in given.items():
+        for of_seed, one, order in zip(value, found[key], product[key], strict=True):
+            assert torch.equal(one.flatten().sort().values, of_seed.flatten().sort().values)
+            ascending = one.flatten()[order.flatten().argsort()]
+            assert (ascending.diff() >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_factors_keep_their_own_totals_and_nothing_of_the_other(seed):
+    given = importance(seed)
+    inputs, outputs, both = (apply(f"{name}(mas)", given) for name in ("input_factor", "output_factor", "rank_one"))
+    for key, value in given.items():
+        columns, units = rows(value).sum(1), rows(value).sum(2)
+        for found in (inputs, both):
+            torch.testing.assert_close(rows(found[key]).sum(1), columns)
+        for found in (outputs, both):
+            torch.testing.assert_close(rows(found[key]).sum(2), units)
+        assert rows(inputs[key]).std(1).abs().max() < 1e-6
+        assert value.ndim == 2 or rows(outputs[key]).std(2).abs().max() < 1e-6
+        torch.testing.assert_close(rows(both[key]), rank_one(rows(value)).float())
+        torch.testing.assert_close(both[key], apply("rank_one(mas)", both)[key])
+    for key in ("fc1.bias", "bn.weight"):
+        torch.testing.assert_close(outputs[key], given[key])
+        torch.testing.assert_close(both[key], given[key])
+
+
+@pytest.mark.parametrize("exponent", [0.25, 0.5, 1, 2, 3.5])
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12])
+def test_a_power_keeps_ranks_and_mean_and_takes_logarithms_times_the_exponent(exponent, scale):
+    given = {key: value * scale for key, value in importance(0).items()}
+    for key, value in apply(f"power_{exponent}(mas)", given).items():
+        before, after = given[key].flatten(1).double(), value.flatten(1).double()
+        assert torch.equal(before == 0, after == 0)
+        torch.testing.assert_close(after.mean(1), before.mean(1), rtol=1e-5, atol=0)
+        for one, other in zip(before, after, strict=True):
+            one, other = one[one > 0].log(), other[other > 0].log()
+            torch.testing.assert_close(other - other[0], exponent * (one - one[0]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reversal_turns_every_comparison_round(seed):
+    given = importance(seed)
+    for key, value in apply("reversed(mas)", given).items():
+        for before, after in zip(given[key].flatten(1), value.flatten(1), strict=True):
+            lower = before[:, None] < before
+            assert (after[:, None] >= after)[lower].all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_values_of_one_stand_in_the_ranks_of_the_other(seed):
+    values, ranks = importance(seed), importance(seed + 10)
+    for key, found in apply("values_of(mas)_in_ranks_of(si)", values, ranks).items():
+        assert torch.equal(ascending(found), ascending(values[key]))
+        for order, value in zip(ranks[key].flatten(1), found.flatten(1), strict=True):
+            lower = order[:, None] < order
+            assert (value[:, None] <= value)[lower].all()
+
+
+def test_chance_decides_among_equal_ranks():
+    """Inputs that are always dark have equal importances: their place in the tensor must not decide."""
+    values, ranks = ({"w": torch.arange(20.0).repeat(500, 1, 1)}, {"w": torch.zeros(500, 1, 20)})
+    found = ablated(parse("values_of(mas)_in_ranks_of(si)"), [values, ranks], range(500), 0)["w"]
+    assert (found.mean((0, 1)) - 9.5).abs().max() < 4 * 5.77 / 500**0.5
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_replica_depends_on_its_own_seed_alone(name):
+    given, other = importance(0), importance(5)
+    together = apply(name, given, other)
+    for replica, seed in enumerate(SEEDS):
+        parts = [{key: value[replica : replica + 1] for key, value in of.items()} for of in (given, other)]
+        alone = apply(name, *parts, seeds=[seed])
+        assert all(torch.equal(alone[key][0], together[key][replica]) for key in SHAPES)
+
+
+@pytest.mark.parametrize("name", ["shuffled(mas)", "shuffled_within_neuron(mas)"])
+def test_draws_differ_between_seeds_tasks_ablations_and_tensors_and_repeat(name):
+    one = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(3, 1, 1)
+    given = {"fc1.weight": one, "fc2.weight": one}
+    found = apply(name, given)
+    assert all(torch.equal(found[key], apply(name, given)[key]) for key in given)
+    first, second, third = found["fc1.weight"]
+    assert torch.equal(first, third) and not torch.equal(first, second), "replicas of one seed draw alike"
+    assert not torch.equal(first, found["fc2.weight"][0])
+    assert not torch.equal(first, apply(name, given, task=2)["fc1.weight"][0])
+    assert not torch.equal(first, apply(name.replace("mas", "si"), given)["fc1.weight"][0])
+    reordered = apply(name, dict(reversed(given.items())))
+    assert torch.equal(first, reordered["fc1.weight"][0]), "the order of the tensors plays no part"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_zeros_stay_zeros_and_a_diverged_network_disturbs_no_other(name):
+    zeros = {key: torch.zeros_like(value) for key, value in importance(0).items()}
+    assert all((value == 0).all() for value in apply(name, zeros, zeros).values())
+    given = importance(0)
+    broken = {key: torch.cat([torch.full_like(value[:1], torch.nan), value[1:]]) for key, value in given.items()}
+    found, whole = apply(name, broken, broken), apply(name, given, given)
+    assert all(value[0].isnan().all() for value in found.values())
+    assert all(torch.equal(found[key][1:], whole[key][1:]) for key in SHAPES)
+
+
+def test_names():
+    assert {*PER_TENSOR, "uniform"} == {*TRANSFORMS}
+    assert not any(map(is_ablation, ["none", "mas", "random"])) and all(map(is_ablation, ALL))
+    assert parse("power_0.5(mas)").exponent == 0.5
+    assert parse("values_of(mas)_in_ranks_of(si)").estimators == ("mas", "si")
+    assert folder("values_of(mas)_in_ranks_of(si)") == "values_of.mas.in_ranks_of.si"
+    assert folder("shuffled(mas)") == "shuffled.mas" and folder("mas") == "mas"
+    assert len({*map(folder, ALL)}) == len(ALL)
+
+
+@pytest.mark.parametrize("name", ["mas", "shuffled()", "shuffled(mas", "shuffled(shuffled(mas))", ""])
+def test_what_is_no_ablation_is_refused(name):
+    with pytest.raises(UserError, match="is not an ablation"):
+        parse(name)
