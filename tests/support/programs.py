@@ -47,8 +47,8 @@ def _is_ours(path: str) -> bool:
     return place.is_relative_to(REPOSITORY) and not place.is_relative_to(Path(sys.prefix).resolve())
 
 
-LIBRARIES = [path for path in sys.path if path and not _is_ours(path)]
-"""What Python and its environment have on the path, which is all that a program finds there besides its own folder."""
+LIBRARIES = [str(REPOSITORY / "src"), *(path for path in sys.path if path and not _is_ours(path))]
+"""The path of a program besides its own folder: the package, Python and its environment."""
 
 
 def run(
