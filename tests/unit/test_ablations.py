@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from weight_importance.estimators.factors import rank_one
-from weight_importance.learning.ablation_names import TRANSFORMS, folder, is_ablation, parse
+from weight_importance.settings.ablation_names import TRANSFORMS, folder, is_ablation, parse
 from weight_importance.learning.ablations import PER_TENSOR, ablated
 from weight_importance.runtime.errors import UserError
 

@@ -9,7 +9,7 @@ from weight_importance.data.image_file import Dataset
 from weight_importance.data.tasks import task_sequence
 from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.files.trained import AdamState
-from weight_importance.learning.ablation_names import parse
+from weight_importance.settings.ablation_names import parse
 from weight_importance.learning.ablations import transform
 from weight_importance.learning.networks import MLP
 from weight_importance.learning.replicas import initialise

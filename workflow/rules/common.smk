@@ -14,7 +14,7 @@ import gpu
 import repair
 import screen
 import sources
-from weight_importance.learning import ablation_names
+from weight_importance.settings import ablation_names
 from weight_importance.runtime import errors
 
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an

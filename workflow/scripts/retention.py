@@ -14,7 +14,7 @@ from weight_importance.files.provenance import identity
 from weight_importance.files.storage import load_tensors, write_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.files.trained import unpack
-from weight_importance.learning.ablation_names import is_ablation, parse
+from weight_importance.settings.ablation_names import is_ablation, parse
 from weight_importance.learning.networks import network
 from weight_importance.learning.replicas import require_fit, restore
 from weight_importance.learning.retention import Learning, retention

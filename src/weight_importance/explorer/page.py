@@ -24,7 +24,7 @@ from weight_importance.figures.pruning import SCOPE_LABELS
 from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, in_order, label, look
 from weight_importance.findings.common import beyond_null, tensor_order
 from weight_importance.findings.statistics import final_accuracy, intervals
-from weight_importance.learning.ablation_names import is_ablation, parse
+from weight_importance.settings.ablation_names import is_ablation, parse
 
 SURFACES = {"light": "#ffffff", "dark": "#181b20"}
 """What charts are drawn on in both themes; the same as in the page's style."""

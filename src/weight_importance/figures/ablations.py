@@ -22,7 +22,7 @@ from weight_importance.figures.style import (
     label,
 )
 from weight_importance.findings.recovery import MARGIN, ablations_of, frontier
-from weight_importance.learning.ablation_names import TRANSFORMS, is_ablation, parse
+from weight_importance.settings.ablation_names import TRANSFORMS, is_ablation, parse
 
 PERCENT = 100.0
 FILLED = ("equivalent", "better")

@@ -18,7 +18,7 @@ from weight_importance.findings.statistics import (
     paired_equivalence,
     ratio,
 )
-from weight_importance.learning.ablation_names import is_ablation, parse
+from weight_importance.settings.ablation_names import is_ablation, parse
 
 MARGIN = 0.005
 """Accuracies that differ by less than half a percentage point are held for equivalent."""

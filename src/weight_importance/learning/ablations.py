@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor
 
 from weight_importance.estimators import factors
-from weight_importance.learning.ablation_names import Ablation
 from weight_importance.runtime.seeding import generator
+from weight_importance.settings.ablation_names import Ablation
 
 Importance = Mapping[str, Tensor]
 """Parameter name → importance, of one network or of a stack ``(R, *shape)``."""
@@ -179,7 +179,7 @@ PER_TENSOR: Mapping[str, Callable[[Tensor, Generator], Tensor]] = {
     "shuffled_within_neuron": shuffled_within_neuron,
     "reversed": reversed_ranks,
 }
-"""The transforms of one tensor, by their names in :data:`weight_importance.learning.ablation_names.TRANSFORMS`."""
+"""The transforms of one tensor, by their names in :data:`weight_importance.settings.ablation_names.TRANSFORMS`."""
 
 
 def _rows(values: Tensor) -> Tensor:

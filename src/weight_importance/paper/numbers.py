@@ -23,10 +23,10 @@ from weight_importance.findings.recovery import ablations_of, recovery, without_
 from weight_importance.findings.reproduction import MARGIN, OUTCOMES, claims, departures, published_best, stand_in
 from weight_importance.findings.statistics import final_accuracy, intervals, paired
 from weight_importance.findings.variants import TOLERANCE, compared, usable_range, variants
-from weight_importance.learning.ablation_names import is_ablation, parse
 from weight_importance.paper.atlas import atlas
 from weight_importance.paper.explanation import explanation
 from weight_importance.paper.latex import escape, listing, number, plain, rounded
+from weight_importance.settings.ablation_names import is_ablation, parse
 
 Results = dict[str, str]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from configuration.known import datasets, estimator_file, estimators, label, networks
 from configuration.wording import KeyPath, Problem, unknown
-from weight_importance.learning.ablation_names import FORMS, is_ablation, parse
+from weight_importance.settings.ablation_names import FORMS, is_ablation, parse
 from weight_importance.runtime.errors import UserError
 
 

@@ -1,0 +1,126 @@
+"""The base of all settings models, and the types of values that several of them share.
+
+Knows neither torch, pandas nor Snakemake: reading a configuration must be fast.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from weight_importance.runtime.errors import UserError
+from weight_importance.settings.ablation_names import is_ablation, parse
+
+KeyPath = tuple[str | int, ...]
+"""The keys, and positions in lists, that lead to a value."""
+
+Problem = tuple[KeyPath, str]
+"""The key path of a wrong value, relative to the model that found it, and a sentence that says what is allowed."""
+
+Check = TypeVar("Check", bound=Callable[[Any], Iterator[Problem]])
+Value = TypeVar("Value")
+
+
+def check(method: Check) -> Check:
+    """Mark a method of a model as a check of several values together; it yields problems."""
+    method.is_check = True
+    return method
+
+
+def nearest(name: Any, known: Sequence[str]) -> str:
+    """Ask whether the known name nearest to ``name`` was meant; empty if none is near."""
+    near = get_close_matches(str(name), known, n=1)
+    return f"Did you mean '{near[0]}'? " if near else ""
+
+
+class Settings(BaseModel):
+    """Immutable settings: unknown keys and values of another type are errors, and all checks hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def checks(cls) -> list[Callable[[Self], Iterator[Problem]]]:
+        """The methods marked with :func:`check`."""
+        return [method for name in dir(cls) if getattr(method := getattr(cls, name), "is_check", False)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [problem for one in self.checks() for problem in one(self)]
+        if problems:
+            text = "; ".join(f"{'.'.join(map(str, path))} {text}" for path, text in problems)
+            raise PydanticCustomError("inconsistent", "{text}", {"text": text, "problems": problems})
+        return self
+
+    def sorted_json(self) -> str:
+        """The settings as one line of JSON with sorted keys; equal settings give equal text."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+
+def _as_written(value: Any, validate: Callable[[Any], float]) -> int | float:
+    """Keep a whole number whole: tables show a penalty strength as the configuration does."""
+    validate(value)
+    return value
+
+
+def _distinct(values: Sequence[Value]) -> Sequence[Value]:
+    repeated = [value for position, value in enumerate(values) if value in values[:position]]
+    if repeated:
+        raise PydanticCustomError("repeated", "each value may appear once", {"repeated": list(dict.fromkeys(repeated))})
+    return values
+
+
+def _known(kind: str) -> Callable[[str, ValidationInfo], str]:
+    """A validator that accepts names listed under ``kind`` in the validation context; without a context, all names."""
+
+    def validate(name: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get(f"{kind}s")
+        if known is not None and name not in known:
+            raise PydanticCustomError(
+                "unknown_name", "unknown {kind} '{name}'", {"kind": kind, "name": name, "known": sorted(known)}
+            )
+        return name
+
+    return validate
+
+
+def _estimator_or_ablation(name: str, info: ValidationInfo) -> str:
+    if not is_ablation(name):
+        return _known("estimator")(name, info)
+    try:
+        estimators = parse(name).estimators
+    except UserError as error:
+        raise PydanticCustomError("ablation_name", "{text}", {"text": str(error)}) from error
+    for estimator in estimators:
+        _known("estimator")(estimator, info)
+    return name
+
+
+def _ablation(name: str, info: ValidationInfo) -> str:
+    try:
+        parse(name)
+    except UserError as error:
+        raise PydanticCustomError("ablation_name", "{text}", {"text": str(error)}) from error
+    return _estimator_or_ablation(name, info)
+
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+SeedCount = Annotated[int, Field(ge=1, le=10_000)]
+Number = Annotated[float, WrapValidator(_as_written)]
+Strength = Annotated[Number, Field(gt=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+Several = Annotated[
+    tuple[Value, ...], Field(strict=False, json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)
+]
+"""A list without repetitions; strict validation of tuples would refuse the lists of YAML."""
+
+EstimatorName = Annotated[str, AfterValidator(_known("estimator"))]
+NetworkName = Annotated[str, AfterValidator(_known("network"))]
+DatasetName = Annotated[str, AfterValidator(_known("dataset"))]
+AblationName = Annotated[str, AfterValidator(_ablation)]
+RetainedName = Annotated[str, AfterValidator(_estimator_or_ablation)]
+"""An estimator or an ablation."""

@@ -1,0 +1,131 @@
+"""Settings of the whole configuration, with the checks that concern several studies."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, model_validator
+
+from weight_importance.settings.base import (
+    Count,
+    EstimatorName,
+    KeyPath,
+    Problem,
+    Settings,
+    Several,
+    check,
+    nearest,
+)
+from weight_importance.settings.studies import Common, Study
+
+OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
+"""Keys at the top level that are the defaults of every study."""
+
+OF_NETWORKS = ("network", "datasets", "tasks", "images", "protocol", "training", "importance")
+"""Keys that a study takes from the one named by ``networks_of``, unless it has its own."""
+
+COMPARISONS = ("variants", "reproduction")
+"""The analyses that show a study together with its companions."""
+
+StudyName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
+
+
+class Correlation(Settings):
+    """Correlation of importances between estimators."""
+
+    permutations: Count = Field(
+        description="Random rearrangements per pair of estimators for the null distribution of the correlation."
+    )
+
+
+class Configuration(Common):
+    """The whole configuration: what is computed. How it is run (cores, memory, cluster) belongs to a profile.
+
+    Top-level seeds, first_seed, shard_size and estimators are defaults of all studies.
+    """
+
+    estimators: Annotated[Several[EstimatorName], Field(min_length=1)] = Field(
+        description="Importance estimators to compare: names of modules in estimators/catalogue, or Python files such "
+        "as my_estimator.py (relative to the working directory), which are named without .py elsewhere."
+    )
+    studies: Annotated[dict[StudyName, Study], Field(min_length=1)] = Field(
+        description="Studies by name (lower-case letters, digits, underscores); names appear in folders and tables."
+    )
+    correlation: Correlation = Field(description="Correlation of importances between estimators.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def complete(cls, data: Any) -> Any:
+        """The configuration with the defaults of all studies, and the settings of shared networks, in every study."""
+        studies = data.get("studies") if isinstance(data, Mapping) else None
+        if not isinstance(studies, Mapping):
+            return data
+        defaults = {key: data[key] for key in OF_ALL_STUDIES if key in data}
+        return {**data, "studies": {name: _completed(study, studies, defaults) for name, study in studies.items()}}
+
+    @check
+    def shared_networks(self) -> Iterator[Problem]:
+        """The networks that a study uses are there, and are what its own settings describe."""
+        for name, study in self.studies.items():
+            if study.networks_of is None:
+                continue
+            path: KeyPath = ("studies", name)
+            owner = self.studies.get(study.networks_of)
+            if owner is None or owner is study:
+                yield (*path, "networks_of"), _other_study(study.networks_of, name, self.studies)
+            elif owner.networks_of is not None:
+                yield (
+                    (*path, "networks_of"),
+                    f"'{study.networks_of}' uses networks of '{owner.networks_of}': name that.",
+                )
+            else:
+                theirs = owner.first_task()
+                for key, value in study.first_task().items():
+                    if value != theirs[key]:
+                        yield (
+                            (*path, *key),
+                            f"must be {theirs[key]}, as in '{study.networks_of}', whose networks this study uses "
+                            f"(networks_of), found {value}; remove it, or remove networks_of.",
+                        )
+                if not set(study.shards()) <= set(owner.shards()):
+                    yield (
+                        (*path, "seeds"),
+                        f"first_seed, seeds and shard_size must give shards of '{study.networks_of}', whose networks "
+                        f"this study uses (networks_of): {_in_words(owner)}, found {_in_words(study)}.",
+                    )
+
+    @check
+    def companionship(self) -> Iterator[Problem]:
+        """A companion is shown in the comparisons of a study that has them."""
+        for name, study in self.studies.items():
+            if study.companion_of is None:
+                continue
+            path: KeyPath = ("studies", name, "companion_of")
+            shown_in = self.studies.get(study.companion_of)
+            if shown_in is None or shown_in is study:
+                yield path, _other_study(study.companion_of, name, self.studies)
+            elif not set(COMPARISONS) & set(shown_in.analyses):
+                yield path, f"'{study.companion_of}' has no comparison: list variants or reproduction in its analyses."
+
+    def companions(self, name: str) -> list[str]:
+        """The studies that are shown in the comparisons of the study called ``name``."""
+        return [other for other, study in self.studies.items() if study.companion_of == name]
+
+
+def _completed(study: Any, studies: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+    """A study with everything that it does not say: from the study whose networks it uses, or from the defaults."""
+    if not isinstance(study, Mapping):
+        return study
+    name = study.get("networks_of")
+    owner = studies.get(name) if isinstance(name, str) else None
+    shared = {key: owner[key] for key in OF_NETWORKS if key in owner} if isinstance(owner, Mapping) else {}
+    return {**defaults, **shared, **study}
+
+
+def _other_study(value: str, name: str, studies: Mapping[str, Any]) -> str:
+    others = [other for other in studies if other != name]
+    return f"unknown study '{value}'. {nearest(value, others)}Known: {', '.join(others) or 'none'}."
+
+
+def _in_words(study: Study) -> str:
+    last = study.first_seed + study.seeds - 1
+    return f"seeds {study.first_seed} to {last} in shards of {study.shard_size}"

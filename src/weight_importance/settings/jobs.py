@@ -1,0 +1,207 @@
+"""The settings of one job of each stage: exactly what its result depends on, as one line of JSON.
+
+A rule makes a job from a study with ``of`` and passes ``sorted_json()``; the stage's program reads it with ``parse``.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from weight_importance.settings.base import Count, Number, Seed, Settings, Several, Share
+from weight_importance.settings.explanation import Explanation
+from weight_importance.settings.learning import LaterTasks
+from weight_importance.settings.studies import Study
+from weight_importance.settings.tasks import FirstTask, Images, Tasks
+
+
+class Job(Settings):
+    """A stage's settings for one shard of a study."""
+
+    study: str = Field(description="The study's name, for tables and messages.")
+    seeds: Several[Seed] = Field(min_length=1, description="The seeds of the shard.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The settings in a command line's argument, for ``type=`` of argparse.
+
+        Raises:
+            argparse.ArgumentTypeError: the text is not JSON, or not the settings of this stage.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in error.errors())
+            raise argparse.ArgumentTypeError(
+                f"not the settings of this stage ({'; '.join(problems)}); 'snakemake -n -p' prints those of each job"
+            ) from error
+
+
+class OnFirstTask(Job):
+    """A job that needs only the first task and the networks trained on it."""
+
+    network: str
+    dataset: str = Field(description="The first data set, which the first task is made from.")
+    first_task: FirstTask
+
+    @staticmethod
+    def _of_first_task(study: Study) -> dict:
+        return {"network": study.network, "dataset": study.datasets[0], "first_task": study.tasks.first()}
+
+
+class Optimisation(Settings):
+    """Adam in batches, for as many epochs as the stage says."""
+
+    batch_size: Count
+    learning_rate: Number
+
+    @classmethod
+    def of(cls, study: Study) -> "Optimisation":
+        """The optimiser of a study."""
+        return Optimisation(batch_size=study.training.batch_size, learning_rate=study.training.learning_rate)
+
+
+class TrainingJob(OnFirstTask):
+    """Training on the first task. Depends neither on the number of tasks nor on validation and test images."""
+
+    images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
+    epochs: Count
+    optimisation: Optimisation
+    carry_adam: bool = Field(description="Whether Adam's state is kept for the next task.")
+    records: tuple[str, ...] = Field(strict=False, description="Quantities to record for path estimators.")
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int], records: Sequence[str]) -> Self:
+        """The training of one shard of the study called ``name``."""
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_first_task(study),
+            images=study.images.training,
+            epochs=study.training.epochs,
+            optimisation=Optimisation.of(study),
+            carry_adam=study.protocol.carry_adam,
+            records=records,
+        )
+
+
+class EvaluationJob(OnFirstTask):
+    """Accuracy of the trained networks on validation and test images of the first task."""
+
+    images: Images
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+        """The evaluation of one shard of the study called ``name``."""
+        return cls(study=name, seeds=seeds, **cls._of_first_task(study), images=study.images)
+
+
+class ImportanceJob(OnFirstTask):
+    """Importances by one estimator on the first task."""
+
+    part: Literal["training", "test"] = Field(description="The images that importances are computed on.")
+    images: Count | None = Field(description="Images of that part: the first ones of its set; null: all.")
+    samples: Count | None = Field(description="Images to average over: the last ones of these; null: all of them.")
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int], part: Literal["training", "test"] = "training") -> Self:
+        """Importances of one shard of the study called ``name``: on samples of training images, or on test images."""
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_first_task(study),
+            part=part,
+            images=getattr(study.images, part),
+            samples=study.importance.samples if part == "training" else None,
+        )
+
+
+class PruningJob(OnFirstTask):
+    """Accuracy on the first task's test images as weights are removed."""
+
+    images: Count | None = Field(description="Test images: the first ones of the test set; null: all.")
+    fractions: Several[Share]
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+        """The pruning of one shard of the study called ``name``, which has the section ``pruning``."""
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_first_task(study),
+            images=study.images.test,
+            fractions=study.pruning.fractions,
+        )
+
+
+class OnAllTasks(Job):
+    """A job that learns later tasks."""
+
+    network: str
+    datasets: Several[str]
+    tasks: Tasks
+    images: Images
+    optimisation: Optimisation
+    train_on_validation: bool
+    carry_adam: bool
+    penalised_path: bool
+    samples: Count = Field(description="Images that importances are averaged over: the last training images.")
+
+    @staticmethod
+    def _of_all_tasks(study: Study) -> dict:
+        return {
+            **{key: getattr(study, key) for key in ("network", "datasets", "tasks", "images")},
+            **{key: getattr(study.protocol, key) for key in ("train_on_validation", "carry_adam", "penalised_path")},
+            "optimisation": Optimisation.of(study),
+            "samples": study.importance.samples,
+        }
+
+
+def _later(study: Study) -> LaterTasks:
+    return LaterTasks(**{key: getattr(study.retention, key) for key in LaterTasks.model_fields})
+
+
+class RetentionJob(OnAllTasks):
+    """Learning the later tasks under one estimator, one ablation, or no penalty, with several penalty strengths."""
+
+    learning: LaterTasks
+    lambdas: Several[Number] = Field(description="Penalty strengths; without a penalty only 0.")
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int], condition: str) -> Self:
+        """The retention of one shard of the study called ``name`` under ``condition``.
+
+        Args:
+            name: of the study.
+            study: has the section ``retention``.
+            seeds: of the shard.
+            condition: an estimator, an ablation, or ``none``.
+        """
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_all_tasks(study),
+            learning=_later(study),
+            lambdas=study.retention.strengths(condition),
+        )
+
+
+class CorrelationJob(Job):
+    """Correlation of the importances of one shard."""
+
+    permutations: Count
+
+
+class ExplanationJob(OnAllTasks):
+    """The explanation of agreement for one shard of a study."""
+
+    learning: LaterTasks
+    explanation: Explanation
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+        """The explanation of one shard of the study called ``name``, which has ``retention`` and ``explanation``."""
+        return cls(
+            study=name, seeds=seeds, **cls._of_all_tasks(study), learning=_later(study), explanation=study.explanation
+        )

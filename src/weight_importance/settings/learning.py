@@ -1,0 +1,166 @@
+"""Settings of training, importances, retention (learning later tasks under a penalty), and pruning."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weight_importance.settings.ablation_names import is_ablation, parse
+from weight_importance.settings.base import (
+    AblationName,
+    Count,
+    Number,
+    Problem,
+    RetainedName,
+    Settings,
+    Several,
+    Share,
+    Strength,
+    check,
+)
+
+
+class Protocol(Settings):
+    """The choices in which published experiments differ; the defaults keep validation images out of training."""
+
+    train_on_validation: bool = Field(False, description="Whether validation images may be trained on.")
+    carry_adam: bool = Field(
+        False,
+        description="Whether Adam's state is carried from task to task; otherwise it is reset at each task.",
+    )
+    select_lambda_on: Literal["validation", "test"] = Field(
+        "validation", description="The images whose accuracy selects the penalty strength lambda."
+    )
+    pruning_importance_on: Literal["training", "test"] = Field(
+        "training", description="The images that importances for pruning are computed on."
+    )
+    penalised_path: bool = Field(
+        False, description="Whether path estimators see the gradient of loss and penalty; otherwise of the loss alone."
+    )
+
+
+KUTALEV_LAPINA = Protocol(
+    train_on_validation=True,
+    carry_adam=True,
+    select_lambda_on="test",
+    pruning_importance_on="test",
+    penalised_path=True,
+)
+"""The protocol of Kutalev and Lapina (2021)."""
+
+
+class Training(Settings):
+    """Training of every task with Adam."""
+
+    epochs: Count = Field(description="Passes over the first task's training images.")
+    batch_size: Count = Field(description="Images per optimiser step.")
+    learning_rate: Annotated[Number, Field(gt=0)] = Field(description="Step size of Adam.")
+
+
+class Importance(Settings):
+    """Computation of importances."""
+
+    samples: Count = Field(description="Images that importances are averaged over: the last training images.")
+
+
+class LaterTasks(Settings):
+    """How each task after the first is learnt under a penalty."""
+
+    images: Count | None = Field(
+        description="Training images of each task after the first, at most (the last ones); null: all of them."
+    )
+    epochs: Count = Field(description="Passes over the training images of each task after the first.")
+    clamp_negative: bool = Field(
+        description="Whether negative importances (of path estimators) count as zero in the penalty."
+    )
+    accumulation: Literal["sum", "mean", "online"] = Field(
+        description="How the penalty combines the importances of the tasks learnt so far. sum: their sum; mean: their "
+        "mean; online: their sum, earlier importances being multiplied by decay after each task (Schwarz et al. 2018)."
+    )
+    decay: Share = Field(description="Factor of earlier importances in online accumulation.")
+    penalty: Literal["plain", "stabilised"] = Field(
+        description="plain: lambda times importance times squared distance; stabilised (Kutalev and Lapina 2021): half "
+        "of lambda times importance, divided by one plus lambda times importance times learning rate."
+    )
+    batch_norm: Literal["running", "frozen"] = Field(
+        description="Running statistics of batch normalisation during later tasks. running: updated on every task; "
+        "frozen: kept as after the first task."
+    )
+
+    @check
+    def stabilised_penalty(self) -> Iterator[Problem]:
+        """A negative importance can bring the denominator of the stabilised penalty to zero."""
+        if self.penalty == "stabilised" and not self.clamp_negative:
+            yield ("clamp_negative",), "must be true with penalty 'stabilised', found false."
+
+
+class Retention(LaterTasks):
+    """Learning the later tasks one after another with elastic weight consolidation."""
+
+    seeds: Count | None = Field(
+        description="Networks that learn the later tasks, at most (the first seeds, in whole shards); null: all."
+    )
+    unpenalised: bool = Field(
+        description="Whether the tasks are also learnt without a penalty; may be false in a study with companion_of."
+    )
+    lambdas: dict[RetainedName, Several[Strength]] = Field(
+        description="Penalty strengths to try, one list per estimator (an empty list: no retention under it), and per "
+        "ablation with a list different from ablation_lambdas."
+    )
+    ablations: Several[AblationName] = Field(
+        (),
+        description="Transforms of importances, each of which keeps one property and destroys another, to learn the "
+        "later tasks under as well: transform(estimator), the transform being uniform, tensor_mean, input_factor, "
+        "output_factor, rank_one, in_order_of_factors, shuffled, shuffled_within_neuron, reversed, or power_ALPHA with "
+        "a positive number such as power_0.5; or values_of(estimator)_in_ranks_of(estimator).",
+    )
+    ablation_lambdas: Several[Strength] = Field(
+        (), description="Penalty strengths for every ablation without a list under lambdas."
+    )
+
+    def strengths(self, name: str) -> tuple[float, ...]:
+        """The penalty strengths of an estimator or an ablation; ``none`` (no penalty) has one strength, zero."""
+        if name == "none":
+            return (0.0,)
+        return self.lambdas.get(name, self.ablation_lambdas if is_ablation(name) else ())
+
+    @check
+    def unused_strengths(self) -> Iterator[Problem]:
+        """Every ablation with strengths is listed."""
+        for name, strengths in self.lambdas.items():
+            if is_ablation(name) and strengths and name not in self.ablations:
+                yield ("lambdas", name), "is not listed under retention.ablations: list it there, or give it []."
+
+    @check
+    def strengths_of_ablations(self) -> Iterator[Problem]:
+        """Every ablation has strengths, and so have the estimators it is compared with."""
+        for position, name in enumerate(self.ablations):
+            for estimator in parse(name).estimators:
+                if not self.lambdas.get(estimator):
+                    yield (
+                        ("ablations", position),
+                        f"'{name}' is compared with '{estimator}', which needs strengths under retention.lambdas.",
+                    )
+            if not self.strengths(name):
+                yield (
+                    ("ablations", position),
+                    f"'{name}' needs strengths: under retention.lambdas, or for all ablations under "
+                    "retention.ablation_lambdas.",
+                )
+
+    @check
+    def ablations_need(self) -> Iterator[Problem]:
+        """Ablations are made from non-negative importances and are compared with learning without a penalty."""
+        if self.ablations and not self.clamp_negative:
+            yield (
+                ("clamp_negative",),
+                "must be true with ablations, which need non-negative importances, found false.",
+            )
+        if self.ablations and not self.unpenalised:
+            yield ("unpenalised",), "must be true with ablations, which are compared with it, found false."
+
+
+class Pruning(Settings):
+    """Removal of the least important weights of the network trained on the first task."""
+
+    fractions: Annotated[Several[Share], Field(min_length=1)] = Field(description="Fractions of the weights to remove.")

@@ -1,0 +1,241 @@
+"""Settings of a study, with the checks that concern several of its sections."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from weight_importance.settings.ablation_names import parse
+from weight_importance.settings.base import (
+    Count,
+    DatasetName,
+    EstimatorName,
+    KeyPath,
+    NetworkName,
+    Problem,
+    Seed,
+    SeedCount,
+    Settings,
+    Several,
+    check,
+)
+from weight_importance.settings.explanation import Explanation
+from weight_importance.settings.learning import Importance, Protocol, Pruning, Retention, Training
+from weight_importance.settings.tasks import Images, RotatedTasks, Tasks
+
+Analysis = Literal[
+    "correlation",
+    "pruning",
+    "retention",
+    "estimators",
+    "ablations",
+    "atlas",
+    "explanation",
+    "variants",
+    "reproduction",
+]
+
+SECTIONS: dict[Analysis, str] = {
+    "retention": "retention",
+    "ablations": "retention",
+    "pruning": "pruning",
+    "explanation": "explanation",
+}
+"""The section of a study's settings that an analysis cannot do without."""
+
+
+class Common(Settings):
+    """What every study has, unless it says otherwise, from the top level of the configuration."""
+
+    seeds: SeedCount = Field(description="Number of networks; their seeds follow on from first_seed.")
+    first_seed: Seed = Field(description="The first seed.")
+    shard_size: Count = Field(description="Seeds that one job trains together; results do not depend on it.")
+
+
+class Study(Common):
+    """A network, a sequence of tasks, and the analyses made of them."""
+
+    analyses: Several[Analysis] = Field(
+        description="What the study is for; each value names a notebook and the stages it needs. May be empty only in "
+        "a study with companion_of."
+    )
+    networks_of: str | None = Field(
+        None,
+        description="A study whose trained networks, and importances by the estimators that it lists as well, are used "
+        "in place of own ones.",
+    )
+    companion_of: str | None = Field(
+        None, description="A study in whose notebooks 'variants' and 'reproduction' this study is shown."
+    )
+    estimators: Annotated[Several[EstimatorName], Field(min_length=1)] = Field(
+        description="Importance estimators of this study: names of modules in estimators/catalogue, or Python files."
+    )
+    network: NetworkName = Field(description="The network, by its name in weight_importance.learning.networks.")
+    datasets: Annotated[Several[DatasetName], Field(min_length=1)] = Field(
+        description="The data sets that tasks are made from, by their names in weight_importance.data.catalogue."
+    )
+    tasks: Tasks = Field(description="The sequence of tasks made from the data sets.")
+    images: Images = Field(description="The number of images of each part of a data set.")
+    protocol: Protocol = Field(Protocol(), description="The choices in which published experiments differ.")
+    training: Training = Field(description="Training of every task with Adam.")
+    importance: Importance = Field(description="Computation of importances.")
+    retention: Retention | None = Field(
+        None,
+        description="Learning the later tasks with elastic weight consolidation; null: not done.",
+    )
+    pruning: Pruning | None = Field(
+        None, description="Removal of the least important weights of the first task's network; null: not done."
+    )
+    explanation: Explanation | None = Field(
+        None, description="Why importances agree; used, and required, if analyses lists explanation."
+    )
+
+    def shards(self) -> list[tuple[int, ...]]:
+        """The seeds of each shard."""
+        end = self.first_seed + self.seeds
+        starts = range(self.first_seed, end, self.shard_size)
+        return [tuple(range(start, min(start + self.shard_size, end))) for start in starts]
+
+    def retention_shards(self) -> list[tuple[int, ...]]:
+        """The shards whose networks learn the later tasks; none where the study retains nothing."""
+        if self.retention is None:
+            return []
+        count = self.seeds if self.retention.seeds is None else self.retention.seeds
+        return [shard for shard in self.shards() if shard[-1] < self.first_seed + count]
+
+    def first_task(self) -> dict[KeyPath, Any]:
+        """The settings that the trained networks and their importances on the first task depend on, by key path."""
+        return {
+            ("network",): self.network,
+            ("datasets", 0): self.datasets[0],
+            ("tasks", "kind"): self.tasks.first().kind,
+            ("images", "training"): self.images.training,
+            ("protocol", "carry_adam"): self.protocol.carry_adam,
+            ("training", "epochs"): self.training.epochs,
+            ("training", "batch_size"): self.training.batch_size,
+            ("training", "learning_rate"): self.training.learning_rate,
+            ("importance", "samples"): self.importance.samples,
+        }
+
+    def retained(self) -> list[str]:
+        """The conditions under which later tasks are learnt: ``none``, estimators with strengths, ablations."""
+        if self.retention is None:
+            return []
+        names = [name for name in self.estimators if self.retention.lambdas.get(name)]
+        return [*(["none"] if self.retention.unpenalised else []), *names, *self.retention.ablations]
+
+    @check
+    def something_to_do(self) -> Iterator[Problem]:
+        """A study without analyses only serves the study it is a companion of."""
+        if not self.analyses and self.companion_of is None:
+            yield ("analyses",), "needs at least one entry in a study without companion_of, found []."
+
+    @check
+    def required_sections(self) -> Iterator[Problem]:
+        """An analysis needs the settings of its stages."""
+        for analysis, section in SECTIONS.items():
+            if analysis in self.analyses and getattr(self, section) is None:
+                yield (
+                    (section,),
+                    f"is missing, but analyses lists '{analysis}': add one, or remove the other.",
+                )
+
+    @check
+    def listed_ablations(self) -> Iterator[Problem]:
+        """The analysis of ablations has ablations."""
+        if "ablations" in self.analyses and self.retention is not None and not self.retention.ablations:
+            yield ("retention", "ablations"), "needs at least one entry, because analyses lists 'ablations'; found []."
+
+    @check
+    def ablations_of_estimators(self) -> Iterator[Problem]:
+        """Ablations are made from estimators of the study."""
+        from_names = self.retention.ablations if self.retention else ()
+        for position, name in enumerate(from_names):
+            for estimator in parse(name).estimators:
+                if estimator not in self.estimators:
+                    yield (
+                        ("retention", "ablations", position),
+                        f"'{estimator}' is not among the estimators of the study ({', '.join(self.estimators)}).",
+                    )
+
+    @check
+    def strengths_of_estimators(self) -> Iterator[Problem]:
+        """Every estimator has a list of strengths, which may be empty, and at least one is not."""
+        if self.retention is None:
+            return
+        for name in self.estimators:
+            if name not in self.retention.lambdas:
+                yield (
+                    ("retention", "lambdas", name),
+                    f"is missing: '{name}' is listed under estimators and needs a list of penalty strengths; "
+                    "[] for no retention under it.",
+                )
+        if not any(self.retention.lambdas.get(name) for name in self.estimators):
+            yield (
+                ("retention", "lambdas"),
+                "needs penalty strengths for at least one estimator of the study; for no retention at all, write "
+                "retention: null.",
+            )
+
+    @check
+    def unpenalised_reference(self) -> Iterator[Problem]:
+        """Retention is compared with learning without a penalty, of this study or of the one it is a companion of."""
+        if self.retention and not self.retention.unpenalised and self.companion_of is None:
+            yield (
+                ("retention", "unpenalised"),
+                "must be true in a study without companion_of: every estimator is compared with it; found false.",
+            )
+
+    @check
+    def retained_seeds(self) -> Iterator[Problem]:
+        """The networks that learn the later tasks are whole shards."""
+        count = self.retention and self.retention.seeds
+        if count and (count > self.seeds or (count % self.shard_size and count != self.seeds)):
+            yield (
+                ("retention", "seeds"),
+                f"must be at most seeds, {self.seeds}, and a multiple of shard_size, {self.shard_size}, found {count}.",
+            )
+
+    @check
+    def rotations(self) -> Iterator[Problem]:
+        """A data set has four quarter turns."""
+        if isinstance(self.tasks, RotatedTasks) and self.tasks.count > 4 * len(self.datasets):
+            most = 4 * len(self.datasets)
+            yield ("tasks", "count"), f"must be at most {most}, four rotations per data set, found {self.tasks.count}."
+
+    @check
+    def validation_kept_apart(self) -> Iterator[Problem]:
+        """Training on all images includes the validation images."""
+        if self.images.training is None and not self.protocol.train_on_validation:
+            yield (
+                ("images", "training"),
+                "must be a number, found null: all training images include the validation images; give a number such "
+                "as 55000, or set protocol.train_on_validation to true.",
+            )
+
+    @check
+    def sizes(self) -> Iterator[Problem]:
+        """A batch, and the samples of an importance, need as many images."""
+        limits = {"images.training": self.images.training, "retention.images": self.retention and self.retention.images}
+        for name, images in limits.items():
+            for section, key in (("training", "batch_size"), ("importance", "samples")):
+                value = getattr(getattr(self, section), key)
+                if images is not None and value > images:
+                    yield (section, key), f"must be at most {name}, {images}, found {value}."
+
+    @check
+    def explanation_sizes(self) -> Iterator[Problem]:
+        """The further networks of the explanation are trained on images of the tasks."""
+        if self.explanation is None:
+            return
+        images, most, batch = self.explanation.images, self.images.training, self.training.batch_size
+        trajectories = self.explanation.trajectories
+        if most is not None and images > most:
+            yield ("explanation", "images"), f"must be at most images.training, {most}, found {images}."
+        if images < batch:
+            yield ("explanation", "images"), f"must be at least training.batch_size, {batch}, found {images}."
+        path: KeyPath = ("explanation", "trajectories")
+        if trajectories.images < batch:
+            yield (*path, "images"), f"must be at least training.batch_size, {batch}, found {trajectories.images}."
+        if trajectories.tasks > self.tasks.count:
+            yield (*path, "tasks"), f"must be at most tasks.count, {self.tasks.count}, found {trajectories.tasks}."
