@@ -3,13 +3,16 @@
 Images stay ``uint8`` until a batch is formed; :func:`to_inputs` is the one place where they become network inputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from weight_importance.runtime.errors import UserError
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 Transform = Callable[[Tensor], Tensor]
 """Images ``(N, ..., height, width)`` → images of the same shape."""
@@ -74,3 +77,10 @@ def to_inputs(images: Tensor) -> Tensor:
         images: ``(N, channels, height, width)``, or ``(N, height, width)`` with one channel.
     """
     return (images.unsqueeze(1) if images.ndim == 3 else images).float().div_(255)
+
+
+def once_each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The result for every item, computed once for items that are the same object."""
+    items = list(items)
+    results = {item: function(item) for item in dict.fromkeys(items)}
+    return [results[item] for item in items]

@@ -1,7 +1,7 @@
 """A trained stack of networks as one object, and the files that it is kept in.
 
-The weights are in ``NAME.safetensors``; buffers and Adam's state next to it in ``NAME.state.safetensors``, the record of
-the optimiser's path in ``NAME.path.safetensors``.
+The weights are in ``NAME.safetensors``; buffers and Adam's state next to it in ``NAME.state.safetensors``, the record
+of the optimiser's path in ``NAME.path.safetensors``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,9 @@ from torch import Tensor
 
 from weight_importance.files.provenance import identity, metadata
 from weight_importance.files.storage import load_tensors, save_tensors
+
+FILES = "NAME.safetensors, the weights; NAME.state.safetensors and NAME.path.safetensors belong to it"
+"""How command lines describe the files of a trained stack, of which they name the first."""
 
 Recorded = Mapping[str, Mapping[str, Tensor]]
 """Record → parameter name → value; see :meth:`weight_importance.estimators.path.PathRecorder.recorded`."""

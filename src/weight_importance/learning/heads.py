@@ -24,8 +24,8 @@ def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
 
     Args:
         replicas: the stack; its networks have no head.
-        tasks: one for each replica; either all have all outputs (``classes`` is ``None``), or all have the same number of
-            classes.
+        tasks: one for each replica; either all have all outputs (``classes`` is ``None``), or all have the same number
+            of classes.
     """
     classes = [task.classes for task in tasks]
     if all(each is None for each in classes):

@@ -6,6 +6,7 @@ To add one, write a class whose constructor takes the shape of an image and the 
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class MLP(nn.Module):
         super().__init__()
         self._activation = activation
         sizes = [prod(shape), *hidden, classes]
-        for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+        for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
             self.add_module(f"fc{number}", nn.Linear(inputs, outputs))
 
     def forward(self, images: Tensor) -> Tensor:

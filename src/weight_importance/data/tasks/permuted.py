@@ -29,8 +29,10 @@ def permutation(number: int, seed: int, size: Sequence[int]) -> Permutation:
     return Permutation(torch.randperm(size[0] * size[1], generator=generator("permutation", seed, number)))
 
 
-def sequences(settings: "PermutedTasks", plain: Sequence[Task], seeds: Sequence[int]) -> list[tuple[Task, ...]]:
+def sequences(
+    settings: "PermutedTasks", plain: Sequence[Task], count: int, seeds: Sequence[int]
+) -> list[tuple[Task, ...]]:
     """The tasks of every network, the same for all."""
     size = plain[0].training.stored.shape[-2:]
-    tasks = in_rounds(plain, settings.count, lambda number: permutation(number, settings.seed, size))
+    tasks = in_rounds(plain, count, lambda number: permutation(number, settings.seed, size))
     return [tasks] * len(seeds)

@@ -24,7 +24,9 @@ class Rotation:
         return torch.rot90(images, self.quarters, (-2, -1))
 
 
-def sequences(settings: "RotatedTasks", plain: Sequence[Task], seeds: Sequence[int]) -> list[tuple[Task, ...]]:
+def sequences(
+    settings: "RotatedTasks", plain: Sequence[Task], count: int, seeds: Sequence[int]
+) -> list[tuple[Task, ...]]:
     """The tasks of every network, the same for all.
 
     Raises:
@@ -33,4 +35,4 @@ def sequences(settings: "RotatedTasks", plain: Sequence[Task], seeds: Sequence[i
     height, width = plain[0].training.stored.shape[-2:]
     if height != width:
         raise UserError(f"tasks.kind 'rotated' needs square images, found {height} × {width}")
-    return [in_rounds(plain, settings.count, Rotation)] * len(seeds)
+    return [in_rounds(plain, count, Rotation)] * len(seeds)

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from weight_importance.data.image_file import Dataset
 from weight_importance.data.samples import Samples, Transform
 from weight_importance.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from weight_importance.settings.tasks import Images
 
 PARTS = ("training", "validation", "test")
 
@@ -38,33 +34,51 @@ class Task:
         """The same task with transformed images."""
         return replace(self, **{name: self.part(name).transformed(transform) for name in PARTS})
 
+    def to(self, device: torch.device) -> "Task":
+        """The same task on another device."""
+        return replace(self, **{name: self.part(name).to(device) for name in PARTS})
 
-def plain_task(dataset: Dataset, images: "Images", train_on_validation: bool, device: torch.device | str) -> Task:
-    """A data set as it is, divided by position: the first training images, the last validation images.
+
+def plain_task(
+    dataset: Dataset,
+    training: int | None = None,
+    validation: int = 0,
+    test: int | None = None,
+    train_on_validation: bool = True,
+) -> Task:
+    """A data set as it is, divided by position.
+
+    Args:
+        dataset: the data set.
+        training: number of training images, the first ones of the training set; ``None`` for all.
+        validation: number of validation images, the last ones of the training set.
+        test: number of test images, the first ones of the test set; ``None`` for all.
+        train_on_validation: whether training images may be validation images, too.
 
     Raises:
-        UserError: the data set is too small, or validation images would be trained on and may not.
+        UserError: the data set is too small, or training and validation images overlap and may not.
     """
     available, test_available = len(dataset.train_labels), len(dataset.test_labels)
-    training = available if images.training is None else images.training
+    training = available if training is None else training
+    test = test_available if test is None else test
     for name, count, there, part in (
         ("training", training, available, "training"),
-        ("validation", images.validation, available, "training"),
-        ("test", images.test or 1, test_available, "test"),
+        ("validation", validation, available, "training"),
+        ("test", test, test_available, "test"),
     ):
         if count > there:
-            raise UserError(
-                f"images.{name} is {count}, but the {part} set has {there} images; lower it in the config"
-            )
-    if not train_on_validation and training + images.validation > available:
+            raise UserError(f"images.{name} is {count}, but the {part} set has {there} images; lower it in the config")
+    if not train_on_validation and training + validation > available:
         raise UserError(
-            f"images.training is {training} and images.validation is {images.validation}, but the training set has "
+            f"images.training is {training} and images.validation is {validation}, but the training set has "
             f"{available} images: lower one of them in the config, or set protocol.train_on_validation to true"
         )
-    first, last = slice(training), slice(available - images.validation, None)
-    stored, labels = dataset.train_images.to(device), dataset.train_labels.long().to(device)
-    test = Samples(dataset.test_images, dataset.test_labels.long()).take(slice(images.test)).to(device)
-    return Task(Samples(stored[first], labels[first]), Samples(stored[last], labels[last]), test)
+    whole = Samples(dataset.train_images, dataset.train_labels.long())
+    return Task(
+        whole.take(slice(training)),
+        whole.take(slice(available - validation, None)),
+        Samples(dataset.test_images, dataset.test_labels.long()).take(slice(test)),
+    )
 
 
 def in_rounds(plain: Sequence[Task], count: int, transform: Callable[[int], Transform]) -> tuple[Task, ...]:
