@@ -110,13 +110,18 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 SeedCount = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, WrapValidator(_as_written)]
-Strength = Annotated[Number, Field(gt=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0), WrapValidator(_as_written)]
+Share = Annotated[float, Field(ge=0, le=1), WrapValidator(_as_written)]
 
-Several = Annotated[
-    tuple[Value, ...], Field(strict=False, json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)
-]
+_UNIQUE = {"uniqueItems": True}
+Several = Annotated[tuple[Value, ...], Field(strict=False, json_schema_extra=_UNIQUE), AfterValidator(_distinct)]
 """A list without repetitions; strict validation of tuples would refuse the lists of YAML."""
+OneOrMore = Annotated[
+    tuple[Value, ...], Field(strict=False, min_length=1, json_schema_extra=_UNIQUE), AfterValidator(_distinct)
+]
+TwoOrMore = Annotated[
+    tuple[Value, ...], Field(strict=False, min_length=2, json_schema_extra=_UNIQUE), AfterValidator(_distinct)
+]
 
 EstimatorName = Annotated[str, AfterValidator(_known("estimator"))]
 NetworkName = Annotated[str, AfterValidator(_known("network"))]

@@ -11,7 +11,7 @@ from weight_importance.settings.base import (
     KeyPath,
     Problem,
     Settings,
-    Several,
+    TwoOrMore,
     check,
     nearest,
 )
@@ -43,7 +43,7 @@ class Configuration(Common):
     Top-level seeds, first_seed, shard_size and estimators are defaults of all studies.
     """
 
-    estimators: Annotated[Several[EstimatorName], Field(min_length=1)] = Field(
+    estimators: TwoOrMore[EstimatorName] = Field(
         description="Importance estimators to compare: names of modules in estimators/catalogue, or Python files such "
         "as my_estimator.py (relative to the working directory), which are named without .py elsewhere."
     )
