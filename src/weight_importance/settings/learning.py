@@ -134,6 +134,10 @@ class Retention(LaterTasks):
     @check
     def strengths_of_ablations(self) -> Iterator[Problem]:
         """Every ablation has strengths, and so have the estimators it is compared with."""
+        without = [name for name in self.ablations if not self.strengths(name)]
+        if without:
+            text = "needs penalty strengths for the ablations without any under retention.lambdas: "
+            yield ("ablation_lambdas",), f"{text}{', '.join(without)}."
         for position, name in enumerate(self.ablations):
             for estimator in parse(name).estimators:
                 if not self.lambdas.get(estimator):
@@ -141,23 +145,15 @@ class Retention(LaterTasks):
                         ("ablations", position),
                         f"'{name}' is compared with '{estimator}', which needs strengths under retention.lambdas.",
                     )
-            if not self.strengths(name):
-                yield (
-                    ("ablations", position),
-                    f"'{name}' needs strengths: under retention.lambdas, or for all ablations under "
-                    "retention.ablation_lambdas.",
-                )
 
     @check
-    def ablations_need(self) -> Iterator[Problem]:
-        """Ablations are made from non-negative importances and are compared with learning without a penalty."""
+    def clamped_ablations(self) -> Iterator[Problem]:
+        """Ablations are made from non-negative importances."""
         if self.ablations and not self.clamp_negative:
             yield (
                 ("clamp_negative",),
                 "must be true with ablations, which need non-negative importances, found false.",
             )
-        if self.ablations and not self.unpenalised:
-            yield ("unpenalised",), "must be true with ablations, which are compared with it, found false."
 
 
 class Pruning(Settings):

@@ -89,7 +89,7 @@ def name_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
         like = settings.get("like")
         if like is None:
             near = nearest(name, others)
-            if near and not {"network", "networks_of"} & set(settings):
+            if near and not {"network", "datasets", "networks_of"} & set(settings):
                 text = f"unknown study. {near}A new study needs 'like', 'networks_of', or settings of its own."
                 yield ("studies", name), text
         elif like not in others:
@@ -97,6 +97,13 @@ def name_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
         elif isinstance(studies[like], Mapping) and "like" in studies[like]:
             text = f"'{like}' is itself like '{studies[like]['like']}': name that study, and repeat what differs."
             yield ("studies", name, "like"), text
+
+
+def without_source(config: Mapping[str, Any]) -> set[str]:
+    """Studies that take settings from a study that is not a mapping."""
+    usable = dict(_studies(config))
+    sources = ((name, settings.get(key)) for name, settings in usable.items() for key in ("like", "networks_of"))
+    return {name for name, source in sources if isinstance(source, str) and source not in usable}
 
 
 def is_inherited(problem: Problem, problems: Sequence[Problem], config: Mapping[str, Any]) -> bool:

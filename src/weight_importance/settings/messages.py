@@ -77,7 +77,9 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
         return path, f"expected {words}, found {shown(value)}.{_reading_hint(value, expected[0])}"
     if kind in LIMITS:
         key, words = LIMITS[kind]
-        return path, f"must be {words} {context[key]}, found {shown(value)}."
+        limit = context[key]
+        limit = int(limit) if limit == int(limit) else limit
+        return path, f"must be {words} {limit}, found {shown(value)}."
     match kind:
         case "missing":
             return path, f"missing. {_field(model, data, path).description}"
@@ -87,7 +89,7 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
         case "literal_error":
             return path, _unknown_value(value, _choices(annotation))
         case "union_tag_invalid":
-            return (*path, "kind"), _unknown_value(context["tag"], _kinds(annotation))
+            return (*path, "kind"), _unknown_value(value["kind"], _kinds(annotation))
         case "union_tag_not_found":
             return (*path, "kind"), f"missing. Allowed: {', '.join(_kinds(annotation))}."
         case "too_short":
@@ -127,14 +129,13 @@ _WRONG = object()
 def _sound_value(annotation: Any, value: Any, path: KeyPath, wrong: set[KeyPath]) -> Any:
     if path in wrong:
         return _WRONG
-    model = _model(annotation, value)
-    if model and isinstance(value, Mapping):
+    if isinstance(value, Mapping) and (model := _model(annotation, value)):
         return _sound_part(model, value, path, wrong)
     inner = _value_of_dict(annotation)
     if inner and isinstance(value, Mapping):
         parts = {key: _sound_value(inner, one, (*path, key), wrong) for key, one in value.items()}
-        if _model(inner, None):
-            return {key: part for key, part in parts.items() if part is not _WRONG}
+        if model := _model(inner, None):
+            return {key: model.model_construct() if part is _WRONG else part for key, part in parts.items()}
         return _WRONG if _WRONG in parts.values() else parts
     return _WRONG if any(other[: len(path)] == path for other in wrong) else value
 
@@ -175,7 +176,8 @@ def _annotation(annotation: Any, data: Any, path: KeyPath) -> Any:
     for key in path:
         model = _model(annotation, data)
         field = model.model_fields.get(key) if model else None
-        annotation = field.annotation if field else _value_of_dict(annotation)
+        is_entry = type(key) is int and get_origin(annotation) is tuple
+        annotation = field.annotation if field else get_args(annotation)[0] if is_entry else _value_of_dict(annotation)
         data = data[key] if isinstance(data, Mapping) and key in data else None
     return annotation
 
@@ -267,7 +269,8 @@ def _reading_hint(value: Any, expected: str) -> str:
             meant = "true" if value.lower() in ("true", "yes", "on") else "false"
             return f" It was read as text; write {meant}, without quotes, in a configuration file."
     if expected == "string" and isinstance(value, bool | date):
-        return f" It was read as {kind_of(value)} (so are yes, no, on and off); put it in quotes if text is meant."
+        others = " (as are yes, no, on and off)" if isinstance(value, bool) else ""
+        return f" It was read as {kind_of(value)}{others}; put it in quotes if text is meant."
     if expected == "list" and isinstance(value, str | int | float):
         return f" A list of one is written [{value}]."
     return ""

@@ -15,6 +15,7 @@ from weight_importance.settings.merging import (
     name_problems,
     own_estimators,
     text_keys,
+    without_source,
 )
 from weight_importance.settings.messages import dotted, problems_of
 from weight_importance.settings.own_files import own_file_problems
@@ -44,12 +45,12 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
     of_values = problems_of(Configuration, complete, context)
 
     # Consequences of other problems: a study like an unknown one lacks settings; two files of one name repeat the name
-    incomplete = {path[1] for path, _ in of_names}
+    incomplete = {path[1] for path, _ in of_names} | without_source(config)
     lists = {path[:-1] for path, _ in of_files}
     of_values = [
         (path, text)
         for path, text in of_values
-        if not (incomplete & {*path[1:2]} and not holds(complete, path))
+        if not (incomplete & {*path[1:2]} and not holds(config, path))
         and not (path in lists and text.startswith("lists "))
     ]
     unreadable = {file for path, file in listed_files(config) if path in {path for path, _ in of_files}}

@@ -188,11 +188,12 @@ class Study(Common):
     @check
     def unpenalised_reference(self) -> Iterator[Problem]:
         """Retention is compared with learning without a penalty, of this study or of the one it is a companion of."""
-        if self.retention and not self.retention.unpenalised and self.companion_of is None:
-            yield (
-                ("retention", "unpenalised"),
-                "must be true in a study without companion_of: every estimator is compared with it; found false.",
-            )
+        if self.retention is None or self.retention.unpenalised:
+            return
+        if self.companion_of is None or self.retention.ablations:
+            where = "with ablations" if self.retention.ablations else "in a study without companion_of"
+            text = f"must be true {where}, because learning without a penalty is the reference; found false."
+            yield ("retention", "unpenalised"), text
 
     @check
     def retained_seeds(self) -> Iterator[Problem]:
