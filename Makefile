@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help paper report trace provenance test test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
-	environment benchmark-environment latex clean
+	schema environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
@@ -28,6 +28,7 @@ help:
 	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
 	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
 	@echo 'make lock         the pinned versions anew from envs/requirements.in; ARGS=--upgrade for the newest'
+	@echo 'make schema       workflow/schemas/config.schema.json, for editors, from the settings models'
 	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
 	@echo 'make latex        the LaTeX packages that are missing (as root; otherwise says how)'
 	@echo 'make clean        remove all results'
@@ -92,6 +93,9 @@ benchmark: benchmark-environment
 
 lock: environment
 	@python envs/lock.py $(ARGS)
+
+schema: environment
+	python -m weight_importance.settings.schema > workflow/schemas/config.schema.json
 
 environment:
 	@sh envs/install-python.sh

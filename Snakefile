@@ -10,7 +10,7 @@ include: "workflow/rules/common.smk"
 
 
 CONFIGURATIONS = ["config.yaml", *workflow.overwrite_configfiles]
-configuration.require(CONFIGURATIONS)
+files.require(CONFIGURATIONS)
 
 
 configfile: "config.yaml"
@@ -19,7 +19,7 @@ configfile: "config.yaml"
 report: "workflow/report/workflow.rst"
 
 
-configuration.validate(config, CONFIGURATIONS)
+CONFIGURATION = reading.read(config, CONFIGURATIONS)
 
 
 include: "workflow/rules/grid.smk"

@@ -9,12 +9,11 @@ SCRIPTS, SOURCES = "workflow/scripts", "src"
 
 from snakemake.logging import logger
 
-import configuration
 import gpu
 import repair
 import screen
 import sources
-from weight_importance.settings import ablation_names
+from weight_importance.settings import KUTALEV_LAPINA, ablation_names, files, known, merging, reading
 from weight_importance.runtime import errors
 
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
@@ -44,7 +43,7 @@ def code(program, *estimators, shown=False):
     files = sources.closure(program, SOURCES)
     if f"{SOURCES}/weight_importance/estimators/registry.py" in files:  # it imports estimators by their names
         for name in sorted({*estimators} - {*WITHOUT_IMPORTANCE}):
-            files += sources.closure(configuration.estimator_file(name, OWN_ESTIMATORS), SOURCES)
+            files += sources.closure(known.estimator_file(name, OWN_ESTIMATORS), SOURCES)
     return sources.fingerprints(list(dict.fromkeys(files)), shown)
 
 

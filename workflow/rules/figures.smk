@@ -59,7 +59,7 @@ rule explorer:
         mem_mb=3000,
         runtime=20,
     params:
-        code=code(f"{SCRIPTS}/explorer.py", *configuration.estimators(), *OWN_ESTIMATORS, shown=True),
+        code=code(f"{SCRIPTS}/explorer.py", *known.estimators(), *OWN_ESTIMATORS, shown=True),
         settings=explorer_settings(),
     message:
         "Writing the explorer"

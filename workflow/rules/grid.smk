@@ -3,10 +3,31 @@ import re
 from types import SimpleNamespace
 
 # Estimators in files of the user's own, by name; programs find them where the environment says
-OWN_ESTIMATORS = configuration.own_estimators(config)
+OWN_ESTIMATORS = merging.own_estimators(config)
 os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath, OWN_ESTIMATORS.values()))
 
-config.update(configuration.resolved(config))
+
+
+def study_settings(study):
+    """The settings of a study as the stages' programs read them."""
+    published = study.protocol == KUTALEV_LAPINA
+    nothing = {"seeds": None, "images": None, "unpenalised": False, "lambdas": dict.fromkeys(study.estimators, ())}
+    of_study = study.model_dump(exclude={"analyses", "networks_of", "companion_of"})
+    of_study["protocol"] = "published" if published else "held_out"
+    of_study["pruning"] = of_study["pruning"] or {"fractions": []}
+    of_study["retention"] = of_study["retention"] or (nothing | {"penalty": "plain", "batch_norm": "running"})
+    if "explanation" not in study.analyses:
+        of_study["explanation"] = None
+    like = study.companion_of or config["studies"][study_name(study)].get("like")
+    return of_study | ({"like": like} if like else {})
+
+
+def study_name(study):
+    """The name of a study."""
+    return next(name for name, other in CONFIGURATION.studies.items() if other is study)
+
+
+config.update(CONFIGURATION.model_dump(), studies={name: study_settings(study) for name, study in CONFIGURATION.studies.items()})
 
 
 envvars:
@@ -293,7 +314,7 @@ def records(study, shard):
     users = [other for other in STUDIES if shard in shards(other) and network_owner(other, shard) == study]
     names = {name for other in users for name in STUDIES[other]["estimators"]}
     names |= {name for other in users if explained(other) for name in STUDIES[other]["explanation"]["estimators"]}
-    return sorted({record for name in names for record in configuration.records(name, OWN_ESTIMATORS)})
+    return sorted({record for name in names for record in known.records(name, OWN_ESTIMATORS)})
 
 
 def importance_owner(study, shard, name):
@@ -420,7 +441,7 @@ def notebook_input(name):
 def notebook_code(name):
     """What a notebook runs: the program that executes it, and what its cells import."""
     # labels of all estimators, and colours by position in the whole list
-    modules = code(f"notebooks/{name}.ipynb", *configuration.estimators(), *OWN_ESTIMATORS, shown=True)[1:]
+    modules = code(f"notebooks/{name}.ipynb", *known.estimators(), *OWN_ESTIMATORS, shown=True)[1:]
     return list(dict.fromkeys([*code(f"{SCRIPTS}/notebook.py"), *modules]))
 
 

@@ -18,7 +18,7 @@ rule paper_numbers:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code(f"{SCRIPTS}/paper_numbers.py", *configuration.estimators(), *OWN_ESTIMATORS, shown=True),
+        code=code(f"{SCRIPTS}/paper_numbers.py", *known.estimators(), *OWN_ESTIMATORS, shown=True),
         settings=compact(config),
     message:
         "Writing the numbers that the paper quotes"

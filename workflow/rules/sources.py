@@ -3,8 +3,8 @@
 A rule has these fingerprints as a parameter, so that Snakemake runs it again when code changes that its result depends
 on. Imports are found by reading, without importing. A fingerprint is taken of the syntax tree, without what changes no
 result: comments, docstrings, error messages, and an estimator's label, formula and source (rules that print these ask for
-them). Infrastructure (the packages ``runtime`` and ``files``) is left out: its own tests and the provenance of every result
-cover it.
+them). Infrastructure (the packages ``runtime``, ``files`` and ``settings``) is left out: its own tests and the provenance of every
+result cover it, and the values of settings are parameters of rules.
 """
 
 import ast
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "weight_importance"
-INFRASTRUCTURE = ("runtime", "files")
+INFRASTRUCTURE = ("runtime", "files", "settings")
 SHOWN_ONLY = ("label", "formula", "source")
 """Arguments of an estimator that figures, tables and the paper show, and no importance depends on."""
 ERRORS = ("UserError", "unknown_name", "ValueError", "TypeError")

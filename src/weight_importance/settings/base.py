@@ -6,6 +6,7 @@ Knows neither torch, pandas nor Snakemake: reading a configuration must be fast.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator, model_validator
@@ -42,6 +43,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
+    @cache
     def checks(cls) -> list[Callable[[Self], Iterator[Problem]]]:
         """The methods marked with :func:`check`."""
         return [method for name in dir(cls) if getattr(method := getattr(cls, name), "is_check", False)]
@@ -76,7 +78,7 @@ def _known(kind: str) -> Callable[[str, ValidationInfo], str]:
     """A validator that accepts names listed under ``kind`` in the validation context; without a context, all names."""
 
     def validate(name: str, info: ValidationInfo) -> str:
-        known = (info.context or {}).get(f"{kind}s")
+        known = (info.context or {}).get(f"{kind}s".replace(" ", ""))
         if known is not None and name not in known:
             raise PydanticCustomError(
                 "unknown_name", "unknown {kind} '{name}'", {"kind": kind, "name": name, "known": sorted(known)}
@@ -110,17 +112,22 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 SeedCount = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, WrapValidator(_as_written)]
-Strength = Annotated[Number, Field(gt=0)]
-Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0), WrapValidator(_as_written)]
+Share = Annotated[float, Field(ge=0, le=1), WrapValidator(_as_written)]
 
-Several = Annotated[
-    tuple[Value, ...], Field(strict=False, json_schema_extra={"uniqueItems": True}), AfterValidator(_distinct)
-]
+_UNIQUE = {"uniqueItems": True}
+Several = Annotated[tuple[Value, ...], Field(strict=False, json_schema_extra=_UNIQUE), AfterValidator(_distinct)]
 """A list without repetitions; strict validation of tuples would refuse the lists of YAML."""
+OneOrMore = Annotated[
+    tuple[Value, ...], Field(strict=False, min_length=1, json_schema_extra=_UNIQUE), AfterValidator(_distinct)
+]
+TwoOrMore = Annotated[
+    tuple[Value, ...], Field(strict=False, min_length=2, json_schema_extra=_UNIQUE), AfterValidator(_distinct)
+]
 
 EstimatorName = Annotated[str, AfterValidator(_known("estimator"))]
 NetworkName = Annotated[str, AfterValidator(_known("network"))]
-DatasetName = Annotated[str, AfterValidator(_known("dataset"))]
+DatasetName = Annotated[str, AfterValidator(_known("data set"))]
 AblationName = Annotated[str, AfterValidator(_ablation)]
 RetainedName = Annotated[str, AfterValidator(_estimator_or_ablation)]
 """An estimator or an ablation."""

@@ -1,5 +1,6 @@
 """Settings of the whole configuration, with the checks that concern several studies."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from weight_importance.settings.base import (
     KeyPath,
     Problem,
     Settings,
-    Several,
+    TwoOrMore,
     check,
     nearest,
 )
@@ -43,7 +44,7 @@ class Configuration(Common):
     Top-level seeds, first_seed, shard_size and estimators are defaults of all studies.
     """
 
-    estimators: Annotated[Several[EstimatorName], Field(min_length=1)] = Field(
+    estimators: TwoOrMore[EstimatorName] = Field(
         description="Importance estimators to compare: names of modules in estimators/catalogue, or Python files such "
         "as my_estimator.py (relative to the working directory), which are named without .py elsewhere."
     )
@@ -75,23 +76,18 @@ class Configuration(Common):
             elif owner.networks_of is not None:
                 yield (
                     (*path, "networks_of"),
-                    f"'{study.networks_of}' uses networks of '{owner.networks_of}': name that.",
+                    f"'{study.networks_of}' uses the networks of '{owner.networks_of}': name that.",
                 )
             else:
-                theirs = owner.first_task()
+                expected = owner.first_task()
                 for key, value in study.first_task().items():
-                    if value != theirs[key]:
-                        yield (
-                            (*path, *key),
-                            f"must be {theirs[key]}, as in '{study.networks_of}', whose networks this study uses "
-                            f"(networks_of), found {value}; remove it, or remove networks_of.",
-                        )
+                    if value != expected[key]:
+                        text = f"must be {json.dumps(expected[key])}, found {json.dumps(value)}"
+                        reason = f"this study uses the networks of '{study.networks_of}' (networks_of)"
+                        yield (*path, *key), f"{text}, because {reason}; remove it, or remove networks_of."
                 if not set(study.shards()) <= set(owner.shards()):
-                    yield (
-                        (*path, "seeds"),
-                        f"first_seed, seeds and shard_size must give shards of '{study.networks_of}', whose networks "
-                        f"this study uses (networks_of): {_in_words(owner)}, found {_in_words(study)}.",
-                    )
+                    text = f"first_seed, seeds and shard_size must give shards of '{study.networks_of}' (networks_of)"
+                    yield (*path, "seeds"), f"{text}: {_in_words(owner)}, found {_in_words(study)}."
 
     @check
     def companionship(self) -> Iterator[Problem]:

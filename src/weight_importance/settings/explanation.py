@@ -8,12 +8,13 @@ from pydantic import Field
 from weight_importance.settings.base import (
     Count,
     EstimatorName,
-    Number,
+    OneOrMore,
+    Positive,
     Problem,
     Settings,
     Several,
     Share,
-    Strength,
+    TwoOrMore,
     check,
 )
 
@@ -23,7 +24,7 @@ class Trajectories(Settings):
 
     tasks: Annotated[int, Field(ge=2)] = Field(description="Length of the sequence, the first task included.")
     images: Count = Field(description="Training images of each later task, at most (the last ones).")
-    strengths: Annotated[dict[EstimatorName, Strength], Field(min_length=2)] = Field(
+    strengths: Annotated[dict[EstimatorName, Positive], Field(min_length=2)] = Field(
         description="The penalty strength lambda of each estimator under whose penalty the tasks are learnt."
     )
 
@@ -31,14 +32,14 @@ class Trajectories(Settings):
 class Explanation(Settings):
     """Why importances agree, measured on the networks of the first task and on networks trained on few images."""
 
-    estimators: Annotated[Several[EstimatorName], Field(min_length=2)] = Field(
+    estimators: TwoOrMore[EstimatorName] = Field(
         description="The estimators whose agreement is explained; the study need not list them. The total signal is "
         "compared with each of them in any case."
     )
     samples: Annotated[int, Field(ge=2)] = Field(
         description="Images that importances are averaged over (the last training images); also divided into halves."
     )
-    temperatures: Several[Annotated[Number, Field(gt=0)]] = Field(
+    temperatures: Several[Positive] = Field(
         description="Temperatures of the softmax of the trained network; 1 is always added. Above 1 the network is "
         "less confident."
     )
@@ -46,7 +47,7 @@ class Explanation(Settings):
         description="Images on which further networks are trained, for epochs and label smoothing: the last training "
         "images."
     )
-    epochs: Annotated[Several[Count], Field(min_length=1)] = Field(
+    epochs: OneOrMore[Count] = Field(
         description="Numbers of passes over these images after which importances are compared."
     )
     label_smoothing: Several[Share] = Field(

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 
-from weight_importance.settings.base import Count, Number, Seed, Settings, Several, Share
+from weight_importance.settings.base import Count, Number, OneOrMore, Seed, Settings, Several, Share
 from weight_importance.settings.explanation import Explanation
 from weight_importance.settings.learning import LaterTasks
 from weight_importance.settings.studies import Study
@@ -20,7 +20,7 @@ class Job(Settings):
     """A stage's settings for one shard of a study."""
 
     study: str = Field(description="The study's name, for tables and messages.")
-    seeds: Several[Seed] = Field(min_length=1, description="The seeds of the shard.")
+    seeds: OneOrMore[Seed] = Field(description="The seeds of the shard.")
 
     @classmethod
     def parse(cls, text: str) -> Self:

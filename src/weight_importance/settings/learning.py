@@ -1,7 +1,7 @@
 """Settings of training, importances, retention (learning later tasks under a penalty), and pruning."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,13 +9,13 @@ from weight_importance.settings.ablation_names import is_ablation, parse
 from weight_importance.settings.base import (
     AblationName,
     Count,
-    Number,
+    OneOrMore,
+    Positive,
     Problem,
     RetainedName,
     Settings,
     Several,
     Share,
-    Strength,
     check,
 )
 
@@ -54,7 +54,7 @@ class Training(Settings):
 
     epochs: Count = Field(description="Passes over the first task's training images.")
     batch_size: Count = Field(description="Images per optimiser step.")
-    learning_rate: Annotated[Number, Field(gt=0)] = Field(description="Step size of Adam.")
+    learning_rate: Positive = Field(description="Step size of Adam.")
 
 
 class Importance(Settings):
@@ -103,7 +103,7 @@ class Retention(LaterTasks):
     unpenalised: bool = Field(
         description="Whether the tasks are also learnt without a penalty; may be false in a study with companion_of."
     )
-    lambdas: dict[RetainedName, Several[Strength]] = Field(
+    lambdas: dict[RetainedName, Several[Positive]] = Field(
         description="Penalty strengths to try, one list per estimator (an empty list: no retention under it), and per "
         "ablation with a list different from ablation_lambdas."
     )
@@ -114,7 +114,7 @@ class Retention(LaterTasks):
         "output_factor, rank_one, in_order_of_factors, shuffled, shuffled_within_neuron, reversed, or power_ALPHA with "
         "a positive number such as power_0.5; or values_of(estimator)_in_ranks_of(estimator).",
     )
-    ablation_lambdas: Several[Strength] = Field(
+    ablation_lambdas: Several[Positive] = Field(
         (), description="Penalty strengths for every ablation without a list under lambdas."
     )
 
@@ -134,6 +134,10 @@ class Retention(LaterTasks):
     @check
     def strengths_of_ablations(self) -> Iterator[Problem]:
         """Every ablation has strengths, and so have the estimators it is compared with."""
+        without = [name for name in self.ablations if not self.strengths(name)]
+        if without:
+            text = "needs penalty strengths for the ablations without any under retention.lambdas: "
+            yield ("ablation_lambdas",), f"{text}{', '.join(without)}."
         for position, name in enumerate(self.ablations):
             for estimator in parse(name).estimators:
                 if not self.lambdas.get(estimator):
@@ -141,26 +145,18 @@ class Retention(LaterTasks):
                         ("ablations", position),
                         f"'{name}' is compared with '{estimator}', which needs strengths under retention.lambdas.",
                     )
-            if not self.strengths(name):
-                yield (
-                    ("ablations", position),
-                    f"'{name}' needs strengths: under retention.lambdas, or for all ablations under "
-                    "retention.ablation_lambdas.",
-                )
 
     @check
-    def ablations_need(self) -> Iterator[Problem]:
-        """Ablations are made from non-negative importances and are compared with learning without a penalty."""
+    def clamped_ablations(self) -> Iterator[Problem]:
+        """Ablations are made from non-negative importances."""
         if self.ablations and not self.clamp_negative:
             yield (
                 ("clamp_negative",),
                 "must be true with ablations, which need non-negative importances, found false.",
             )
-        if self.ablations and not self.unpenalised:
-            yield ("unpenalised",), "must be true with ablations, which are compared with it, found false."
 
 
 class Pruning(Settings):
     """Removal of the least important weights of the network trained on the first task."""
 
-    fractions: Annotated[Several[Share], Field(min_length=1)] = Field(description="Fractions of the weights to remove.")
+    fractions: OneOrMore[Share] = Field(description="Fractions of the weights to remove.")

@@ -1,7 +1,7 @@
 """Settings of a study, with the checks that concern several of its sections."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from weight_importance.settings.base import (
     EstimatorName,
     KeyPath,
     NetworkName,
+    OneOrMore,
     Problem,
     Seed,
     SeedCount,
@@ -67,11 +68,11 @@ class Study(Common):
     companion_of: str | None = Field(
         None, description="A study in whose notebooks 'variants' and 'reproduction' this study is shown."
     )
-    estimators: Annotated[Several[EstimatorName], Field(min_length=1)] = Field(
+    estimators: OneOrMore[EstimatorName] = Field(
         description="Importance estimators of this study: names of modules in estimators/catalogue, or Python files."
     )
     network: NetworkName = Field(description="The network, by its name in weight_importance.learning.networks.")
-    datasets: Annotated[Several[DatasetName], Field(min_length=1)] = Field(
+    datasets: OneOrMore[DatasetName] = Field(
         description="The data sets that tasks are made from, by their names in weight_importance.data.catalogue."
     )
     tasks: Tasks = Field(description="The sequence of tasks made from the data sets.")
@@ -141,6 +142,13 @@ class Study(Common):
                 )
 
     @check
+    def several_estimators(self) -> Iterator[Problem]:
+        """A correlation has two sides."""
+        for analysis in ("correlation", "estimators", "atlas"):
+            if analysis in self.analyses and len(self.estimators) < 2:
+                yield ("estimators",), f"needs at least 2 entries, because analyses lists '{analysis}'; found 1."
+
+    @check
     def listed_ablations(self) -> Iterator[Problem]:
         """The analysis of ablations has ablations."""
         if "ablations" in self.analyses and self.retention is not None and not self.retention.ablations:
@@ -180,11 +188,12 @@ class Study(Common):
     @check
     def unpenalised_reference(self) -> Iterator[Problem]:
         """Retention is compared with learning without a penalty, of this study or of the one it is a companion of."""
-        if self.retention and not self.retention.unpenalised and self.companion_of is None:
-            yield (
-                ("retention", "unpenalised"),
-                "must be true in a study without companion_of: every estimator is compared with it; found false.",
-            )
+        if self.retention is None or self.retention.unpenalised:
+            return
+        if self.companion_of is None or self.retention.ablations:
+            where = "with ablations" if self.retention.ablations else "in a study without companion_of"
+            text = f"must be true {where}, because learning without a penalty is the reference; found false."
+            yield ("retention", "unpenalised"), text
 
     @check
     def retained_seeds(self) -> Iterator[Problem]:
@@ -226,7 +235,7 @@ class Study(Common):
     @check
     def explanation_sizes(self) -> Iterator[Problem]:
         """The further networks of the explanation are trained on images of the tasks."""
-        if self.explanation is None:
+        if self.explanation is None or "explanation" not in self.analyses:
             return
         images, most, batch = self.explanation.images, self.images.training, self.training.batch_size
         trajectories = self.explanation.trajectories

@@ -1,6 +1,6 @@
-"""What the code offers to a configuration: estimators, networks and data sets, by name.
+"""The names that a configuration may use: estimators, networks and data sets of the package.
 
-Read off the source files without importing them, since parsing the workflow must not load PyTorch.
+Read from the source files without importing them, because planning must not load PyTorch.
 """
 
 import ast
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[3]
-PACKAGE = REPOSITORY / "src/weight_importance"
+PACKAGE = Path(__file__).parents[1]
 
 
 def estimators() -> list[str]:

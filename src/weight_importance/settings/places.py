@@ -1,4 +1,4 @@
-"""Where the keys of a merged configuration stand: in which file and line, or on the command line."""
+"""The place of each key of a merged configuration: file and line, or the command line."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import Any
 
 import yaml
 
-from configuration.files import pitfalls
-from configuration.wording import KeyPath
+from weight_importance.settings.base import KeyPath
+from weight_importance.settings.files import pitfalls
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Much faster where PyYAML has it; both take plain YAML only."""
 
 
 class Places:
-    """Where the keys of a merged configuration stand: file and line, or else the command line."""
+    """The place of each key of a merged configuration: file and line, or else the command line."""
 
     def __init__(self, config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
         self._config = config
@@ -25,7 +25,7 @@ class Places:
         self.pitfalls = [f"{name}, line {line}: {text}" for name, line, text in traps]
 
     def of(self, path: KeyPath) -> str:
-        """Where to mend the value at ``path``; if there is none, where its nearest parent begins."""
+        """The place of the value at ``path``; without a value, that of its nearest parent."""
         while path and not holds(self._config, path):
             path = path[:-1]
         if not path:
@@ -60,9 +60,9 @@ def _is(name: yaml.Node, key: str | int) -> bool:
 
 
 def _line(node: yaml.Node, path: KeyPath) -> int:
-    """The line, counted from 1, on which the key (or the list's element) at ``path`` stands.
+    """The line, counted from 1, of the key (or the list's element) at ``path``.
 
-    Of what a mapping takes over from another (``<<: *name``) it is the line of that mapping's key.
+    For a key that a mapping takes from another (``<<: *name``), the line of the mapping's key.
     """
     mark = node.start_mark
     for key in path:

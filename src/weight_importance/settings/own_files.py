@@ -1,26 +1,30 @@
-"""What is wrong with estimators in files of the user's own, as far as the files tell without being run."""
+"""Problems of estimators in the user's own files, found without running the files."""
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from configuration.known import REPOSITORY, definition, estimators, kinds, recordable
-from configuration.studies import listed_files
-from configuration.wording import Problem, unknown
+from weight_importance.settings.base import Problem
+from weight_importance.settings.known import REPOSITORY, definition, estimators, kinds, recordable
+from weight_importance.settings.merging import listed_files
+from weight_importance.settings.messages import unknown
 
 
-def own_file_checks(config: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the user's own estimators, as far as their files tell without being run."""
+def own_file_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
+    """Problems of the user's own estimators."""
     files: dict[str, str] = {}
     for path, file in listed_files(config):
         name = Path(file).stem
         if files.setdefault(name, file) != file:
             yield path, f"'{file}' and '{files[name]}' would have the same name, '{name}'; rename one."
         elif name in estimators() or name in ("none", "random"):
-            yield path, f"'{file}' would be called '{name}', as an estimator that is there; rename the file."
+            yield (
+                path,
+                f"'{file}' would be called '{name}', the name of a built-in estimator; rename the file.",
+            )
         elif not re.fullmatch("[a-z][a-z0-9_]*", name):
-            yield path, f"'{name}', of '{file}', is no usable name: use lower-case letters, digits and underscores."
+            yield path, f"'{name}', of '{file}', is not a usable name: use lower-case letters, digits and underscores."
         elif not Path(file).is_file():
             yield path, f"there is no file '{file}' (in {Path.cwd()})."
         else:
@@ -31,7 +35,7 @@ def _definition_problems(file: str) -> Iterator[str]:
     try:
         found = definition(file)
     except (SyntaxError, ValueError) as error:  # ValueError: no UTF-8, or null bytes
-        yield f"is not valid Python: {error}. Mend the file, or list another."
+        yield f"is not valid Python: {error}. Fix the file, or list another."
         return
     if found.get("class") not in kinds():
         yield f"must define ESTIMATOR = one of {', '.join(f'{kind}(...)' for kind in kinds())} at its top level."
@@ -41,7 +45,7 @@ def _definition_problems(file: str) -> Iterator[str]:
             yield f"must give ESTIMATOR a {key}, a text in quotes."
     source = found.get("source")
     if isinstance(source, str) and f"{{{source}," not in (REPOSITORY / "paper/references.bib").read_text("utf-8"):
-        yield f"has the source '{source}', which paper/references.bib does not hold; add it there."
+        yield f"has the source '{source}', which is not in paper/references.bib; add it there."
     if found["class"] == "PathEstimator":
         known = recordable()
         named, replaced = found.get("records"), found.get("published", {})

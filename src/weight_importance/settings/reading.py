@@ -1,0 +1,75 @@
+"""Reading a configuration: all its problems at once, each with the file and line to fix, or the settings."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weight_importance.settings.base import Problem
+from weight_importance.settings.configuration import Configuration
+from weight_importance.settings.known import datasets, estimator_file, estimators, label, networks
+from weight_importance.settings.merging import (
+    is_inherited,
+    listed_files,
+    merged,
+    name_problems,
+    own_estimators,
+    text_keys,
+    without_source,
+)
+from weight_importance.settings.messages import dotted, problems_of
+from weight_importance.settings.own_files import own_file_problems
+from weight_importance.settings.places import Places, holds
+
+
+def read(config: Mapping[str, Any], files: Sequence[str | Path]) -> Configuration:
+    """The settings, or the end of the program with one readable message.
+
+    Args:
+        config: the configuration as merged from all files.
+        files: its files, later ones overriding earlier ones.
+    """
+    if problems := configuration_problems(config, files):
+        sys.exit("\n".join(["error: the configuration cannot be used", *(f"  - {problem}" for problem in problems)]))
+    return Configuration.model_validate(merged(config))
+
+
+def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> list[str]:
+    """All problems of a configuration, one or two sentences each; empty if there are none."""
+    places = Places(config, files)
+    config, problems = text_keys(config)
+    of_names, of_files = list(name_problems(config)), list(own_file_problems(config))
+    complete = Configuration.complete(merged(config))
+    own = own_estimators(config)
+    context = {"estimators": [*estimators(), *own], "networks": networks(), "datasets": datasets()}
+    of_values = problems_of(Configuration, complete, context)
+
+    # Consequences of other problems: a study like an unknown one lacks settings; two files of one name repeat the name
+    incomplete = {path[1] for path, _ in of_names} | without_source(config)
+    lists = {path[:-1] for path, _ in of_files}
+    of_values = [
+        (path, text)
+        for path, text in of_values
+        if not (incomplete & {*path[1:2]} and not holds(config, path))
+        and not (path in lists and text.startswith("lists "))
+    ]
+    unreadable = {file for path, file in listed_files(config) if path in {path for path, _ in of_files}}
+    of_labels = label_problems(complete, {name: file for name, file in own.items() if file not in unreadable})
+    problems += [*of_names, *of_files, *of_labels, *of_values]
+    problems = [problem for problem in problems if not is_inherited(problem, problems, config)]
+    return places.pitfalls + [f"{dotted(path)}: {text} Fix it in {places.of(path)}." for path, text in problems]
+
+
+def label_problems(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[Problem]:
+    """Estimators without a label, or with that of another one: figures and tables identify them by it."""
+    listed = config.get("estimators")
+    owners: dict[str, str] = {}
+    for position, name in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(name, str) or name not in {*own, *estimators()}:
+            continue
+        file, text = estimator_file(name, own), label(name, own)
+        if text is None:
+            yield ("estimators", position), f"{file} does not define ESTIMATOR with a label."
+        elif owners.setdefault(text, name) != name:
+            problem = f"'{name}' and '{owners[text]}' have the same label, '{text}': give it another in {file}."
+            yield ("estimators", position), problem

@@ -1,0 +1,206 @@
+"""Settings: every type, limit and key of the models is enforced with a clear message; jobs have what they depend on.
+
+The cases are generated from the models, so that a new key is tested without a further case.
+"""
+
+import argparse
+import copy
+import json
+
+import pytest
+import yaml
+
+from weight_importance.settings import (
+    KUTALEV_LAPINA,
+    Configuration,
+    EvaluationJob,
+    ExplanationJob,
+    ImportanceJob,
+    PruningJob,
+    RetentionJob,
+    Study,
+    TrainingJob,
+)
+from weight_importance.settings.configuration import OF_ALL_STUDIES
+from weight_importance.settings.known import REPOSITORY
+from weight_importance.settings.merging import merged
+from weight_importance.settings.messages import dotted
+from weight_importance.settings.reading import configuration_problems
+from weight_importance.settings.schema import schema
+
+DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+STUDY = "mlp_permuted_mnist"
+LAMBDAS = DEFAULT["studies"][STUDY]["retention"]["lambdas"]
+SCHEMA = Configuration.model_json_schema()
+NAMES = {"studies": STUDY, "lambdas": "mas", "strengths": "mas"}
+"""An entry of each mapping whose keys are names."""
+WRONG_TYPES = {
+    "integer": ("x", "expected a whole number"),
+    "number": ("x", "expected a number"),
+    "boolean": ("x", "expected true or false"),
+    "string": (3, "expected text"),
+    "array": (3, "expected a list"),
+    "object": (3, "expected a mapping (key: value)"),
+}
+REMOVED = object()
+
+
+def nodes(node, path=()):
+    """Every value of the configuration as ``(key path, schema)``."""
+    [alternative] = [one for one in node.get("anyOf", [node]) if one.get("type") != "null"]
+    node = {"description": node.get("description")} | alternative
+    if "oneOf" in node:  # the kinds of tasks, of which the study has this one
+        node = {"$ref": "PermutedTasks"}
+    if "$ref" in node:
+        node = SCHEMA["$defs"][node["$ref"].rpartition("/")[2]]
+    yield path, node
+    for key, inner in node.get("properties", {}).items():
+        yield from nodes(inner, (*path, key))
+    for inner in [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]:
+        if isinstance(inner, dict):
+            yield from nodes(inner, (*path, NAMES[path[-1]]))
+    if "items" in node:
+        yield from nodes(node["items"], (*path, 0))
+
+
+def mistakes(path, node):
+    """Changes that a schema refuses, as ``(key path, value, beginning of the message)``."""
+    value, message = WRONG_TYPES[node.get("type", "string")]
+    yield path, value, message if "enum" not in node and "const" not in node else "unknown value 3. Allowed: "
+    if "minimum" in node:
+        value = node["minimum"] - 1
+        yield path, value, f"must be at least {node['minimum']:g}, found {value}."
+    if "exclusiveMinimum" in node:
+        yield path, 0, f"must be greater than {node['exclusiveMinimum']:g}, found 0."
+    if "maximum" in node:
+        yield path, node["maximum"] + 1, f"must be at most {node['maximum']:.10g}, found"
+    if "minItems" in node or "minProperties" in node:
+        empty = [] if "minItems" in node else {}
+        yield path, empty, f"needs at least {node.get('minItems', node.get('minProperties'))} entr"
+    if "properties" in node:
+        yield (*path, "unknown"), 1, "unknown key. Allowed here: "
+    for key in node.get("required", ()):
+        if not (path == ("studies", STUDY) and key in OF_ALL_STUDIES):
+            yield (*path, key), REMOVED, "missing. "
+
+
+NODES = dict(nodes(SCHEMA))
+CASES = [case for path, node in NODES.items() for case in mistakes(path, node) if path or case[0]]
+
+
+def changed(path, value):
+    """The default configuration with one value replaced, added or removed."""
+    if type(path[-1]) is int:
+        path, value = path[:-1], [value]
+    config = copy.deepcopy(DEFAULT)
+    place = config
+    for key in path[:-1]:
+        place = place[key]
+    if value is REMOVED:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return config
+
+
+@pytest.mark.parametrize(("path", "value", "message"), CASES, ids=[f"{dotted(path)}-{text}" for path, _, text in CASES])
+def test_a_mistake_is_reported_with_its_key_and_what_is_allowed(path, value, message):
+    problems = configuration_problems(changed(path, value))
+    assert any(problem.startswith(f"{dotted(path)}: {message}") for problem in problems), problems
+    assert all(" Fix it in " in problem for problem in problems)
+
+
+def test_every_key_is_described_and_the_schema_file_is_current():
+    named = {
+        path: node for path, node in NODES.items() if path and type(path[-1]) is str and path[-2:-1] != ("studies",)
+    }
+    assert [dotted(path) for path, node in named.items() if not node.get("description") and path[-1] != "mas"] == []
+    file = REPOSITORY / "workflow/schemas/config.schema.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == schema(), "run make schema"
+
+
+def study(**changes):
+    """The fully connected study with some settings changed, by dotted key."""
+    settings = Configuration.complete(merged(DEFAULT))["studies"][STUDY]
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        settings[section] = settings[section] | {name: value}
+    return Study.model_validate(settings)
+
+
+def jobs(settings):
+    """The settings of every job of the first shard, as text."""
+    seeds = settings.shards()[0]
+    return {
+        "training": TrainingJob.of("mine", settings, seeds, ["path_integral"]),
+        "evaluation": EvaluationJob.of("mine", settings, seeds),
+        "importance": ImportanceJob.of("mine", settings, seeds),
+        "test importance": ImportanceJob.of("mine", settings, seeds, "test"),
+        "pruning": PruningJob.of("mine", settings, seeds),
+        "retention": RetentionJob.of("mine", settings, seeds, "mas"),
+        "explanation": ExplanationJob.of("mine", settings, seeds),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "changed_jobs"),
+    [
+        ({"tasks__count": 5}, {"retention", "explanation"}),
+        ({"tasks__seed": 1}, {"retention", "explanation"}),
+        ({"images__validation": 4000}, {"evaluation", "retention", "explanation"}),
+        ({"images__test": 900}, {"evaluation", "test importance", "pruning", "retention", "explanation"}),
+        ({"images__training": 50000}, {"training", "evaluation", "importance", "retention", "explanation"}),
+        ({"training__epochs": 2}, {"training"}),
+        ({"training__batch_size": 50}, {"training", "retention", "explanation"}),
+        ({"importance__samples": 100}, {"importance", "retention", "explanation"}),
+        ({"retention__epochs": 2}, {"retention", "explanation"}),
+        ({"retention__lambdas": LAMBDAS | {"mas": [7]}}, {"retention"}),
+        ({"retention__lambdas": LAMBDAS | {"si": [7]}}, set()),
+        ({"pruning__fractions": [0.5]}, {"pruning"}),
+        ({"explanation__samples": 100}, {"explanation"}),
+        ({"protocol__carry_adam": True}, {"training", "retention", "explanation"}),
+        ({"protocol__penalised_path": True}, {"retention", "explanation"}),
+        ({"protocol__select_lambda_on": "test"}, set()),
+        ({"protocol__pruning_importance_on": "test"}, set()),
+    ],
+    ids=str,
+)
+def test_a_setting_changes_the_jobs_that_depend_on_it(change, changed_jobs):
+    before, after = jobs(study()), jobs(study(**change))
+    assert {name for name in before if before[name].sorted_json() != after[name].sorted_json()} == changed_jobs
+
+
+def test_a_program_reads_what_the_rule_passed():
+    for job in jobs(study()).values():
+        assert type(job).parse(job.sorted_json()) == job
+    with pytest.raises(argparse.ArgumentTypeError, match=r"seeds: Field required.* 'snakemake -n -p' prints"):
+        TrainingJob.parse('{"study": "mine"}')
+    with pytest.raises(argparse.ArgumentTypeError, match="Invalid JSON"):
+        TrainingJob.parse("{")
+
+
+def test_numbers_stay_as_they_are_written():
+    """A table shows a penalty strength as the configuration does."""
+    strengths = study(
+        retention__lambdas=dict(DEFAULT["studies"][STUDY]["retention"]["lambdas"], mas=[1, 2.5])
+    ).retention
+    assert [repr(value) for value in strengths.strengths("mas")] == ["1", "2.5"]
+    assert strengths.strengths("none") == (0.0,)
+
+
+def test_shards_and_conditions_of_a_study():
+    settings = study(retention__seeds=2)
+    assert settings.shards() == [(0, 1), (2, 3)] and settings.retention_shards() == [(0, 1)]
+    assert settings.retained() == ["none", *settings.estimators]
+    whole = Configuration.model_validate(merged(DEFAULT))
+    assert whole.studies[f"{STUDY}_published"].protocol == KUTALEV_LAPINA
+    assert whole.studies[f"{STUDY}_published"].retained() == ["fisher_empirical", "mas"]
+    assert whole.companions(STUDY) == [f"{STUDY}_stabilised", f"{STUDY}_published"]
+
+
+def test_a_study_takes_the_settings_of_shared_networks_and_defaults():
+    config = copy.deepcopy(DEFAULT)
+    config["studies"] = {STUDY: config["studies"][STUDY], "mine": {"networks_of": STUDY, "analyses": ["correlation"]}}
+    mine = Configuration.model_validate(merged(config)).studies["mine"]
+    assert (mine.seeds, mine.network, mine.training) == (4, "mlp", study().training)
+    assert mine.retention is None
