@@ -1,0 +1,101 @@
+"""The settings of every job as one line of sorted JSON: exactly those that its result depends on.
+
+Snakemake compares these lines with those of the last run: a change of settings runs the jobs again whose line changes.
+What a stage needs of a study is defined in :mod:`weight_importance.settings.jobs`; ``study`` and ``shard`` are names.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grid
+import notebooks
+from weight_importance.settings import (
+    Configuration,
+    CorrelationJob,
+    EvaluationJob,
+    ExplanationJob,
+    ImportanceJob,
+    PruningJob,
+    RetentionJob,
+    Study,
+    TrainingJob,
+)
+
+
+def train(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
+    """Settings of training on the first task; ``records``: the records of the path that an estimator needs."""
+    recorded = {record for name in grid.users(configuration, study) for record in records(name)}
+    return TrainingJob.of(study, configuration.studies[study], grid.seeds(shard), sorted(recorded)).sorted_json()
+
+
+def evaluate(configuration: Configuration, study: str, shard: str) -> str:
+    """Settings of the evaluation of trained networks on validation and test images of the first task."""
+    return EvaluationJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
+
+
+def importance(configuration: Configuration, study: str, shard: str, part: str) -> str:
+    """Settings of importances on training images (``importance``) or test images (``importance_test``)."""
+    images = "test" if part == "importance_test" else "training"
+    return ImportanceJob.of(study, configuration.studies[study], grid.seeds(shard), images).sorted_json()
+
+
+def pruning(configuration: Configuration, study: str, shard: str) -> str:
+    """Settings of pruning, which is measured on test images."""
+    return PruningJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
+
+
+def correlation(configuration: Configuration, study: str, shard: str) -> str:
+    """Settings of the correlation between estimators."""
+    permutations = configuration.correlation.permutations
+    return CorrelationJob(study=study, seeds=grid.seeds(shard), permutations=permutations).sorted_json()
+
+
+def retention(configuration: Configuration, study: str, shard: str, estimator: str) -> str:
+    """Settings of learning the later tasks under one estimator or ablation, with its penalty strengths."""
+    condition = grid.condition(configuration, estimator)
+    return RetentionJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
+
+
+def explanation(configuration: Configuration, study: str, shard: str) -> str:
+    """Settings of the explanation of agreement."""
+    return ExplanationJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
+
+
+def selected_on(configuration: Configuration, study: str) -> str:
+    """The images whose accuracy selects the penalty strength: ``validation`` or ``test``."""
+    return configuration.studies[study].protocol.select_lambda_on
+
+
+def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: str) -> str:
+    """Values of a notebook's parameters cell: the study, its companions if it shows them, and folders."""
+    values: dict[str, Any] = {"study": study, "figures": "results/figures", "tables": "results/tables"}
+    values["summary"] = grid.SUMMARY if notebook.companions else f"{grid.SUMMARY}/{study}"
+    if notebook.runs:
+        values |= {"runs": grid.RUNS, "shards": grid.shards(configuration.studies[study])}
+    if notebook.companions:
+        shown = [study, *configuration.companions(study)]
+        values["settings"] = {name: configuration.studies[name].model_dump(mode="json") for name in shown}
+    if notebook.published:
+        values["published"] = str(notebooks.PUBLISHED)
+    return _line(values)
+
+
+def explorer(configuration: Configuration) -> str:
+    """What the explorer shows of every study, and the shards of those that train networks."""
+    return _line({name: _shown(study) for name, study in configuration.studies.items()})
+
+
+def _shown(study: Study) -> dict[str, Any]:
+    retention, protocol = study.retention, study.protocol
+    return {
+        **{key: getattr(study, key) for key in ("companion_of", "network", "datasets", "seeds", "estimators")},
+        "tasks": {"kind": study.tasks.kind, "count": study.tasks.count},
+        "protocol": protocol.model_dump(mode="json"),
+        "retention": retention and {key: getattr(retention, key) for key in ("seeds", "penalty", "batch_norm")},
+        "shards": [] if study.networks_of else grid.shards(study),
+    }
+
+
+def _line(settings: dict[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True)
