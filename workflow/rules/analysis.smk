@@ -4,7 +4,7 @@
 rule pruning:
     input:
         unpack(of(grid.weights)),
-        data=of(grid.first_dataset),
+        data=of(grid.datasets),
         importance=of(grid.pruning_importance),
     output:
         "results/runs/{study}/pruning/{criterion}/{shard}.csv",
@@ -29,7 +29,7 @@ rule pruning:
         "Pruning {wildcards.study} by {wildcards.criterion} ({wildcards.shard})"
     shell:
         "python workflow/scripts/pruning.py --criterion {wildcards.criterion} --data {input.data} "
-        "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} "
+        "--trained {input.parameters} {params.importance} --settings {params.settings:q} "
         "--threads {threads} --output {output} > {log} 2>&1"
 
 
@@ -84,9 +84,8 @@ rule explanation:
     message:
         "Explaining the agreement of importances of {wildcards.study} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/explanation.py --data {input.data} --parameters {input.parameters} "
-        "--state {input.state} --path {input.path} --settings {params.settings:q} --threads {threads} {params.outputs} "
-        "> {log} 2>&1"
+        "python workflow/scripts/explanation.py --data {input.data} --trained {input.parameters} "
+        "--settings {params.settings:q} --threads {threads} {params.outputs} > {log} 2>&1"
 
 
 rule study_table:

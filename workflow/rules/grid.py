@@ -77,11 +77,6 @@ def datasets(configuration: Configuration, study: str) -> list[str]:
     return [f"results/data/{name}.safetensors" for name in configuration.studies[study].datasets]
 
 
-def first_dataset(configuration: Configuration, study: str) -> str:
-    """The file of the data set that a study's first task is made from."""
-    return datasets(configuration, study)[0]
-
-
 def all_datasets(configuration: Configuration) -> list[str]:
     """The files of the data sets of all studies."""
     return sorted({file for study in configuration.studies for file in datasets(configuration, study)})

@@ -4,7 +4,7 @@
 rule importance:
     input:
         unpack(of(grid.networks)),
-        data=of(grid.first_dataset),
+        data=of(grid.datasets),
     output:
         "results/runs/{study}/{part}/{estimator}/{shard}.safetensors",
     log:
@@ -29,5 +29,5 @@ rule importance:
         "Computing {wildcards.estimator} of {wildcards.study} for {wildcards.part} ({wildcards.shard})"
     shell:
         "python workflow/scripts/importance.py --estimator {wildcards.estimator} --data {input.data} "
-        "--parameters {input.parameters} --state {input.state} --path {input.path} --settings {params.settings:q} "
+        "--trained {input.parameters} --settings {params.settings:q} "
         "--threads {threads} --output {output} > {log} 2>&1"

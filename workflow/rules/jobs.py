@@ -23,13 +23,13 @@ from weight_importance.settings import (
 )
 
 
-def train(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
+def training(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
     """Settings of training on the first task; ``records``: the records of the path that an estimator needs."""
     recorded = {record for name in grid.users(configuration, study) for record in records(name)}
     return TrainingJob.of(study, configuration.studies[study], grid.seeds(shard), sorted(recorded)).sorted_json()
 
 
-def evaluate(configuration: Configuration, study: str, shard: str) -> str:
+def evaluation(configuration: Configuration, study: str, shard: str) -> str:
     """Settings of the evaluation of trained networks on validation and test images of the first task."""
     return EvaluationJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
 

@@ -33,5 +33,5 @@ rule retention:
         "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"
     shell:
         "python workflow/scripts/retention.py --estimator {params.estimator:q} --data {input.data} "
-        "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} "
+        "--trained {input.parameters} {params.importance} --settings {params.settings:q} "
         "--threads {threads} --output {output} > {log} 2>&1"

@@ -1,17 +1,17 @@
 # Training on the first task, all seeds of a shard at once, and evaluation of the trained networks.
 
 
-rule train:
+rule baseline:
     input:
-        data=of(grid.first_dataset),
+        data=of(grid.datasets),
     output:
         parameters="results/runs/{study}/baseline/{shard}.safetensors",
         state="results/runs/{study}/baseline/{shard}.state.safetensors",
         path="results/runs/{study}/baseline/{shard}.path.safetensors",
     log:
-        "results/logs/train/{study}/{shard}.log",
+        "results/logs/baseline/{study}/{shard}.log",
     benchmark:
-        "results/benchmarks/train/{study}/{shard}.tsv"
+        "results/benchmarks/baseline/{study}/{shard}.tsv"
     priority: 2  # short, and the long jobs of retention wait for it
     conda:
         "../../envs/workflow.yaml"
@@ -22,25 +22,25 @@ rule train:
         runtime=growing(120),
         gpu=GPUS,
     params:
-        code=of(dependencies.on_tasks, "train"),
-        settings=of(jobs.train, records),
+        code=of(dependencies.on_tasks, "baseline"),
+        settings=of(jobs.training, records),
     message:
         "Training {wildcards.study} on its first task ({wildcards.shard})"
     shell:
-        "python workflow/scripts/train.py --data {input.data} --settings {params.settings:q} --threads {threads} "
-        "--parameters {output.parameters} --state {output.state} --path {output.path} > {log} 2>&1"
+        "python workflow/scripts/baseline.py --data {input.data} --settings {params.settings:q} --threads {threads} "
+        "--trained {output.parameters} > {log} 2>&1"
 
 
-rule evaluate:
+rule evaluation:
     input:
         unpack(of(grid.weights)),
-        data=of(grid.first_dataset),
+        data=of(grid.datasets),
     output:
         "results/runs/{study}/baseline/{shard}.csv",
     log:
-        "results/logs/evaluate/{study}/{shard}.log",
+        "results/logs/evaluation/{study}/{shard}.log",
     benchmark:
-        "results/benchmarks/evaluate/{study}/{shard}.tsv"
+        "results/benchmarks/evaluation/{study}/{shard}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -49,10 +49,10 @@ rule evaluate:
         runtime=growing(30),
         gpu=GPUS,
     params:
-        code=of(dependencies.on_tasks, "evaluate"),
-        settings=of(jobs.evaluate),
+        code=of(dependencies.on_tasks, "evaluation"),
+        settings=of(jobs.evaluation),
     message:
         "Evaluating {wildcards.study} on its first task ({wildcards.shard})"
     shell:
-        "python workflow/scripts/evaluate.py --data {input.data} --parameters {input.parameters} --state {input.state} "
+        "python workflow/scripts/evaluation.py --data {input.data} --trained {input.parameters} "
         "--settings {params.settings:q} --threads {threads} --output {output} > {log} 2>&1"
