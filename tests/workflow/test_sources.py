@@ -22,7 +22,13 @@ import importlib, json, sys, types
 package = types.ModuleType("weight_importance")
 package.__path__ = [{package!r}]
 public = {public!r}
-package.__getattr__ = lambda name: getattr(importlib.import_module(public[name]), name)
+
+def public_name(name):
+    if name not in public:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(public[name]), name)
+
+package.__getattr__ = public_name
 sys.modules["weight_importance"] = package
 try:
     {piece}
@@ -35,7 +41,7 @@ print("\\n" + json.dumps([file for file in files if file and file.startswith({pa
 
 
 def loaded(piece: str, folder: Path) -> set[str]:
-    """The modules that a piece of Python loads, without the ``__init__.py`` of packages."""
+    """The modules that a piece of Python loads, without infrastructure and the ``__init__.py`` of packages."""
     package = f"{SOURCES}/weight_importance"
     re_exported = sources._re_exported(Path(package, "__init__.py"), Path(SOURCES))
     public = {name: ".".join(file.relative_to(SOURCES).with_suffix("").parts) for name, file in re_exported.items()}
@@ -43,7 +49,8 @@ def loaded(piece: str, folder: Path) -> set[str]:
     program.write_text(LOADED.format(piece=piece, package=package, public=public))
     run = programs.run(program)
     assert run.returncode == 0, run.stderr
-    return {file for file in json.loads(run.stdout.splitlines()[-1]) if not file.endswith("__init__.py")}
+    files = json.loads(run.stdout.splitlines()[-1])
+    return {file for file in files if not file.endswith("__init__.py") and not sources._is_infrastructure(file)}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
@@ -69,7 +76,8 @@ def test_programs_that_need_no_pytorch_do_not_wait_for_it():
 def of(program: str, *packages: str) -> list[str]:
     """The modules of some sub-packages in the closure of a program."""
     files = sources.closure(str(SCRIPTS / f"{program}.py"), SOURCES)
-    return [file for file in files if any(f"weight_importance/{package}" in file for package in packages)]
+    named = [file for file in files if any(f"weight_importance/{package}" in file for package in packages)]
+    return [file for file in named if not file.endswith("__init__.py")]
 
 
 @pytest.mark.parametrize(
