@@ -90,11 +90,18 @@ class EvaluationJob(OnFirstTask):
     """Accuracy of the trained networks on validation and test images of the first task."""
 
     images: Images
+    train_on_validation: bool
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
         """The evaluation of one shard of the study called ``name``."""
-        return cls(study=name, seeds=seeds, **cls._of_first_task(study), images=study.images)
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_first_task(study),
+            images=study.images,
+            train_on_validation=study.protocol.train_on_validation,
+        )
 
 
 class ImportanceJob(OnFirstTask):
