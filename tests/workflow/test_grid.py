@@ -202,9 +202,9 @@ def test_a_notebook_reads_the_tables_that_exist_and_those_of_companions_where_it
         f"{summary}/base/retention.csv", f"{summary}/sharing/retention.csv",
     ]  # fmt: skip
     assert notebooks.summaries(CONFIGURATION, REGISTRY["atlas"], "mapped") == [f"{summary}/mapped/correlation.csv"]
-    parameters = json.loads(jobs.notebook(CONFIGURATION, REGISTRY["variants"], "base"))
+    parameters = json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["variants"], "base"))
     assert parameters["summary"] == summary and list(parameters["settings"]) == ["base", "sharing"]
-    parameters = json.loads(jobs.notebook(CONFIGURATION, REGISTRY["atlas"], "mapped"))
+    parameters = json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["atlas"], "mapped"))
     assert parameters["summary"] == f"{summary}/mapped" and "settings" not in parameters
 
 
@@ -212,7 +212,7 @@ def test_single_weights_are_read_where_the_registry_says_so():
     files = notebooks.importances(CONFIGURATION, REGISTRY["estimators"], "sharing")
     assert files == grid.importances(CONFIGURATION, "sharing", "seeds-0-1")
     assert notebooks.importances(CONFIGURATION, REGISTRY["atlas"], "mapped") == []
-    assert "shards" in json.loads(jobs.notebook(CONFIGURATION, REGISTRY["estimators"], "base"))
+    assert "shards" in json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["estimators"], "base"))
 
 
 def test_every_notebook_and_every_figure_of_the_registry_is_there_and_no_other():

@@ -1,8 +1,6 @@
 # Bindings that the rules share: functions of the configuration and of wildcards, code of programs, resources.
-import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from inspect import signature
@@ -48,6 +46,7 @@ PAGES = notebooks.pages(CONFIGURATION, REGISTRY)
 FIGURES = notebooks.all_figures(CONFIGURATION, REGISTRY)
 TABLES = notebooks.all_tables(CONFIGURATION, REGISTRY)
 SUMMARIES = grid.summaries(CONFIGURATION)
+LIKES = {name: study["like"] for name, study in config["studies"].items() if "like" in study}
 PUBLISHED = sorted(map(str, notebooks.PUBLISHED.glob("*.csv")))
 
 
@@ -71,26 +70,6 @@ def paper_text():
     """The LaTeX sources of the paper, main.tex first."""
     files = (file for file in Path("paper").rglob("*") if file.suffix in {".tex", ".bib", ".bst", ".cls", ".sty"})
     return sorted(map(str, files), key=lambda file: (file != "paper/main.tex", file))
-
-
-def version():
-    """The state of the code: the commit, marked where files differ from it; unknown outside a git checkout."""
-
-    def git(*arguments):
-        run = subprocess.run(["git", *arguments], cwd=workflow.basedir, capture_output=True, text=True, check=True)
-        return run.stdout.strip()
-
-    try:
-        if not os.path.samefile(git("rev-parse", "--show-toplevel"), workflow.basedir):
-            return "unknown"
-        commit = git("rev-parse", "--short=10", "HEAD")
-        # only what the paper can depend on: notes, tests or a user's own configuration change no byte of it, nor do the
-        # explorer's page, the captions of the report, and what looks at results
-        aside = [f":!workflow/{folder}" for folder in ("explorer", "report", "audit")]
-        changed = git("status", "--porcelain", "--", "Snakefile", "workflow", "notebooks", "paper", *aside)
-        return f"{commit}+changes" if changed else commit
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def lift_rate_limit():

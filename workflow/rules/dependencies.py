@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import grid
 import sources
 from weight_importance.settings import Configuration, known
+from weight_importance.settings.ablation_names import is_ablation
 
 SCRIPTS, PACKAGE = "workflow/scripts", "src/weight_importance"
 
@@ -33,7 +34,7 @@ def retention(configuration: Configuration, own: Own, study: str, estimator: str
     """The program of retention, with the estimators of the penalty; for an ablation, with what makes it."""
     condition = grid.condition(configuration, estimator)
     names = grid.penalised_by(condition)
-    ablation = [f"{PACKAGE}/learning/ablations.py"] if grid.is_ablation(condition) else []
+    ablation = [f"{PACKAGE}/learning/ablations.py"] if is_ablation(condition) else []
     return program("retention", [_tasks(configuration, study), *_estimators(names, own), *ablation])
 
 

@@ -19,7 +19,7 @@ rule paper_numbers:
         runtime=10,
     params:
         code=dependencies.showing(OWN_ESTIMATORS, "workflow/scripts/paper_numbers.py"),
-        settings=CONFIGURATION.sorted_json(),
+        settings=jobs.paper(CONFIGURATION, LIKES),
     message:
         "Writing the numbers that the paper quotes"
     shell:
@@ -52,10 +52,8 @@ rule paper:
         runtime=10,
     params:
         code=dependencies.program("paper"),
-        settings=json.dumps({"version": version()}),
     message:
         "Typesetting the paper"
     shell:
         "python workflow/scripts/paper.py --text {input.text} --figures {input.figures} --tables {input.tables} "
-        "--numbers {input.numbers} --settings {params.settings:q} --build results/paper/build --output {output} "
-        "> {log} 2>&1"
+        "--numbers {input.numbers} --build results/paper/build --output {output} > {log} 2>&1"
