@@ -75,7 +75,7 @@ def main() -> None:
     build = network(job.network, *common_form(datasets))
     baseline = restore(build, trained.read(arguments.trained, job.seeds), device)
     of_path = along_path(divided(names)[0], trained.read_path(arguments.trained, job.seeds))
-    plain = [plain_task(dataset, **job.images.model_dump()).to(device) for dataset in datasets]
+    plain = [plain_task(dataset, training=job.images).to(device) for dataset in datasets]
     tasks = sequences(job.tasks, plain, job.seeds)[0]
     samples, few = tasks[0].training.last(chosen.samples), tasks[0].training.at_most(chosen.images)
 

@@ -91,6 +91,11 @@ def retention(
     names = observed(len(tasks[0]))
     finished = _finished(kept, job.lambdas)
     missing = [strength for strength in job.lambdas if any((seed, float(strength)) not in finished for seed in seeds)]
+    if missing and len(missing) < len(job.lambdas):
+        held = [strength for strength in job.lambdas if strength not in missing]
+        print(
+            f"λ = {_listed(held)}: kept from an earlier run; computing {_listed(missing)}", file=sys.stderr, flush=True
+        )
     steps = _steps(tasks, job)
     progress = ProgressLine(steps, len(seeds) * len(missing), first_task=1)
     for rows, columns in blocks(len(seeds), len(missing), _most(baseline, weighting, most_bytes)):
@@ -159,6 +164,10 @@ def _most(baseline: Replicas, weighting: Weighting, most_bytes: int | None) -> i
     records = recorder(path).tensors - 1 if path else 0
     one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
     return max(1, (most_bytes or replica_bytes(baseline.device)) // one)
+
+
+def _listed(strengths: Sequence[float]) -> str:
+    return ", ".join(f"{strength:g}" for strength in strengths)
 
 
 def _steps(tasks: Sequences, job: "RetentionJob") -> list[int]:
