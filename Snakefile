@@ -1,6 +1,4 @@
 # The index of the workflow: configuration, rules, targets. The rules are in workflow/rules, one file per stage.
-import sys
-
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -25,13 +23,16 @@ configuration.validate(config, CONFIGURATIONS)
 include: "workflow/rules/grid.smk"
 
 
-if workflow.is_main_process:
-    repair.begin(".snakemake", "results", sys.argv[1:])
-
-
 onstart:
-    lift_rate_limit()
-    watch_run()
+    begin_run()
+
+
+onsuccess:
+    RUN_LOCK.release()
+
+
+onerror:
+    RUN_LOCK.release()
 
 
 include: "workflow/rules/data.smk"

@@ -7,15 +7,12 @@ from pathlib import Path
 
 SCRIPTS, SOURCES = "workflow/scripts", "src"
 
-from snakemake.logging import logger
-
 import configuration
 import gpu
-import repair
-import screen
 import sources
 from weight_importance.learning import ablation_names
 from weight_importance.runtime import errors
+from weight_importance.runtime.lock import RunLock
 
 # `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
 # environment that Snakemake itself activates for a job (conda) still comes before it.
@@ -29,6 +26,10 @@ shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
 # What jobs compute on is decided here, once, and told to all of them: each asks for what it takes, and takes no more
 os.environ[gpu.VARIABLE] = gpu.decided(os.environ.get(gpu.VARIABLE, "auto"))
 GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
+
+
+# One run at a time; Snakemake's own lock, which a killed run leaves behind, is switched off in profiles/default
+RUN_LOCK = RunLock(".snakemake/run.lock")
 
 
 # What estimators are compared with: learning without a penalty, pruning at random
@@ -84,22 +85,12 @@ def version():
         return "unknown"
 
 
-def lift_rate_limit():
-    """On one machine let the cores alone limit jobs, not a number of jobs a second.
-
-    With that limit Snakemake 9.27 starts a timer of one second at every choice of jobs, and every timer brings about
-    another choice: the more jobs have ended, the more often it chooses (measured: after 100 jobs a hundred times a
-    second, a third of a core).
-    """
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
-
-
-def watch_run():
-    """Tell how far the run is, and in the end what failed. Of Snakemake's insides this takes the list of jobs."""
-    needed = [job for job in workflow.dag.needrun_jobs() if job.output]  # others only gather
-    jobs = [(workflow.dag.jobid(job), job.rule.name, job.benchmark) for job in needed]
-    watching = screen.Screen()
-    # on a cluster there is no number of cores, and to ask for it is an error
-    watching.begin(jobs, (workflow.cores if workflow.local_exec else workflow.nodes) or 1)
-    logger.addHandler(watching)
+def begin_run():
+    """Lock the folder and remove what killed runs left half-written; end the program where a run cannot work."""
+    try:
+        errors.require_space("results")
+        RUN_LOCK.acquire(cluster=not workflow.local_exec)
+    except errors.UserError as error:
+        sys.exit(f"error: {error}")
+    for file in Path("results").rglob(".*.partial"):
+        file.unlink(missing_ok=True)

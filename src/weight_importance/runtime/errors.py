@@ -19,6 +19,9 @@ from types import FrameType
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of a used-up quota."""
 
+LEAST_FREE = 2 * 2**20
+"""Bytes; with less free on the disk no run begins."""
+
 RUN = "IMPORTANCE_ATLAS_RUN"
 """Environment variable: the process of the run that a program belongs to. A program does not outlive its run."""
 
@@ -48,6 +51,15 @@ def full_disk(path: str | Path) -> UserError:
         f"cannot write {path}: the disk mounted at {place} is full ({free:.1f} MB free, or a quota is used up). Make "
         "space on it, then run the same command again; finished results are kept."
     )
+
+
+def require_space(path: str | Path) -> None:
+    """Raise an error if the disk that holds a file or folder has less than :data:`LEAST_FREE` bytes free."""
+    place = Path(path).resolve()
+    while not place.exists():
+        place = place.parent
+    if shutil.disk_usage(place).free < LEAST_FREE:
+        raise full_disk(path)
 
 
 def run_program(main: Callable[[], None]) -> None:
