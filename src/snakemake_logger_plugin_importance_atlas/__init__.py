@@ -1,7 +1,7 @@
 """A logger plugin of Snakemake: progress of a run in short lines, and the causes of failures at its end.
 
-Snakemake finds the plugin by the name of this package; `logger: importance-atlas` in profiles/default enables it. It adds to
-Snakemake's own messages and knows a run only by the events that Snakemake documents for loggers.
+Snakemake finds the plugin by the name of this package; `logger: importance-atlas` in profiles/default enables it. The
+plugin adds to Snakemake's own messages and knows a run only by the events that Snakemake sends to loggers.
 """
 
 import logging
@@ -21,6 +21,9 @@ INTERVAL = 30.0
 
 LAST_LINES = 15
 """Lines shown of a failed job's log if it does not end in an error message of this project."""
+
+SHOWN = 3
+"""Rules that are named in a report of progress."""
 
 TARGETS = {"all", "figures", "summary", "total"}
 """Names in Snakemake's statistics of jobs that compute nothing."""

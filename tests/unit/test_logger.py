@@ -75,12 +75,14 @@ def test_time_left_comes_from_finished_jobs_of_the_same_rule(run):
     assert run.handler.progress() == ["[progress] 4 of 4 jobs done; about 0 s left"]
 
 
-def test_waiting_jobs_share_the_cores(run):
+def test_waiting_jobs_share_the_cores_and_few_rules_are_named(run):
     run.event(LogEvent.RUN_INFO, stats={"train": 9})
     run.start(1)
     run.now = 10.0
     run.finish(1)
     assert run.handler.time_left() == "about 40 s left"
+    run.event(LogEvent.RUN_INFO, stats=dict.fromkeys(["train", "a", "b", "c", "d", "e"], 1))
+    assert run.handler.time_left() == "time left unknown (not timed yet: a, b, c and 2 more)"
 
 
 def test_progress_shows_the_last_line_of_running_jobs(run, tmp_path):

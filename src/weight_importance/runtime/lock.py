@@ -1,7 +1,7 @@
 """The lock of a folder of results: one run at a time works in it. Knows nothing of Snakemake or of what is computed.
 
-The operating system holds the lock (flock) and releases it when the process ends, however it ends; so a killed run leaves
-nothing to be unlocked. Only jobs on a cluster outlive their run: the lock file remembers them.
+The operating system holds the lock (flock) and releases it when the process ends, however it ends; so a killed run
+leaves nothing to unlock. Only jobs on a cluster outlive their run: the lock file remembers them.
 """
 
 import fcntl
@@ -42,12 +42,12 @@ class RunLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another run is at work in this folder ({_content(file)}). Wait until it ends, or stop it; then run the "
-                "same command again."
+                f"another run is at work in this folder ({_content(file)}). Wait until it ends, or stop it; then run "
+                "the same command again."
             ) from None
         except OSError as error:
             print(
-                f"warning: cannot lock {self.path}: {error.strerror}. Make sure that no other run works in this folder.",
+                f"warning: cannot lock {self.path}: {error.strerror}. Make sure that no other run works here.",
                 file=sys.stderr,
             )
         if CLUSTER in _content(file):
