@@ -124,9 +124,9 @@ class LogHandler(LogHandlerBase):
         total = _duration(max(seconds / self._parallel, longest))
         if not untimed:
             return f"about {total} left"
-        return (
-            f"more than {total} left" if seconds else "time left unknown"
-        ) + f" (not timed yet: {', '.join(untimed)})"
+        names = ", ".join(untimed[:SHOWN]) + f" and {len(untimed) - SHOWN} more" * (len(untimed) > SHOWN)
+        known = f"more than {total} left" if seconds else "time left unknown"
+        return f"{known} (not timed yet: {names})"
 
     def close(self) -> None:
         """Print which jobs failed, why, and what to do."""
