@@ -18,7 +18,7 @@ from weight_importance.runtime.lock import RunLock
 # environment that Snakemake itself activates for a job (conda) still comes before it.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
 
-# Jobs end when this process is killed, and say why they were themselves
+# Jobs end when this process is killed (errors.RUN), and explain why they were killed themselves (job.sh)
 os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
 shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
 
