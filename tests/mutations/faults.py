@@ -52,7 +52,7 @@ TASKS, STORAGE, CHECKPOINT = "data/tasks.py", "files/storage.py", "files/checkpo
 
 MODULES = (
     module(
-        "estimators: formulas", "state_and_path curvature moments",
+        "estimators: formulas", "state_and_path moments curvature",
         (f"{CATALOGUE}fisher_exact.py", "classes[:, None] - probabilities, probabilities.T", "classes[:, None] - probabilities, probabilities.T ** 0"),
         (f"{CATALOGUE}fisher_empirical.py", "    power=2,", "    power=1,"),
         (f"{CATALOGUE}fisher_sampled.py", "multinomial(probabilities.to", "multinomial((0 * probabilities + 1).to"),
@@ -75,7 +75,7 @@ MODULES = (
         (f"{CATALOGUE}sos.py", "squared_gradient.sqrt()", "squared_gradient"),
     ),
     module(
-        "estimators: engine", "state_and_path curvature moments",
+        "estimators: engine", "state_and_path moments curvature",
         (FORMS, "batch_norm(values, module.running_mean, module.running_var, training=False, eps=module.eps)",
          "batch_norm(values, module.running_mean, module.running_var, training=False)"),
         (FORMS, "group_norm(values, module.num_groups, eps=module.eps)", "group_norm(values, module.num_groups)"),
