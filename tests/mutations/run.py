@@ -6,19 +6,25 @@ Ends with status 1 where a fault survives for which no reason is given, or fewer
 """
 
 import argparse
-import subprocess
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from os import environ
+from multiprocessing import get_context
 from pathlib import Path
 from queue import Queue
+
+import pytest
 
 from faults import MODULES, Fault, Module
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from checkout import REPOSITORY, copy_repository  # noqa: E402 (a folder of the tests)
+
+SERVER = get_context("forkserver")
+SERVER.set_forkserver_preload(["pytest", "torch", "torch.fx.experimental.symbolic_shapes", "pandas", "scipy.stats"])
+OUTPUT = ".pytest.txt"
 
 LEAST = 0.95
 SECONDS = 600
@@ -40,15 +46,28 @@ def misplaced(modules: Sequence[Module] = MODULES, repository: Path = REPOSITORY
 
 def tests_pass(folder: Path, tests: Sequence[str]) -> bool:
     """Whether the tests pass in a copy; anything else than passing or failing is an error."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    environment = environ | {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
+    process = SERVER.Process(target=_run, args=(folder, [*tests]))
+    process.start()
+    process.join(SECONDS)
+    if process.is_alive():
+        process.kill()
         return False
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"pytest {' '.join(tests)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.returncode == 0
+    if process.exitcode not in (0, 1):
+        output = (folder / OUTPUT).read_text(encoding="utf-8")
+        raise SystemExit(f"pytest {' '.join(tests)} ended with status {process.exitcode}:\n{output}")
+    return process.exitcode == 0
+
+
+def _run(folder: Path, tests: list[str]) -> None:
+    """In a process of its own, in which the libraries are loaded and the package is not."""
+    output = os.open(folder / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    os.chdir(folder)
+    os.environ |= {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+    sys.path[:0] = [str(folder / "src")]
+    sys.dont_write_bytecode = True
+    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 
 def main() -> None:

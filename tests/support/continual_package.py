@@ -1,43 +1,51 @@
-"""The package's continual run in the terms of ``continual_reference``: the one place where the tests call its API."""
+"""The package's continual run in the terms of ``continual_reference``: the one place where those tests call its API."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from continual_reference import Run, Settings
-from weight_importance.data.tasks import TaskSequence, task_sequence
+from weight_importance.data.samples import once_each
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import plain_task
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.path import PathRecorder, importance
 from weight_importance.estimators.registry import load
 from weight_importance.files.checkpoint import Checkpoint
-from weight_importance.learning.ablation_names import parse
 from weight_importance.learning.ablations import transform
-from weight_importance.learning.loop import train_by_epochs
+from weight_importance.learning.first_task import learn_first_task
+from weight_importance.learning.grid import Kept, retention
+from weight_importance.learning.importance import stacked_importance
 from weight_importance.learning.replicas import initialise
-from weight_importance.learning.retention import Learning, retention, stacked_importance
+from weight_importance.learning.retention import Weighting
+from weight_importance.settings.ablation_names import parse
+from weight_importance.settings.jobs import RetentionJob
 
 
-def tasks_of(datasets: list, s: Settings) -> TaskSequence:
-    published = s.train_on_validation
-    assert published == s.carry_adam == s.penalised_path, "one switch"
-    tasks = {"kind": s.kind, "count": s.count} | ({"seed": s.tasks_seed} if s.kind == "permuted" else {})
-    images = {"training": s.training, "validation": s.validation, "test": s.test}
-    protocol = "published" if published else "held_out"
-    return task_sequence({"protocol": protocol, "tasks": tasks, "images": images}, datasets, torch.device("cpu"))
+def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
+    protocol = {key: getattr(s, key) for key in ("train_on_validation", "carry_adam", "penalised_path")}
+    same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "batch_norm")
+    return RetentionJob(
+        study="study", seeds=tuple(seeds), lambdas=tuple(strengths), network="network", datasets=("data",),
+        tasks={"kind": s.kind, "count": s.count} | ({"seed": s.tasks_seed} if s.kind == "permuted" else {}),
+        images={"training": s.training, "validation": s.validation, "test": s.test},
+        optimisation={"batch_size": s.batch_size, "learning_rate": s.learning_rate}, samples=s.samples, **protocol,
+        learning={key: getattr(s, key) for key in same} | {"epochs": s.later_epochs},
+    )  # fmt: skip
 
 
 class States:
-    """A checkpoint that keeps what it is given of every block after every task, in memory, and is never gone on from."""
+    """Keeps the state of every block after every task, in memory, and nothing continues from it."""
 
     def __init__(self) -> None:
-        self.kept: list[dict[str, Tensor]] = []
+        self.saved: list[dict[str, Tensor]] = []
 
     def load(self) -> dict[str, Tensor]:
         return {}
 
     def save(self, tensors: dict[str, Tensor]) -> None:
-        self.kept.append({name: value.clone() for name, value in tensors.items()})
+        self.saved.append({name: value.clone() for name, value in tensors.items()})
 
 
 def package_run(
@@ -46,41 +54,42 @@ def package_run(
     seeds: Sequence[int],
     strengths: Sequence[float],
     s: Settings,
-    checkpoint: Checkpoint | None = None,
+    kept: Kept | None = None,
     most_bytes: int | None = None,
 ) -> dict[tuple[int, float], Run]:
-    """By seed and strength: all accuracies, and weights and importance where the checkpoint is given them."""
-    tasks, states = tasks_of(datasets, s), States()
+    """By seed and strength: all accuracies, and without ``kept`` the weights and importances before the last task."""
+    job, states = job_of(s, seeds, strengths), States()
+    plain = [
+        plain_task(dataset, s.training, s.validation, s.test, s.train_on_validation) for dataset in datasets
+    ]
+    tasks = sequences(job.tasks, plain, seeds)
     replicas = initialise(build, seeds)
-    records = {record for name in s.estimators if isinstance(load(name), PathEstimator) for record in load(name).records}
-    recorder = PathRecorder(sorted(records))
-    data = tasks.part(0, "training")
-    training = {"batch_size": s.batch_size, "learning_rate": s.learning_rate}
-    adam = train_by_epochs(replicas, seeds, data, 0, recorder, epochs=s.epochs, **training)
+    paths = [name for name in s.estimators if isinstance(load(name), PathEstimator)]
+    recorder = PathRecorder(sorted({record for name in paths for record in load(name).records}))
+    first = [each[0] for each in tasks]
+    learn_first_task(replicas, first, recorder, epochs=s.epochs, optimisation=job.optimisation)
+    samples = once_each(lambda task: task.training.last(s.samples), first)
     importances = [
-        importance(load(name), recorder.recorded())
-        if isinstance(load(name), PathEstimator)
-        else stacked_importance(name, replicas, data.last(s.samples), seeds, 0)
+        importance(load(name), recorder.recorded()) if name in paths else stacked_importance(name, replicas, samples, 0)
         for name in s.estimators
     ]
-    learning = Learning(
-        samples=s.samples, images=s.images, epochs=s.later_epochs, clamp_negative=s.clamp_negative, penalty=s.penalty,
-        batch_norm=s.batch_norm, published=s.carry_adam, accumulation=s.accumulation, decay=s.decay, **training,
-    )  # fmt: skip
-    observations = retention(
-        replicas, seeds, strengths, s.estimators, importances, tasks, learning, adam if s.carry_adam else None,
-        most_bytes, s.ablation and transform(parse(s.ablation)), checkpoint or states,
-    )  # fmt: skip
-    runs = [Run() for _ in seeds for _ in strengths]
+    weighting = Weighting(s.estimators, importances, s.ablation and transform(parse(s.ablation)))
+    observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()), most_bytes)
+    runs = {(seed, strength): Run() for seed in seeds for strength in strengths}
     for seen in observations:
-        runs[seen.replica].accuracies[seen.tasks_learnt, seen.task, seen.split] = seen.accuracy
-    for kept in states.kept:
-        for row, replica in enumerate(kept["numbers"].tolist() if "learnt" in kept else []):
-            for prefix, into in (("parameter/", "weights"), ("importance/", "importance")):
-                values = {name.removeprefix(prefix): kept[name][row] for name in kept if name.startswith(prefix)}
-                getattr(runs[replica], into)[int(kept["learnt"])] = values
-    return {
-        (seed, strength): runs[index * len(strengths) + place]
-        for index, seed in enumerate(seeds)
-        for place, strength in enumerate(strengths)
-    }
+        runs[seen.seed, seen.strength].accuracies[seen.tasks_learnt, seen.task, seen.split] = seen.accuracy
+    for state in states.saved:
+        for row, (seed, strength) in enumerate(state["cells"].tolist()):
+            for prefix, of_run in (
+                ("parameter/", runs[seed, strength].weights), ("importance/", runs[seed, strength].importance)
+            ):  # fmt: skip
+                of_run[int(state["learnt"])] = {
+                    name.removeprefix(prefix): values[row] for name, values in state.items() if name.startswith(prefix)
+                }
+    return runs
+
+
+def kept_in(folder: Path, checkpoint: type[Checkpoint]) -> Kept:
+    """Files next to a result in ``folder``; those of a state after a task of the class given."""
+    origin = {"code": "1"}
+    return Kept(checkpoint(folder / "x.csv", origin), Checkpoint(folder / "x.csv", origin, "strengths"))

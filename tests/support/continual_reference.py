@@ -91,16 +91,15 @@ def continual_run(
                 torch.randperm(len(labels), generator=generator(purpose, seed, task, epoch)).split(s.batch_size)
                 for purpose in ("batch order", "independent batch order")
             )
-            for mine, independent in zip(own, other, strict=True):
-                if len(mine) == s.batch_size:
-                    batches = [(inputs[chosen], labels[chosen]) for chosen in (mine, independent)]
-                    steps.append(one_step(network, optimiser, *batches, penalty))
+            for chosen in (pair for pair in zip(own, other, strict=True) if len(pair[0]) == s.batch_size):
+                batches = [(inputs[indices], labels[indices]) for indices in chosen]
+                steps.append(one_step(network, optimiser, *batches, penalty))
         learnt.append(task)
         for before in learnt:
             for split in ("validation", "test"):
                 images, truth = images_of(datasets, before, split, s)
-                right = [network.eval()(image[None]).argmax() == label for image, label in zip(images, truth)]
-                run.accuracies[task + 1, before + 1, split] = sum(map(int, right)) / len(right)
+                right = network.eval()(images).argmax(1) == truth
+                run.accuracies[task + 1, before + 1, split] = int(right.sum()) / len(right)
         importances = []
         for estimator in s.estimators:
             if estimator in PATHS:
@@ -137,9 +136,7 @@ def images_of(datasets: list, task: int, split: str, s: Settings) -> tuple[Tenso
     elif split == "validation":
         images, labels = all_images[len(all_images) - s.validation :], all_labels[len(all_images) - s.validation :]
     else:
-        end = len(all_images) - (0 if s.train_on_validation else s.validation)
-        end = end if s.training is None else s.training
-        images, labels = all_images[:end], all_labels[:end]
+        images, labels = all_images[: s.training], all_labels[: s.training]
     if number and s.kind == "permuted":
         height, width = images.shape[1:]
         order = torch.randperm(height * width, generator=generator("permutation", s.tasks_seed, number))

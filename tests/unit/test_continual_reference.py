@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from continual_package import package_run
+from continual_package import kept_in, package_run
 from continual_reference import Settings, continual_run
 from weight_importance.data.image_file import Dataset
 from weight_importance.files.checkpoint import Checkpoint
@@ -94,11 +94,14 @@ PUBLISHED = {"train_on_validation": True, "carry_adam": True, "penalised_path": 
         {"estimators": ("si",), "clamp_negative": False},
         {"estimators": ("si",), "clamp_negative": False, "images": 22, "accumulation": "mean"},
         {"estimators": ("fisher_sampled",)},
-        {"estimators": ("fisher_empirical",), "tasks_seed": 5, "test": None, "training": None},
+        {"estimators": ("fisher_empirical",), "tasks_seed": 5, "test": None, "training": 46},
         {"kind": "rotated"},
         {"estimators": ("si",)} | PUBLISHED,
         {"estimators": ("fisher_exact",), "images": 22} | PUBLISHED,
         {"estimators": ("rwalk",)} | PUBLISHED,
+        {"carry_adam": True},
+        {"estimators": ("si",), "penalised_path": True},
+        {"train_on_validation": True, "training": 55},
     ],
     ids=str,
 )
@@ -182,8 +185,8 @@ def test_resumed_after_every_task(changes, tmp_path):
     s = replace(BASE, count=5, **changes)
     for _ in range(3):
         with pytest.raises(Killed):
-            package_run(build, ONE, SEEDS, STRENGTHS, s, Deadly(tmp_path / "x.csv", {"code": "1"}))
-    found = package_run(build, ONE, SEEDS, STRENGTHS, s, Deadly(tmp_path / "x.csv", {"code": "1"}))
+            package_run(build, ONE, SEEDS, STRENGTHS, s, kept_in(tmp_path, Deadly))
+    found = package_run(build, ONE, SEEDS, STRENGTHS, s, kept_in(tmp_path, Deadly))
     compare(build, ONE, s, found=found)
 
 
