@@ -273,8 +273,8 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
             f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
-    from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
     from weight_importance.files.storage import read_table
+    from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
     from weight_importance.paper.numbers import collect
 
     tables = {
@@ -283,7 +283,7 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
         if Path(file).stem in COLUMNS
     }
     folder = shelf.root / record["arguments"][record["arguments"].index("--published") + 1]
-    return collect(record["settings"], tables, published.retention(folder), published.pruning(folder))
+    return collect(record["settings"], tables, (published.retention(folder), published.pruning(folder)))
 
 
 def _place(dotted: str) -> str:

@@ -1,4 +1,4 @@
-r"""Write every number that the paper's text quotes as a LaTeX macro, ``\result{key}``.
+r"""Write every number that the paper's text quotes as a LaTeX macro, ``\result{key}``, and which claims hold.
 
 Not named ``numbers.py``: a program's folder comes first on Python's path, and would hide the standard ``numbers``.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS, EXPLANATION
 from weight_importance.findings import published
-from weight_importance.paper.numbers import collect, render
+from weight_importance.paper import claims
+from weight_importance.paper.numbers import collect, findings_by_study, render
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import run_program
 
@@ -25,8 +26,11 @@ def main() -> None:
     names = [name for name in COLUMNS if explained or name not in EXPLANATION]
     theirs = published.retention(arguments.published), published.pruning(arguments.published)
     tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
-    results = collect(arguments.settings, tables, *theirs)
-    write_text(arguments.output, render(results))
+    findings = findings_by_study(arguments.settings, tables)
+    results = collect(arguments.settings, tables, theirs, findings)
+    failed = claims.unsupported(findings, results)
+    mode = arguments.settings.get("claims", "required")
+    write_text(arguments.output, render(results) + claims.render(failed, mode))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ from weight_importance.figures.ablations import ablation_label, in_ablation_orde
 from weight_importance.figures.correlation import COEFFICIENT_LABELS
 from weight_importance.figures.pruning import SCOPE_LABELS
 from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, in_order, label, look
-from weight_importance.findings.common import beyond_null, tensor_order
-from weight_importance.findings.statistics import final_accuracy, intervals
+from weight_importance.findings.correlation import beyond_null
+from weight_importance.findings.pruning import pruning_means
+from weight_importance.findings.retention import final_means
+from weight_importance.findings.tensors import tensor_order
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 SURFACES = {"light": "#ffffff", "dark": "#181b20"}
@@ -146,7 +148,7 @@ def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
     """Estimator → λ with the mean test accuracy over all tasks, its interval and how many networks, by λ."""
     if retention.empty:
         return {}
-    found = intervals(final_accuracy(retention, "test"), ["estimator", "lambda"], "accuracy")
+    found = final_means(retention, "test")
     return {
         name: _rounded(rows.sort_values("lambda")[["lambda", *MEAN]].values.tolist())
         for name, rows in found.groupby("estimator", sort=False)
@@ -157,7 +159,7 @@ def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | Non
     """Scope → criterion → fraction with the mean test accuracy, its interval and how many networks."""
     if pruning.empty:
         return {}
-    found = intervals(pruning, ["scope", "criterion", "fraction"], "accuracy")
+    found = pruning_means(pruning)
     return {
         scope: {
             name: _rounded(rows.sort_values("fraction")[["fraction", *MEAN]].values.tolist())
