@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import yaml
 
 import programs
+from edits import Edit, edit, more_code
 from small_workflow import small_checkout
 
 PACKAGE, SCRIPTS = "src/weight_importance", "workflow/scripts"
@@ -51,38 +50,6 @@ CORRELATION = [*tables("correlation", "correlation_null"), *notebooks("correlati
 EXPLANATION = ["Explaining *", *tables("explanation_*"), *notebooks("explanation"), *NUMBERS]
 EVALUATION = ["Evaluating *", *tables("baseline"), *NUMBERS]
 EVERY_NOTEBOOK = notebooks("*")
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A replacement of text in files of the checkout."""
-
-    changes: tuple[tuple[str, str, str], ...]
-
-    @contextmanager
-    def made(self, folder: Path) -> Iterator[None]:
-        """The edit, for as long as the context lasts."""
-        before = {file: (folder / file).read_bytes() for file, _, _ in self.changes}
-        try:
-            for file, old, new in self.changes:
-                text = (folder / file).read_text(encoding="utf-8")
-                assert old in text, f"{file} does not hold '{old}'"
-                (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
-            yield
-        finally:
-            for file, content in before.items():
-                (folder / file).write_bytes(content)
-
-
-def edit(file: str, old: str, new: str) -> Edit:
-    """An edit of one file."""
-    return Edit(((file, old, new),))
-
-
-def more_code(file: str) -> Edit:
-    """A further function in a module."""
-    first = "def "
-    return edit(file, f"\n{first}", f"\ndef further():\n    return 1\n\n\n{first}")
 
 
 def text(file: str) -> Edit:
