@@ -1,4 +1,4 @@
-"""On a finished run of the tiny preset: damage and interruption, imports of jobs, and the way back from every number."""
+"""On a finished run of the tiny preset: damage, interruption, imports of jobs, and the way back from every number."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rocrate.rocrate import ROCrate
