@@ -173,20 +173,26 @@ class Workflow:
 
     folder: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which Snakemake finds the package of the checkout."""
+        return os.environ | {"PYTHONPATH": str(self.folder / "src")}
+
     def jobs(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that a dry run plans, with changed settings."""
         options = ["--dry-run", *arguments]
         if change:
             (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
             options += ["--configfile", "change.yaml"]
-        done = programs.run_module("snakemake", *options, cwd=self.folder)
+        done = programs.run_module("snakemake", *options, cwd=self.folder, env=self.environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return set(re.findall(r"^Job \d+: (.*)$", done.stdout + done.stderr, re.MULTILINE))
 
     def run(self, *arguments: str) -> None:
         """Run Snakemake to its end."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
+        environment = self.environment
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (done.stdout + done.stderr)[-10000:]
 
 
