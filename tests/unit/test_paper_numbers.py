@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from studies import PUBLISHED
+from studies import PUBLISHED, changed, configuration
 from weight_importance.analysis.correlation import COEFFICIENTS
 from weight_importance.files.derivation import Derived, Rows, completed, derived, rows
 from weight_importance.files.tables import COLUMNS
@@ -23,9 +23,10 @@ from weight_importance.findings.statistics import difference, final_accuracy, in
 from weight_importance.findings.study import Findings
 from weight_importance.findings.tensors import weight_tensors
 from weight_importance.paper.ablations import ablations
-from weight_importance.paper.configuration import configuration
+from weight_importance.paper.configuration import configuration as settings
 from weight_importance.paper.latex import listing, number, with_interval
 from weight_importance.paper.numbers import collect, render
+from weight_importance.settings import Configuration
 
 STUDY = "mlp_permuted_mnist"
 STABILISED = f"{STUDY}_stabilised"
@@ -94,12 +95,12 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def config() -> dict:
-    """A study at the published scale, and one like it under the stabilised penalty."""
-    study = PUBLISHED | {"estimators": ESTIMATORS, "retention": PUBLISHED["retention"] | {"lambdas": LAMBDAS}}
-    changed = {"penalty": "stabilised", "clamp_negative": True}
-    stabilised = study | {"like": STUDY, "protocol": "held_out", "retention": study["retention"] | changed}
-    return {"seeds": 3, "estimators": ESTIMATORS, "studies": {STUDY: study, STABILISED: stabilised}}
+def config() -> Configuration:
+    """A study at the published scale, and a variant of it under the stabilised penalty."""
+    companion = {"companion_of": STUDY, "networks_of": STUDY, "analyses": ("retention",)}
+    changes = {"penalty": "stabilised", "clamp_negative": True, "unpenalised": False}
+    stabilised = changed(PUBLISHED, retention=changes, pruning=None, **companion)
+    return configuration({STUDY: PUBLISHED, STABILISED: stabilised})
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,7 @@ def test_variants_are_compared_at_matched_strengths(results):
 
 
 def test_configuration_is_quoted_with_labels_and_counts():
-    found = configuration({"seeds": 4, "estimators": ["mas", "si"], "studies": {"a": {"images": {"training": None}}}})
+    found = settings({"seeds": 4, "estimators": ["mas", "si"], "studies": {"a": {"images": {"training": None}}}})
     assert found["config/seeds"] == r"\num{4}"
     assert found["config/estimators"] == "MAS (softmax) and SI"
     assert found["config/estimators/count"] == r"\num{2}"

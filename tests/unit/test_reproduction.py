@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import PUBLISHED
+from studies import PUBLISHED, changed
 from weight_importance.figures.reproduction import reproduction_lambda
 from weight_importance.files.tables import COLUMNS as TABLES
 from weight_importance.findings import published
@@ -25,6 +25,7 @@ from weight_importance.findings.reproduction import (
     tally,
 )
 from weight_importance.findings.statistics import deviation, difference, equivalence, final_accuracy, interval
+from weight_importance.settings import Protocol, RotatedTasks
 
 STUDY = "mlp_permuted_mnist"
 FOLLOWER = f"{STUDY}_published"
@@ -32,23 +33,18 @@ FOLDER = "workflow/resources/published"
 NAN = math.nan
 
 
-def changed(settings: dict, **changes) -> dict:
-    """Settings but for some keys of a section, or a whole one: ``retention={"epochs": 1}``, ``network="cnn"``."""
-    return settings | {
-        key: settings[key] | value if isinstance(value, dict) else value for key, value in changes.items()
-    }
-
-
-HELD_OUT = changed(PUBLISHED, protocol="held_out")
+HELD_OUT = changed(PUBLISHED, protocol=Protocol())
 SETTINGS = {
     STUDY: HELD_OUT,
-    f"{STUDY}_stabilised": HELD_OUT | {"like": STUDY},
-    FOLLOWER: PUBLISHED | {"like": STUDY},
+    f"{STUDY}_stabilised": changed(HELD_OUT, companion_of=STUDY),
+    FOLLOWER: changed(PUBLISHED, companion_of=STUDY),
 }
 REDUCED = SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], retention={"epochs": 1})}
 CNN = "cnn_mnist_fashion"
 CNN_SETTINGS = {
-    CNN: changed(PUBLISHED, network="cnn", datasets=["mnist", "fashion_mnist"], tasks={"kind": "rotated", "count": 4})
+    CNN: changed(
+        PUBLISHED, network="cnn", datasets=("mnist", "fashion_mnist"), tasks=RotatedTasks(kind="rotated", count=4)
+    )
 }
 
 
@@ -113,7 +109,7 @@ def one(found: pd.DataFrame, **values) -> dict:
 
 def test_the_study_of_the_published_protocol_stands_in_where_there_is_one():
     assert stand_in(STUDY, SETTINGS) == FOLLOWER
-    assert stand_in(STUDY, {STUDY: HELD_OUT, "other": PUBLISHED | {"like": "else"}}) == STUDY
+    assert stand_in(STUDY, {STUDY: HELD_OUT, "other": changed(PUBLISHED, companion_of="else")}) == STUDY
     assert stand_in(FOLLOWER, {FOLLOWER: SETTINGS[FOLLOWER]}) == FOLLOWER
     with pytest.raises(KeyError, match="no settings of study 'cnn'"):
         stand_in("cnn", SETTINGS)
@@ -123,13 +119,19 @@ def test_the_study_of_the_published_protocol_stands_in_where_there_is_one():
     ("changes", "expected", "matters_for_pruning"),
     [
         ({"network": "cnn"}, "network: cnn instead of mlp", True),
-        ({"datasets": ["mnist_subset"]}, "data sets: mnist subset instead of mnist", True),
-        ({"protocol": "held_out"}, "protocol: held out instead of published", True),
+        ({"datasets": ("mnist_subset",)}, "data sets: mnist subset instead of mnist", True),
+        ({"protocol": {"train_on_validation": False}}, "validation images in training: no instead of yes", True),
+        ({"protocol": {"carry_adam": False}}, "state of Adam carried from task to task: no instead of yes", False),
+        (
+            {"protocol": {"pruning_importance_on": "training"}},
+            "importances for pruning on: training instead of test",
+            True,
+        ),
         ({"images": {"training": 2000}}, "training images: 2000 instead of all", True),
         ({"training": {"learning_rate": 0.01}}, "step size: 0.01 instead of 0.001", True),
         ({"importance": {"samples": 300}}, "images for importances: 300 instead of 5000", True),
         # what follows happens after the first task, whose network is pruned
-        ({"tasks": {"kind": "rotated"}}, "tasks: rotated instead of permuted", False),
+        ({"tasks": RotatedTasks(kind="rotated", count=4)}, "tasks: rotated instead of permuted", False),
         ({"retention": {"epochs": 1}}, "epochs for each later task: 1 instead of 6", False),
         ({"retention": {"images": 800}}, "training images of each later task: 800 instead of all", False),
         ({"retention": {"penalty": "stabilised"}}, "penalty: stabilised instead of plain", False),

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import configuration
 import pytest
 from rocrate.rocrate import ROCrate
 

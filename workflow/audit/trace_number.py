@@ -276,6 +276,7 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
     from weight_importance.files.storage import read_table
     from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
     from weight_importance.paper.numbers import collect
+    from weight_importance.settings import Configuration
 
     tables = {
         Path(file).stem: read_table(shelf.root / file, COLUMNS[Path(file).stem])
@@ -283,7 +284,11 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
         if Path(file).stem in COLUMNS
     }
     folder = shelf.root / record["arguments"][record["arguments"].index("--published") + 1]
-    return collect(record["settings"], tables, (published.retention(folder), published.pruning(folder)))
+    return collect(
+        Configuration.model_validate_json(json.dumps(record["settings"])),
+        tables,
+        (published.retention(folder), published.pruning(folder)),
+    )
 
 
 def _place(dotted: str) -> str:

@@ -26,6 +26,7 @@ from weight_importance.findings.correlation import beyond_null
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.retention import final_means
 from weight_importance.findings.tensors import tensor_order
+from weight_importance.settings import KUTALEV_LAPINA
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 SURFACES = {"light": "#ffffff", "dark": "#181b20"}
@@ -98,7 +99,7 @@ def _study(
     return {
         "name": name,
         "text": description(settings),
-        "like": settings.get("like"),
+        "like": settings["networks_of"],
         "tasks": settings["tasks"]["count"],
         "estimators": estimators if tensors else [],
         "names": _ordered({*estimators, *kept} if tensors else kept),
@@ -113,8 +114,8 @@ def _study(
 
 def description(settings: Mapping) -> str:
     """A study in one sentence, from its configuration."""
-    tasks, retention = settings["tasks"], settings["retention"]
-    networks = settings["seeds"] if retention["seeds"] is None else min(settings["seeds"], retention["seeds"])
+    tasks, retention = settings["tasks"], settings["retention"] or {}
+    networks = min(settings["seeds"], retention.get("seeds") or settings["seeds"])
     parts = [
         f"Network {settings['network']}",
         f"{tasks['count']} {tasks['kind']} tasks of {' and '.join(settings['datasets'])}",
@@ -122,9 +123,9 @@ def description(settings: Mapping) -> str:
         + "s" * (settings["seeds"] > 1)
         + f" ({networks} learn on)" * (networks < settings["seeds"]),
     ]
-    parts += ["the published protocol"] * (settings["protocol"] == "published")
-    parts += ["the stabilised penalty"] * (retention["penalty"] == "stabilised")
-    parts += ["running statistics frozen"] * (retention["batch_norm"] == "frozen")
+    parts += ["the published protocol"] * (settings["protocol"] == KUTALEV_LAPINA.model_dump())
+    parts += ["the stabilised penalty"] * (retention.get("penalty") == "stabilised")
+    parts += ["running statistics frozen"] * (retention.get("batch_norm") == "frozen")
     return ", ".join(parts) + "."
 
 

@@ -7,14 +7,14 @@ text for tables.
 import math
 from collections.abc import Mapping
 from functools import reduce
-from operator import getitem
 
 import pandas as pd
 
 from weight_importance.findings.pruning import pruning_means
-from weight_importance.findings.published import SETUP, SETUPS, last_task
+from weight_importance.findings.published import LATER, SETUP, SETUPS, last_task
 from weight_importance.findings.retention import average_accuracy
 from weight_importance.findings.statistics import deviation, difference, equivalence, intervals, part
+from weight_importance.settings import KUTALEV_LAPINA, Study
 
 MARGIN = 0.01
 """Accuracies that differ by less than one percentage point count as equivalent.
@@ -37,24 +37,24 @@ COLUMNS = (
 OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
 
 
-def stand_in(study: str, settings: Mapping[str, Mapping]) -> str:
+def stand_in(study: str, settings: Mapping[str, Study]) -> str:
     """The study whose results are set beside the published ones of ``study``.
 
     Args:
         study: a study that has published results under its name.
-        settings: by study, the settings of this one and of all that are like it.
+        settings: by study, the settings of this one and of its companions.
 
     Returns:
-        the one like it that follows the published protocol, if there is one; else ``study`` itself.
+        the companion that follows the published protocol, if there is one; else ``study`` itself.
     """
     if study not in settings:
         raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
-    followers = [name for name, of in settings.items() if of.get("like") == study and of.get("protocol") == "published"]
-    return followers[0] if followers and settings[study].get("protocol") != "published" else study
+    followers = [name for name, of in settings.items() if of.companion_of == study and of.protocol == KUTALEV_LAPINA]
+    return followers[0] if followers and settings[study].protocol != KUTALEV_LAPINA else study
 
 
-def departures(study: str, settings: Mapping, kind: str = "lambda") -> list[str]:
-    """In what a run is not as the published one, in words: ``epochs for each later task: 1 instead of 6``.
+def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
+    """The settings in which a run departs from the published one: ``epochs for each later task: 1 instead of 6``.
 
     Args:
         study: the study that has the published results.
@@ -65,14 +65,16 @@ def departures(study: str, settings: Mapping, kind: str = "lambda") -> list[str]
         return ["nothing is published of this study"]
     found = []
     for path, published, words in (*SETUPS[study], *SETUP):
-        value = reduce(getitem, path, settings)
-        if value != published and not (kind == "pruning" and path[0] in ("tasks", "retention")):
+        if (kind == "pruning" and {*path} & {*LATER}) or getattr(settings, path[0]) is None:
+            continue
+        value = reduce(getattr, path, settings)
+        if value != published:
             found.append(f"{words}: {_shown(value)} instead of {_shown(published)}")
     return found
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
     if isinstance(value, str):
         return value.replace("_", " ")
@@ -81,7 +83,7 @@ def _shown(value: object) -> str:
     return "all" if value is None else f"{value:g}"
 
 
-def is_as_published(study: str, settings: Mapping, kind: str = "lambda") -> bool:
+def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:
     """Whether a run has the setting and the size of the published one, so that its results may be judged by them.
 
     Args:
@@ -121,7 +123,7 @@ def last_common_task(ours: pd.DataFrame, theirs: pd.DataFrame) -> int:
 
 def comparisons(
     study: str,
-    settings: Mapping[str, Mapping],
+    settings: Mapping[str, Study],
     retention: pd.DataFrame,
     pruning: pd.DataFrame,
     published_retention: pd.DataFrame,
@@ -143,7 +145,7 @@ def comparisons(
 
     Args:
         study: the study that has the published results.
-        settings: by study, the settings of this one and of all that are like it.
+        settings: by study, the settings of this one and of its companions.
         retention, pruning: those tables, of all studies.
         published_retention, published_pruning: of :mod:`weight_importance.findings.published`, of all studies.
 

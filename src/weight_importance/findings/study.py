@@ -1,5 +1,6 @@
 """The findings of one study, each computed once, when first asked for, for macros and claims alike."""
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -8,6 +9,12 @@ import pandas as pd
 from weight_importance.findings import ablations, atlas, correlation, explanation, explanation_factors
 from weight_importance.findings.retention import Ranking, ranking
 from weight_importance.findings.tensors import weight_tensors
+from weight_importance.settings import Study
+
+
+def studies(settings: Mapping[str, Mapping]) -> dict[str, Study]:
+    """The settings of studies, from what JSON holds of them (the parameter of a notebook)."""
+    return {name: Study.model_validate_json(json.dumps(study)) for name, study in settings.items()}
 
 
 class Findings:

@@ -4,9 +4,9 @@ from weight_importance.files.derivation import derived, rows
 from weight_importance.findings.ablations import OUTCOMES
 from weight_importance.findings.statistics import part
 from weight_importance.findings.study import Findings
-from weight_importance.settings.ablation_names import is_ablation, parse
 from weight_importance.paper.latex import escape, number
 from weight_importance.paper.macros import PERCENT, Results, after_last_task, mean, names
+from weight_importance.settings.ablation_names import is_ablation, parse
 
 
 def ablations(findings: Findings) -> Results:

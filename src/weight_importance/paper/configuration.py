@@ -7,8 +7,10 @@ from importlib.metadata import version
 from weight_importance import ESTIMATORS
 from weight_importance.files.derivation import Constant, Derived, Package, Setting, derived
 from weight_importance.findings import ablations, correlation, reproduction, variants
+from weight_importance.findings.published import IMAGES
 from weight_importance.paper.latex import escape, listing, number, plain
 from weight_importance.paper.macros import PERCENT, Results
+from weight_importance.settings import Study
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "matplotlib", "snakemake")
 
@@ -64,12 +66,14 @@ def constants() -> Results:
     }
 
 
-def scale(study: str, settings: Mapping) -> Results:
+def scale(study: str, settings: Study) -> Results:
     """``scale/reduced`` of a study that does not use all images, and ``penalty/clamped`` of one that clamps."""
-    limits = settings["images"]["training"], settings["images"]["test"], settings["retention"]["images"]
-    reduced = {"scale/reduced": "yes"} if any(limits) else {}
-    clamped = {"penalty/clamped": "yes"} if settings["retention"]["clamp_negative"] else {}
-    keys = [f"studies.{study}.{key}" for key in ("images.training", "images.test", "retention.images")]
-    return derived(reduced, *map(Setting, keys)) | derived(
-        clamped, Setting(f"studies.{study}.retention.clamp_negative")
-    )
+    results: Results = {}
+    images, retention = settings.images, settings.retention
+    fewer = images.training is not None and images.training + images.validation < IMAGES
+    if fewer or images.test is not None or (retention is not None and retention.images is not None):
+        keys = [f"studies.{study}.{key}" for key in ("images.training", "images.test", "retention.images")]
+        results |= derived({"scale/reduced": "yes"}, *map(Setting, keys))
+    if retention is not None and retention.clamp_negative:
+        results |= derived({"penalty/clamped": "yes"}, Setting(f"studies.{study}.retention.clamp_negative"))
+    return results

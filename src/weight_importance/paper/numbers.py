@@ -22,6 +22,7 @@ from weight_importance.paper.pruning import pruning
 from weight_importance.paper.reproduction import reproduction
 from weight_importance.paper.retention import accuracies, baseline, ranking
 from weight_importance.paper.variants import variation
+from weight_importance.settings import Configuration, Study
 
 MACROS = r"""% Generated; every number of the text by its key.
 \makeatletter
@@ -39,7 +40,7 @@ def render(results: Results) -> str:
     return MACROS + "\n".join(lines) + "\n"
 
 
-def findings_by_study(config: Mapping, tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
+def findings_by_study(config: Configuration, tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
     """The findings of every study of a configuration.
 
     Args:
@@ -48,12 +49,12 @@ def findings_by_study(config: Mapping, tables: Mapping[str, pd.DataFrame]) -> di
     """
     return {
         study: Findings({name: table[table["study"] == study] for name, table in tables.items()})
-        for study in config["studies"]
+        for study in config.studies
     }
 
 
 def collect(
-    config: Mapping,
+    config: Configuration,
     tables: Mapping[str, pd.DataFrame],
     published: tuple[pd.DataFrame, pd.DataFrame],
     findings: Mapping[str, Findings] | None = None,
@@ -66,42 +67,47 @@ def collect(
         published: tables of retention and pruning of :mod:`weight_importance.findings.published`.
         findings: of :func:`findings_by_study`, if they are needed elsewhere, too.
     """
-    of = f"{__package__}.configuration"
-    results = completed(configuration(config), f"{of}.configuration")
-    results |= completed(versions(), f"{of}.versions") | completed(constants(), f"{of}.constants")
+    module = f"{__package__}.configuration"
+    results = completed(configuration(config.model_dump(mode="json")), f"{module}.configuration")
+    results |= completed(versions(), f"{module}.versions") | completed(constants(), f"{module}.constants")
     for study, found in (findings or findings_by_study(config, tables)).items():
-        made = _of_study(config["studies"], study, found, tables, published)
+        made = _of_study(study, config.studies[study], found) | _compared(config, study, tables, published)
         results |= {f"{study}/{key}": value for key, value in made.items()}
     return results
 
 
-def _of_study(
-    studies: Mapping[str, Mapping],
-    study: str,
-    findings: Findings,
-    tables: Mapping[str, pd.DataFrame],
-    published: tuple[pd.DataFrame, pd.DataFrame],
-) -> Results:
-    settings = studies[study]
+def _of_study(study: str, settings: Study, findings: Findings) -> Results:
     results = _made(scale, study, study, settings)
+    own = settings.companion_of is None  # a companion is shown in the comparisons of another study
     topics: dict[Callable[[Findings], Results], bool] = {
         baseline: findings.has("baseline"),
         accuracies: findings.has("retention"),
+        correlation: own and findings.has("correlation") and "correlation" in settings.analyses,
+        atlas: findings.has("correlation") and "atlas" in settings.analyses,
         pruning: findings.has("pruning"),
         explanation: findings.has("explanation_agreement"),
         ablations: bool(ablations_of(findings.tables["retention"])),
+        ranking: own and findings.has("retention") and "none" in settings.retained(),
     }
-    model = studies.get(settings.get("like"))
-    mapped = model is None or not set(settings["estimators"]) <= set(model["estimators"])
-    topics[correlation] = model is None
-    topics[atlas] = mapped and len(settings["estimators"]) > 1
-    topics[ranking] = mapped and "none" in set(findings.tables["retention"]["estimator"])
     for topic, has in topics.items():
         if has:
             results |= _made(topic, study, findings)
-    if "like" not in settings:
-        family = {name: of for name, of in studies.items() if study in (name, of.get("like"))}
+    return results
+
+
+def _compared(
+    config: Configuration,
+    study: str,
+    tables: Mapping[str, pd.DataFrame],
+    published: tuple[pd.DataFrame, pd.DataFrame],
+) -> Results:
+    """Comparisons of a study with its companions, and with published results."""
+    results: Results = {}
+    analyses = config.studies[study].analyses
+    family = {name: config.studies[name] for name in (study, *config.companions(study))}
+    if "variants" in analyses:
         results |= _made(variation, study, study, family, tables["retention"])
+    if "reproduction" in analyses:
         observed = tables["retention"], tables["pruning"]
         results |= _made(reproduction, study, study, family, observed, published)
     return results

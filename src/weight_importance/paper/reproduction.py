@@ -10,11 +10,12 @@ from weight_importance.findings.reproduction import OUTCOMES, comparisons, depar
 from weight_importance.findings.statistics import part
 from weight_importance.paper.latex import number, plain
 from weight_importance.paper.macros import PERCENT, Results, mean
+from weight_importance.settings import Study
 
 
 def reproduction(
     study: str,
-    family: Mapping[str, Mapping],
+    family: Mapping[str, Study],
     observed: tuple[pd.DataFrame, pd.DataFrame],
     published: tuple[pd.DataFrame, pd.DataFrame],
 ) -> Results:

@@ -10,12 +10,13 @@ from weight_importance.findings.statistics import part
 from weight_importance.findings.variants import compared, usable_range, variants
 from weight_importance.paper.latex import plain
 from weight_importance.paper.macros import PERCENT, Results, label, mean
+from weight_importance.settings import Study
 
 SIDES = {"variant": "variant", "study": "counterpart"}
 """By the name that the text uses, the suffix of columns of :func:`weight_importance.findings.variants.usable_range`."""
 
 
-def variation(study: str, family: Mapping[str, Mapping], retention: pd.DataFrame) -> Results:
+def variation(study: str, family: Mapping[str, Study], retention: pd.DataFrame) -> Results:
     """Variants of a study compared with the study itself, on the same networks.
 
     - ``variant/{variant}/{estimator}/{λ}/{mean, low, high, interval}``: difference of accuracies, variant less study;
@@ -54,7 +55,7 @@ def variation(study: str, family: Mapping[str, Mapping], retention: pd.DataFrame
     return results | _ranges(study, family, retention)
 
 
-def _ranges(study: str, family: Mapping[str, Mapping], retention: pd.DataFrame) -> Results:
+def _ranges(study: str, family: Mapping[str, Study], retention: pd.DataFrame) -> Results:
     results: Results = {}
     for row in usable_range(study, family, retention).to_dict("records"):
         key = f"range/{row['variant']}/{row['estimator']}"
