@@ -1,16 +1,20 @@
-# The index of the workflow: configuration, rules, targets. The rules are in workflow/rules, one file per stage.
+# The index of the workflow: configuration, rules, targets. The rules are in workflow/rules, one file per stage; the
+# functions that they call are in Python modules of the same folder.
+import os
 import sys
 
 from snakemake.utils import min_version
 
 min_version("9.27")
 
+sys.path.insert(0, "workflow/rules")
 
-include: "workflow/rules/common.smk"
+from weight_importance.settings.files import require
+from weight_importance.settings.merging import own_estimators
+from weight_importance.settings.reading import read
 
-
-CONFIGURATIONS = ["config.yaml", *workflow.overwrite_configfiles]
-files.require(CONFIGURATIONS)
+FILES = ["config.yaml", *workflow.overwrite_configfiles]
+require(FILES)
 
 
 configfile: "config.yaml"
@@ -19,10 +23,14 @@ configfile: "config.yaml"
 report: "workflow/report/workflow.rst"
 
 
-CONFIGURATION = reading.read(config, CONFIGURATIONS)
+CONFIGURATION = read(config, FILES)
+
+# Estimators in the user's own files, by name; programs find them by the environment variable
+OWN_ESTIMATORS = own_estimators(config)
+os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath, OWN_ESTIMATORS.values()))
 
 
-include: "workflow/rules/grid.smk"
+include: "workflow/rules/common.smk"
 
 
 if workflow.is_main_process:
@@ -43,7 +51,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 
 
-# On a cluster, too, where Snakemake itself runs: what takes seconds, and LaTeX, which nodes of a cluster seldom have
+# Also on a cluster these run on the machine that runs Snakemake: they take seconds, or need LaTeX.
 localrules:
     all,
     figures,
@@ -55,7 +63,7 @@ localrules:
     paper,
 
 
-# Everything: the paper, the notebooks as pages, the explorer, and all that they rest on; so whatever is lost is made anew.
+# Everything: the paper, the pages, and all results that they are made from, so that a lost result is made again.
 rule all:
     default_target: True
     input:
@@ -66,8 +74,8 @@ rule all:
         FIGURES,
         TABLES,
         SUMMARIES,
-        shard_results(),
-        DATASETS,
+        grid.shard_results(CONFIGURATION),
+        grid.all_datasets(CONFIGURATION),
 
 
 # Every figure and LaTeX table, with the notebooks that draw them.

@@ -11,17 +11,20 @@ from pathlib import Path
 
 import torch
 
-from speed.setting import BATCH_SIZE, LEARNING_RATE, Setting, training_split
+from speed.setting import BATCH_SIZE, OPTIMISATION, Setting, training_samples
 from speed.table import Row
 from speed.timing import Contestant, Effort, race, summary
 from speed.training import NETWORK, our_epoch
 from speed.ways import ESTIMATORS
 from weight_importance import estimate
 from weight_importance.data.image_file import Dataset
-from weight_importance.data.tasks import task_sequence
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import plain_task
+from weight_importance.learning.grid import retention
 from weight_importance.learning.networks import NETWORKS
 from weight_importance.learning.replicas import initialise
-from weight_importance.learning.retention import Learning, retention
+from weight_importance.learning.retention import Weighting
+from weight_importance.settings import Images, LaterTasks, PermutedTasks, RetentionJob
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,30 +82,30 @@ def _importance(setting: Setting, estimator: str, count: int):
 
 
 def _training(dataset: Dataset, count: int, steps: int, device: torch.device):
-    data = training_split(dataset, steps * BATCH_SIZE, device)
+    data = training_samples(dataset, steps * BATCH_SIZE, device)
     start = initialise(NETWORKS[NETWORK], range(count), device)
-    return lambda: our_epoch(start.take(range(count)), range(count), data)
+    return lambda: our_epoch(start.take(range(count)), data)
 
 
 def _retention(dataset: Dataset, count: int, device: torch.device):
     """So many tasks after the first, each with its importances, under the penalty of the empirical Fisher."""
-    settings = {
-        "protocol": "held_out",
-        "tasks": {"kind": "permuted", "count": count + 1},
-        "images": {"training": 10 * BATCH_SIZE, "validation": BATCH_SIZE, "test": BATCH_SIZE},
-    }
-    tasks = task_sequence(settings, [dataset], device)
-    start = initialise(NETWORKS[NETWORK], [0, 1], device)
-    importance = {name: torch.ones_like(parameter) for name, parameter in start.parameters.items()}
-
-    learning = Learning(
-        samples=10 * BATCH_SIZE, images=None, epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE,
-        clamp_negative=True, penalty="plain", batch_norm="running", published=False,
+    images = Images(training=10 * BATCH_SIZE, validation=BATCH_SIZE, test=BATCH_SIZE)
+    learning = LaterTasks(
+        images=None, epochs=1, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
+    )
+    job = RetentionJob(
+        study="scaling", seeds=[0, 1], network=NETWORK, datasets=["mnist_subset"], images=images,
+        tasks=PermutedTasks(kind="permuted", count=count + 1, seed=0), optimisation=OPTIMISATION,
+        train_on_validation=False, carry_adam=False, penalised_path=False, samples=10 * BATCH_SIZE, learning=learning,
+        lambdas=[1.0],
     )  # fmt: skip
+    tasks = sequences(job.tasks, [plain_task(dataset, **images.model_dump()).to(device)], job.seeds)
+    start = initialise(NETWORKS[NETWORK], job.seeds, device)
+    importance = {name: torch.ones_like(parameter) for name, parameter in start.parameters.items()}
 
     def run() -> None:
         with redirect_stderr(StringIO()):  # the progress lines
-            retention(start, [0, 1], [1.0], ["fisher_empirical"], [importance], tasks, learning)
+            retention(start, tasks, Weighting(["fisher_empirical"], [importance]), job)
 
     return run
 

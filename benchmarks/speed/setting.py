@@ -8,13 +8,15 @@ from torch import Tensor, nn
 
 from weight_importance.data import catalogue as datasets
 from weight_importance.data.image_file import Dataset
-from weight_importance.data.tasks import Split, to_inputs
+from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.learning.loop import train
 from weight_importance.learning.networks import NETWORKS
 from weight_importance.learning.replicas import initialise
+from weight_importance.settings import Optimisation
 
 BATCH_SIZE = 100
 LEARNING_RATE = 1e-3
+OPTIMISATION = Optimisation(batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
 
 
 def images() -> Dataset:
@@ -23,10 +25,10 @@ def images() -> Dataset:
     return Dataset(**{role: torch.from_numpy(array) for role, array in arrays.items()})
 
 
-def training_split(dataset: Dataset, count: int, device: torch.device) -> Split:
+def training_samples(dataset: Dataset, count: int, device: torch.device) -> Samples:
     """So many training images, over and over again where there are fewer."""
     order = torch.arange(count) % len(dataset.train_labels)
-    return Split(dataset.train_images[order], dataset.train_labels.long()[order]).to(device)
+    return Samples(dataset.train_images[order], dataset.train_labels.long()[order]).to(device)
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Setting:
 
 def setting(name: str, dataset: Dataset, samples: int, steps: int, device: torch.device) -> Setting:
     """The network called ``name`` after some steps of training, and so many samples."""
-    data = training_split(dataset, samples, device)
+    data = training_samples(dataset, samples, device)
     replicas = initialise(NETWORKS[name], [0], device)
-    learnt = training_split(dataset, steps * BATCH_SIZE, device)
-    train(replicas, [0], learnt, 0, epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
+    learnt = training_samples(dataset, steps * BATCH_SIZE, device)
+    train(replicas, [learnt], 0, epochs=1, optimisation=OPTIMISATION)
     return Setting(name, copy.deepcopy(replicas.network(0)).eval(), to_inputs(data.images), data.labels)

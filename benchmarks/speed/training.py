@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from speed.floor import Product, training_flops
 from speed.processes import Team
-from speed.setting import BATCH_SIZE, LEARNING_RATE, training_split
+from speed.setting import BATCH_SIZE, LEARNING_RATE, OPTIMISATION, training_samples
 from speed.setting import images as mnist
 from speed.table import Row
 from speed.timing import Contestant, Effort, rates, summary
 from weight_importance.data.image_file import Dataset
-from weight_importance.data.tasks import Split, to_inputs
+from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.path import PathRecorder
 from weight_importance.learning.loop import batch_indices, train
 from weight_importance.learning.networks import NETWORKS
@@ -51,18 +51,18 @@ def plain_loop(network: nn.Module, inputs: Tensor, labels: Tensor, fused: bool) 
         optimiser.step()
 
 
-def sliced_loop(network: nn.Module, data: Split, seed: int) -> None:
+def sliced_loop(network: nn.Module, data: Samples, seed: int) -> None:
     """One epoch over data that stay where they are; the batches are those of our training."""
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     network.train()
-    for indices in batch_indices([seed], 0, len(data), BATCH_SIZE, 1):
+    for indices in batch_indices([seed], 0, [len(data)], BATCH_SIZE, range(1)):
         part = indices[0].to(data.labels.device)
         optimiser.zero_grad()
         cross_entropy(network(to_inputs(data.images[part])), data.labels[part]).backward()
         optimiser.step()
 
 
-def our_epoch(replicas: Replicas, seeds: Sequence[int], data: Split, penalty: bool = False, recorder: bool = False):
+def our_epoch(replicas: Replicas, data: Samples, penalty: bool = False, recorder: bool = False) -> None:
     """One epoch of the stack; the penalty's importances are all one, for its cost does not depend on them."""
     consolidation = None
     if penalty:
@@ -72,12 +72,10 @@ def our_epoch(replicas: Replicas, seeds: Sequence[int], data: Split, penalty: bo
         consolidation.task_learnt(replicas.parameters, ones)
     train(
         replicas,
-        seeds,
-        data,
+        [data] * len(replicas),
         0,
         epochs=1,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
+        optimisation=OPTIMISATION,
         penalty=consolidation and consolidation.penalty(),
         recorder=PathRecorder() if recorder else None,
     )
@@ -96,9 +94,9 @@ def our_stack(images: int, extra: tuple[bool, bool], device: str, seeds: Sequenc
     if place.type == "cpu":
         with redirect_stdout(StringIO()):
             prepare(1)
-    data = training_split(mnist(), images, place)
+    data = training_samples(mnist(), images, place)
     start = initialise(NETWORKS[NETWORK], seeds, place)
-    return lambda: our_epoch(start.take(range(len(seeds))), seeds, data, *extra)
+    return lambda: our_epoch(start.take(range(len(seeds))), data, *extra)
 
 
 def sliced_loops(images: int, seeds: Sequence[int]) -> Callable[[], None]:
@@ -106,7 +104,7 @@ def sliced_loops(images: int, seeds: Sequence[int]) -> Callable[[], None]:
     place = torch.device("cpu")
     with redirect_stdout(StringIO()):
         prepare(1)
-    data = training_split(mnist(), images, place)
+    data = training_samples(mnist(), images, place)
     networks = [copy.deepcopy(initialise(NETWORKS[NETWORK], [seed], place).network(0)) for seed in seeds]
 
     def run() -> None:
@@ -138,7 +136,7 @@ def measure(
         threads: of the CPU.
         effort: rounds and time.
     """
-    data = training_split(dataset, images, device)
+    data = training_samples(dataset, images, device)
     inputs, labels = to_inputs(data.images), data.labels
     steps = images // BATCH_SIZE
     network = initialise(NETWORKS[NETWORK], [0], device).network(0)
@@ -191,11 +189,11 @@ def error_after_one_epoch(dataset: Dataset, device: torch.device) -> float:
 
     The largest difference of a weight, over the largest change of a weight.
     """
-    data = training_split(dataset, 10 * BATCH_SIZE, device)
+    data = training_samples(dataset, 10 * BATCH_SIZE, device)
     seeds = [0, 1]
     start = initialise(NETWORKS[NETWORK], seeds, device)
     ours = start.take(range(len(seeds)))
-    our_epoch(ours, seeds, data)
+    our_epoch(ours, data)
     worst = 0.0
     for index, seed in enumerate(seeds):
         single = copy.deepcopy(start.network(index))

@@ -37,17 +37,23 @@ EXPLAINED = {
     "label_smoothing": [0.0, 0.2],
     "trajectories": {"tasks": 2, "images": 60, "strengths": {"mas": 10, "si": 3}},
 }
-SETTINGS = {
+BOTH = {
     "study": "small",
     "network": "mlp",
-    "datasets": ["mnist_subset"],
-    "protocol": "held_out",
+    "images": 300,
+    "optimisation": {"batch_size": 50, "learning_rate": 0.001},
+}
+TRAINED = BOTH | {
+    "dataset": "mnist_subset",
+    "first_task": {"kind": "permuted"},
+    "epochs": 1,
+    "carry_adam": False,
     "records": ["displacement", "path_integral"],
+}
+SETTINGS = BOTH | {
+    "datasets": ["mnist_subset"],
     "tasks": {"kind": "permuted", "count": 2, "seed": 1},
-    "images": {"training": 300, "validation": 50, "test": 50},
-    "training": {"epochs": 1, "batch_size": 50, "learning_rate": 0.001},
-    "retention": LEARNING,
-    "explanation": EXPLAINED,
+    "learning": LEARNING | {"images": None},
 }
 
 
@@ -79,13 +85,12 @@ def explain(
     folder: Path, data: Path, seeds: list[int], interrupted: bool = False, **explanation: object
 ) -> subprocess.CompletedProcess[str]:
     """A baseline in the folder, and its tables beside it."""
-    settings = json.dumps(SETTINGS | {"seeds": seeds, "explanation": EXPLAINED | explanation})
-    files = {name: folder / f"{name}.safetensors" for name in ("parameters", "state", "path")}
-    given = ["--data", data, "--settings", settings]
-    given += [part for name, file in files.items() for part in (f"--{name}", file)]
-    if not files["parameters"].exists():
-        done = run("baseline", *given, "--accuracy", folder / "accuracy.csv")
+    trained = folder / "trained.safetensors"
+    given = ["--data", data, "--trained", trained]
+    if not trained.exists():
+        done = run("baseline", *given, "--settings", json.dumps(TRAINED | {"seeds": seeds}))
         assert done.returncode == 0, done.stderr
+    given += ["--settings", json.dumps(SETTINGS | {"seeds": seeds, "explanation": EXPLAINED | explanation})]
     shard = f"seeds-{seeds[0]}-{seeds[-1]}"
     outputs = {table: folder / f"{shard}.{table}.csv" for table in EXPLANATION}
     options = [part for table, file in outputs.items() for part in (f"--{table.partition('_')[2]}", file)]
@@ -174,7 +179,7 @@ def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path
     positive = terms[~(terms.index.get_level_values("estimator_b") == "si")]
     positive = positive[~(positive.index.get_level_values("estimator_a") == "si")]
     np.testing.assert_allclose(positive["observed"], plain.loc[positive.index])
-    parameters, _ = load_tensors(pair / "parameters.safetensors")
+    parameters, _ = load_tensors(pair / "trained.safetensors")
     assert set(plain.index.get_level_values("tensor")) == {*parameters, "all"}
 
 

@@ -42,7 +42,7 @@ def typeset(folder: Path, main: str = MAIN, book: str = BOOK, path: str | None =
     plt.close(figure)
     given = ["--text", "paper/main.tex", "paper/sections/one.tex", "paper/references.bib", "--figures", "drawn.pdf"]
     given += ["--tables", "tables/made.tex", "--numbers", "numbers.tex"]
-    given += ["--settings", '{"version": "abc_1+changes"}', "--build", "build", "--output", "out/main.pdf"]
+    given += ["--version", "abc_1+changes", "--build", "build", "--output", "out/main.pdf"]
     environment = os.environ | ({"PATH": path} if path else {})
     return programs.run("paper", *given, cwd=folder, env=environment)
 

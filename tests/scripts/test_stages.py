@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -11,18 +12,40 @@ import programs
 from studies import LEARNING
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS
+from weight_importance.settings import (
+    KUTALEV_LAPINA,
+    EvaluationJob,
+    Images,
+    Importance,
+    ImportanceJob,
+    PermutedTasks,
+    Pruning,
+    PruningJob,
+    Retention,
+    RetentionJob,
+    RotatedTasks,
+    Study,
+    Training,
+    TrainingJob,
+)
+from weight_importance.settings.jobs import Job
 
-STUDY = {
-    "study": "small",
-    "network": "mlp",
-    "datasets": ["mnist_subset"],
-    "protocol": "held_out",
-    "tasks": {"kind": "permuted", "count": 3, "seed": 1},
-    "images": {"training": 600, "validation": 200, "test": None},
-}
-RETENTION = LEARNING | {"images": None}
+STUDY = Study(
+    seeds=2,
+    first_seed=0,
+    shard_size=2,
+    analyses=["retention"],
+    estimators=["mas"],
+    network="mlp",
+    datasets=["mnist_subset"],
+    tasks=PermutedTasks(kind="permuted", count=3, seed=1),
+    images=Images(training=600, validation=200, test=None),
+    training=Training(epochs=2, batch_size=50, learning_rate=0.001),
+    importance=Importance(samples=200),
+    retention=Retention(**LEARNING, images=None, seeds=None, unpenalised=True, lambdas={"mas": [1]}),
+    pruning=Pruning(fractions=[0.0, 0.5, 0.95]),
+)
 RECORDS = ["absolute_gradient", "displacement", "independent_path_integral", "path_integral"]
-TRAINING = {"batch_size": 50, "learning_rate": 0.001}
 SHAPES = {
     "fc1.weight": (300, 784),
     "fc1.bias": (300,),
@@ -44,44 +67,43 @@ class Shard:
     """The stages of one shard in one folder."""
 
     def __init__(self, folder: Path, data: Path, seeds: list[int], **study) -> None:
-        self.folder, self.data, self.seeds, self.study = folder, data, seeds, STUDY | study
-        self.parameters, self.path = folder / "w.safetensors", folder / "w.path.safetensors"
-        self.state = folder / "w.state.safetensors"
+        self.folder, self.data, self.seeds = folder, data, seeds
+        self.study = STUDY.model_copy(update=study)
+        self.trained = folder / "w.safetensors"
+        self.state, self.path = folder / "w.state.safetensors", folder / "w.path.safetensors"
 
-    def run(self, program: str, settings: dict, *arguments: object) -> None:
-        """A program, with what all are given."""
-        given = ["--data", self.data, "--parameters", self.parameters, "--state", self.state]
-        run(program, *given, "--settings", json.dumps(self.study | settings | {"seeds": self.seeds}), *arguments)
+    def run(self, program: str, job: type[Job], *arguments: object, of: tuple = (), **study: object) -> None:
+        """A program, with the arguments that all have, and the settings of its job."""
+        settings = job.of("small", self.study.model_copy(update=study), self.seeds, *of).sorted_json()
+        given = ["--data", self.data, "--trained", self.trained, "--settings", settings]
+        run(program, *given, *arguments)
 
     def baseline(self) -> None:
-        settings = {"training": TRAINING | {"epochs": 2}, "records": RECORDS}
-        self.run("baseline", settings, "--path", self.path, "--accuracy", self.folder / "w.csv")
+        self.run("baseline", TrainingJob, of=(RECORDS,))
+
+    def evaluation(self) -> pd.DataFrame:
+        self.run("evaluation", EvaluationJob, "--output", self.folder / "w.csv")
+        return read_table(self.folder / "w.csv", COLUMNS["baseline"])
 
     def importance(self, estimator: str, part: str = "training") -> Path:
         output = self.folder / f"{estimator}.safetensors"
-        given = ["--estimator", estimator, "--part", part, "--path", self.path]
-        self.run("importance", {"importance": {"samples": 200}}, *given, "--output", output)
+        self.run("importance", ImportanceJob, "--estimator", estimator, "--output", output, of=(part,))
         return output
 
-    def retention(self, estimator: str, lambdas: list[float], of: tuple[str, ...] = (), **retention) -> Path:
+    def retention(self, estimator: str, lambdas: list[float], of: tuple[str, ...] = (), **changes) -> Path:
         """Under an estimator, or an ablation ``of`` some."""
         output = self.folder / f"retention-{estimator}.csv"
-        settings = {
-            "training": TRAINING,
-            "importance": {"samples": 200},
-            "retention": RETENTION | retention,
-            "lambdas": lambdas,
-        }
+        retention = self.study.retention.model_copy(update={"lambdas": {estimator: lambdas}} | changes)
         files = [self.folder / f"{name}.safetensors" for name in of or [estimator]]
         given = [] if estimator == "none" else ["--importance", *files]
-        self.run("retention", settings, "--estimator", estimator, *given, "--output", output)
+        given += ["--estimator", estimator, "--output", output]
+        self.run("retention", RetentionJob, *given, of=(estimator,), retention=retention)
         return output
 
     def pruning(self, criterion: str) -> Path:
         output = self.folder / f"pruning-{criterion}.csv"
         given = [] if criterion == "random" else ["--importance", self.folder / f"{criterion}.safetensors"]
-        settings = {"pruning": {"fractions": [0.0, 0.5, 0.95]}}
-        self.run("pruning", settings, "--criterion", criterion, *given, "--output", output)
+        self.run("pruning", PruningJob, "--criterion", criterion, *given, "--output", output)
         return output
 
 
@@ -107,14 +129,14 @@ def alone(tmp_path_factory, data) -> Shard:
 
 
 def test_the_baseline_learns_and_says_what_it_is(shard):
-    parameters, metadata = load_tensors(shard.parameters)
+    parameters, metadata = load_tensors(shard.trained)
     assert {name: tuple(tensor.shape[1:]) for name, tensor in parameters.items()} == SHAPES
     assert json.loads(metadata["seeds"]) == [0, 1]
     assert metadata["study"] == "small"
-    assert json.loads(metadata["config"])["training"]["epochs"] == 2
+    assert json.loads(metadata["config"])["epochs"] == 2
     assert len(metadata["code"]) == 64
     assert json.loads(metadata["versions"])["torch"] == torch.__version__
-    accuracies = read_table(shard.folder / "w.csv", COLUMNS["baseline"])
+    accuracies = shard.evaluation()
     assert accuracies.groupby(["seed", "split"]).size().tolist() == [1] * 4
     assert accuracies.accuracy.min() > 0.6
     path, _ = load_tensors(shard.path)
@@ -135,7 +157,7 @@ def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, est
 def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp_path, monkeypatch):
     """A copy of MAS under a name of its own gives the same values, by its own code."""
     own = tmp_path / "mine.py"
-    text = (programs.SCRIPTS / "src/weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
+    text = (programs.REPOSITORY / "src/weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
     own.write_text(text.replace("MAS (softmax)", "mine"), encoding="utf-8")
     monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
     mine, metadata = load_tensors(shard.importance("mine"))
@@ -191,7 +213,9 @@ def test_an_ablation_that_changes_nothing_retains_as_the_estimator_does(shard):
 def test_two_runs_write_the_same_bytes(shard, tmp_path):
     again = Shard(tmp_path, shard.data, [0, 1])
     again.baseline()
-    for file in (shard.parameters, shard.path, shard.folder / "w.csv"):
+    for folder in (shard, again):
+        folder.evaluation()
+    for file in (shard.trained, shard.path, shard.folder / "w.csv"):
         assert (tmp_path / file.name).read_bytes() == file.read_bytes()
     for folder in (shard, again):
         folder.importance("mas")
@@ -215,62 +239,69 @@ def test_pruning_starts_at_the_baseline_accuracy(shard, criterion):
         shard.importance(criterion)
     table = read_table(shard.pruning(criterion), COLUMNS["pruning"])
     assert len(table) == 2 * 2 * 3
-    accuracies = read_table(shard.folder / "w.csv", COLUMNS["baseline"]).query("split == 'test'").set_index("seed")
+    accuracies = shard.evaluation().query("split == 'test'").set_index("seed")
     for row in table[table.fraction == 0].itertuples():
         assert math.isclose(row.accuracy, accuracies.accuracy[row.seed])
     assert table[table.fraction == 0.95].accuracy.max() < accuracies.accuracy.min()
 
 
 def test_errors_are_one_message(shard, tmp_path):
-    settings = json.dumps(STUDY | {"importance": {"samples": 200}, "seeds": [0, 1]})
-    rest = [
-        "--data",
-        shard.data,
-        "--state",
-        shard.state,
-        "--path",
-        shard.path,
-        "--settings",
-        settings,
-        "--output",
-        tmp_path / "x.safetensors",
-    ]
-    stderr = run("importance", "--estimator", "ms", "--parameters", shard.parameters, *rest, fails=True)
+    def refused(estimator: str, trained: Path, **study: object) -> str:
+        job = ImportanceJob.of("small", shard.study.model_copy(update=study), [0, 1])
+        given = ["--data", shard.data, "--trained", trained, "--settings", job.sorted_json()]
+        return run("importance", "--estimator", estimator, *given, "--output", tmp_path / "x.safetensors", fails=True)
+
+    stderr = refused("ms", shard.trained)
     assert stderr.startswith("error: unknown estimator 'ms'. Did you mean 'mas'?")
     cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(shard.parameters.read_bytes()[:-1])
-    stderr = run("importance", "--estimator", "mas", "--parameters", cut, *rest, fails=True)
+    cut.write_bytes(shard.trained.read_bytes()[:-1])
+    stderr = refused("mas", cut)
     assert stderr.startswith("error: cannot read") and "cut.safetensors" in stderr and "same command again" in stderr
-    many = json.dumps(STUDY | {"importance": {"samples": 601}, "seeds": [0, 1]})
-    rest[rest.index(settings)] = many
-    stderr = run("importance", "--estimator", "mas", "--parameters", shard.parameters, *rest, fails=True)
-    assert "importance.samples is 601" in stderr
+    assert "importance.samples is 601" in refused("mas", shard.trained, importance=Importance(samples=601))
     assert not (tmp_path / "x.safetensors").exists()
 
 
+def test_validation_images_that_were_trained_on_are_refused(shard, tmp_path):
+    images = Images(training=600, validation=2500, test=None)
+    job = EvaluationJob.of("small", shard.study.model_copy(update={"images": images}), [0, 1])
+    given = ["--data", shard.data, "--trained", shard.trained, "--settings", job.sorted_json()]
+    stderr = run("evaluation", *given, "--output", tmp_path / "x.csv", fails=True)
+    assert "images.training is 600 and images.validation is 2500" in stderr
+
+
 def test_an_output_that_cannot_be_written_is_one_message(shard):
-    settings = json.dumps(STUDY | {"importance": {"samples": 200}, "seeds": [0, 1]})
+    job = ImportanceJob.of("small", shard.study, [0, 1])
     stderr = run(
-        "importance", "--estimator", "magnitude", "--data", shard.data, "--parameters", shard.parameters,
-        "--state", shard.state, "--path", shard.path, "--settings", settings,
-        "--output", shard.parameters / "x.safetensors", fails=True,
+        "importance", "--estimator", "magnitude", "--data", shard.data, "--trained", shard.trained,
+        "--settings", job.sorted_json(), "--output", shard.trained / "x.safetensors", fails=True,
     )  # fmt: skip
     assert "cannot write" in stderr and "writable directory" in stderr
+
+
+def test_results_of_a_strength_are_kept_and_the_table_is_that_of_a_run_at_once(shard):
+    shard.importance("magnitude")
+    file = shard.retention("magnitude", [0.5])
+    kept = file.with_name(f".{file.name}.strengths")
+    two_steps = shard.retention("magnitude", [2.0, 0.5]).read_bytes()
+    kept.unlink()
+    assert shard.retention("magnitude", [2.0, 0.5]).read_bytes() == two_steps
+    one = read_table(shard.retention("magnitude", [2.0]), COLUMNS["retention"])
+    assert set(one["lambda"]) == {2.0}
 
 
 @pytest.fixture(scope="module")
 def convolutional(tmp_path_factory, data) -> Shard:
     """The convolutional network on few images, with batch normalisation and turned images."""
     shard = Shard(
-        tmp_path_factory.mktemp("cnn"), data, [0, 1], network="cnn", tasks={"kind": "rotated", "count": 2},
-        images={"training": 200, "validation": 40, "test": 60},
+        tmp_path_factory.mktemp("cnn"), data, [0, 1], network="cnn", tasks=RotatedTasks(kind="rotated", count=2),
+        images=Images(training=200, validation=40, test=60),
     )  # fmt: skip
     shard.baseline()
     return shard
 
 
 def test_buffers_are_kept_beside_the_parameters(shard, convolutional):
-    parameters, _ = load_tensors(convolutional.parameters)
+    parameters, _ = load_tensors(convolutional.trained)
     state, metadata = load_tensors(convolutional.state)
     assert parameters["conv3.weight"].shape == (2, 256, 128, 3, 3)
     assert not any("running" in name for name in parameters)
@@ -294,16 +325,16 @@ def test_frozen_statistics_and_the_stabilised_penalty_change_what_is_retained(co
 
 
 def test_the_published_protocol_trains_on_all_images_and_carries_adam_on(data, shard, tmp_path):
-    published = Shard(tmp_path, data, [0, 1], protocol="published")
+    images = Images(training=None, validation=200, test=None)
+    published = Shard(tmp_path, data, [0, 1], protocol=KUTALEV_LAPINA, images=images)
     published.baseline()
     state, _ = load_tensors(published.state)
-    assert state["adam/steps"].item() == 2 * 600 // TRAINING["batch_size"]
+    assert state["adam/steps"].item() == 2 * 3000 // 50
     assert state["adam/first/fc1.weight"].shape == (2, *SHAPES["fc1.weight"])
     on_test, on_training = (load_tensors(published.importance("mas", part))[0] for part in ("test", "training"))
     assert not torch.equal(on_test["fc3.bias"], on_training["fc3.bias"])
     carried = read_table(published.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
-    published.study |= {"protocol": "held_out"}
-    (tmp_path / "w.state.safetensors").unlink()
-    published.state = shard.state
+    fresh_adam = KUTALEV_LAPINA.model_copy(update={"carry_adam": False})
+    published.study = published.study.model_copy(update={"protocol": fresh_adam})
     fresh = read_table(published.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
     assert len(carried) == len(fresh) and not carried.equals(fresh)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from weight_importance.files.tables import COLUMNS
+from weight_importance.settings import Images, LaterTasks, Optimisation, PermutedTasks, RetentionJob
 
 LEARNING = {
     "epochs": 1,
@@ -15,6 +16,25 @@ LEARNING = {
     "batch_norm": "running",
 }
 """How later tasks are learnt: the plainest way."""
+
+
+def retention_job(learning: LaterTasks, optimisation: Optimisation, **changes: object) -> RetentionJob:
+    """The settings of retention for functions that are given networks and tasks themselves."""
+    settings = {
+        "study": "s",
+        "seeds": [0],
+        "network": "mlp",
+        "datasets": ["mnist_subset"],
+        "tasks": PermutedTasks(kind="permuted", count=3, seed=0),
+        "images": Images(training=10, validation=10, test=10),
+        "train_on_validation": False,
+        "carry_adam": False,
+        "penalised_path": False,
+        "samples": 10,
+        "lambdas": [1.0],
+    }
+    return RetentionJob(**settings | {"learning": learning, "optimisation": optimisation} | changes)
+
 
 PUBLISHED = {
     "network": "mlp",

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from weight_importance.estimators.factors import rank_one
-from weight_importance.settings.ablation_names import TRANSFORMS, folder, is_ablation, parse
 from weight_importance.learning.ablations import PER_TENSOR, ablated
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings.ablation_names import TRANSFORMS, folder, is_ablation, parse
 
 SEEDS = [3, 4, 3]
 SHAPES = {"fc1.weight": (7, 11), "fc1.bias": (7,), "conv.weight": (5, 4, 3, 2), "bn.weight": (6,)}

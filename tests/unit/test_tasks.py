@@ -1,21 +1,24 @@
-"""Tasks are views of data sets: disjoint splits, one exact transform per round, nothing lost."""
+"""Tasks are views of data sets: parts by position, one exact transform per round, nothing lost."""
 
 import pytest
 import torch
 
-from weight_importance.data.image_file import Dataset
-from weight_importance.data.tasks import permuted, rotated, split, task_sequence, to_inputs
+from weight_importance.data.image_file import Dataset, common_form
+from weight_importance.data.tasks.permuted import permutation
+from weight_importance.data.tasks.registry import first_tasks, sequences
+from weight_importance.data.tasks.task import PARTS, plain_task
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings import PermutedTasks, RotatedTasks
 
-CPU = torch.device("cpu")
+PERMUTED = PermutedTasks(kind="permuted", count=4, seed=1)
 
 
-def make(seed: int, size=(28, 28)) -> Dataset:
+def make(seed: int, shape=(28, 28)) -> Dataset:
     torch.manual_seed(seed)
     return Dataset(
-        train_images=torch.randint(0, 256, (50, *size), dtype=torch.uint8),
+        train_images=torch.randint(0, 256, (50, *shape), dtype=torch.uint8),
         train_labels=torch.randint(10, (50,), dtype=torch.uint8),
-        test_images=torch.randint(0, 256, (20, *size), dtype=torch.uint8),
+        test_images=torch.randint(0, 256, (20, *shape), dtype=torch.uint8),
         test_labels=torch.randint(10, (20,), dtype=torch.uint8),
     )
 
@@ -25,89 +28,98 @@ def dataset() -> Dataset:
     return make(0)
 
 
-def settings(kind="permuted", count=4, protocol="held_out"):
-    return {
-        "protocol": protocol,
-        "tasks": {"kind": kind, "count": count} | ({"seed": 1} if kind == "permuted" else {}),
-        "images": {"training": None, "validation": 10, "test": None},
-    }
+def test_training_images_are_the_first_and_validation_images_the_last_independently(dataset):
+    task = plain_task(dataset, 30, 10, 5)
+    assert torch.equal(task.training.images, dataset.train_images[:30])
+    assert torch.equal(task.training.labels, dataset.train_labels[:30].long())
+    assert torch.equal(task.validation.images, dataset.train_images[40:])
+    assert torch.equal(task.validation.labels, dataset.train_labels[40:].long())
+    assert torch.equal(task.test.images, dataset.test_images[:5])
+    assert torch.equal(task.test.labels, dataset.test_labels[:5].long())
+    for validation in (0, 20):
+        assert torch.equal(plain_task(dataset, 30, validation).training.images, task.training.images)
+    assert [len(plain_task(dataset).part(part)) for part in PARTS] == [50, 0, 20]
+    assert task.training.stored.data_ptr() == dataset.train_images.data_ptr(), "a view"
 
 
-def test_splits_are_disjoint_and_validation_is_the_end_of_the_training_set(dataset):
-    parts = split(dataset, None, 10)
-    assert torch.equal(torch.cat([parts.training.images, parts.validation.images]), dataset.train_images)
-    assert torch.equal(parts.validation.labels, dataset.train_labels[-10:].long())
-    assert len(split(dataset, 7, 10).training) == 7
-    assert torch.equal(parts.training.last(3).images, dataset.train_images[37:40])
-    assert torch.equal(split(dataset, None, 10, 5).test.images, dataset.test_images[:5])
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ({"training": 51}, "images.training is 51, but the training set has 50"),
+        ({"validation": 51}, "images.validation is 51, but the training set has 50"),
+        ({"test": 21}, "images.test is 21, but the test set has 20"),
+        ({"training": 41, "validation": 10, "train_on_validation": False}, "lower one of them"),
+        ({"validation": 1, "train_on_validation": False}, "images.training is 50 and images.validation is 1"),
+    ],
+)
+def test_a_data_set_that_is_too_small_is_refused(dataset, sizes, text):
+    with pytest.raises(UserError, match=text):
+        plain_task(dataset, **sizes)
 
 
-def test_the_published_protocol_trains_on_validation_images_too(dataset):
-    tasks = task_sequence(settings(protocol="published"), [dataset], CPU)
-    assert torch.equal(tasks.part(0, "training").images, dataset.train_images)
-    assert torch.equal(tasks.part(0, "validation").images, dataset.train_images[-10:])
+def test_validation_images_are_trained_on_where_that_is_wanted(dataset):
+    task = plain_task(dataset, None, 10, train_on_validation=True)
+    assert torch.equal(task.training.images[40:], task.validation.images)
 
 
-@pytest.mark.parametrize(("training", "validation"), [(None, 50), (41, 10), (None, 60)])
-def test_a_data_set_that_is_too_small_is_refused(dataset, training, validation):
-    with pytest.raises(UserError, match="the training set has 50 images"):
-        split(dataset, training, validation)
-
-
-def test_more_test_images_than_there_are_is_refused(dataset):
-    with pytest.raises(UserError, match=r"images\.test is 21, but the test set has 20"):
-        split(dataset, None, 10, 21)
-
-
-@pytest.mark.parametrize("count", [0, 41])
-def test_more_samples_than_there_are_is_refused(dataset, count):
-    with pytest.raises(UserError, match="between 1 and 40"):
-        split(dataset, None, 10).training.last(count)
-
-
-def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_pixels(dataset):
-    tasks = task_sequence(settings(), [dataset], CPU)
-    assert torch.equal(tasks.part(0, "test").images, dataset.test_images)
+@pytest.mark.parametrize("shape", [(28, 28), (3, 6, 5)])
+def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_pixels(shape):
+    dataset = make(0, shape)
+    [tasks, same] = sequences(PERMUTED, [plain_task(dataset, 40, 10)], [0, 1])
+    assert same is tasks and len(tasks) == 4
+    assert torch.equal(tasks[0].test.images, dataset.test_images)
     seen = set()
-    for task in range(1, len(tasks)):
-        order = tasks.transforms[task - 1].order
-        assert torch.equal(order.sort().values, torch.arange(784))
+    for number, task in enumerate(tasks[1:], start=1):
+        order = permutation(number, 1, shape[-2:]).order
+        assert torch.equal(order.sort().values, torch.arange(shape[-1] * shape[-2]))
         seen.add(tuple(order.tolist()))
-        for name in ("training", "validation", "test"):
-            part, plain = tasks.part(task, name), tasks.part(0, name)
-            assert torch.equal(part.images.flatten(1), plain.images.flatten(1)[:, order])
-            assert torch.equal(part.labels, plain.labels)
+        for part in PARTS:
+            moved, plain = task.part(part), tasks[0].part(part)
+            assert torch.equal(moved.images.flatten(-2), plain.images.flatten(-2)[..., order])
+            assert torch.equal(moved.labels, plain.labels)
     assert len(seen) == 3
 
 
 def test_permutations_depend_on_seed_and_round_only():
-    assert torch.equal(permuted(1, 1, (28, 28)).order, permuted(1, 1, (28, 28)).order)
-    assert not torch.equal(permuted(1, 1, (28, 28)).order, permuted(1, 2, (28, 28)).order)
-    assert not torch.equal(permuted(1, 1, (28, 28)).order, permuted(2, 1, (28, 28)).order)
+    first = permutation(1, 1, (28, 28)).order
+    assert torch.equal(first, permutation(1, 1, (28, 28)).order)
+    assert not torch.equal(first, permutation(1, 2, (28, 28)).order)
+    assert not torch.equal(first, permutation(2, 1, (28, 28)).order)
 
 
 def test_rounds_go_through_all_data_sets_and_quarter_turns_are_exact(dataset):
     other = make(1)
-    tasks = task_sequence(settings("rotated", 5), [dataset, other], CPU)
-    assert len(tasks) == 5
-    assert tasks.training_sizes() == [40] * 5
-    for task, (source, quarters) in enumerate([(dataset, 0), (other, 0), (dataset, 1), (other, 1), (dataset, 2)]):
-        part = tasks.part(task, "test")
-        assert torch.equal(part.labels, source.test_labels.long())
-        image = part.images[3]
+    settings = RotatedTasks(kind="rotated", count=5)
+    [tasks] = sequences(settings, [plain_task(each, 40, 10) for each in (dataset, other)], [0])
+    assert [len(task.training) for task in tasks] == [40] * 5
+    expected = [(dataset, 0), (other, 0), (dataset, 1), (other, 1), (dataset, 2)]
+    for task, (source, quarters) in zip(tasks, expected, strict=True):
+        assert torch.equal(task.test.labels, source.test_labels.long())
+        image = task.test.images[3]
         for row in range(28):
             for column in range(28):
                 turned = {0: (row, column), 1: (column, 27 - row), 2: (27 - row, 27 - column)}[quarters]
                 assert image[row, column] == source.test_images[3][turned]
 
 
-def test_what_cannot_be_turned_is_refused(dataset):
+@pytest.mark.parametrize("settings", [PERMUTED, RotatedTasks(kind="rotated", count=3)])
+def test_the_first_task_depends_on_nothing_of_the_others(settings, dataset):
+    plain = plain_task(dataset, 40, 10)
+    [[task, *_]] = sequences(settings, [plain, plain_task(make(1), 40, 10)], [0])
+    for first in first_tasks(settings.first(), plain, [0, 1]):
+        for part in PARTS:
+            assert torch.equal(first.part(part).images, task.part(part).images)
+
+
+def test_images_that_are_not_square_cannot_be_turned():
     with pytest.raises(UserError, match="square images, found 28 × 20"):
-        task_sequence(settings("rotated", 2), [make(0, (28, 20))], CPU)
-    with pytest.raises(UserError, match="four tasks per data set"):
-        rotated(4, 0, (28, 28))
+        sequences(RotatedTasks(kind="rotated", count=2), [plain_task(make(0, (28, 20)))], [0])
 
 
-def test_inputs_are_scaled_to_the_unit_interval():
-    images = torch.tensor([[[0, 255], [51, 102]]], dtype=torch.uint8)
-    torch.testing.assert_close(to_inputs(images), torch.tensor([[[[0, 1], [0.2, 0.4]]]]))
+def test_a_network_fits_all_data_sets_of_a_study(dataset):
+    few = Dataset(dataset.train_images, dataset.train_labels.clamp(max=3), dataset.test_images, dataset.test_labels)
+    assert few.classes == 4
+    assert common_form([few, dataset]) == ((1, 28, 28), 10)
+    assert make(0, (3, 6, 5)).shape == (3, 6, 5)
+    with pytest.raises(UserError, match="different shapes"):
+        common_form([dataset, make(0, (3, 28, 28))])

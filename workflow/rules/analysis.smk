@@ -1,11 +1,11 @@
-# What is read off networks and importances: pruning, correlation, and the tidy tables that join all shards.
+# Pruning, correlation and explanation of every shard; the tidy tables that join shards and studies.
 
 
 rule pruning:
     input:
-        unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
-        data=datasets,
-        importance=pruning_importances,
+        unpack(of(grid.weights)),
+        data=of(grid.datasets),
+        importance=of(grid.pruning_importance),
     output:
         "results/runs/{study}/pruning/{criterion}/{shard}.csv",
     log:
@@ -13,7 +13,7 @@ rule pruning:
     benchmark:
         "results/benchmarks/pruning/{study}/{criterion}/{shard}.tsv"
     wildcard_constraints:
-        criterion="|".join(["random", *ESTIMATORS]),
+        criterion="|".join(["random", *grid.estimators(CONFIGURATION)]),
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -22,22 +22,20 @@ rule pruning:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        code=code(f"{SCRIPTS}/pruning.py"),
-        settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "pruning"),
+        code=of(dependencies.on_tasks, "pruning"),
+        settings=of(jobs.pruning),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Pruning {wildcards.study} by {wildcards.criterion} ({wildcards.shard})"
     shell:
         "python workflow/scripts/pruning.py --criterion {wildcards.criterion} --data {input.data} "
-        "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} --threads {threads} "
-        "--output {output} > {log} 2>&1"
+        "--trained {input.parameters} {params.importance} --settings {params.settings:q} "
+        "--threads {threads} --output {output} > {log} 2>&1"
 
 
 rule correlation:
     input:
-        importances=lambda wildcards: [
-            importances(wildcards, name) for name in sorted(STUDIES[wildcards.study]["estimators"])
-        ],
+        importances=of(grid.importances),
     output:
         table="results/runs/{study}/correlation/{shard}.csv",
         null="results/runs/{study}/correlation/{shard}.null.csv",
@@ -52,13 +50,9 @@ rule correlation:
         mem_mb=growing(3000),
         runtime=growing(60),
     params:
-        code=code(f"{SCRIPTS}/correlation.py"),
-        settings=lambda wildcards: compact(
-            {"study": wildcards.study, "seeds": seeds(wildcards.shard)} | config["correlation"]
-        ),
-        importances=lambda wildcards: [
-            f"{name}={importances(wildcards, name)}" for name in sorted(STUDIES[wildcards.study]["estimators"])
-        ],
+        code=dependencies.program("correlation"),
+        settings=of(jobs.correlation),
+        importances=of(grid.named_importances),
     message:
         "Correlating importances of {wildcards.study} ({wildcards.shard})"
     shell:
@@ -68,10 +62,10 @@ rule correlation:
 
 rule explanation:
     input:
-        unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
-        data=datasets,
+        unpack(of(grid.networks)),
+        data=of(grid.datasets),
     output:
-        **{name: f"results/runs/{{study}}/explanation/{{shard}}.{name}.csv" for name in EXPLANATION},
+        **{name: f"results/runs/{{study}}/explanation/{{shard}}.{name}.csv" for name in grid.EXPLANATION},
     log:
         "results/logs/explanation/{study}/{shard}.log",
     benchmark:
@@ -84,22 +78,19 @@ rule explanation:
         runtime=growing(120),
         gpu=GPUS,
     params:
-        code=lambda wildcards: code(
-            f"{SCRIPTS}/explanation.py", "total_signal", *STUDIES[wildcards.study]["explanation"]["estimators"]
-        ),
-        settings=explanation_settings,
-        outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in EXPLANATION],
+        code=of(dependencies.explanation, OWN_ESTIMATORS),
+        settings=of(jobs.explanation),
+        outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in grid.EXPLANATION],
     message:
         "Explaining the agreement of importances of {wildcards.study} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/explanation.py --data {input.data} --parameters {input.parameters} "
-        "--state {input.state} --path {input.path} --settings {params.settings:q} --threads {threads} {params.outputs} "
-        "> {log} 2>&1"
+        "python workflow/scripts/explanation.py --data {input.data} --trained {input.parameters} "
+        "--settings {params.settings:q} --threads {threads} {params.outputs} > {log} 2>&1"
 
 
 rule study_table:
     input:
-        tables=lambda wildcards: shard_tables(wildcards.study, wildcards.table),
+        tables=of(grid.shard_tables),
     output:
         "results/summary/{study}/{table}.csv",
     log:
@@ -107,7 +98,7 @@ rule study_table:
     benchmark:
         "results/benchmarks/summary/{study}/{table}.tsv"
     wildcard_constraints:
-        table="|".join(SHARD_TABLES),
+        table="|".join(grid.SHARD_TABLES),
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -115,7 +106,7 @@ rule study_table:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code(f"{SCRIPTS}/summary.py"),
+        code=dependencies.program("summary"),
     message:
         "Joining the shards of {wildcards.study}: {wildcards.table}"
     shell:
@@ -138,10 +129,10 @@ rule selected_lambda:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code(f"{SCRIPTS}/selected_lambda.py"),
-        split=lambda wildcards: "test" if STUDIES[wildcards.study]["protocol"] == "published" else "validation",
+        code=dependencies.program("selected_lambda"),
+        split=of(jobs.selected_on),
     message:
-        "Choosing lambda of {wildcards.study} on {params.split} data"
+        "Selecting lambda of {wildcards.study} on {params.split} data"
     shell:
         "python workflow/scripts/selected_lambda.py --retention {input.retention} --split {params.split} "
         "--output {output} > {log} 2>&1"
@@ -149,7 +140,7 @@ rule selected_lambda:
 
 use rule study_table as summary_table with:
     input:
-        tables=lambda wildcards: study_tables(wildcards.table),
+        tables=of(grid.study_tables),
     output:
         "results/summary/{table}.csv",
     log:
@@ -157,8 +148,8 @@ use rule study_table as summary_table with:
     benchmark:
         "results/benchmarks/summary/{table}.tsv"
     wildcard_constraints:
-        table="|".join(SUMMARY_TABLES),
+        table="|".join(grid.STAGE_OF),
     params:
-        code=code(f"{SCRIPTS}/summary.py"),
+        code=dependencies.program("summary"),
     message:
         "Joining all studies: {wildcards.table}"

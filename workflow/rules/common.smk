@@ -1,86 +1,75 @@
-# What several rules need: names of files, settings of stages, source files of programs. Nothing here runs anything.
-import json
+# Bindings that the rules share: functions of the configuration and of wildcards, code of programs, resources.
 import os
-import subprocess
+import re
 import sys
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
-
-SCRIPTS, SOURCES = "workflow/scripts", "src"
 
 from snakemake.logging import logger
 
+import dependencies
 import gpu
+import grid
+import jobs
+import notebooks
 import repair
 import screen
-import sources
-from weight_importance.settings import KUTALEV_LAPINA, ablation_names, files, known, merging, reading
 from weight_importance.runtime import errors
+from weight_importance.settings import known
 
-# `python` in the rules is the interpreter that runs Snakemake, also when its environment was not activated; an
-# environment that Snakemake itself activates for a job (conda) still comes before it.
+# `python` in the rules is the interpreter that runs Snakemake, even if its environment is not activated; an environment
+# that Snakemake activates for a job (conda) still comes first.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
 
-# Jobs end when this process is killed, and say why they were themselves
+# Jobs end when this process is killed, and report why they were killed themselves.
 os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
 shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
 
-
-# What jobs compute on is decided here, once, and told to all of them: each asks for what it takes, and takes no more
+# The device is chosen once, here, for all jobs.
 os.environ[gpu.VARIABLE] = gpu.decided(os.environ.get(gpu.VARIABLE, "auto"))
 GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
 
 
-# What estimators are compared with: learning without a penalty, pruning at random
-WITHOUT_IMPORTANCE = ["none", "random"]
+envvars:
+    "IMPORTANCE_ATLAS_ESTIMATORS",
+    gpu.VARIABLE,
 
 
-def code(program, *estimators, shown=False):
-    """Fingerprints of the program and of the modules that it imports, those of the named estimators included.
-
-    Args:
-        shown: include labels and formulas of estimators, for programs that print them.
-    """
-    files = sources.closure(program, SOURCES)
-    if f"{SOURCES}/weight_importance/estimators/registry.py" in files:  # it imports estimators by their names
-        for name in sorted({*estimators} - {*WITHOUT_IMPORTANCE}):
-            files += sources.closure(known.estimator_file(name, OWN_ESTIMATORS), SOURCES)
-    return sources.fingerprints(list(dict.fromkeys(files)), shown)
+wildcard_constraints:
+    study="|".join(CONFIGURATION.studies),
+    shard=r"seeds-\d+-\d+",
 
 
-def compact(settings):
-    """Settings as one string of sorted JSON: Snakemake compares it as a whole, and runs again what it changes for."""
-    return json.dumps(settings, sort_keys=True)
+REGISTRY = notebooks.read()
+PAGES = notebooks.pages(CONFIGURATION, REGISTRY)
+FIGURES = notebooks.all_figures(CONFIGURATION, REGISTRY)
+TABLES = notebooks.all_tables(CONFIGURATION, REGISTRY)
+SUMMARIES = grid.summaries(CONFIGURATION)
+LIKES = {name: study["like"] for name, study in config["studies"].items() if "like" in study}
+PUBLISHED = sorted(map(str, notebooks.PUBLISHED.glob("*.csv")))
 
 
-def growing(amount):
-    """Memory or time: as much again with every further try of a job, which may have ended for want of it."""
+def of(function: Callable, *arguments) -> Callable:
+    """A function of a job's wildcards: ``function`` of the configuration, ``arguments``, and the wildcards it names."""
+    names = list(signature(function).parameters)[1 + len(arguments) :]
+    return lambda wildcards: function(CONFIGURATION, *arguments, **{name: wildcards[name] for name in names})
+
+
+def records(name: str) -> list[str]:
+    """The records of the optimiser's path that an estimator is formed from."""
+    return known.records(name, OWN_ESTIMATORS)
+
+
+def growing(amount: int) -> Callable:
+    """Memory or time that grows with every further try of a job, which may have ended for lack of it."""
     return lambda wildcards, attempt: amount * attempt
 
 
 def paper_text():
-    """What people write of the paper, main.tex first."""
+    """The LaTeX sources of the paper, main.tex first."""
     files = (file for file in Path("paper").rglob("*") if file.suffix in {".tex", ".bib", ".bst", ".cls", ".sty"})
     return sorted(map(str, files), key=lambda file: (file != "paper/main.tex", file))
-
-
-def version():
-    """The state of the code: the commit, marked where files differ from it; unknown outside a git checkout."""
-
-    def git(*arguments):
-        run = subprocess.run(["git", *arguments], cwd=workflow.basedir, capture_output=True, text=True, check=True)
-        return run.stdout.strip()
-
-    try:
-        if not os.path.samefile(git("rev-parse", "--show-toplevel"), workflow.basedir):
-            return "unknown"
-        commit = git("rev-parse", "--short=10", "HEAD")
-        # only what the paper can depend on: notes, tests or a user's own configuration change no byte of it, nor do the
-        # explorer's page, the captions of the report, and what looks at results
-        aside = [f":!workflow/{folder}" for folder in ("explorer", "report", "audit")]
-        changed = git("status", "--porcelain", "--", "Snakefile", "workflow", "notebooks", "paper", *aside)
-        return f"{commit}+changes" if changed else commit
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def lift_rate_limit():

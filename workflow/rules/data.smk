@@ -1,9 +1,9 @@
-# Data sets: fetched from the first source that gives them, every byte checked.
+# Data sets, from the first source that has them; every byte is checked.
 
 
 rule dataset:
     input:
-        # data sets that lie in the repository
+        # data sets in the repository
         files=lambda wildcards: sorted(map(str, Path("workflow/resources", wildcards.dataset).glob("*.gz"))),
     output:
         "results/data/{dataset}.safetensors",
@@ -11,7 +11,7 @@ rule dataset:
         "results/logs/dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/dataset/{dataset}.tsv"
-    localrule: True  # nodes of a cluster often reach no network
+    localrule: True  # nodes of a cluster often have no network
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -19,7 +19,7 @@ rule dataset:
         mem_mb=1000,
         runtime=30,
     params:
-        code=code(f"{SCRIPTS}/dataset.py"),
+        code=dependencies.program("dataset"),
     message:
         "Fetching and checking {wildcards.dataset}"
     shell:

@@ -1,23 +1,49 @@
-# Notebooks, executed for a study with the tables they need: pages to read, figures and LaTeX tables for the paper. An
+# Notebooks, executed for every study that lists their analysis: pages, figures, and LaTeX tables for the paper. The
 # executed notebook is a log, so that it survives a failing cell and shows the error in its place.
 
+CAPTIONS = Path(".snakemake/captions")  # as the report needs one file for each
+notebooks.write_captions(REGISTRY, CAPTIONS)
 
-for notebook in NOTEBOOKS:
+
+def reported(file, category, labels, caption):
+    """A result of one study as the report shows it."""
+    return report(file, category=category, subcategory="{study}", labels=labels, caption=caption)
+
+
+def reported_page(name, notebook):
+    """An executed notebook as a page."""
+    labels = {"notebook": notebook.title}
+    return reported(f"results/notebooks/{name}-{{study}}.html", "Notebooks", labels, "../report/notebook.rst")
+
+
+def reported_figures(notebook):
+    """The figures of a notebook."""
+    files = zip(notebooks.figures(notebook), notebook.figures.items(), strict=True)
+    return [
+        reported(file, "Figures", {"figure": figure.title}, str((CAPTIONS / f"{name}.rst").resolve()))
+        for file, (name, figure) in files
+    ]
+
+
+for name, notebook in REGISTRY.items():
 
     rule:
         name:
-            f"notebook_{notebook}"
+            f"notebook_{name}"
         input:
-            **notebook_input(notebook),
+            notebook=f"notebooks/{name}.ipynb",
+            summaries=of(notebooks.summaries, notebook),
+            importances=of(notebooks.importances, notebook),
+            published=notebooks.published(notebook),
         output:
-            html=reported_page(notebook),
+            html=reported_page(name, notebook),
             figures=reported_figures(notebook),
-            tables=tables(notebook),
+            tables=notebooks.tables(notebook),
         log:
-            notebook=f"results/notebooks/{notebook}-{{study}}.ipynb",
-            messages=f"results/logs/notebook/{notebook}/{{study}}.log",
+            notebook=f"results/notebooks/{name}-{{study}}.ipynb",
+            messages=f"results/logs/notebook/{name}/{{study}}.log",
         benchmark:
-            f"results/benchmarks/notebook/{notebook}/{{study}}.tsv"
+            f"results/benchmarks/notebook/{name}/{{study}}.tsv"
         conda:
             "../../envs/workflow.yaml"
         threads: 1
@@ -25,8 +51,8 @@ for notebook in NOTEBOOKS:
             mem_mb=growing(3000),
             runtime=growing(20),
         params:
-            code=notebook_code(notebook),
-            parameters=notebook_parameters(notebook),
+            code=dependencies.notebook(OWN_ESTIMATORS, name),
+            parameters=of(jobs.notebook, LIKES, notebook),
         message:
             "Executing notebook {input.notebook} ({wildcards.study})"
         shell:
@@ -34,13 +60,12 @@ for notebook in NOTEBOOKS:
             "--executed {log.notebook} --html {output.html} > {log.messages} 2>&1"
 
 
-# One page, complete in itself, to look at any two estimators. It reads importances themselves, of every study with
-# networks of its own.
+# A self-contained page to compare any two estimators. It reads the importances of every study that trains networks.
 rule explorer:
     input:
-        template=EXPLORER_TEMPLATE,
-        tables=EXPLORER_TABLES,
-        importances=explorer_importances(),
+        template=sorted(map(str, Path("workflow/explorer").iterdir())),
+        tables=grid.explorer_tables(CONFIGURATION),
+        importances=grid.explorer_importances(CONFIGURATION),
     output:
         report(
             "results/explorer.html",
@@ -59,8 +84,8 @@ rule explorer:
         mem_mb=3000,
         runtime=20,
     params:
-        code=code(f"{SCRIPTS}/explorer.py", *known.estimators(), *OWN_ESTIMATORS, shown=True),
-        settings=explorer_settings(),
+        code=dependencies.showing(OWN_ESTIMATORS, "workflow/scripts/explorer.py"),
+        settings=jobs.explorer(CONFIGURATION, LIKES),
     message:
         "Writing the explorer"
     shell:

@@ -3,8 +3,8 @@
 
 rule importance:
     input:
-        unpack(lambda wildcards: networks(wildcards, "parameters", "state", "path")),
-        data=datasets,
+        unpack(of(grid.networks)),
+        data=of(grid.datasets),
     output:
         "results/runs/{study}/{part}/{estimator}/{shard}.safetensors",
     log:
@@ -12,7 +12,7 @@ rule importance:
     benchmark:
         "results/benchmarks/{part}/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(ESTIMATORS),
+        estimator="|".join(grid.estimators(CONFIGURATION)),
         part="importance|importance_test",
     priority: 2  # short, and the long jobs of retention wait for it
     conda:
@@ -23,12 +23,11 @@ rule importance:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        code=lambda wildcards: code(f"{SCRIPTS}/importance.py", wildcards.estimator),
-        settings=lambda wildcards: settings(wildcards.study, wildcards.shard, *TASKS, "importance"),
-        images=lambda wildcards: "test" if wildcards.part == "importance_test" else "training",
+        code=of(dependencies.importance, OWN_ESTIMATORS),
+        settings=of(jobs.importance),
     message:
-        "Computing {wildcards.estimator} of {wildcards.study} on {params.images} images ({wildcards.shard})"
+        "Computing {wildcards.estimator} of {wildcards.study} for {wildcards.part} ({wildcards.shard})"
     shell:
         "python workflow/scripts/importance.py --estimator {wildcards.estimator} --data {input.data} "
-        "--part {params.images} --parameters {input.parameters} --state {input.state} --path {input.path} "
-        "--settings {params.settings:q} --threads {threads} --output {output} > {log} 2>&1"
+        "--trained {input.parameters} --settings {params.settings:q} "
+        "--threads {threads} --output {output} > {log} 2>&1"

@@ -1,4 +1,4 @@
-# The paper: all numbers of its text, then LaTeX.
+# The paper: the numbers that its text quotes, then LaTeX.
 
 
 rule paper_numbers:
@@ -18,8 +18,8 @@ rule paper_numbers:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code(f"{SCRIPTS}/paper_numbers.py", *known.estimators(), *OWN_ESTIMATORS, shown=True),
-        settings=compact(config),
+        code=dependencies.showing(OWN_ESTIMATORS, "workflow/scripts/paper_numbers.py"),
+        settings=jobs.paper(CONFIGURATION, LIKES),
     message:
         "Writing the numbers that the paper quotes"
     shell:
@@ -51,11 +51,9 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code(f"{SCRIPTS}/paper.py"),
-        settings=compact({"version": version()}),
+        code=dependencies.program("paper"),
     message:
         "Typesetting the paper"
     shell:
         "python workflow/scripts/paper.py --text {input.text} --figures {input.figures} --tables {input.tables} "
-        "--numbers {input.numbers} --settings {params.settings:q} --build results/paper/build --output {output} "
-        "> {log} 2>&1"
+        "--numbers {input.numbers} --build results/paper/build --output {output} > {log} 2>&1"

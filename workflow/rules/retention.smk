@@ -1,12 +1,13 @@
-# Learning the later tasks one after another, held back by one estimator's importances, or by an ablation of them; all
-# strengths in one process.
+# Learning the later tasks one after another, under one estimator's importances or an ablation of them, with all penalty
+# strengths in one process. The program keeps finished strengths in hidden files next to its output: when the list of
+# strengths grows, only the new ones are computed.
 
 
 rule retention:
     input:
-        unpack(lambda wildcards: networks(wildcards, "parameters", "state")),
-        data=datasets,
-        importance=lambda wildcards: [importances(wildcards, name) for name in importances_of(wildcards)],
+        unpack(of(grid.weights)),
+        data=of(grid.datasets),
+        importance=of(grid.penalty_importances),
     output:
         "results/runs/{study}/retention/{estimator}/{shard}.csv",
     log:
@@ -14,7 +15,7 @@ rule retention:
     benchmark:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(map(re.escape, ["none", *ESTIMATORS, *ABLATIONS])),
+        estimator="|".join(map(re.escape, ["none", *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])),
     priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
@@ -24,13 +25,13 @@ rule retention:
         runtime=growing(480),
         gpu=GPUS,
     params:
-        code=retention_code,
-        settings=retention_settings,
-        estimator=retained_name,
+        code=of(dependencies.retention, OWN_ESTIMATORS),
+        settings=of(jobs.retention),
+        estimator=of(grid.condition),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"
     shell:
         "python workflow/scripts/retention.py --estimator {params.estimator:q} --data {input.data} "
-        "--parameters {input.parameters} --state {input.state} {params.importance} --settings {params.settings:q} --threads {threads} "
-        "--output {output} > {log} 2>&1"
+        "--trained {input.parameters} {params.importance} --settings {params.settings:q} "
+        "--threads {threads} --output {output} > {log} 2>&1"

@@ -1,56 +1,80 @@
-"""Which code a rule depends on: a fingerprint of each module of the package that its program imports.
+"""The code that a rule depends on: a fingerprint of its program and of each module of the package that this imports.
 
-A rule has these fingerprints as a parameter, so that Snakemake runs it again when code changes that its result depends
-on. Imports are found by reading, without importing. A fingerprint is taken of the syntax tree, without what changes no
-result: comments, docstrings, error messages, and an estimator's label, formula and source (rules that print these ask for
-them). Infrastructure (the packages ``runtime``, ``files`` and ``settings``) is left out: its own tests and the provenance of every
-result cover it, and the values of settings are parameters of rules.
+A rule has the fingerprints as a parameter, so Snakemake runs it again when code changes that its result depends on.
+Imports are found by reading, without importing. A fingerprint is a hash of the syntax tree without everything that
+changes no result: comments, docstrings, messages of errors, printed lines, help texts, and an estimator's label,
+formula and source (which matter to programs that show them). Infrastructure is left out: its own tests and the
+provenance record of every result cover it.
 """
 
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "weight_importance"
 INFRASTRUCTURE = ("runtime", "files", "settings")
-SHOWN_ONLY = ("label", "formula", "source")
+"""Sub-packages that no result depends on; settings reach a program as values, which are a parameter of the rule."""
+
+REGISTRY = "estimators/registry.py"
+"""The module that imports estimators by their names."""
+
+SHOWN = ("label", "formula", "source")
 """Arguments of an estimator that figures, tables and the paper show, and no importance depends on."""
-ERRORS = ("UserError", "unknown_name", "ValueError", "TypeError")
-"""Exceptions and functions that make some; their arguments are messages."""
+
+BLOCKS = ("body", "orelse", "finalbody")
+"""The lists of statements that a syntax node may have."""
+
+HELP = ("help", "description", "metavar", "epilog")
+"""Arguments of argparse that only ``--help`` prints."""
 
 
-def fingerprints(files: list[str], shown: bool = False) -> list[str]:
-    """Per file its path and a hash of what results depend on; infrastructure is left out.
+def fingerprints(
+    program: str | Path,
+    modules: Iterable[str | Path] = (),
+    labels: Iterable[str | Path] = (),
+    sources: str | Path = "src",
+) -> list[str]:
+    """The path and a hash of each file that a program's results depend on.
 
     Args:
-        files: as :func:`closure` returns them.
-        shown: include the arguments of estimators that are only shown.
+        program: a ``.py`` file, or an ``.ipynb`` notebook whose code cells are read.
+        modules: the files of modules that the program imports by name.
+        labels: the files of estimators of which the program only shows label, formula and source; if there are any,
+            it computes no importance, and depends on nothing else of the registry.
+        sources: the folder that holds the package.
     """
-    return [f"{file} {_fingerprint(Path(file), shown)}" for file in files if not _is_infrastructure(Path(file))]
+    registry = str(Path(sources, PACKAGE, REGISTRY))
+    labels = [*labels]
+    leaves = (registry,) if labels else ()
+    files = closure(str(program), str(sources), leaves)
+    files += tuple(file for module in modules for file in closure(str(module), str(sources)))
+    files = [file for file in dict.fromkeys(files) if file not in leaves and not _is_infrastructure(file)]
+    return [*(f"{file} {_fingerprint(file)}" for file in files), *map(_label, map(str, labels))]
 
 
-def closure(program: str | Path, sources: str | Path) -> list[str]:
+@cache
+def closure(program: str, sources: str, leaves: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The program and all modules of the package that it imports, directly or through each other.
 
     Args:
         program: a ``.py`` file, or an ``.ipynb`` notebook whose code cells are read.
         sources: the folder that holds the package.
+        leaves: modules whose own imports are not followed.
 
     Returns:
         paths, sorted, the program's own first.
     """
-    sources, program = Path(sources), Path(program)
-    seen: set[Path] = set()
+    seen: set[str] = set()
     waiting = [program]
     while waiting:
         file = waiting.pop()
         if file not in seen:
             seen.add(file)
-            waiting += _imported(file, sources)
-    return [str(program), *sorted(str(file) for file in seen - {program})]
+            waiting += () if file in leaves else _imported(file, sources)
+    return (program, *sorted(seen - {program}))
 
 
 def code(file: Path) -> str:
@@ -63,45 +87,116 @@ def code(file: Path) -> str:
     return "\n".join(line for line in lines if not line.startswith(("%", "!")))
 
 
-def _is_infrastructure(file: Path) -> bool:
-    _, _, inside = str(file).partition(f"{PACKAGE}/")
+def _is_infrastructure(file: str) -> bool:
+    _, _, inside = file.partition(f"{PACKAGE}/")
     return inside.partition("/")[0] in INFRASTRUCTURE
 
 
 @cache
-def _fingerprint(file: Path, shown: bool) -> str:
-    if not file.is_file():
+def _fingerprint(file: str) -> str:
+    if not Path(file).is_file():
         return "missing"
-    if file.suffix == ".ipynb":
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    tree = _Essence(shown).visit(_tree(file))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    if file.endswith(".ipynb"):
+        return _hash(Path(file).read_text(encoding="utf-8"))
+    tree = _Essence().visit(_tree(Path(file)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            _drop_messages(node)
+    return _hash(ast.dump(tree))
+
+
+@cache
+def _label(file: str) -> str:
+    """The path of an estimator's file, and a hash of what figures and tables show of the estimator."""
+    calls = (node for node in ast.walk(_tree(Path(file))) if _is_estimator(node))
+    shown = [ast.dump(keyword) for call in calls for keyword in call.keywords if keyword.arg in SHOWN]
+    return f"{file} {_hash(*shown)}"
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 class _Essence(ast.NodeTransformer):
     """Removes from a syntax tree what no result depends on."""
 
-    def __init__(self, shown: bool) -> None:
-        self.shown = shown
-
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(getattr(node, "body", None), list):
-            node.body = [each for each in node.body if not _is_text(each)] or [ast.Pass()]
+        for block in BLOCKS:
+            statements = getattr(node, block, None)
+            if isinstance(statements, list) and statements:
+                kept = [statement for statement in statements if not _is_silent(statement)]
+                setattr(node, block, kept or [ast.Pass()])
         return super().generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
-        if isinstance(node.exc, ast.Call) and getattr(node.exc.func, "id", None) in ERRORS:
+        """An error without its message."""
+        if isinstance(node.exc, ast.Call):
             node.exc.args, node.exc.keywords = [], []
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if not self.shown and str(getattr(node.func, "id", "")).endswith("Estimator"):
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in SHOWN_ONLY]
+        """A call without texts for people: help, labels of estimators, the name of what is counted on the screen."""
+        if _name(node) == "counted":
+            return self.visit(node.args[0])
+        left_out = SHOWN if _is_estimator(node) else HELP if _name(node) in ("add_argument", "ArgumentParser") else ()
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg not in left_out]
         return self.generic_visit(node)
 
 
+def _is_silent(node: ast.AST) -> bool:
+    """Whether a statement is a docstring or prints a text for people."""
+    if not isinstance(node, ast.Expr):
+        return False
+    value = node.value
+    if _is_text(value):
+        return True
+    return isinstance(value, ast.Call) and (_name(value) == "print" or _is_method(value, "parser", "error"))
+
+
+def _drop_messages(function: ast.FunctionDef) -> None:
+    """Remove texts that are assigned to variables which nothing reads: their reader was a message."""
+    nodes = [*ast.walk(function)]
+    if not any(isinstance(node, ast.Assign) and _is_text(node.value) for node in nodes):
+        return
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    read |= {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    for node in nodes:
+        for block in BLOCKS:
+            statements = getattr(node, block, None)
+            if isinstance(statements, list) and statements:
+                kept = [statement for statement in statements if not _is_unread_text(statement, read)]
+                setattr(node, block, kept or [ast.Pass()])
+
+
+def _is_unread_text(node: ast.AST, read: Collection[str]) -> bool:
+    if not (isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets)):
+        return False
+    return _is_text(node.value) and not any(target.id in read for target in node.targets)
+
+
 def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    """Whether an expression is a text made of texts."""
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) and _is_text(node.right)
+    if isinstance(node, ast.IfExp):
+        return _is_text(node.body) and _is_text(node.orelse)
+    if isinstance(node, ast.Call):
+        return _name(node) == "join" and isinstance(node.func, ast.Attribute) and _is_text(node.func.value)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _is_method(call: ast.Call, owner: str, name: str) -> bool:
+    function = call.func
+    return isinstance(function, ast.Attribute) and function.attr == name and getattr(function.value, "id", "") == owner
+
+
+def _is_estimator(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _name(node).endswith("Estimator")
+
+
+def _name(call: ast.Call) -> str:
+    """The name of the function that is called, without the object that it belongs to."""
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
 
 
 def _tree(file: Path) -> ast.Module:
@@ -112,22 +207,43 @@ def _tree(file: Path) -> ast.Module:
 
 
 @cache
-def _imported(file: Path, sources: Path) -> tuple[Path, ...]:
-    """Files of the modules that one file imports, and of the packages that hold them."""
-    if not file.is_file():
-        return ()  # Snakemake names missing input better than could be done here
-    found: dict[Path, None] = {}
-    for name in _names(_tree(file)):
-        parts = name.split(".")
-        for length in range(1, len(parts) + 1):
-            module = sources.joinpath(*parts[:length])
-            if module.is_dir():
-                found[module / "__init__.py"] = None
-            elif module.with_suffix(".py").is_file():
-                found[module.with_suffix(".py")] = None
-            elif length == 2:  # a public name of the package, which it imports on first use
-                found |= dict.fromkeys(_on_first_use(sources / PACKAGE / "__init__.py", sources))
-    return tuple(found)
+def _imported(file: str, sources: str) -> tuple[str, ...]:
+    """The files of the modules that a file imports; of a package, the modules that the imported names come from."""
+    if not Path(file).is_file():
+        return ()  # Snakemake reports missing input
+    return tuple(str(_module(name, Path(sources))) for name in _names(_tree(Path(file))))
+
+
+def _module(name: str, sources: Path) -> Path:
+    """The file that defines a dotted name of the package: a module, or an object of a module or of a package."""
+    place = sources.joinpath(*name.split("."))
+    for module in (place, place.parent):
+        if module.with_suffix(".py").is_file():
+            return module.with_suffix(".py")
+    package = (place if place.is_dir() else place.parent) / "__init__.py"
+    return package if place.is_dir() else _re_exported(package, sources).get(place.name, package)
+
+
+@cache
+def _re_exported(package: Path, sources: Path) -> dict[str, Path]:
+    """The public names that a package takes from its modules, by import statements or on first use, and their files."""
+    tree, exported = _tree(package), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            exported |= {
+                alias.asname or alias.name: _module(f"{node.module}.{alias.name}", sources) for alias in node.names
+            }
+        elif isinstance(node, ast.Call) and _name(node) == "import_module" and isinstance(node.args[0], ast.Constant):
+            exported |= dict.fromkeys(_exports(tree), _module(node.args[0].value, sources))
+    return exported
+
+
+def _exports(tree: ast.Module) -> list[str]:
+    """The names in ``__all__``."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(getattr(target, "id", None) == "__all__" for target in node.targets):
+            return ast.literal_eval(node.value)
+    return []
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
@@ -143,12 +259,3 @@ def _names(tree: ast.AST) -> Iterator[str]:
             yield from _names(node)
             continue
         yield from (name for name in names if name.split(".")[0] == PACKAGE)
-
-
-def _on_first_use(package: Path, sources: Path) -> Iterator[Path]:
-    """Modules that a package's ``__getattr__`` imports by a literal name."""
-    for node in ast.walk(ast.parse(package.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "import_module":
-            names = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-            for name in names:
-                yield sources.joinpath(*name.split(".")).with_suffix(".py")

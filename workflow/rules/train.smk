@@ -1,14 +1,13 @@
-# Training on the first task: all seeds of a shard at once, with the optimiser's path recorded.
+# Training on the first task, all seeds of a shard at once, and evaluation of the trained networks.
 
 
 rule baseline:
     input:
-        data=datasets,
+        data=of(grid.datasets),
     output:
         parameters="results/runs/{study}/baseline/{shard}.safetensors",
         state="results/runs/{study}/baseline/{shard}.state.safetensors",
         path="results/runs/{study}/baseline/{shard}.path.safetensors",
-        accuracy="results/runs/{study}/baseline/{shard}.csv",
     log:
         "results/logs/baseline/{study}/{shard}.log",
     benchmark:
@@ -16,19 +15,44 @@ rule baseline:
     priority: 2  # short, and the long jobs of retention wait for it
     conda:
         "../../envs/workflow.yaml"
-    # One thread each: processes side by side use the cores best, and the bits do not depend on how many there are
+    # One thread per job: jobs side by side use the cores best, and results do not depend on the number of cores.
     threads: 1
     resources:
         mem_mb=growing(3000),
         runtime=growing(120),
         gpu=GPUS,
     params:
-        code=code(f"{SCRIPTS}/baseline.py"),
-        settings=lambda wildcards: settings(
-            wildcards.study, wildcards.shard, *TASKS, "training", records=records(wildcards.study, wildcards.shard)
-        ),
+        code=of(dependencies.on_tasks, "baseline"),
+        settings=of(jobs.training, records),
     message:
         "Training {wildcards.study} on its first task ({wildcards.shard})"
     shell:
         "python workflow/scripts/baseline.py --data {input.data} --settings {params.settings:q} --threads {threads} "
-        "--parameters {output.parameters} --state {output.state} --path {output.path} --accuracy {output.accuracy} > {log} 2>&1"
+        "--trained {output.parameters} > {log} 2>&1"
+
+
+rule evaluation:
+    input:
+        unpack(of(grid.weights)),
+        data=of(grid.datasets),
+    output:
+        "results/runs/{study}/baseline/{shard}.csv",
+    log:
+        "results/logs/evaluation/{study}/{shard}.log",
+    benchmark:
+        "results/benchmarks/evaluation/{study}/{shard}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(30),
+        gpu=GPUS,
+    params:
+        code=of(dependencies.on_tasks, "evaluation"),
+        settings=of(jobs.evaluation),
+    message:
+        "Evaluating {wildcards.study} on its first task ({wildcards.shard})"
+    shell:
+        "python workflow/scripts/evaluation.py --data {input.data} --trained {input.parameters} "
+        "--settings {params.settings:q} --threads {threads} --output {output} > {log} 2>&1"

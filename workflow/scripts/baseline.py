@@ -1,63 +1,43 @@
-"""Train the first task of a study for a shard of seeds, recording the optimiser's path."""
+"""Train the networks of a shard on the first task, recording the optimiser's path."""
 
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
-from weight_importance.data.image_file import load
-from weight_importance.data.tasks import PUBLISHED, task_sequence
+from weight_importance.data.image_file import common_form, load
+from weight_importance.data.tasks.registry import first_tasks
+from weight_importance.data.tasks.task import plain_task
 from weight_importance.estimators.path import PathRecorder
+from weight_importance.files import trained
 from weight_importance.files.checkpoint import Checkpoint, made_from
-from weight_importance.files.provenance import metadata
-from weight_importance.files.storage import save_tensors, write_table
-from weight_importance.files.tables import COLUMNS
-from weight_importance.files.trained import pack, pack_path
-from weight_importance.learning.evaluation import accuracy
-from weight_importance.learning.loop import train_by_epochs
+from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.networks import network
 from weight_importance.learning.replicas import initialise
-from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
-from weight_importance.runtime.progress import ProgressLine
+from weight_importance.settings import TrainingJob
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
-    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=TrainingJob.parse, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--parameters", type=Path, required=True, help="output: weights (.safetensors)")
-    parser.add_argument(
-        "--state", type=Path, required=True, help="output: buffers, and Adam's state if it is carried on"
-    )
-    parser.add_argument("--path", type=Path, required=True, help="output: what is recorded of the path")
-    parser.add_argument("--accuracy", type=Path, required=True, help="output: accuracies (.csv)")
+    parser.add_argument("--trained", type=Path, required=True, help=f"output: {trained.FILES}")
     arguments = parser.parse_args()
-    settings, device = arguments.settings, prepare(arguments.threads)
+    job, device = arguments.settings, prepare(arguments.threads)
 
-    seeds = settings["seeds"]
-    tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
-    replicas = initialise(network(settings["network"]), seeds, device)
-    recorder = PathRecorder(settings["records"])
-    training = settings["training"]
-    data = tasks.part(0, "training")
-    progress = ProgressLine([len(data) // training["batch_size"] * training["epochs"]], len(seeds))
-    checkpoint = Checkpoint(arguments.parameters, made_from("baseline", settings, seeds, arguments.data, device))
-    adam = train_by_epochs(replicas, seeds, data, 0, recorder, checkpoint, progress=progress, **training)
-
-    rows = [
-        (settings["study"], seed, split, value)
-        for split in ("validation", "test")
-        for seed, value in zip(seeds, accuracy(replicas, tasks.part(0, split)), strict=True)
-    ]
-    about = {"settings": settings, "seeds": seeds}
-    save_tensors(arguments.parameters, replicas.parameters, metadata("baseline", **about))
-    carried = adam if settings["protocol"] == PUBLISHED else None
-    save_tensors(arguments.state, pack(replicas.buffers, carried), metadata("baseline state", **about))
-    save_tensors(arguments.path, pack_path(recorder.recorded()), metadata("baseline path", **about))
-    write_table(arguments.accuracy, pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])
+    datasets = [load(file) for file in arguments.data]
+    plain = plain_task(datasets[0], training=job.images).to(device)
+    replicas = initialise(network(job.network, *common_form(datasets)), job.seeds, device)
+    recorder = PathRecorder(job.records)
+    settings = job.model_dump(mode="json")
+    origin = made_from("baseline", settings, job.seeds, arguments.data, device)
+    checkpoint = Checkpoint(arguments.trained, origin)
+    tasks = first_tasks(job.first_task, plain, job.seeds)
+    learn_first_task(replicas, tasks, recorder, epochs=job.epochs, optimisation=job.optimisation, checkpoint=checkpoint)
+    adam = replicas.adam if job.carry_adam else None
+    stack = trained.Trained(replicas.seeds, replicas.parameters, replicas.buffers, adam)
+    trained.write(arguments.trained, stack, recorder.recorded(), settings)
     checkpoint.remove()
 
 

@@ -21,15 +21,17 @@ from weight_importance.analysis.explanation import (
     pairs,
     signal_contributions,
 )
-from weight_importance.data.image_file import load
-from weight_importance.data.tasks import Split, task_sequence
+from weight_importance.data.image_file import common_form, load
+from weight_importance.data.samples import Samples
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import plain_task
 from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import is_mean_of_samples
+from weight_importance.estimators.weights import weight_names
+from weight_importance.files import trained
 from weight_importance.files.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
-from weight_importance.files.provenance import identity
-from weight_importance.files.storage import load_tensors, write_table
+from weight_importance.files.storage import write_table
 from weight_importance.files.tables import COLUMNS, EXPLANATION
-from weight_importance.files.trained import unpack, unpack_path
 from weight_importance.learning.conditions import (
     Condition,
     Stacked,
@@ -44,12 +46,11 @@ from weight_importance.learning.conditions import (
     trajectories,
 )
 from weight_importance.learning.networks import network
-from weight_importance.learning.pruning import weight_names
-from weight_importance.learning.replicas import Replicas, restore
-from weight_importance.runtime.arguments import json_object
+from weight_importance.learning.replicas import Replicas, initialise, restore
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
 from weight_importance.runtime.progress import counted
+from weight_importance.settings import ExplanationJob
 
 SIGNAL = "total_signal"
 """Set against all other estimators, whether listed or not."""
@@ -61,68 +62,59 @@ Rows = Iterator[tuple[str, tuple]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
-    parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
-    parser.add_argument("--state", type=Path, required=True, help="buffers of the baseline (.safetensors)")
-    parser.add_argument("--path", type=Path, required=True, help="what was recorded of the baseline's path")
-    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--trained", type=Path, required=True, help=trained.FILES)
+    parser.add_argument("--settings", type=ExplanationJob.parse, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     for table in EXPLANATION:
         parser.add_argument(f"--{option(table)}", type=Path, required=True, help=f"output: {table} (.csv)")
     arguments = parser.parse_args()
-    settings, device = arguments.settings, prepare(arguments.threads)
+    job, device = arguments.settings, prepare(arguments.threads)
 
-    chosen, seeds = settings["explanation"], settings["seeds"]
-    names = chosen["estimators"]
-    build = network(settings["network"])
-    parameters, _ = load_tensors(arguments.parameters, **identity("baseline", seeds))
-    state, _ = load_tensors(arguments.state, **identity("baseline state", seeds))
-    buffers, _ = unpack(state)
-    path, _ = load_tensors(arguments.path, **identity("baseline path", seeds))
-    baseline = restore(build, parameters, buffers, device)
-    of_path = along_path(divided(names)[0], unpack_path(path))
-    tasks = task_sequence(settings, [load(file) for file in arguments.data], device)
-    training = tasks.part(0, "training")
-    samples, few = training.last(chosen["samples"]), training.at_most(chosen["images"])
+    chosen, names = job.explanation, job.explanation.estimators
+    datasets = [load(file) for file in arguments.data]
+    build = network(job.network, *common_form(datasets))
+    baseline = restore(build, trained.read(arguments.trained, job.seeds), device)
+    of_path = along_path(divided(names)[0], trained.read_path(arguments.trained, job.seeds))
+    plain = [plain_task(dataset, training=job.images).to(device) for dataset in datasets]
+    tasks = sequences(job.tasks, plain, job.seeds)[0]
+    samples, few = tasks[0].training.last(chosen.samples), tasks[0].training.at_most(chosen.images)
 
     registry.load(SIGNAL)
-    files = [*arguments.data, arguments.parameters, arguments.state, arguments.path]
-    checkpoint = Checkpoint(arguments.confidence, made_from("explanation", settings, seeds, files, device))
+    files = [*arguments.data, *trained.file_names(arguments.trained).values()]
+    origin = made_from("explanation", job.model_dump(mode="json"), job.seeds, files, device)
+    checkpoint = Checkpoint(arguments.confidence, origin)
     found = {table: [] for table in EXPLANATION}
 
     def keep(rows: Iterable[tuple[str, Sequence]]) -> None:
         for table, row in rows:
-            found[table].append((settings["study"], *row))
+            found[table].append((job.study, *row))
 
     kept = checkpoint.once(
         "temperatures",
-        partial(at_temperatures, names, baseline, seeds, samples, chosen["temperatures"], of_path),
+        partial(at_temperatures, names, baseline, samples, chosen.temperatures, of_path),
     )
     keep(json.loads(tensor_text(kept.pop("rows"))))
     of_plain = unflat(kept, names, baseline.parameters)
-    training_options = {key: settings["training"][key] for key in ("batch_size", "learning_rate")}
-    levels = chosen["epochs"], chosen["label_smoothing"]
-    degrees = smoothings(chosen["label_smoothing"])
+    levels = chosen.epochs, chosen.label_smoothing
+    degrees = smoothings(chosen.label_smoothing)
     for smoothing in counted(degrees, len(degrees), "degrees of label smoothing"):
-        inputs = smoothing, names, build, seeds, few, few.last(chosen["samples"]), *levels
+        fresh = initialise(build, job.seeds, device)
+        inputs = smoothing, names, fresh, few, few.last(chosen.samples), *levels, job.optimisation
         kept = checkpoint.once(
-            f"label smoothing {smoothing}",
-            partial(when_retrained, partial(retrained, *inputs, **training_options), seeds),
+            f"label smoothing {smoothing}", partial(when_retrained, partial(retrained, *inputs), job.seeds)
         )
         keep(json.loads(tensor_text(kept["rows"])))
-    further = chosen["trajectories"]
-    later = [tasks.part(task, "training").at_most(further["images"]) for task in range(1, further["tasks"])]
-    learning = training_options | settings["retention"]
+    further = chosen.trajectories
+    later = [task.training.at_most(further.images) for task in tasks[1 : further.tasks]]
     reached = {}
-    strengths = further["strengths"].items()
+    strengths = further.strengths.items()
     for name, strength in counted(strengths, len(strengths), "trajectories"):
-        inputs = names, baseline, seeds, of_plain, later, chosen["samples"], {name: strength}
-        kept = checkpoint.once(
-            f"trajectory of {name}", partial(on_one, name, partial(trajectories, *inputs, **learning))
-        )
+        inputs = names, baseline, of_plain, later, chosen.samples, {name: strength}, job.learning, job.optimisation
+        kept = checkpoint.once(f"trajectory of {name}", partial(on_one, name, partial(trajectories, *inputs)))
         reached[name] = [
-            unflat(task_of(kept, task), names, baseline.parameters) for task in range(1, further["tasks"] + 1)
+            unflat(task_of(kept, task), names, baseline.parameters) for task in range(1, further.tasks + 1)
         ]
-    keep(of_trajectories(names, reached, seeds))
+    keep(of_trajectories(names, reached, job.seeds))
     for table, rows in found.items():
         write_table(getattr(arguments, option(table)), pd.DataFrame(rows, columns=COLUMNS[table]), COLUMNS[table])
     checkpoint.remove()
@@ -131,21 +123,20 @@ def main() -> None:
 def at_temperatures(
     names: Sequence[str],
     baseline: Replicas,
-    seeds: Sequence[int],
-    samples: Split,
+    samples: Samples,
     temperatures: Sequence[float],
     of_path: Stacked,
 ) -> dict[str, Tensor]:
     """Rows of every temperature, at temperature 1 those of factors, signal and noise, too, and the importances."""
-    rows, plain = [], {}
-    conditions = tempered(names, baseline, seeds, samples, temperatures, of_path)
+    rows, plain, seeds = [], {}, baseline.seeds
+    conditions = tempered(names, baseline, samples, temperatures, of_path)
     for condition in counted(conditions, len({1.0, *map(float, temperatures)}), "temperatures"):
         rows += of_condition(condition, seeds)
         if condition.level == 1:
             rows += of_factors(condition.importances, seeds)
-            signal, _ = sampled([SIGNAL], baseline, seeds, [samples] * len(seeds))
+            signal, _ = sampled([SIGNAL], baseline, [samples] * len(seeds))
             rows += of_signal(condition.importances, signal[SIGNAL], baseline, seeds)
-            rows += of_noise(condition.importances, on_halves(names, baseline, seeds, samples), seeds)
+            rows += of_noise(condition.importances, on_halves(names, baseline, samples), seeds)
             plain = flat(condition.importances)
     return {"rows": text_tensor(json.dumps(rows))} | plain
 

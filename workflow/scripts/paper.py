@@ -18,13 +18,15 @@ from pathlib import Path
 
 from weight_importance.files.provenance import note_input
 from weight_importance.files.storage import atomic_path
-from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import FULL, UserError, full_disk, run_program
 
 PACKAGES = "latexmk lmodern texlive-binaries texlive-latex-base texlive-latex-recommended texlive-science"
 INSTALL = f"sudo apt-get install --no-install-recommends {PACKAGES}"
 LEAST_FREE = 2**20
 """Bytes of the disk below which LaTeX is taken to have failed for want of room."""
+
+APART = [f":!workflow/{folder}" for folder in ("explorer", "report", "audit")]
+"""Folders that change nothing in the paper."""
 
 PRETEX = r"\pdfinfoomitdate=1\pdftrailerid{}\pdfsuppressptexinfo=-1"
 
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="figures (.pdf)")
     parser.add_argument("--tables", type=Path, nargs="*", default=[], help="tables (.tex)")
     parser.add_argument("--numbers", type=Path, required=True, help="macros of all quoted numbers (numbers.tex)")
-    parser.add_argument("--settings", type=json_object, required=True, help='JSON: {"version": state of the code}')
+    parser.add_argument("--version", help="state of the code, to be printed; by default the git commit")
     parser.add_argument("--build", type=Path, required=True, help="folder to typeset in; emptied first")
     parser.add_argument("--output", type=Path, required=True, help="output: the paper (.pdf)")
     arguments = parser.parse_args()
@@ -74,12 +76,27 @@ def gather(arguments: argparse.Namespace) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
             note_input(file)
-        version = re.sub(r"([#$%&_{}])", r"\\\1", arguments.settings["version"])
+        version = re.sub(r"([#$%&_{}])", r"\\\1", arguments.version or commit())
         (build / "version.tex").write_text(f"\\newcommand{{\\version}}{{{version}}}\n", encoding="utf-8")
     except OSError as error:
         if error.errno in FULL:
             raise full_disk(build) from error
         raise UserError(f"cannot copy {error.filename} to {build}: {error.strerror}") from error
+
+
+def commit() -> str:
+    """The git commit, marked if files that the paper depends on differ from it; ``unknown`` outside a git checkout."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if not os.path.samefile(git("rev-parse", "--show-toplevel"), "."):
+            return "unknown"
+        changed = git("status", "--porcelain", "--", "Snakefile", "src", "workflow", "notebooks", "paper", *APART)
+        return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def typeset(build: Path, lock: int) -> None:

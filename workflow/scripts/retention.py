@@ -6,29 +6,30 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.data.image_file import load
-from weight_importance.data.tasks import PUBLISHED, task_sequence
+from weight_importance.data.image_file import common_form, load
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import plain_task
 from weight_importance.estimators import registry
+from weight_importance.files import trained
 from weight_importance.files.checkpoint import Checkpoint, made_from
 from weight_importance.files.provenance import identity
 from weight_importance.files.storage import load_tensors, write_table
 from weight_importance.files.tables import COLUMNS
-from weight_importance.files.trained import unpack
-from weight_importance.settings.ablation_names import is_ablation, parse
+from weight_importance.learning.grid import Kept, retention
 from weight_importance.learning.networks import network
 from weight_importance.learning.replicas import require_fit, restore
-from weight_importance.learning.retention import Learning, retention
-from weight_importance.runtime.arguments import json_object
+from weight_importance.learning.retention import Weighting
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
+from weight_importance.settings import RetentionJob
+from weight_importance.settings.ablation_names import is_ablation, parse
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--estimator", required=True, help="an estimator, an ablation, or 'none' for no penalty")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
-    parser.add_argument("--parameters", type=Path, required=True, help="weights of the baseline (.safetensors)")
-    parser.add_argument("--state", type=Path, required=True, help="buffers and Adam's state of the baseline")
+    parser.add_argument("--trained", type=Path, required=True, help=trained.FILES)
     parser.add_argument(
         "--importance",
         type=Path,
@@ -36,11 +37,11 @@ def main() -> None:
         default=[],
         help="importances on the first task, of an ablation in its order",
     )
-    parser.add_argument("--settings", type=json_object, required=True, help="the stage's settings as JSON")
+    parser.add_argument("--settings", type=RetentionJob.parse, required=True, help="the stage's settings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="output: accuracies (.csv)")
     arguments = parser.parse_args()
-    settings, device = arguments.settings, prepare(arguments.threads)
+    job, device = arguments.settings, prepare(arguments.threads)
     name, ablation = arguments.estimator, None
     if is_ablation(name):
         ablation = parse(name)
@@ -48,54 +49,31 @@ def main() -> None:
     if len(arguments.importance) != len(estimators):
         parser.error(f"--importance needs {len(estimators)} files for {name}, found {len(arguments.importance)}")
 
-    strengths = settings["lambdas"]
-    seeds = settings["seeds"]
-    parameters, _ = load_tensors(arguments.parameters, **identity("baseline", seeds))
-    state, _ = load_tensors(arguments.state, **identity("baseline state", seeds))
-    buffers, adam = unpack(state)
-    baseline = restore(network(settings["network"]), parameters, buffers, device)
+    datasets = [load(file) for file in arguments.data]
+    stack = trained.read(arguments.trained, job.seeds)
+    baseline = restore(network(job.network, *common_form(datasets)), stack, device)
     importances = []
     for estimator, file in zip(estimators, arguments.importance, strict=True):
-        importance, _ = load_tensors(file, **identity(estimator, seeds))
+        importance, _ = load_tensors(file, **identity(estimator, job.seeds))
         require_fit(baseline.template, importance, f"the importances in {file}")
         importances.append(importance)
+        registry.load(estimator)
     # by its name, so that only jobs of ablations load, and depend on, the module
     transform = ablation and import_module("weight_importance.learning.ablations").transform(ablation)
-    for estimator in estimators:
-        registry.load(estimator)
-    files = [*arguments.data, arguments.parameters, arguments.state, *arguments.importance]
-    checkpoint = Checkpoint(arguments.output, made_from(name, settings, seeds, files, device))
-    observations = retention(
-        baseline,
-        seeds,
-        strengths,
-        estimators,
-        importances,
-        task_sequence(settings, [load(file) for file in arguments.data], device),
-        Learning(
-            samples=settings["importance"]["samples"],
-            published=settings["protocol"] == PUBLISHED,
-            **settings["training"] | settings["retention"],
-        ),
-        adam,
-        ablation=transform,
-        checkpoint=checkpoint,
-    )
+    images, overlap = job.images.model_dump(), job.train_on_validation
+    plain = [plain_task(dataset, **images, train_on_validation=overlap).to(device) for dataset in datasets]
+    tasks = sequences(job.tasks, plain, job.seeds)
+    of_one = job.model_dump(mode="json", exclude={"lambdas"})  # what the results of one strength depend on
+    files = [*arguments.data, *trained.file_names(arguments.trained).values(), *arguments.importance]
+    origin = made_from(name, of_one, job.seeds, files, device)
+    kept = Kept(Checkpoint(arguments.output, origin), Checkpoint(arguments.output, origin, "strengths"))
+    observations = retention(baseline, tasks, Weighting(estimators, importances, transform), job, kept)
     rows = [
-        (
-            settings["study"],
-            name,
-            strengths[seen.replica % len(strengths)],
-            seeds[seen.replica // len(strengths)],
-            seen.tasks_learnt,
-            seen.task,
-            seen.split,
-            seen.accuracy,
-        )
+        (job.study, name, seen.strength, seen.seed, seen.tasks_learnt, seen.task, seen.split, seen.accuracy)
         for seen in observations
     ]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["retention"]), COLUMNS["retention"])
-    checkpoint.remove()
+    kept.state.remove()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A data set as the workflow keeps it: one safetensors file of images and labels.
 
-Apart from :mod:`weight_importance.data.catalogue`, so that a new source or data set there changes no reader.
+Separate from :mod:`weight_importance.data.catalogue`, so that a new source or data set there changes no reader.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +18,45 @@ ROLES = ("train_images", "train_labels", "test_images", "test_labels")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images ``(N, height, width)``, 0 to 255, and labels ``(N,)`` of a training and a test set; all uint8."""
+    """Images ``(N, height, width)`` or ``(N, channels, height, width)``, 0 to 255, and labels ``(N,)``; all uint8."""
 
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        shape = tuple(self.train_images.shape[1:])
+        return shape if len(shape) == 3 else (1, *shape)
 
-def load(path: str | Path) -> Dataset:
-    """Read a data set that :func:`save` wrote.
+    @property
+    def classes(self) -> int:
+        """The number of classes, the largest label of a training image plus one."""
+        return int(self.train_labels.max()) + 1
+
+
+def common_form(datasets: Sequence[Dataset]) -> tuple[tuple[int, int, int], int]:
+    """The shape of all images, and the number of classes: the input and output of a network for all data sets.
 
     Raises:
-        UserError: the file is missing, damaged, or holds something else.
+        UserError: the shapes differ.
+    """
+    shapes = sorted({dataset.shape for dataset in datasets})
+    if len(shapes) > 1:
+        raise UserError(
+            f"the data sets of the study have images of different shapes: {', '.join(map(str, shapes))}; one network "
+            "cannot learn them all: change datasets in the config"
+        )
+    return shapes[0], max(dataset.classes for dataset in datasets)
+
+
+def load(path: str | Path) -> Dataset:
+    """Read a data set that :func:`weight_importance.data.catalogue.save` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged, or is not a data set.
     """
     tensors, _ = load_tensors(path)
     if set(tensors) != set(ROLES):
@@ -37,7 +64,7 @@ def load(path: str | Path) -> Dataset:
     for part in ("train", "test"):
         images, labels = tensors[f"{part}_images"], tensors[f"{part}_labels"]
         found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
-        if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim != 3 or labels.ndim != 1:
+        if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
             raise UserError(f"{path} holds {found}; expected uint8 (N, height, width) and uint8 (N,). {REMAKE}")
         if not len(images) or len(images) != len(labels):
             raise UserError(f"{path} holds {found}; expected as many labels as images, one at least. {REMAKE}")

@@ -1,8 +1,8 @@
-"""Checkpoints: what a long job has reached, kept beside its result until that is written.
+"""Checkpoints: the intermediate state of a long job, kept next to its result until the result is written.
 
-A checkpoint lies at ``.NAME.checkpoint`` beside the result ``NAME``, is written whole or not at all as every result is,
-and says what it was made from. Only a job that would compute the very same goes on from it: same settings and seeds,
-same code, same versions, same input files, same device and precision. Knows nothing of what the tensors mean.
+The checkpoint of a result ``NAME`` is ``.NAME.checkpoint`` in the same folder. It is written atomically, as every
+result is, with everything that it was made from. Only a job that would compute the same continues from it: same settings
+and seeds, code, versions, input files, device and precision. Knows nothing of what the tensors mean.
 """
 
 import json
@@ -21,16 +21,17 @@ from weight_importance.runtime.errors import UserError
 
 
 class Checkpoint:
-    """What a job has reached.
+    """The intermediate state of a job.
 
     Args:
         result: the file that the job writes at its end.
-        made_from: all that the job's bits depend on; see :func:`made_from`.
+        made_from: everything that the bits of the job depend on; see :func:`made_from`.
+        ending: of the checkpoint's name.
     """
 
-    def __init__(self, result: str | Path, made_from: Mapping[str, str]) -> None:
+    def __init__(self, result: str | Path, made_from: Mapping[str, str], ending: str = "checkpoint") -> None:
         result = Path(result)
-        self.path = result.with_name(f".{result.name}.checkpoint")
+        self.path = result.with_name(f".{result.name}.{ending}")
         self._made_from = dict(made_from)
         self._steps: dict[str, Tensor] | None = None
         self._last = time.monotonic()

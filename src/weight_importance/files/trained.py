@@ -1,24 +1,104 @@
-"""What a finished training leaves besides the weights, as one flat set of named tensors to keep in a file."""
+"""A trained stack of networks as one object, and the files that it is kept in.
 
-from collections.abc import Mapping
+The weights are in ``NAME.safetensors``; buffers and Adam's state next to it in ``NAME.state.safetensors``, the record
+of the optimiser's path in ``NAME.path.safetensors``.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from weight_importance.files.provenance import identity, metadata
+from weight_importance.files.storage import load_tensors, save_tensors
+
+FILES = "NAME.safetensors, the weights; NAME.state.safetensors and NAME.path.safetensors belong to it"
+"""How command lines describe the files of a trained stack, of which they name the first."""
+
+Recorded = Mapping[str, Mapping[str, Tensor]]
+"""Record → parameter name → value; see :meth:`weight_importance.estimators.path.PathRecorder.recorded`."""
+
 
 @dataclass(frozen=True)
 class AdamState:
-    """What Adam remembers: steps taken, and its running means of gradients and of their squares, ``(R, *shape)``."""
+    """Adam's state: steps taken, and its running means of gradients and of their squares, ``(R, *shape)``."""
 
     steps: int
     first: Mapping[str, Tensor]
     second: Mapping[str, Tensor]
 
-    def take(self, indices: list[int]) -> "AdamState":
+    def take(self, indices: Sequence[int]) -> "AdamState":
         """The state of the replicas at ``indices``, in that order."""
-        first, second = ({name: mean[indices] for name, mean in means.items()} for means in (self.first, self.second))
+        first, second = (
+            {name: mean[list(indices)] for name, mean in means.items()} for means in (self.first, self.second)
+        )
         return AdamState(self.steps, first, second)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained stack, tensors ``(R, *shape)``; ``adam`` is ``None`` where it was not kept."""
+
+    seeds: Sequence[int]
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    adam: AdamState | None
+
+
+def file_names(weights: Path) -> dict[str, Path]:
+    """The files of a trained stack by the file of its weights: ``baseline``, ``baseline state``, ``baseline path``."""
+    stem = weights.name.removesuffix(".safetensors")
+    endings = {"baseline": "", "baseline state": ".state", "baseline path": ".path"}
+    return {name: weights.with_name(f"{stem}{ending}.safetensors") for name, ending in endings.items()}
+
+
+def write(weights: Path, trained: Trained, recorded: Recorded, settings: Mapping) -> None:
+    """Write a trained stack and the record of its path.
+
+    Args:
+        weights: the file of the weights; the names of the other two follow from it.
+        trained: the stack.
+        recorded: of its training.
+        settings: of the training, for the metadata.
+    """
+    parts = {
+        "baseline": trained.parameters,
+        "baseline state": pack(trained.buffers, trained.adam),
+        "baseline path": pack_path(recorded),
+    }
+    for name, file in file_names(weights).items():
+        save_tensors(file, parts[name], metadata(name, settings, trained.seeds))
+
+
+def read(weights: Path, seeds: Sequence[int]) -> Trained:
+    """Read the trained stack of these seeds.
+
+    Raises:
+        UserError: a file is missing, damaged, or of other seeds.
+    """
+    parameters, state = (_read(weights, name, seeds) for name in ("baseline", "baseline state"))
+    return Trained(seeds, parameters, *unpack(state))
+
+
+def read_path(weights: Path, seeds: Sequence[int]) -> dict[str, dict[str, Tensor]]:
+    """Read the record of a trained stack's path.
+
+    Raises:
+        UserError: the file is missing, damaged, or of other seeds.
+    """
+    return unpack_path(_read(weights, "baseline path", seeds))
+
+
+def _read(weights: Path, name: str, seeds: Sequence[int]) -> dict[str, Tensor]:
+    return load_tensors(file_names(weights)[name], **identity(name, seeds))[0]
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix/``, without it."""
+    start = f"{prefix}/"
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def pack(buffers: Mapping[str, Tensor], adam: AdamState | None) -> dict[str, Tensor]:
@@ -32,25 +112,17 @@ def pack(buffers: Mapping[str, Tensor], adam: AdamState | None) -> dict[str, Ten
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], AdamState | None]:
-    """The buffers and Adam's state (``None`` where none was kept) that :func:`pack` put together."""
-
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
+    """The buffers and Adam's state (``None`` where it was not kept) from what :func:`pack` returned."""
     steps = tensors.get("adam/steps")
-    adam = None if steps is None else AdamState(int(steps), under("adam/first/"), under("adam/second/"))
-    return under("buffer/"), adam
+    adam = None if steps is None else AdamState(int(steps), under("adam/first", tensors), under("adam/second", tensors))
+    return under("buffer", tensors), adam
 
 
-def pack_path(recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Entries ``{record}/{name}``; see :meth:`weight_importance.estimators.path.PathRecorder.recorded`."""
+def pack_path(recorded: Recorded) -> dict[str, Tensor]:
+    """Entries ``{record}/{name}``."""
     return {f"{record}/{name}": tensor for record, values in recorded.items() for name, tensor in values.items()}
 
 
 def unpack_path(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Record → parameter name → value, that :func:`pack_path` put together."""
-    recorded: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        record, _, name = key.partition("/")
-        recorded.setdefault(record, {})[name] = tensor
-    return recorded
+    """Record → parameter name → value, from what :func:`pack_path` returned."""
+    return {record: under(record, tensors) for record in dict.fromkeys(name.partition("/")[0] for name in tensors)}

@@ -3,23 +3,27 @@
 Temperature changes the output of a trained network; epochs and label smoothing are trained anew, on few images.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from weight_importance.data.tasks import Split, to_inputs
+from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators import registry
 from weight_importance.estimators.engine.layers import CHUNK, evaluation_mode
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.path import PathRecorder, importance
-from weight_importance.learning.loop import train
+from weight_importance.learning.loop import Options, train
 from weight_importance.learning.penalty import Consolidation
-from weight_importance.learning.replicas import Replicas, initialise
+from weight_importance.learning.replicas import Replicas
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
 from weight_importance.runtime.seeding import generator
+
+if TYPE_CHECKING:
+    from weight_importance.settings import LaterTasks, Optimisation
 
 CONFIDENCE = ("max_probability", "runner_up")
 
@@ -71,8 +75,7 @@ def confidence(network: nn.Module, inputs: Tensor) -> dict[str, float]:
 def sampled(
     names: Sequence[str],
     replicas: Replicas,
-    seeds: Sequence[int],
-    samples: Sequence[Split],
+    samples: Sequence[Samples],
     temperature: float = 1.0,
     draw: Sequence[int] = (0,),
 ) -> tuple[Stacked, dict[str, list[float]]]:
@@ -80,8 +83,7 @@ def sampled(
 
     Args:
         names: estimators; none of a path.
-        replicas: the stack.
-        seeds: of the replicas; label sampling depends on them.
+        replicas: the stack; label sampling depends on the seeds.
         samples: for each replica, what to average over.
         temperature: of the softmax.
         draw: numbers of the drawing of labels, which make it independent of others; the task's number is the first.
@@ -92,7 +94,7 @@ def sampled(
     found: Stacked = {name: {} for name in names}
     sure: dict[str, list[float]] = {name: [] for name in CONFIDENCE}
     finite = replicas.finite().tolist()
-    for replica, (seed, data) in enumerate(zip(seeds, samples, strict=True)):
+    for replica, (seed, data) in enumerate(zip(replicas.seeds, samples, strict=True)):
         if not finite[replica]:
             raise UserError(
                 f"the training of seed {seed} diverged, so that there is nothing to explain; a smaller "
@@ -129,8 +131,7 @@ def divided(names: Sequence[str]) -> tuple[list[str], list[str]]:
 def tempered(
     names: Sequence[str],
     replicas: Replicas,
-    seeds: Sequence[int],
-    samples: Split,
+    samples: Samples,
     temperatures: Sequence[float],
     of_path: Stacked,
 ) -> Iterator[Condition]:
@@ -139,14 +140,13 @@ def tempered(
     Args:
         names: all estimators.
         replicas: the trained stack.
-        seeds: of the replicas.
         samples: what to average over.
         temperatures: the levels; 1, the network as it is, is always among them.
         of_path: importances by the path estimators among ``names``.
     """
     _, others = divided(names)
     for temperature in sorted({1.0, *map(float, temperatures)}):
-        values, sure = sampled(others, replicas, seeds, [samples] * len(seeds), temperature)
+        values, sure = sampled(others, replicas, [samples] * len(replicas), temperature)
         yield Condition("temperature", temperature, _in_order(names, values | of_path), sure)
 
 
@@ -158,13 +158,12 @@ def smoothings(label_smoothing: Sequence[float]) -> list[float]:
 def retrained(
     smoothing: float,
     names: Sequence[str],
-    build: Callable[[], nn.Module],
-    seeds: Sequence[int],
-    data: Split,
-    samples: Split,
+    replicas: Replicas,
+    data: Samples,
+    samples: Samples,
     epochs: Sequence[int],
     label_smoothing: Sequence[float],
-    **training: float,
+    optimisation: "Optimisation",
 ) -> Iterator[Condition]:
     """Networks trained from the start with one of the :func:`smoothings`, on which no other depends.
 
@@ -173,24 +172,24 @@ def retrained(
     Args:
         smoothing: the amount.
         names: all estimators.
-        build: makes a network.
-        seeds: of the replicas: their initial weights and batch order are those of any training.
+        replicas: freshly initialised networks.
         data: images to train on.
         samples: what importances are averaged over.
         epochs: the levels of the condition ``epochs``.
         label_smoothing: those of the condition ``label_smoothing``.
-        training: ``batch_size`` and ``learning_rate``.
+        optimisation: batches and the optimiser.
     """
     paths, others = divided(names)
-    longest = max(epochs)
-    replicas, recorder, adam, done = initialise(build, seeds, data.labels.device), recorder_of(paths), None, 0
+    longest, done = max(epochs), 0
+    recorder = recorder_of(paths)
     for reached in sorted(epochs) if smoothing == 0 else [longest]:
-        adam = train(
-            replicas, seeds, data, 0, epochs=reached - done, first_epoch=done, adam=adam, recorder=recorder,
-            label_smoothing=smoothing, **training,
+        options = Options(carry_adam=done > 0, label_smoothing=smoothing, first_epoch=done)
+        train(
+            replicas, [data] * len(replicas), 0, epochs=reached - done, optimisation=optimisation, recorder=recorder,
+            options=options,
         )  # fmt: skip
         done = reached
-        values, sure = sampled(others, replicas, seeds, [samples] * len(seeds))
+        values, sure = sampled(others, replicas, [samples] * len(replicas))
         values |= along_path(paths, recorder.recorded())
         values = _in_order(names, values)
         if smoothing == 0:
@@ -199,19 +198,19 @@ def retrained(
             yield Condition("label_smoothing", smoothing, values, sure)
 
 
-def on_halves(names: Sequence[str], replicas: Replicas, seeds: Sequence[int], samples: Split) -> list[Stacked]:
+def on_halves(names: Sequence[str], replicas: Replicas, samples: Samples) -> list[Stacked]:
     """Importances on two disjoint random halves of the samples, other halves for every seed.
 
     ``nan`` for path estimators, which average over a training and not over samples.
     """
     paths, others = divided(names)
-    orders = [torch.randperm(len(samples), generator=generator("halves of samples", seed)) for seed in seeds]
+    orders = [torch.randperm(len(samples), generator=generator("halves of samples", seed)) for seed in replicas.seeds]
     half = len(samples) // 2
     found = []
     for number in range(2):
         chosen = [order[number * half : (number + 1) * half].to(samples.labels.device) for order in orders]
-        parts = [Split(samples.images[places], samples.labels[places]) for places in chosen]
-        values, _ = sampled(others, replicas, seeds, parts, draw=(0, number + 1))
+        parts = [samples.take(places) for places in chosen]
+        values, _ = sampled(others, replicas, parts, draw=(0, number + 1))
         none = {name: torch.full_like(tensor, torch.nan, device="cpu") for name, tensor in replicas.parameters.items()}
         found.append(_in_order(names, values | dict.fromkeys(paths, none)))
     return found
@@ -220,58 +219,52 @@ def on_halves(names: Sequence[str], replicas: Replicas, seeds: Sequence[int], sa
 def trajectories(
     names: Sequence[str],
     baseline: Replicas,
-    seeds: Sequence[int],
     first: Stacked,
-    later: Sequence[Split],
+    later: Sequence[Samples],
     samples: int,
     strengths: Mapping[str, float],
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    clamp_negative: bool,
-    penalty: str,
-    batch_norm: str,
-    accumulation: str = "sum",
-    decay: float = 1.0,
+    learning: "LaterTasks",
+    optimisation: "Optimisation",
 ) -> dict[str, list[Stacked]]:
     """Later tasks learnt under the penalty of one estimator after the other, and importances by all on each trajectory.
 
-    As :func:`weight_importance.learning.retention.retention` with fresh Adam for every task; here every estimator's
+    As :func:`weight_importance.learning.retention.Run` with fresh Adam for every task; here every estimator's
     importances are summed over the tasks along every trajectory, and not only those of the estimator that penalises.
 
     Args:
         names: all estimators.
         baseline: R replicas that have learnt the first task.
-        seeds: of the replicas.
         first: importances on the first task.
         later: the training images of the tasks after it.
         samples: the last images of each task, which importances are averaged over.
         strengths: by the name of an estimator, λ of the penalty that it makes a trajectory under.
-        epochs, batch_size, learning_rate: of training.
-        clamp_negative, penalty, accumulation, decay: see :class:`weight_importance.learning.penalty.Consolidation`.
-        batch_norm: see :class:`weight_importance.learning.retention.Learning`.
+        learning: how the later tasks are learnt.
+        optimisation: batches and the optimiser.
 
     Returns:
         estimator that penalised → after every task → estimator → parameter → importance summed over the tasks so far.
     """
     paths, others = divided(names)
-    device = next(iter(baseline.parameters.values())).device
+    count, device = len(baseline), baseline.device
     found = {}
     for estimator, strength in counted(strengths.items(), len(strengths), "trajectories"):
-        replicas = baseline.take(range(len(seeds)))
-        strength_of_all = torch.full((len(seeds),), float(strength), device=device)
-        how = clamp_negative, penalty, learning_rate, accumulation, decay
+        replicas = baseline.take(range(count))
+        strength_of_all = torch.full((count,), float(strength), device=device)
+        how = (
+            learning.clamp_negative, learning.penalty, optimisation.learning_rate, learning.accumulation,
+            learning.decay,
+        )  # fmt: skip
         sums = {name: Consolidation(strength_of_all, *how) for name in names}
         values, found[estimator] = first, []
         for task, data in enumerate([None, *later]):
             if data is not None:
                 recorder = recorder_of(paths)
                 train(
-                    replicas, seeds, data, task, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-                    penalty=sums[estimator].penalty(), recorder=recorder, freeze_statistics=batch_norm == "frozen",
+                    replicas, [data] * count, task, epochs=learning.epochs, optimisation=optimisation,
+                    penalty=sums[estimator].penalty(), recorder=recorder,
+                    options=Options(freeze_statistics=learning.batch_norm == "frozen"),
                 )  # fmt: skip
-                values, _ = sampled(others, replicas, seeds, [data.last(samples)] * len(seeds), draw=(task,))
+                values, _ = sampled(others, replicas, [data.last(samples)] * count, draw=(task,))
                 values |= along_path(paths, recorder.recorded())
             for name, of in values.items():
                 sums[name].task_learnt(replicas.parameters, {key: value.to(device) for key, value in of.items()})

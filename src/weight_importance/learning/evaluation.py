@@ -1,26 +1,42 @@
 """Accuracies of a stack of replicas."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.func import functional_call
 
-from weight_importance.data.tasks import Split, to_inputs
+from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.engine.layers import PROBE, recorded_bytes, samples_per_pass
 from weight_importance.learning.replicas import Replicas, channels_last
 
 
-@torch.no_grad()
-def accuracy(replicas: Replicas, data: Split) -> list[float]:
-    """Each replica's accuracy on the images; ``nan`` for a replica whose weights are not finite.
+def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
+    """Each replica's accuracy on its samples; ``nan`` for a replica whose weights are not finite.
 
     Replicas run one after another, so that a replica's accuracy cannot depend on its shard-mates even by rounding.
+
+    Args:
+        replicas: the stack.
+        data: of each replica; samples that several replicas share are one object.
     """
-    network = replicas.template.eval()
-    chunk = samples_per_pass(recorded_bytes(network, to_inputs(data.images[:PROBE])))
-    correct = torch.zeros(len(replicas), dtype=torch.long, device=data.labels.device)
-    states = [replicas.state(replica) for replica in range(len(replicas))]
-    for images, labels in zip(data.images.split(chunk), data.labels.split(chunk), strict=True):
-        inputs = channels_last(to_inputs(images))
-        for replica, state in enumerate(states):
-            correct[replica] += (functional_call(network, state, (inputs,)).argmax(1) == labels).sum()
+    values = [float("nan")] * len(replicas)
     finite = replicas.finite().tolist()
-    return [count / len(data) if whole else float("nan") for count, whole in zip(correct.tolist(), finite, strict=True)]
+    for samples in dict.fromkeys(data):
+        chosen = [replica for replica, own in enumerate(data) if own is samples and finite[replica]]
+        for replica, count in zip(chosen, _correct(replicas, chosen, samples), strict=True):
+            values[replica] = count / len(samples)
+    return values
+
+
+@torch.no_grad()
+def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[int]:
+    """How many samples each of some replicas classifies correctly."""
+    network, images = replicas.template.eval(), data.images
+    chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])))
+    correct = torch.zeros(len(chosen), dtype=torch.long, device=data.labels.device)
+    states = [replicas.state(replica) for replica in chosen]
+    for part, labels in zip(images.split(chunk), data.labels.split(chunk), strict=True):
+        inputs = channels_last(to_inputs(part))
+        for place, state in enumerate(states):
+            correct[place] += (functional_call(network, state, (inputs,)).argmax(1) == labels).sum()
+    return correct.tolist()

@@ -1,205 +1,183 @@
-"""The one training loop: a stack of replicas learns one task, each on its own batches, with or without a penalty."""
+"""The one training loop: a stack of replicas learns one task, each on its own batches, with or without a penalty.
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+Knows nothing of how a penalty is made, of heads, and of other tasks.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from weight_importance.data.tasks import Split, to_inputs
-from weight_importance.estimators.path import DISPLACEMENT, PathRecorder
-from weight_importance.files.checkpoint import Checkpoint
-from weight_importance.files.trained import AdamState, pack, unpack
+from weight_importance.data.samples import Samples, to_inputs
+from weight_importance.estimators.path import PathRecorder
 from weight_importance.learning.engine.flat import Layout
 from weight_importance.learning.engine.gradients import way_to_compute
-from weight_importance.learning.engine.optimiser import Optimiser
-from weight_importance.learning.penalty import QuadraticPenalty
+from weight_importance.learning.engine.optimiser import Optimiser, Penalty
 from weight_importance.learning.replicas import Replicas
 from weight_importance.runtime.errors import UserError
-from weight_importance.runtime.progress import Progress, ProgressLine
+from weight_importance.runtime.progress import Progress
 from weight_importance.runtime.seeding import generator
 
+if TYPE_CHECKING:
+    from weight_importance.settings import Optimisation
+
 ORDER, OTHER_ORDER = "batch order", "independent batch order"
-"""What the batches of the steps are drawn for, and those of :attr:`PathRecorder.needs_independent`."""
-
-
-SECONDS = 10.0
-"""Between two checkpoints of a training that go by epochs, which may be short."""
+"""The purposes of random orders: the batches of the steps, and those of :attr:`PathRecorder.needs_independent`."""
 
 
 def batch_indices(
-    seeds: Sequence[int],
-    task: int,
-    samples: int,
-    batch_size: int,
-    epochs: int,
-    first_epoch: int = 0,
-    purpose: str = ORDER,
+    seeds: Sequence[int], task: int, sizes: Sequence[int], batch_size: int, epochs: range, purpose: str = ORDER
 ) -> Iterator[Tensor]:
     """Per step the sample indices ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
 
     The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
+
+    Args:
+        seeds: S seeds.
+        task: the task's number.
+        sizes: number of samples of each seed's task.
+        batch_size: samples per step.
+        epochs: the numbers of the passes over the samples.
+        purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
     """
-    for epoch in range(first_epoch, first_epoch + epochs):
-        orders = [torch.randperm(samples, generator=generator(purpose, seed, task, epoch)) for seed in seeds]
-        yield from torch.stack(orders)[:, : samples // batch_size * batch_size].split(batch_size, 1)
+    for epoch in epochs:
+        orders = [
+            torch.randperm(size, generator=generator(purpose, seed, task, epoch)).split(batch_size)[
+                : size // batch_size
+            ]
+            for seed, size in zip(seeds, sizes, strict=True)
+        ]
+        yield from map(torch.stack, zip(*orders, strict=True))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of a training beyond the task and the optimiser.
+
+    Attributes:
+        carry_adam: continue with the stack's state of Adam; otherwise the state is new.
+        freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
+        label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
+        first_epoch: the number of the first epoch, for a training that continues after so many.
+        progress: is notified of every step.
+    """
+
+    carry_adam: bool = False
+    freeze_statistics: bool = False
+    label_smoothing: float = 0.0
+    first_epoch: int = 0
+    progress: Progress | None = None
+
+
+PLAIN = Options()
+
+Batch = tuple[Tensor, Tensor]
+"""Inputs ``(B, ...)`` and labels ``(B,)``."""
 
 
 def train(
     replicas: Replicas,
-    seeds: Sequence[int],
-    data: Split,
+    data: Sequence[Samples],
     task: int,
     *,
     epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    penalty: QuadraticPenalty | None = None,
+    optimisation: "Optimisation",
+    penalty: Penalty | None = None,
     recorder: PathRecorder | None = None,
-    freeze_statistics: bool = False,
-    label_smoothing: float = 0.0,
-    first_epoch: int = 0,
-    adam: AdamState | None = None,
-    progress: Progress | None = None,
-) -> AdamState:
-    """Train every replica on one task; the stack's parameters become views of one new memory.
+    options: Options = PLAIN,
+) -> None:
+    """Train every replica on one task.
+
+    The stack's parameters become views of one new memory, and its ``adam`` the state after the last step.
 
     Args:
-        replicas: the stack; R must be a multiple of the number of seeds, replicas of one seed standing together.
-        seeds: the S seeds that order the batches; replica r uses ``seeds[r // (R // S)]``.
-        data: the training images, on the replicas' device.
+        replicas: the stack; replicas of one seed take the same batches.
+        data: each replica's training images, on the replicas' device; the same object for replicas of one seed.
         task: the task's number, part of the batch order's seed.
         epochs: passes over the data.
-        batch_size: images per step and replica.
-        learning_rate: of Adam (Kingma and Ba 2015), its other constants at torch's defaults.
+        optimisation: images per step and replica, and the step size of Adam (Kingma and Ba 2015), whose other constants
+            are torch's defaults.
         penalty: added to the loss.
-        recorder: is fed the gradients and the displacement of every step. Where it needs the gradient of an
-            independent batch, that is drawn from the same data in an order of its own, and costs as much as the
-            step's; weights and buffers come out the same with and without.
-        freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
-        label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
-        first_epoch: the number of the first epoch, where a training goes on that was left after so many.
-        adam: the state to go on from; fresh if there is none.
-        progress: is told about every step.
-
-    Returns:
-        Adam's state after the last step.
+        recorder: receives the gradients and the displacement of every step. If it needs the gradient of an independent
+            batch, that batch is drawn from the same data in a separate order, and costs as much as the step's; weights
+            and buffers are the same with and without it.
+        options: further choices.
 
     Raises:
         UserError: there are too few images for one batch.
     """
-    if len(data) < batch_size:
+    batch_size = optimisation.batch_size
+    if len(data[0]) < batch_size:
         raise UserError(
-            f"training.batch_size is {batch_size}, but a task has {len(data)} training images; lower the one or raise "
-            "images.training in the config"
+            f"training.batch_size is {batch_size}, but a task has {len(data[0])} training images; lower the one or "
+            "raise images.training in the config"
         )
-    copies = len(replicas) // len(seeds)
-    device = data.labels.device
-    _set_mode(replicas.template, freeze_statistics)
+    _set_mode(replicas.template, options.freeze_statistics)
     layout = Layout({name: tensor.shape[1:] for name, tensor in replicas.parameters.items()})
     memory = layout.filled({name: tensor.detach() for name, tensor in replicas.parameters.items()})
     replicas.parameters = layout.views(memory)
-    optimiser = Optimiser(layout, memory, learning_rate, adam, penalty, recorder)
+    adam, replicas.adam = replicas.adam if options.carry_adam else None, None
+    optimiser = Optimiser(layout, memory, optimisation.learning_rate, adam, penalty, recorder)
     gradients = kept = None
-    span = len(data), batch_size, epochs, first_epoch
-    others: Iterator[Tensor | None] = repeat(None)
+    batches = _Batches(replicas.seeds, data, task, batch_size)
+    epochs_done = range(options.first_epoch, options.first_epoch + epochs)
+    others: Iterator[list | None] = repeat(None)
     if recorder and recorder.needs_independent:
-        others = batch_indices(seeds, task, *span, purpose=OTHER_ORDER)
-    for indices, other in zip(batch_indices(seeds, task, *span), others, strict=False):
-        # of every seed, one after another: a stack of all would be copied for every replica that shares a seed
-        batches = [_batch(data, row) for row in indices.to(device)]
-        other_batches = None if other is None else [_batch(data, row) for row in other.to(device)]
-        gradients = gradients or way_to_compute(replicas, layout, *batches[0], label_smoothing)
+        others = batches.steps(epochs_done, OTHER_ORDER)
+    for own_batches, other_batches in zip(batches.steps(epochs_done, ORDER), others, strict=False):
+        gradients = gradients or way_to_compute(replicas, layout, *own_batches[0], options.label_smoothing)
         optimiser.begin_step()
         for rows in gradients.groups:
-            seed_of_row = [replica // copies for replica in range(rows.start, rows.stop)]
             independent = None
             if other_batches:
                 # kept apart, as the step's own gradients take the same memory
                 with _buffers_left_alone(replicas, rows):
-                    found = gradients(rows, *_stacked([other_batches[seed] for seed in seed_of_row]))
-                kept = torch.empty_like(found) if kept is None else kept
-                independent = kept[: len(found)].copy_(found)
-            own = gradients(rows, *_stacked([batches[seed] for seed in seed_of_row]))
+                    values = gradients(rows, *_stacked(other_batches[rows]))
+                kept = torch.empty_like(values) if kept is None else kept
+                independent = kept[: len(values)].copy_(values)
+            own = gradients(rows, *_stacked(own_batches[rows]))
             optimiser.update(rows, own, independent)
-        if progress:
-            progress.step(len(replicas))
-    return optimiser.finish()
+        if options.progress:
+            options.progress.step(len(replicas))
+    replicas.adam = optimiser.finish()
 
 
-def train_by_epochs(
-    replicas: Replicas,
-    seeds: Sequence[int],
-    data: Split,
-    task: int,
-    recorder: PathRecorder,
-    checkpoint: Checkpoint | None = None,
-    *,
-    epochs: int,
-    progress: ProgressLine | None = None,
-    **options: float,
-) -> AdamState:
-    """:func:`train`, epoch by epoch: what is reached is kept (at most every :data:`SECONDS`), and gone on from.
+class _Batches:
+    """The batches of a task, formed once per seed.
 
     Args:
-        replicas: freshly initialised.
-        seeds, data, task, progress: see :func:`train`.
-        recorder: nothing is recorded in it yet.
-        checkpoint: keeps what is reached.
-        epochs: passes over the data.
-        options: ``batch_size`` and ``learning_rate``.
+        seeds: of each replica.
+        data: of each replica.
+        task: the task's number.
+        batch_size: images per step.
     """
-    kept = checkpoint.load() if checkpoint else {}
-    adam, done = None, 0
-    if kept:
-        done = int(kept["epochs"])
-        adam = _go_on_from(kept, replicas, recorder)
-        print(f"going on from a checkpoint, after {done} of {epochs} epochs", file=sys.stderr, flush=True)
-    if kept and progress:
-        progress.skip(len(replicas), adam.steps)
-    for epoch in range(done, epochs):
-        adam = train(
-            replicas, seeds, data, task, epochs=1, first_epoch=epoch, adam=adam, recorder=recorder, progress=progress,
-            **options,
-        )  # fmt: skip
-        if checkpoint and epoch + 1 < epochs and checkpoint.due(SECONDS):
-            checkpoint.save({"epochs": torch.tensor(epoch + 1)} | _reached(replicas, recorder, adam))
-    return adam
+
+    def __init__(self, seeds: Sequence[int], data: Sequence[Samples], task: int, batch_size: int) -> None:
+        self._task, self._size = task, batch_size
+        self._places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
+        self._seeds = seeds
+        images = {samples: samples.images for samples in dict.fromkeys(data)}  # transformed once
+        own = dict(zip(seeds, data, strict=True))
+        self._data = [(images[own[seed]], own[seed].labels) for seed in self._places]
+
+    def steps(self, epochs: range, purpose: str) -> Iterator[list[Batch]]:
+        """Per step the batch of each replica; those of one seed are one object."""
+        device = self._data[0][1].device
+        sizes = [len(labels) for _, labels in self._data]
+        for indices in batch_indices([*self._places], self._task, sizes, self._size, epochs, purpose):
+            # one seed after another: a stack of all would be copied for every replica that shares a seed
+            batches = [
+                (to_inputs(images.index_select(0, row)), labels.index_select(0, row))
+                for (images, labels), row in zip(self._data, indices.to(device), strict=True)
+            ]
+            yield [batches[self._places[seed]] for seed in self._seeds]
 
 
-def _reached(replicas: Replicas, recorder: PathRecorder, adam: AdamState) -> dict[str, Tensor]:
-    """All that a training goes on from, as one flat set of named tensors."""
-    tensors = pack(replicas.buffers, adam)
-    tensors |= {f"parameter/{name}": value for name, value in replicas.parameters.items()}
-    for number, state in enumerate(recorder.states(replicas.parameters)):
-        tensors |= {f"record {number}/{name}": value for name, value in state.items()}
-    displacement = recorder.recorded()[DISPLACEMENT]
-    return tensors | {f"{DISPLACEMENT}/{name}": value for name, value in displacement.items()}
-
-
-def _go_on_from(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> AdamState:
-    """Put what :func:`_reached` made of them into fresh replicas and a fresh recorder; returns Adam's state."""
-    device = next(iter(replicas.parameters.values())).device
-
-    def under(prefix: str, names: Iterable[str]) -> dict[str, Tensor]:
-        return {name: tensors[f"{prefix}/{name}"].to(device) for name in names}
-
-    names = [*replicas.parameters]
-    replicas.parameters, replicas.buffers = under("parameter", names), under("buffer", replicas.buffers)
-    _, adam = unpack(tensors)
-    recorder.put(
-        [under(f"record {number}", names) for number in range(recorder.tensors)], under(DISPLACEMENT, names), adam.steps
-    )
-    return adam
-
-
-def _batch(data: Split, indices: Tensor) -> tuple[Tensor, Tensor]:
-    return to_inputs(data.images.index_select(0, indices)), data.labels.index_select(0, indices)
-
-
-def _stacked(batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def _stacked(batches: Sequence[Batch]) -> Batch:
     """Inputs ``(G, B, ...)`` and labels ``(G, B)``; one batch alone is not copied."""
     if len(batches) == 1:
         return batches[0][0][None], batches[0][1][None]

@@ -8,7 +8,6 @@ latest task; Ω is accumulated from the importances of all tasks so far; all par
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {
@@ -65,7 +64,7 @@ class Consolidation:
         self.anchor: dict[str, Tensor] = {}
 
     def task_learnt(self, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Take in a finished task's importances ``(R, *shape)`` and move the anchor to the current weights."""
+        """Add a finished task's importances ``(R, *shape)`` and move the anchor to the current weights."""
         self._tasks += 1
         for name, parameter in parameters.items():
             values = importance[name].clamp_min(0) if self._clamp_negative else importance[name]
@@ -76,8 +75,8 @@ class Consolidation:
             )
             self.anchor[name] = parameter.detach().clone()
 
-    def go_on_from(self, tasks: int, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Take over the state after so many tasks: the weights of that moment, and :attr:`importance` as it was."""
+    def resume(self, tasks: int, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
+        """Restore the state after so many tasks, given the weights and :attr:`importance` of that moment."""
         self._tasks = tasks
         self.importance = dict(importance)
         self.anchor = {name: parameter.detach().clone() for name, parameter in parameters.items()}
@@ -97,9 +96,3 @@ class QuadraticPenalty:
 
     stiffness: Mapping[str, Tensor]
     anchor: Mapping[str, Tensor]
-
-
-def add_gradient(loss_gradient: Tensor, parameter: Tensor, anchor: Tensor, stiffness: Tensor, out: Tensor) -> Tensor:
-    """loss_gradient + stiffness · (parameter − anchor), elementwise, written into ``out``."""
-    torch.sub(parameter, anchor, out=out)
-    return torch.addcmul(loss_gradient, stiffness, out, out=out)

@@ -1,7 +1,6 @@
 """Pruning by importance: the least important weights are set to zero, per tensor or over the whole network.
 
-Only weight tensors (two or more dimensions) are pruned; biases and normalisation parameters stay, as in Kutalev and
-Lapina (2021).
+Only weight tensors are pruned; biases and normalisation parameters stay, as in Kutalev and Lapina (2021).
 """
 
 from collections.abc import Mapping
@@ -9,12 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from weight_importance.estimators.weights import weight_names
+
 SCOPES = ("tensor", "network")
-
-
-def weight_names(parameters: Mapping[str, Tensor]) -> list[str]:
-    """The names of the tensors that are pruned; ``parameters`` of one network, without replica axis."""
-    return [name for name, tensor in parameters.items() if tensor.ndim >= 2]
 
 
 def prune(

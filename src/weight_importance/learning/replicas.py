@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
 
+from weight_importance.files.trained import AdamState, Trained
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.seeding import derive
 
@@ -25,14 +26,23 @@ class Replicas:
         template: the architecture and its mode (training or evaluation); its own weights are never read.
         parameters: parameter name → tensor ``(R, *shape)``.
         buffers: buffer name → tensor ``(R, *shape)``, such as the running statistics of batch normalisation.
+        seeds: of each replica ``(R)``; copies of a replica have one seed.
+        adam: Adam's state after the latest training, if there was one.
     """
 
     template: nn.Module
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    seeds: list[int]
+    adam: AdamState | None = None
 
     def __len__(self) -> int:
-        return len(next(iter(self.parameters.values())))
+        return len(self.seeds)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(iter(self.parameters.values())).device
 
     def state(self, replica: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Parameters and buffers of one replica, as views of the stack's."""
@@ -53,6 +63,8 @@ class Replicas:
             self.template,
             {name: tensor.detach()[list(indices)].clone() for name, tensor in self.parameters.items()},
             {name: tensor[list(indices)].clone() for name, tensor in self.buffers.items()},
+            [self.seeds[index] for index in indices],
+            self.adam and self.adam.take(indices),
         )
 
     def finite(self) -> Tensor:
@@ -68,23 +80,24 @@ def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: tor
         for seed in seeds:
             torch.manual_seed(derive("initialisation", seed))
             networks.append(build())
-    return stack(networks, device)
+    return stack(networks, seeds, device)
 
 
-def restore(
-    build: Callable[[], nn.Module],
-    parameters: dict[str, Tensor],
-    buffers: dict[str, Tensor],
-    device: torch.device | str,
-) -> Replicas:
-    """Replicas of an architecture from stacked parameters and buffers, each ``(R, *shape)``."""
+def restore(build: Callable[[], nn.Module], trained: Trained, device: torch.device | str) -> Replicas:
+    """Replicas of an architecture from a trained stack.
+
+    Raises:
+        UserError: the stack is of another architecture.
+    """
     template = build().to(device)
-    require_fit(template, parameters, "the weights")
-    require_fit(template, buffers, "the buffers", template.named_buffers())
+    require_fit(template, trained.parameters, "the weights")
+    require_fit(template, trained.buffers, "the buffers", template.named_buffers())
     return Replicas(
         template,
-        {name: parameters[name].to(device) for name, _ in template.named_parameters()},
-        {name: buffers[name].to(device) for name, _ in template.named_buffers()},
+        {name: trained.parameters[name].to(device) for name, _ in template.named_parameters()},
+        {name: trained.buffers[name].to(device) for name, _ in template.named_buffers()},
+        list(trained.seeds),
+        trained.adam,
     )
 
 
@@ -99,8 +112,8 @@ def require_fit(
     Args:
         network: the architecture.
         tensors: by name.
-        what: what they are, or where they come from, for the message.
-        wanted: what of the network they are for, by name, if not its parameters.
+        what: the name of the tensors in the message, or their origin.
+        wanted: named tensors of the network that they must fit; by default its parameters.
     """
     for name, like in network.named_parameters() if wanted is None else wanted:
         shape = ", ".join(map(str, ["R", *like.shape]))
@@ -108,16 +121,17 @@ def require_fit(
         if found is None or found.shape[1:] != like.shape:
             raise UserError(
                 f"{what} do not fit the network {type(network).__name__}: '{name}' is "
-                f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They are of another "
+                f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They belong to another "
                 "network: give those of this one, or name theirs as the study's network."
             )
 
 
-def stack(networks: Sequence[nn.Module], device: torch.device | str = "cpu") -> Replicas:
-    """Stack the weights of networks of one architecture."""
+def stack(networks: Sequence[nn.Module], seeds: Sequence[int], device: torch.device | str = "cpu") -> Replicas:
+    """Stack the weights of networks of one architecture, one network per seed."""
     refuse_dropout(networks[0])
     parameters, buffers = stack_module_state([network.to(device) for network in networks])
-    return Replicas(networks[0], {name: tensor.detach() for name, tensor in parameters.items()}, buffers)
+    weights = {name: tensor.detach() for name, tensor in parameters.items()}
+    return Replicas(networks[0], weights, buffers, list(seeds))
 
 
 def refuse_dropout(network: nn.Module) -> None:

@@ -1,388 +1,198 @@
-"""Importances of whole stacks, and retention: elastic weight consolidation continued over later tasks."""
+"""Retention: a stack of replicas that learns later tasks one after another under elastic weight consolidation."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from weight_importance.data.tasks import Split, TaskSequence, to_inputs
+from weight_importance.data.samples import once_each
+from weight_importance.data.tasks.task import Task
 from weight_importance.estimators.kinds import PathEstimator
-from weight_importance.estimators.registry import estimate, load, recorder
-from weight_importance.files.checkpoint import Checkpoint
-from weight_importance.files.trained import AdamState, pack, unpack
+from weight_importance.estimators.registry import load, recorder
+from weight_importance.files.trained import pack, under, unpack
 from weight_importance.learning.evaluation import accuracy
-from weight_importance.learning.loop import train
+from weight_importance.learning.heads import heads
+from weight_importance.learning.importance import Stacked, stacked_importance
+from weight_importance.learning.loop import Options, train
 from weight_importance.learning.penalty import Consolidation
 from weight_importance.learning.replicas import Replicas
-from weight_importance.runtime.device import replica_bytes
 from weight_importance.runtime.errors import UserError
-from weight_importance.runtime.progress import ProgressLine, counted
-from weight_importance.runtime.seeding import generator
+from weight_importance.runtime.progress import Progress
 
-
-def stacked_importance(
-    estimator: str, replicas: Replicas, data: Split, seeds: Sequence[int], task: int
-) -> dict[str, Tensor]:
-    """A moment or state estimator's importance of every replica.
-
-    Args:
-        estimator: its name.
-        replicas: the stack.
-        data: the samples to average over.
-        seeds: the seed of each replica ``(R)``; label sampling depends on it and on the task.
-        task: the task's number.
-
-    Returns:
-        parameter name → ``(R, *shape)``; ``nan`` for a replica that has diverged.
-    """
-    inputs = to_inputs(data.images)
-    values = {name: torch.full_like(tensor, torch.nan) for name, tensor in replicas.parameters.items()}
-    finite = replicas.finite().nonzero()[:, 0].tolist()
-    for replica in counted(finite, len(finite), f"networks: {estimator} of task {task + 1}"):
-        found = estimate(
-            estimator,
-            replicas.network(replica),
-            inputs,
-            data.labels,
-            generator=generator("label sampling", seeds[replica], task),
-        )
-        for name, value in found.items():
-            values[name][replica] = value
-    return values
-
-
-@dataclass(frozen=True)
-class Observation:
-    """Accuracy of one replica on one task's split after ``tasks_learnt`` tasks (``nan``: its training diverged)."""
-
-    replica: int
-    tasks_learnt: int
-    task: int
-    split: str
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How the later tasks are learnt.
-
-    Attributes:
-        samples: training images over which importances are averaged.
-        images: to train on in each task, at most (the last ones of its split); ``None`` for all.
-        epochs: per task.
-        batch_size: images per step.
-        learning_rate: of Adam.
-        clamp_negative: see :class:`weight_importance.learning.penalty.Consolidation`.
-        penalty: the same.
-        accumulation: the same.
-        decay: the same.
-        batch_norm: ``running`` lets the running statistics of batch normalisation follow every task (they belong to no
-            penalty), ``frozen`` keeps those of the first task.
-        published: follow the published protocol, which carries Adam's state from task to task and forms path
-            estimators as its authors do (SI with the penalised gradient); else Adam is fresh for every task.
-    """
-
-    samples: int
-    images: int | None
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    clamp_negative: bool
-    penalty: str
-    batch_norm: str
-    published: bool
-    accumulation: str = "sum"
-    decay: float = 1.0
-
+if TYPE_CHECKING:
+    from weight_importance.settings import RetentionJob
 
 SPLITS = ("validation", "test")
-
-Stacked = Mapping[str, Tensor]
-"""Parameter name → ``(R, *shape)``."""
+"""The parts of a task on which accuracy is observed."""
 
 Ablation = Callable[[Sequence[Stacked], Sequence[int], int], Stacked]
-"""``(one importance per estimator, seed of each replica, task) -> what weighs the penalty instead``."""
-
-ROWS_KEPT = 14
-"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, one record of
-the path, ..."""
-
-
-def retention(
-    baseline: Replicas,
-    seeds: Sequence[int],
-    strengths: Sequence[float],
-    estimators: Sequence[str],
-    importances: Sequence[Stacked],
-    tasks: TaskSequence,
-    learning: Learning,
-    adam: AdamState | None = None,
-    most_bytes: int | None = None,
-    ablation: Ablation | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> list[Observation]:
-    """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every λ at once.
-
-    Replica ``s · len(strengths) + l`` is seed s under strength l. After each task the importance is computed on it
-    anew, added to the sum, and the anchor moves. A replica that diverges goes on as ``nan`` and disturbs no other.
-    Where memory does not hold all replicas they learn in blocks, one block after another; no replica's results depend
-    on the others of its block.
-
-    Args:
-        baseline: S replicas that have learnt task 1.
-        seeds: their S seeds.
-        strengths: the λ grid.
-        estimators: the name of the estimator whose importances weigh the penalty; none for training without a penalty;
-            several, of which one at most is a path estimator, for an ablation to make one importance of.
-        importances: of every estimator the importance on task 1, ``(S, *shape)`` per parameter.
-        tasks: the sequence.
-        learning: how they are learnt.
-        adam: with ``learning.published``, Adam's state after task 1 of the S replicas.
-        most_bytes: that the replicas of a block keep; by default as many as
-            :func:`weight_importance.runtime.device.replica_bytes` grants.
-        ablation: of every task's importances, negative ones counted as zero first where the penalty does so.
-        checkpoint: keeps what is reached after every task, and where it holds something, that is gone on from: with the
-            same bits as without an interruption.
-
-    Returns:
-        Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
-        task, split and replica.
-
-    Raises:
-        UserError: two of the estimators are path estimators.
-    """
-    paths = [name for name in estimators if isinstance(load(name), PathEstimator)]
-    if len(paths) > 1:
-        raise UserError(
-            f"{' and '.join(paths)} are path estimators, of which an ablation takes one at most; name another estimator"
-        )
-    device = next(iter(baseline.parameters.values())).device
-    records = recorder(paths[0]).tensors - 1 if paths else 0
-    one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
-    most = max(1, (most_bytes or replica_bytes(device)) // one)
-    steps = _steps(tasks, learning)
-    progress = ProgressLine(steps, len(seeds) * len(strengths), first_task=1)
-    rectangles = blocks(len(seeds), len(strengths), most)
-    all_numbers = [
-        [row * len(strengths) + column for row in rows for column in columns] for rows, columns in rectangles
-    ]
-    first, reached, seen = _kept(checkpoint, all_numbers)
-    for numbers in all_numbers[:first]:
-        progress.skip(len(numbers), sum(steps))
-    for block in range(first, len(rectangles)):
-        rows, columns = rectangles[block]
-        if reached:
-            progress.skip(len(all_numbers[block]), sum(steps[: reached.learnt - 1]))
-        for state, found in _learn(
-            baseline.take(rows),
-            [seeds[row] for row in rows],
-            all_numbers[block],
-            [strengths[column] for column in columns],
-            estimators,
-            [{name: values[rows] for name, values in importance.items()} for importance in importances],
-            tasks,
-            learning,
-            adam and adam.take(rows),
-            progress,
-            ablation,
-            reached,
-        ):
-            seen += found
-            finished = state.learnt == len(tasks)
-            if checkpoint and state.learnt > 1 and block + finished < len(rectangles):
-                tensors = {} if finished else state.packed()
-                checkpoint.save(tensors | _packed(block + finished, all_numbers[block + finished], seen))
-        reached = None
-    return sorted(seen, key=lambda each: (each.tasks_learnt, each.task, SPLITS.index(each.split), each.replica))
+"""``(one importance per estimator, seed of each replica, task) -> the importance that the penalty uses instead``."""
 
 
 @dataclass(frozen=True)
-class _Reached:
-    """What a block is gone on from after a task.
+class Weighting:
+    """The importances that the penalty uses.
 
     Attributes:
-        learnt: how many tasks are.
-        parameters, buffers: of its replicas.
-        importance: what the penalty's are accumulated to; empty without a penalty.
-        adam: its state, where it is carried on.
+        estimators: their names; none for training without a penalty; several, of which at most one is a path estimator,
+            for an ablation to make one importance of.
+        first: of every estimator the importance on the first task, ``(R, *shape)`` per parameter.
+        ablation: of every task's importances; negative ones count as zero first where they do in the penalty.
     """
 
-    learnt: int
-    parameters: Mapping[str, Tensor]
-    buffers: Mapping[str, Tensor]
-    importance: Mapping[str, Tensor]
-    adam: AdamState | None
+    estimators: Sequence[str] = ()
+    first: Sequence[Stacked] = ()
+    ablation: Ablation | None = None
 
-    def packed(self) -> dict[str, Tensor]:
-        """All of it as one flat set of named tensors."""
-        tensors = {"learnt": torch.tensor(self.learnt)} | pack(self.buffers, self.adam)
-        tensors |= {f"parameter/{name}": value for name, value in self.parameters.items()}
-        return tensors | {f"importance/{name}": value for name, value in self.importance.items()}
+    def take(self, indices: Sequence[int]) -> "Weighting":
+        """The same for the replicas at ``indices``."""
+        chosen = [{name: values[list(indices)] for name, values in each.items()} for each in self.first]
+        return Weighting(self.estimators, chosen, self.ablation)
 
+    def path_estimator(self) -> str | None:
+        """The path estimator among the estimators, if there is one.
 
-def _packed(block: int, numbers: Sequence[int], seen: Sequence[Observation]) -> dict[str, Tensor]:
-    """The block to go on with, its replicas' numbers, and all observations so far."""
-    places = [[each.replica, each.tasks_learnt, each.task, SPLITS.index(each.split)] for each in seen]
-    return {
-        "block": torch.tensor(block),
-        "numbers": torch.tensor(numbers),
-        "seen/places": torch.tensor(places),
-        "seen/accuracies": torch.tensor([each.accuracy for each in seen], dtype=torch.float64),
-    }
-
-
-def _kept(
-    checkpoint: Checkpoint | None, all_numbers: Sequence[Sequence[int]]
-) -> tuple[int, _Reached | None, list[Observation]]:
-    """What to go on from: the number of a block, what is reached in it if it has begun, and all seen before."""
-    tensors = checkpoint.load() if checkpoint else {}
-    if not tensors:
-        return 0, None, []
-    block = int(tensors["block"])
-    if block >= len(all_numbers) or tensors["numbers"].tolist() != list(all_numbers[block]):
-        return 0, None, []  # other blocks, as another amount of memory is free now
-    places = zip(tensors["seen/places"].tolist(), tensors["seen/accuracies"].tolist(), strict=True)
-    seen = [Observation(*numbers, SPLITS[split], accuracy) for (*numbers, split), accuracy in places]
-    reached = None
-    if "learnt" in tensors:
-
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-        learnt = int(tensors["learnt"])
-        reached = _Reached(learnt, under("parameter/"), unpack(tensors)[0], under("importance/"), unpack(tensors)[1])
-    done = f", after {reached.learnt} tasks" if reached else ""
-    print(f"going on from a checkpoint: block {block + 1} of {len(all_numbers)}{done}", file=sys.stderr, flush=True)
-    return block, reached, seen
+        Raises:
+            UserError: there are two.
+        """
+        paths = [name for name in self.estimators if isinstance(load(name), PathEstimator)]
+        if len(paths) > 1:
+            raise UserError(
+                f"{' and '.join(paths)} are path estimators, of which an ablation takes one at most; name another "
+                "estimator"
+            )
+        return paths[0] if paths else None
 
 
-def _steps(tasks: TaskSequence, learning: Learning) -> list[int]:
-    """Optimiser steps of every task after the first."""
-    sizes = (min(size, learning.images or size) for size in tasks.training_sizes()[1:])
-    return [size // learning.batch_size * learning.epochs for size in sizes]
-
-
-def blocks(seeds: int, strengths: int, most: int) -> list[tuple[list[int], list[int]]]:
-    """The grid of seeds × strengths cut into rectangles of at most ``most`` cells, whole seeds where they fit.
-
-    Returns:
-        ``(indices of seeds, indices of strengths)`` of every rectangle.
-    """
-    columns = min(strengths, most)
-    rows = max(1, most // columns) if columns == strengths else 1
+def observed(tasks: int) -> list[tuple[int, int, str]]:
+    """``(tasks learnt, task, split)`` of each accuracy of a run through so many tasks, in the order of observation."""
     return [
-        ([*range(row, min(row + rows, seeds))], [*range(column, min(column + columns, strengths))])
-        for row in range(0, seeds, rows)
-        for column in range(0, strengths, columns)
+        (learnt, task, split) for learnt in range(1, tasks + 1) for task in range(1, learnt + 1) for split in SPLITS
     ]
 
 
-def _learn(
-    baseline: Replicas,
-    seeds: Sequence[int],
-    numbers: Sequence[int],
-    strengths: Sequence[float],
-    estimators: Sequence[str],
-    importances: Sequence[Stacked],
-    tasks: TaskSequence,
-    learning: Learning,
-    adam: AdamState | None,
-    progress: ProgressLine,
-    ablation: Ablation | None,
-    reached: _Reached | None,
-) -> Iterator[tuple[_Reached, list[Observation]]]:
-    """One block of :func:`retention`, task by task; ``numbers`` are its replicas' indices in the whole.
+@dataclass
+class Run:
+    """Replicas that have learnt some of their tasks, each under its own penalty strength.
 
-    Yields:
-        after every task what can be gone on from, valid until the next one, and what is observed then.
+    Attributes:
+        replicas: the stack, changed in place.
+        tasks: of each replica.
+        strengths: λ of each replica.
+        weighting: the importances that the penalty uses; those of the first task for each replica.
+        job: the settings.
+        learnt: the number of tasks learnt so far.
+        accuracies: of each replica, in the order of :func:`observed`; ``nan`` after its training has diverged.
     """
-    spread = [index for index in range(len(seeds)) for _ in strengths]
-    replica_seeds = [seeds[index] for index in spread]
-    replicas = baseline.take(spread)
-    device = next(iter(replicas.parameters.values())).device
-    consolidation = None
-    if estimators:
-        consolidation = Consolidation(
-            torch.tensor([*strengths] * len(seeds), device=device),
-            learning.clamp_negative,
-            learning.penalty,
-            learning.learning_rate,
-            learning.accumulation,
-            learning.decay,
-        )
-    if reached:
-        # in the network's order of names, which the file does not keep
-        parameters, importance = (
-            {name: values[name].to(device) for name in replicas.parameters if name in values}
-            for values in (reached.parameters, reached.importance)
-        )
-        replicas.parameters = parameters
-        replicas.buffers = {name: reached.buffers[name].to(device) for name in replicas.buffers}
-        if consolidation:
-            consolidation.go_on_from(reached.learnt, parameters, importance)
-        adam = reached.adam
-    else:
-        if consolidation:
-            values = _weighing(importances, seeds, 0, learning, ablation)
-            consolidation.task_learnt(
-                replicas.parameters, {name: value[spread].to(device) for name, value in values.items()}
+
+    replicas: Replicas
+    tasks: Sequence[Sequence[Task]]
+    strengths: Sequence[float]
+    weighting: Weighting
+    job: "RetentionJob"
+    learnt: int = 0
+    accuracies: list[list[float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        learning = self.job.learning
+        self._path_estimator = self.weighting.path_estimator()
+        self._consolidation = None
+        if self.weighting.estimators:
+            self._consolidation = Consolidation(
+                torch.tensor([*map(float, self.strengths)], device=self.replicas.device),
+                learning.clamp_negative,
+                learning.penalty,
+                self.job.optimisation.learning_rate,
+                learning.accumulation,
+                learning.decay,
             )
-        adam = adam and adam.take(spread)
 
-    def state(learnt: int) -> _Reached:
-        importance = consolidation.importance if consolidation else {}
-        return _Reached(learnt, replicas.parameters, replicas.buffers, importance, adam)
+    def begin(self) -> None:
+        """Start from replicas that have learnt the first task."""
+        self.accuracies = [[] for _ in self.strengths]
+        first, self.weighting = self.weighting.first, replace(self.weighting, first=())  # memory that is needed later
+        self._finish_task(first)
 
-    paths = [name for name in estimators if isinstance(load(name), PathEstimator)]
-    if not reached:
-        yield state(1), [*_observe(replicas, numbers, tasks, 1)]
-    for task in range(reached.learnt if reached else 1, len(tasks)):
-        data = tasks.part(task, "training").at_most(learning.images)
-        watcher = recorder(paths[0], learning.published) if paths else None
-        after = train(
-            replicas,
-            seeds,
-            data,
-            task,
-            epochs=learning.epochs,
-            batch_size=learning.batch_size,
-            learning_rate=learning.learning_rate,
-            penalty=consolidation and consolidation.penalty(),
-            recorder=watcher,
-            freeze_statistics=learning.batch_norm == "frozen",
-            adam=adam,
-            progress=progress,
-        )
-        adam = after if learning.published else None
-        seen = [*_observe(replicas, numbers, tasks, task + 1)]
-        if consolidation and task + 1 < len(tasks):
-            fresh = [
-                watcher.importance()
-                if name in paths
-                else stacked_importance(name, replicas, data.last(learning.samples), replica_seeds, task)
-                for name in estimators
-            ]
-            values = _weighing(fresh, replica_seeds, task, learning, ablation)
-            consolidation.task_learnt(replicas.parameters, values)
-        yield state(task + 1), seen
+    def learn_next(self, progress: Progress | None = None) -> None:
+        """Learn the next task."""
+        number, learning = self.learnt, self.job.learning
+        tasks = [tasks[number] for tasks in self.tasks]
+        data = once_each(lambda task: task.training.at_most(learning.images), tasks)
+        path = self._path_estimator and recorder(self._path_estimator, self.job.penalised_path)
+        with heads(self.replicas, tasks) as headed:
+            train(
+                headed,
+                data,
+                number,
+                epochs=learning.epochs,
+                optimisation=self.job.optimisation,
+                penalty=self._consolidation and self._consolidation.penalty(),
+                recorder=path,
+                options=Options(
+                    carry_adam=self.job.carry_adam,
+                    freeze_statistics=learning.batch_norm == "frozen",
+                    progress=progress,
+                ),
+            )
+            if not self.job.carry_adam:
+                headed.adam = None
+            importances = []
+            if number + 1 < len(self.tasks[0]):  # after the last task nothing has to be protected
+                samples = once_each(lambda part: part.last(self.job.samples), data)
+                importances = [
+                    path.importance()
+                    if name == self._path_estimator
+                    else stacked_importance(name, headed, samples, number)
+                    for name in self.weighting.estimators
+                ]
+        self._finish_task(importances)
 
+    def _finish_task(self, importances: Sequence[Stacked]) -> None:
+        """Observe all tasks learnt so far, and consolidate by the importances on the latest, if there are any."""
+        if self._consolidation and importances:
+            self._consolidation.task_learnt(self.replicas.parameters, self._weights(importances))
+        self.learnt += 1
+        for number in range(self.learnt):
+            tasks = [tasks[number] for tasks in self.tasks]
+            for split in SPLITS:
+                with heads(self.replicas, tasks) as headed:
+                    values = accuracy(headed, once_each(lambda task, split=split: task.part(split), tasks))
+                for seen, value in zip(self.accuracies, values, strict=True):
+                    seen.append(value)
 
-def _weighing(
-    importances: Sequence[Stacked], seeds: Sequence[int], task: int, learning: Learning, ablation: Ablation | None
-) -> Stacked:
-    """What a task adds to the weights of the penalty: the estimator's importance, or the ablation of it."""
-    if ablation is None:
-        return importances[0]
-    if learning.clamp_negative:  # before, so that the ablation keeps what the penalty is weighed by
-        importances = [{name: values.clamp_min(0) for name, values in of.items()} for of in importances]
-    return ablation(importances, seeds, task)
+    def _weights(self, importances: Sequence[Stacked]) -> Stacked:
+        """The importance that a task adds to the penalty: the estimator's, or the ablation of it."""
+        device = self.replicas.device
+        importances = [{name: values.to(device) for name, values in each.items()} for each in importances]
+        if self.weighting.ablation is None:
+            return importances[0]
+        if self.job.learning.clamp_negative:  # first, so that the ablation keeps what the penalty would use
+            importances = [{name: values.clamp_min(0) for name, values in each.items()} for each in importances]
+        return self.weighting.ablation(importances, self.replicas.seeds, self.learnt)
 
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the run continues from, as one flat set of named tensors."""
+        tensors = pack(self.replicas.buffers, self.replicas.adam if self.job.carry_adam else None)
+        tensors |= {f"parameter/{name}": value for name, value in self.replicas.parameters.items()}
+        if self._consolidation:
+            tensors |= {f"importance/{name}": value for name, value in self._consolidation.importance.items()}
+        accuracies = torch.tensor(self.accuracies, dtype=torch.float64)
+        return tensors | {"learnt": torch.tensor(self.learnt), "accuracies": accuracies}
 
-def _observe(replicas: Replicas, numbers: Sequence[int], tasks: TaskSequence, learnt: int) -> Iterator[Observation]:
-    for task in range(learnt):
-        for split in SPLITS:
-            values = accuracy(replicas, tasks.part(task, split))
-            for number, value in zip(numbers, values, strict=True):
-                yield Observation(number, learnt, task + 1, split, value)
+    def resume(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what :meth:`state` returned."""
+        replicas, device = self.replicas, self.replicas.device
+
+        def restored(prefix: str, names: Sequence[str]) -> dict[str, Tensor]:
+            values = under(prefix, tensors)  # in the order of a file, which is not that of the network
+            return {name: values[name].to(device) for name in names if name in values}
+
+        self.learnt, self.accuracies = int(tensors["learnt"]), tensors["accuracies"].tolist()
+        names = [*replicas.parameters]
+        replicas.parameters = restored("parameter", names)
+        replicas.buffers = restored("buffer", [*replicas.buffers])
+        _, replicas.adam = unpack(tensors)
+        if self._consolidation:
+            self._consolidation.resume(self.learnt, replicas.parameters, restored("importance", names))

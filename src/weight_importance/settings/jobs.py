@@ -90,11 +90,18 @@ class EvaluationJob(OnFirstTask):
     """Accuracy of the trained networks on validation and test images of the first task."""
 
     images: Images
+    train_on_validation: bool
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
         """The evaluation of one shard of the study called ``name``."""
-        return cls(study=name, seeds=seeds, **cls._of_first_task(study), images=study.images)
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_first_task(study),
+            images=study.images,
+            train_on_validation=study.protocol.train_on_validation,
+        )
 
 
 class ImportanceJob(OnFirstTask):
@@ -193,15 +200,29 @@ class CorrelationJob(Job):
     permutations: Count
 
 
-class ExplanationJob(OnAllTasks):
-    """The explanation of agreement for one shard of a study."""
+class ExplanationJob(Job):
+    """The explanation of agreement for one shard of a study. Of the tasks it knows those that its trajectories learn."""
 
+    network: str
+    datasets: Several[str]
+    tasks: Tasks
+    images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
+    optimisation: Optimisation
     learning: LaterTasks
     explanation: Explanation
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
         """The explanation of one shard of the study called ``name``, which has ``retention`` and ``explanation``."""
+        count = study.explanation.trajectories.tasks
         return cls(
-            study=name, seeds=seeds, **cls._of_all_tasks(study), learning=_later(study), explanation=study.explanation
+            study=name,
+            seeds=seeds,
+            network=study.network,
+            datasets=study.datasets,
+            tasks=study.tasks.model_copy(update={"count": count}),
+            images=study.images.training,
+            optimisation=Optimisation.of(study),
+            learning=_later(study),
+            explanation=study.explanation,
         )

@@ -8,6 +8,7 @@ before the next one is touched.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,13 +16,25 @@ from torch import Tensor
 from weight_importance.estimators.path import PathRecorder, Step
 from weight_importance.files.trained import AdamState
 from weight_importance.learning.engine.flat import Layout, pieces
-from weight_importance.learning.penalty import QuadraticPenalty, add_gradient
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Of Adam (Kingma and Ba 2015), as torch has them by default."""
 
 PIECE = 32768
 """Elements of a row that go through all operations together: nine vectors of them fill half of a common L2 cache."""
+
+
+class Penalty(Protocol):
+    """A penalty whose gradient is stiffness · (θ − anchor); each tensor is ``(R, *shape)``, by parameter's name."""
+
+    stiffness: Mapping[str, Tensor]
+    anchor: Mapping[str, Tensor]
+
+
+def add_gradient(loss_gradient: Tensor, parameter: Tensor, anchor: Tensor, stiffness: Tensor, out: Tensor) -> Tensor:
+    """loss_gradient + stiffness · (parameter − anchor), elementwise, written into ``out``."""
+    torch.sub(parameter, anchor, out=out)
+    return torch.addcmul(loss_gradient, stiffness, out, out=out)
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Optimiser:
         parameters: Tensor,
         learning_rate: float,
         adam: AdamState | None,
-        penalty: QuadraticPenalty | None,
+        penalty: Penalty | None,
         recorder: PathRecorder | None,
     ) -> None:
         self._layout, self._parameters = layout, parameters

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from weight_importance.learning.penalty import Consolidation, add_gradient
+from weight_importance.learning.engine.optimiser import add_gradient
+from weight_importance.learning.penalty import Consolidation
 
 
 def gradient_under(consolidation, name, parameter, loss_gradient):

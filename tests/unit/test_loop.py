@@ -6,16 +6,17 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from networks_under_test import NormalisedVector
-from weight_importance.data.tasks import Split, to_inputs
+from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.path import RECORDS, PathRecorder, Step
-from weight_importance.files.checkpoint import Checkpoint
-from weight_importance.files.trained import AdamState, pack, pack_path, unpack
+from weight_importance.files.trained import pack, unpack
 from weight_importance.learning.evaluation import accuracy
-from weight_importance.learning.loop import batch_indices, train, train_by_epochs
+from weight_importance.learning.loop import OTHER_ORDER, Options, batch_indices
+from weight_importance.learning.loop import train as train_stack
 from weight_importance.learning.penalty import Consolidation
-from weight_importance.learning.replicas import Replicas, initialise
+from weight_importance.learning.replicas import initialise
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.seeding import derive, generator
+from weight_importance.settings import Optimisation
 
 SAMPLES, BATCH, EPOCHS, RATE = 60, 10, 3, 1e-3
 
@@ -55,9 +56,9 @@ class Normalised(nn.Module):
 
 
 @pytest.fixture
-def data() -> Split:
+def data() -> Samples:
     torch.manual_seed(0)
-    return Split(torch.randint(0, 256, (SAMPLES, 4, 4), dtype=torch.uint8), torch.randint(4, (SAMPLES,)))
+    return Samples(torch.randint(0, 256, (SAMPLES, 4, 4), dtype=torch.uint8), torch.randint(4, (SAMPLES,)))
 
 
 def single(build, seed: int) -> nn.Module:
@@ -82,14 +83,22 @@ def train_one(build, seed, data, task, penalty=None):
     return {name: tensor.detach() for name, tensor in (*network.named_parameters(), *network.named_buffers())}
 
 
-OPTIONS = {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": RATE}
+OPTIMISATION = Optimisation(batch_size=BATCH, learning_rate=RATE)
+
+
+def train(replicas, data, task, epochs=EPOCHS, penalty=None, recorder=None, **options):
+    """Every replica on the same data."""
+    train_stack(
+        replicas, [data] * len(replicas), task, epochs=epochs, optimisation=OPTIMISATION, penalty=penalty,
+        recorder=recorder, options=Options(**options),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("build", [Small, Convolutional, Normalised, NormalisedVector])
 @pytest.mark.parametrize("seeds", [[0, 1, 2], [7, 3]])
 def test_a_stack_trains_as_single_networks_do(build, seeds, data):
     replicas = initialise(build, seeds)
-    train(replicas, seeds, data, 2, **OPTIONS)
+    train(replicas, data, 2)
     state = replicas.parameters | replicas.buffers
     for index, seed in enumerate(seeds):
         expected = train_one(build, seed, data, 2)
@@ -103,11 +112,11 @@ def test_a_stack_trains_as_single_networks_do(build, seeds, data):
 @pytest.mark.parametrize("build", [Normalised, NormalisedVector])
 def test_frozen_statistics_stay_and_are_what_a_batch_is_normalised_by(build, data):
     replicas = initialise(build, [0, 1])
-    train(replicas, [0, 1], data, 0, **OPTIONS)
+    train(replicas, data, 0)
     before = {name: buffer.clone() for name, buffer in replicas.buffers.items()}
-    train(replicas, [0, 1], data, 1, freeze_statistics=True, **OPTIONS)
+    train(replicas, data, 1, freeze_statistics=True)
     assert all(torch.equal(buffer, before[name]) for name, buffer in replicas.buffers.items())
-    train(replicas, [0, 1], data, 1, **OPTIONS)
+    train(replicas, data, 1)
     assert not torch.equal(replicas.buffers["norm.running_var"], before["norm.running_var"])
     assert replicas.buffers["norm.num_batches_tracked"].tolist() == [2 * EPOCHS * SAMPLES // BATCH] * 2
 
@@ -115,37 +124,30 @@ def test_frozen_statistics_stay_and_are_what_a_batch_is_normalised_by(build, dat
 def test_adam_goes_on_from_the_state_it_is_given(data):
     """Two tasks on end as one training with torch's own Adam, which keeps its state."""
     replicas = initialise(Small, [0, 1])
-    adam = train(replicas, [0, 1], data, 0, **OPTIONS)
-    assert adam.steps == EPOCHS * SAMPLES // BATCH
-    adam = unpack(pack({}, adam.take([0, 1])))[1]
-    train(replicas, [0, 1], data, 1, adam=adam, **OPTIONS)
+    train(replicas, data, 0)
+    assert replicas.adam.steps == EPOCHS * SAMPLES // BATCH
+    replicas.adam = unpack(pack({}, replicas.adam.take([0, 1])))[1]
+    train(replicas, data, 1, carry_adam=True)
     network = single(Small, 0)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
     for task in (0, 1):
-        for (indices,) in batch_indices([0], task, SAMPLES, BATCH, EPOCHS):
+        for (indices,) in batch_indices([0], task, [SAMPLES], BATCH, range(EPOCHS)):
             optimiser.zero_grad()
             cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices]).backward()
             optimiser.step()
     fresh = initialise(Small, [0, 1])
     for task in (0, 1):
-        train(fresh, [0, 1], data, task, **OPTIONS)
+        train(fresh, data, task)
     for name, expected in network.named_parameters():
         torch.testing.assert_close(replicas.parameters[name][0], expected.detach(), rtol=1e-4, atol=2e-6)
         assert not torch.allclose(fresh.parameters[name][0], expected, rtol=1e-4, atol=2e-6)
 
 
-def test_buffers_and_adam_survive_packing():
-    buffers = {"norm.running_mean": torch.randn(2, 3), "norm.num_batches_tracked": torch.tensor([4, 4])}
-    adam = AdamState(7, {"w": torch.randn(2, 3)}, {"w": torch.rand(2, 3)})
-    found, again = unpack(pack(buffers, adam))
-    assert found == buffers
-    assert (again.steps, again.first, again.second) == (7, adam.first, adam.second)
-    assert unpack(pack(buffers, None))[1] is None
-
-
 def test_a_task_smaller_than_a_batch_is_refused(data):
     with pytest.raises(UserError, match=r"batch_size is 61, but a task has 60"):
-        train(initialise(Small, [0, 1]), [0, 1], data, 0, epochs=1, batch_size=61, learning_rate=RATE)
+        train_stack(
+            initialise(Small, [0]), [data], 0, epochs=1, optimisation=Optimisation(batch_size=61, learning_rate=RATE)
+        )
 
 
 @pytest.mark.parametrize("strengths", [[0.0, 0.5, 30.0]])
@@ -159,7 +161,7 @@ def test_the_penalty_is_lambda_sum_omega_squared_distance(strengths, data):
     anchor = {name: torch.randn_like(tensor[:1]).expand_as(tensor) for name, tensor in replicas.parameters.items()}
     consolidation = Consolidation(torch.tensor(strengths * 2), clamp_negative=False)
     consolidation.task_learnt(anchor, omega)
-    train(replicas, seeds, data, 1, penalty=consolidation.penalty(), **OPTIONS)
+    train(replicas, data, 1, penalty=consolidation.penalty())
     for index, (seed, strength) in enumerate(zip([4, 4, 4, 9, 9, 9], strengths * 2, strict=True)):
 
         def term(parameters, strength=strength):
@@ -184,7 +186,7 @@ def test_a_replica_is_the_same_bits_whatever_its_shard_mates_and_its_place_among
             for name, tensor in replicas.parameters.items()
         }
         consolidation.task_learnt(replicas.parameters, omega)
-        train(replicas, seeds, data, 0, penalty=consolidation.penalty(), recorder=recorder, **OPTIONS)
+        train(replicas, data, 0, penalty=consolidation.penalty(), recorder=recorder)
         return replicas, recorder
 
     reference, expected = learn([5, 6])
@@ -196,7 +198,7 @@ def test_a_replica_is_the_same_bits_whatever_its_shard_mates_and_its_place_among
         assert torch.equal(replicas.parameters[name][place], tensor[0]), name
         for record, values in recorded.items():
             assert torch.equal(values[name][place], expected[record][name][0]), (record, name)
-    assert accuracy(replicas, data)[place] == accuracy(reference, data)[0]
+    assert accuracy(replicas, [data] * len(replicas))[place] == accuracy(reference, [data] * len(reference))[0]
 
 
 def test_the_recorder_sees_both_gradients_and_the_real_displacement(data):
@@ -207,14 +209,14 @@ def test_the_recorder_sees_both_gradients_and_the_real_displacement(data):
     consolidation = Consolidation(torch.tensor([100.0, 100.0]), clamp_negative=False)
     consolidation.task_learnt(zeros, ones)
     recorder = PathRecorder(["path_integral", "penalised_path_integral"])
-    train(replicas, [0, 1], data, 0, penalty=consolidation.penalty(), recorder=recorder, **OPTIONS)
+    train(replicas, data, 0, penalty=consolidation.penalty(), recorder=recorder)
     # an independent replay of replica 0: same steps, both gradients by hand
     network = single(Small, 0)
     paths = {
         record: {name: torch.zeros_like(tensor[0]) for name, tensor in start.items()} for record in recorder.records
     }
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
-    for (indices,) in batch_indices([0], 0, SAMPLES, BATCH, EPOCHS):
+    for (indices,) in batch_indices([0], 0, [SAMPLES], BATCH, range(EPOCHS)):
         loss = cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices])
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         before = [parameter.detach().clone() for parameter in network.parameters()]
@@ -241,7 +243,7 @@ def test_every_record_is_that_of_an_independent_replay(build, data):
     ones = {name: torch.ones_like(tensor) for name, tensor in start.items()}
     consolidation.task_learnt({name: torch.zeros_like(tensor) for name, tensor in start.items()}, ones)
     recorder = PathRecorder([*RECORDS])
-    train(replicas, seeds, data, 1, penalty=consolidation.penalty(), recorder=recorder, **OPTIONS)
+    train(replicas, data, 1, penalty=consolidation.penalty(), recorder=recorder)
     recorded = recorder.recorded()
 
     network = single(build, 8)
@@ -255,8 +257,8 @@ def test_every_record_is_that_of_an_independent_replay(build, data):
         loss = cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices])
         return dict(zip(start, torch.autograd.grad(loss, list(network.parameters())), strict=True))
 
-    arguments = ([8], 1, SAMPLES, BATCH, EPOCHS)
-    orders = zip(batch_indices(*arguments), batch_indices(*arguments, purpose="independent batch order"), strict=True)
+    arguments = ([8], 1, [SAMPLES], BATCH, range(EPOCHS))
+    orders = zip(batch_indices(*arguments), batch_indices(*arguments, purpose=OTHER_ORDER), strict=True)
     for number, ((own,), (other,)) in enumerate(orders, start=1):
         assert not torch.equal(own, other)
         kept = [buffer.clone() for buffer in network.buffers()]
@@ -296,8 +298,8 @@ def test_every_record_is_that_of_an_independent_replay(build, data):
 @pytest.mark.parametrize("build", [Small, Normalised, NormalisedVector])
 def test_the_independent_batch_changes_nothing_but_the_record(build, data):
     plain, recorded = initialise(build, [0, 1]), initialise(build, [0, 1])
-    train(plain, [0, 1], data, 0, **OPTIONS)
-    train(recorded, [0, 1], data, 0, recorder=PathRecorder(["independent_path_integral"]), **OPTIONS)
+    train(plain, data, 0)
+    train(recorded, data, 0, recorder=PathRecorder(["independent_path_integral"]))
     for name, tensor in (plain.parameters | plain.buffers).items():
         assert torch.equal((recorded.parameters | recorded.buffers)[name], tensor), name
 
@@ -322,50 +324,25 @@ def test_a_recorder_goes_on_where_others_have_stopped():
 
 def test_a_diverged_replica_disturbs_no_other(data):
     reference, replicas = initialise(Small, [0, 1]), initialise(Small, [0, 1])
-    train(reference, [0, 1], data, 0, **OPTIONS)
+    train(reference, data, 0)
     replicas.parameters["fc1.weight"][1, 0, 0] = float("nan")
-    train(replicas, [0, 1], data, 0, **OPTIONS)
+    train(replicas, data, 0)
     assert replicas.finite().tolist() == [True, False]
     assert all(torch.equal(replicas.parameters[name][0], tensor[0]) for name, tensor in reference.parameters.items())
-    first, second = accuracy(replicas, data)
-    assert first == accuracy(reference, data)[0]
+    first, second = accuracy(replicas, [data] * len(replicas))
+    assert first == accuracy(reference, [data] * len(reference))[0]
     assert second != second
 
 
 def test_batches_cover_every_sample_once_per_epoch_and_depend_on_seed_and_task_only():
-    steps = list(batch_indices([3, 4], 1, SAMPLES, BATCH, 2))
+    steps = list(batch_indices([3, 4], 1, [SAMPLES] * 2, BATCH, range(2)))
     assert len(steps) == 2 * SAMPLES // BATCH
     epoch = torch.cat(steps[: SAMPLES // BATCH], 1)
     assert torch.equal(epoch.sort(1).values, torch.arange(SAMPLES).expand(2, -1))
-    alone = list(batch_indices([4], 1, SAMPLES, BATCH, 2))
+    alone = list(batch_indices([4], 1, [SAMPLES], BATCH, range(2)))
     assert all(torch.equal(a[0], b[1]) for a, b in zip(alone, steps, strict=True))
-    other_task = list(batch_indices([3, 4], 2, SAMPLES, BATCH, 2))
+    other_task = list(batch_indices([3, 4], 2, [SAMPLES] * 2, BATCH, range(2)))
     assert not any(torch.equal(a, b) for a, b in zip(steps, other_task, strict=True))
-
-
-def test_dropout_is_refused_by_name():
-    def build():
-        return nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.Dropout(0.5))
-
-    with pytest.raises(UserError, match="layer '2' is a Dropout"):
-        initialise(build, [0, 1])
-
-
-def test_accuracy_counts(data):
-    replicas = initialise(Small, [0, 1])
-    values = accuracy(replicas, data)
-    for index in range(2):
-        predicted = replicas.network(index)(to_inputs(data.images)).argmax(1)
-        assert values[index] == (predicted == data.labels).sum().item() / SAMPLES
-
-
-def test_take_repeats_and_copies():
-    replicas = initialise(Small, [0, 1])
-    taken = replicas.take([1, 1, 0])
-    assert isinstance(taken, Replicas)
-    taken.parameters["fc1.bias"][0] = 0
-    assert torch.equal(taken.parameters["fc1.bias"][1], replicas.parameters["fc1.bias"][1])
-    assert torch.equal(taken.parameters["fc1.bias"][2], replicas.parameters["fc1.bias"][0])
 
 
 @pytest.mark.parametrize("build", [Small, Normalised])
@@ -373,7 +350,7 @@ def test_label_smoothing_is_that_of_torch_and_none_is_the_loss_as_it_is(build, d
     found = {}
     for smoothing in (None, 0.0, 0.2):
         replicas = initialise(build, [0])
-        train(replicas, [0], data, 0, **OPTIONS, **({} if smoothing is None else {"label_smoothing": smoothing}))
+        train(replicas, data, 0, **({} if smoothing is None else {"label_smoothing": smoothing}))
         found[smoothing] = replicas.parameters
     network = single(build, 0)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
@@ -393,38 +370,20 @@ def test_label_smoothing_is_that_of_torch_and_none_is_the_loss_as_it_is(build, d
 
 def test_a_training_that_goes_on_epoch_by_epoch_is_the_same_bits_as_one_in_one_go(data):
     whole, parts = initialise(Normalised, [3, 5]), initialise(Normalised, [3, 5])
-    train(whole, [3, 5], data, 1, **OPTIONS)
-    adam = None
+    train(whole, data, 1)
     for epoch in range(EPOCHS):
-        adam = train(parts, [3, 5], data, 1, **OPTIONS | {"epochs": 1}, first_epoch=epoch, adam=adam)
+        train(parts, data, 1, epochs=1, first_epoch=epoch, carry_adam=epoch > 0)
     for name, value in (whole.parameters | whole.buffers).items():
         assert torch.equal((parts.parameters | parts.buffers)[name], value), name
 
 
-@pytest.mark.parametrize("build", [Small, Normalised])
-def test_interrupted_after_every_epoch_the_bits_are_the_same(build, data, tmp_path):
-    class Killed(BaseException):
-        pass
-
-    class Deadly(Checkpoint):
-        def due(self, seconds):
-            return True
-
-        def save(self, tensors):
-            super().save(tensors)
-            raise Killed
-
-    def learn(checkpoint):
-        replicas, recorder = initialise(build, [5, 6]), PathRecorder([*RECORDS])
-        adam = train_by_epochs(replicas, [5, 6], data, 0, recorder, checkpoint, **OPTIONS)
-        return pack(replicas.parameters | replicas.buffers, adam) | pack_path(recorder.recorded())
-
-    whole, found, deaths = learn(None), None, 0
-    while not found:
-        try:
-            found = learn(Deadly(tmp_path / "x.safetensors", {"code": "1"}))
-        except Killed:
-            deaths += 1
-    assert deaths == EPOCHS - 1
-    assert [*found] == [*whole]
-    assert all(torch.equal(found[name], value) for name, value in whole.items())
+def test_each_seed_learns_its_own_samples(data):
+    """Seeds with tasks of their own learn as they would alone."""
+    other = Samples(data.stored.flip(0), data.labels)
+    together = initialise(Small, [0, 1])
+    train_stack(together, [data, other], 0, epochs=EPOCHS, optimisation=OPTIMISATION)
+    for index, samples in enumerate([data, other]):
+        alone = initialise(Small, [index])
+        train(alone, samples, 0)
+        assert all(torch.equal(together.parameters[name][index], value[0]) for name, value in alone.parameters.items())
+        assert accuracy(together, [data, other])[index] == accuracy(alone, [samples])[0]

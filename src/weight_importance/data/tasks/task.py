@@ -1,0 +1,96 @@
+"""A task, and sequences of tasks made round by round from data sets. Knows nothing of the kinds of tasks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from weight_importance.data.image_file import Dataset
+from weight_importance.data.samples import Samples, Transform
+from weight_importance.runtime.errors import UserError
+
+PARTS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One task.
+
+    Attributes:
+        training, validation, test: its samples; labels are positions among the logits of the head.
+        classes: the outputs of the network that its head selects, in this order; ``None`` for all outputs.
+    """
+
+    training: Samples
+    validation: Samples
+    test: Samples
+    classes: tuple[int, ...] | None = None
+
+    def part(self, name: str) -> Samples:
+        """The samples called ``name``, one of :data:`PARTS`."""
+        return getattr(self, name)
+
+    def transformed(self, transform: Transform) -> "Task":
+        """The same task with transformed images."""
+        return replace(self, **{name: self.part(name).transformed(transform) for name in PARTS})
+
+    def to(self, device: torch.device) -> "Task":
+        """The same task on another device."""
+        return replace(self, **{name: self.part(name).to(device) for name in PARTS})
+
+
+def plain_task(
+    dataset: Dataset,
+    training: int | None = None,
+    validation: int = 0,
+    test: int | None = None,
+    train_on_validation: bool = True,
+) -> Task:
+    """A data set as it is, divided by position.
+
+    Args:
+        dataset: the data set.
+        training: number of training images, the first ones of the training set; ``None`` for all.
+        validation: number of validation images, the last ones of the training set.
+        test: number of test images, the first ones of the test set; ``None`` for all.
+        train_on_validation: whether training images may be validation images, too.
+
+    Raises:
+        UserError: the data set is too small, or training and validation images overlap and may not.
+    """
+    available, test_available = len(dataset.train_labels), len(dataset.test_labels)
+    training = available if training is None else training
+    test = test_available if test is None else test
+    for name, count, there, part in (
+        ("training", training, available, "training"),
+        ("validation", validation, available, "training"),
+        ("test", test, test_available, "test"),
+    ):
+        if count > there:
+            raise UserError(f"images.{name} is {count}, but the {part} set has {there} images; lower it in the config")
+    if not train_on_validation and training + validation > available:
+        raise UserError(
+            f"images.training is {training} and images.validation is {validation}, but the training set has "
+            f"{available} images: lower one of them in the config, or set protocol.train_on_validation to true"
+        )
+    whole = Samples(dataset.train_images, dataset.train_labels.long())
+    return Task(
+        whole.take(slice(training)),
+        whole.take(slice(available - validation, None)),
+        Samples(dataset.test_images, dataset.test_labels.long()).take(slice(test)),
+    )
+
+
+def in_rounds(plain: Sequence[Task], count: int, transform: Callable[[int], Transform]) -> tuple[Task, ...]:
+    """A sequence of tasks: each round goes once through all data sets.
+
+    Args:
+        plain: the tasks of the first round, the data sets as they are.
+        count: length of the sequence.
+        transform: the number of a round after the first, from 1 → the transform of its images.
+    """
+    rounds = [plain]
+    for number in range(1, -(-count // len(plain))):
+        changed = transform(number)
+        rounds.append([task.transformed(changed) for task in plain])
+    return tuple(task for tasks in rounds for task in tasks)[:count]

@@ -1,0 +1,18 @@
+"""The one definition of a weight tensor, for pruning, analyses and statements."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def is_weight(tensor: Tensor) -> bool:
+    """Whether a parameter of one network is a weight tensor: two or more dimensions.
+
+    Biases, and scales and shifts of normalisation, are none, as in Kutalev and Lapina (2021).
+    """
+    return tensor.ndim >= 2
+
+
+def weight_names(parameters: Mapping[str, Tensor]) -> list[str]:
+    """The names of the weight tensors among the parameters of one network (no replica axis), in their order."""
+    return [name for name, tensor in parameters.items() if is_weight(tensor)]

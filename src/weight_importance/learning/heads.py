@@ -1,0 +1,47 @@
+"""Heads: each task is learnt and judged on its own classes, a selection of the network's logits.
+
+The selection is a buffer of the network and may differ between replicas; estimators, penalty and loop see a network
+like any other, with the same parameters under the same names.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from weight_importance.data.tasks.task import Task
+from weight_importance.learning.replicas import Replicas
+
+CLASSES = "head_classes"
+"""The name of the buffer: the outputs that the head selects, in this order."""
+
+
+@contextmanager
+def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
+    """Yield the replicas, each with the head of its task; at the end they take over what was trained.
+
+    Args:
+        replicas: the stack; its networks have no head.
+        tasks: one for each replica; either all have all outputs (``classes`` is ``None``), or all have the same number
+            of classes.
+    """
+    classes = [task.classes for task in tasks]
+    if all(each is None for each in classes):
+        yield replicas
+        return
+    device = next(iter(replicas.parameters.values())).device
+    selected = torch.tensor(classes, device=device)
+    template = copy.deepcopy(replicas.template)
+    template.register_buffer(CLASSES, selected[0])
+    template.register_forward_hook(_select)
+    buffers = replicas.buffers | {CLASSES: selected}
+    headed = Replicas(template, replicas.parameters, buffers, replicas.seeds, replicas.adam)
+    yield headed
+    replicas.parameters, replicas.adam = headed.parameters, headed.adam
+    replicas.buffers = {name: headed.buffers[name] for name in replicas.buffers}
+
+
+def _select(network: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+    return logits.index_select(-1, getattr(network, CLASSES))

@@ -1,0 +1,174 @@
+"""Retention over a grid of seeds and strengths: neither blocks, interruptions nor kept results change a bit."""
+
+import pytest
+import torch
+
+from networks_under_test import NormalisedVector as Small
+from studies import retention_job
+from weight_importance.data.samples import Samples
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import Task
+from weight_importance.files.checkpoint import Checkpoint
+from weight_importance.files.trained import AdamState
+from weight_importance.learning import grid
+from weight_importance.learning.ablations import transform
+from weight_importance.learning.grid import Kept, blocks, retention
+from weight_importance.learning.replicas import initialise
+from weight_importance.learning.retention import Weighting
+from weight_importance.settings import LaterTasks, Optimisation, PermutedTasks
+from weight_importance.settings.ablation_names import parse
+
+LEARNING = LaterTasks(
+    images=None, epochs=1, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
+)
+STRENGTHS = [0.1, 10.0, 1000.0]
+SEEDS = [3, 4]
+JOB = retention_job(LEARNING, Optimisation(batch_size=10, learning_rate=1e-2), samples=20, lambdas=STRENGTHS)
+ONE = 14 * 4 * (16 * 12 + 12 + 12 + 12 + 12 * 4 + 4)
+"""Bytes that a replica keeps."""
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    random = torch.Generator().manual_seed(0)
+
+    def samples(count):
+        labels = torch.randint(4, (count,), generator=random)
+        images = torch.rand(count, 4, 4, generator=random) * 150 + labels[:, None, None] * 25
+        return Samples(images.to(torch.uint8), labels)
+
+    plain = Task(samples(60), samples(20), samples(80))
+    return sequences(PermutedTasks(kind="permuted", count=3, seed=1), [plain], SEEDS)
+
+
+def learn(tasks, estimators, most_bytes=None, ablation=None, kept=None, job=JOB, adam=None):
+    baseline = initialise(Small, SEEDS)
+    baseline.adam = adam
+    random = torch.Generator().manual_seed(2)
+    importance = {name: torch.rand(value.shape, generator=random) for name, value in baseline.parameters.items()}
+    weighting = Weighting(estimators, [importance] * len(estimators), ablation and transform(parse(ablation)))
+    return retention(baseline, tasks, weighting, job, kept, most_bytes)
+
+
+@pytest.mark.parametrize(
+    ("estimators", "ablation"), [(["mas"], None), (["si"], None), ([], None), (["mas"], "shuffled(mas)")]
+)
+@pytest.mark.parametrize("most_bytes", [1, 2 * ONE, 3 * ONE])
+def test_blocks_change_neither_results_nor_their_order(estimators, ablation, most_bytes, tasks):
+    """One replica at a time, two of a seed's three, and a seed."""
+    whole = learn(tasks, estimators, ablation=ablation)
+    assert learn(tasks, estimators, most_bytes, ablation) == whole
+    assert len(whole) == len(SEEDS) * len(STRENGTHS) * 2 * (1 + 2 + 3)
+    assert len({seen.accuracy for seen in whole}) > 5
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+@pytest.mark.parametrize("strengths", [0, 1, 3, 4])
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 100])
+def test_blocks_cover_the_grid_once_and_keep_to_the_bound(seeds, strengths, most):
+    cells = []
+    for rows, columns in blocks(seeds, strengths, most):
+        assert 1 <= len(rows) * len(columns) <= most
+        cells += [(row, column) for row in rows for column in columns]
+    assert sorted(cells) == [(row, column) for row in range(seeds) for column in range(strengths)]
+
+
+class Killed(BaseException):
+    pass
+
+
+class Deadly(Checkpoint):
+    """Dies right after it was written for the n-th time."""
+
+    def __init__(self, result, saves, ending="checkpoint"):
+        super().__init__(result, {"code": "1"}, ending)
+        self.left = saves
+
+    def save(self, tensors):
+        super().save(tensors)
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def kept(folder, saves=0):
+    """What a job keeps; it dies after so many states of a block, or with none, never."""
+    return Kept(Deadly(folder / "x.csv", saves), Deadly(folder / "x.csv", 0, "strengths"))
+
+
+@pytest.mark.parametrize(
+    ("estimators", "ablation", "changes", "replicas"),
+    [
+        ([], None, {}, 6),
+        (["mas"], None, {"accumulation": "mean"}, 3),
+        (["si"], None, {"carry_adam": True, "penalised_path": True}, 6),
+        (["mas"], "shuffled(mas)", {"accumulation": "online", "decay": 0.5}, 6),
+        (["fisher_sampled"], None, {"batch_norm": "frozen"}, 1),
+    ],
+)
+def test_interrupted_after_every_task_the_bits_are_the_same(estimators, ablation, changes, replicas, tasks, tmp_path):
+    """A new process each time, as far as the function can tell: everything that it continues from is in the files."""
+    of_learning = {key: value for key, value in changes.items() if key in LaterTasks.model_fields}
+    of_job = {key: value for key, value in changes.items() if key not in of_learning}
+    job = JOB.model_copy(update={"learning": LEARNING.model_copy(update=of_learning)} | of_job)
+    adam = None
+    if job.carry_adam:
+        random = torch.Generator().manual_seed(1)
+        like = initialise(Small, SEEDS).parameters
+        means = [{name: torch.rand(value.shape, generator=random) for name, value in like.items()}] * 2
+        adam = AdamState(6, *means)
+
+    def run(files):
+        return learn(tasks, estimators, replicas * ONE, ablation, files, job, adam)
+
+    whole = run(None)
+    deaths = 0
+    while True:
+        try:
+            found = run(kept(tmp_path, 1))
+            break
+        except Killed:
+            deaths += 1
+    assert found == whole
+    assert deaths == 6 // replicas, "once in every block: after the second of three tasks"
+    assert len({seen.accuracy for seen in whole}) > 5
+
+
+def test_the_state_of_another_block_is_not_taken(tasks, tmp_path):
+    whole = learn(tasks, ["mas"])
+    with pytest.raises(Killed):
+        learn(tasks, ["mas"], 1, kept=kept(tmp_path, 3))
+    assert learn(tasks, ["mas"], kept=kept(tmp_path)) == whole
+
+
+def strengths_learnt(monkeypatch):
+    """The strengths of all replicas that are learnt from here on."""
+    learnt, run = [], grid.Run
+    monkeypatch.setattr(grid, "Run", lambda *inputs: learnt.extend(inputs[2]) or run(*inputs))
+    return learnt
+
+
+def test_one_more_strength_is_learnt_alone_and_a_strength_less_is_forgotten(tasks, tmp_path, monkeypatch):
+    learn(tasks, ["mas"], kept=kept(tmp_path))
+    learnt = strengths_learnt(monkeypatch)
+    more = JOB.model_copy(update={"lambdas": (10, 3.0, 0.1)})
+    found = learn(tasks, ["mas"], kept=kept(tmp_path), job=more)
+    assert learnt == [3.0] * len(SEEDS)
+    assert found == learn(tasks, ["mas"], job=more)
+    learnt.clear()
+    fewer = JOB.model_copy(update={"lambdas": (3.0,)})
+    assert {seen.strength for seen in learn(tasks, ["mas"], kept=kept(tmp_path), job=fewer)} == {3.0}
+    assert learnt == []
+    learn(tasks, ["mas"], kept=kept(tmp_path))
+    assert sorted(learnt) == sorted([1000.0] * len(SEEDS)), "3 was added when 1000 had been left out"
+
+
+def test_results_of_another_job_are_not_taken(tasks, tmp_path, monkeypatch, capsys):
+    learn(tasks, ["mas"], kept=kept(tmp_path))
+    learnt = strengths_learnt(monkeypatch)
+    other = Kept(
+        Checkpoint(tmp_path / "x.csv", {"code": "2"}), Checkpoint(tmp_path / "x.csv", {"code": "2"}, "strengths")
+    )
+    learn(tasks, ["mas"], kept=other)
+    assert sorted(learnt) == sorted(STRENGTHS * len(SEEDS))
+    assert "is of another code and is not used" in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""A run through the tasks: the importances that weigh its penalty, and the accuracies that it observes."""
+
+import pytest
+import torch
+
+from networks_under_test import NormalisedVector as Small
+from studies import retention_job
+from weight_importance.data.samples import Samples
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import Task
+from weight_importance.learning.ablations import transform
+from weight_importance.learning.evaluation import accuracy
+from weight_importance.learning.replicas import initialise
+from weight_importance.learning.retention import Run, Weighting, observed
+from weight_importance.runtime.errors import UserError
+from weight_importance.settings import LaterTasks, Optimisation, PermutedTasks
+from weight_importance.settings.ablation_names import parse
+
+LEARNING = LaterTasks(
+    images=None, epochs=1, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
+)
+JOB = retention_job(LEARNING, Optimisation(batch_size=10, learning_rate=1e-2), samples=20)
+SEEDS = [3, 4]
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    random = torch.Generator().manual_seed(0)
+
+    def samples(count):
+        labels = torch.randint(4, (count,), generator=random)
+        images = torch.rand(count, 4, 4, generator=random) * 150 + labels[:, None, None] * 25
+        return Samples(images.to(torch.uint8), labels)
+
+    plain = Task(samples(60), samples(20), samples(80))
+    return sequences(PermutedTasks(kind="permuted", count=3, seed=1), [plain], SEEDS)
+
+
+def run(tasks, estimators, ablation=None, job=JOB):
+    """A run to its end; importances on the first task may be negative."""
+    baseline = initialise(Small, SEEDS)
+    random = torch.Generator().manual_seed(2)
+    importance = {name: torch.rand(value.shape, generator=random) - 0.2 for name, value in baseline.parameters.items()}
+    learner = Run(baseline, tasks, [10.0, 10.0], Weighting(estimators, [importance] * len(estimators), ablation), job)
+    learner.begin()
+    while learner.learnt < 3:
+        learner.learn_next()
+    return learner
+
+
+def test_accuracies_are_those_of_every_task_after_every_task(tasks):
+    learner = run(tasks, ["mas"])
+    names = observed(3)
+    assert names[:3] == [(1, 1, "validation"), (1, 1, "test"), (2, 1, "validation")] and len(names) == 12
+    assert {len(each) for each in learner.accuracies} == {12}
+    last = {name: [each[place] for each in learner.accuracies] for place, name in enumerate(names) if name[0] == 3}
+    for (_, task, split), values in last.items():
+        assert values == accuracy(learner.replicas, [tasks[0][task - 1].part(split)] * 2)
+    assert len({tuple(values) for values in last.values()}) > 3
+
+
+@pytest.mark.parametrize("name", ["shuffled_within_neuron", "input_factor", "power_1"])
+def test_an_ablation_takes_the_place_of_every_task_s_importance(name, tasks):
+    """An ablation that changes nothing gives the estimator's results; the others differ after the second task."""
+    plain, ablated = (run(tasks, ["mas"], how) for how in (None, transform(parse(f"{name}(mas)"))))
+    same = [torch.allclose(plain.replicas.parameters[key], value) for key, value in ablated.replicas.parameters.items()]
+    assert all(same) if name == "power_1" else not any(same)
+
+
+@pytest.mark.parametrize("name", ["values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)"])
+def test_an_ablation_of_two_estimators_is_computed_from_both_after_every_task_but_the_last(name, tasks):
+    seen = []
+
+    def watched(importances, seeds, task):
+        seen.append((task, [{key: values.clone() for key, values in each.items()} for each in importances], [*seeds]))
+        return transform(parse(name))(importances, seeds, task)
+
+    run(tasks, parse(name).estimators, watched)
+    (first, given, seeds), (second, fresh, same_seeds) = seen
+    assert (first, second) == (0, 1) and seeds == same_seeds == SEEDS
+    assert all((values >= 0).all() for each in (*given, *fresh) for values in each.values()), (
+        "as the penalty clamps them"
+    )
+    assert not torch.equal(fresh[0]["fc1.weight"], fresh[1]["fc1.weight"])
+
+
+def test_with_a_penalised_path_synaptic_intelligence_sees_the_gradient_with_the_penalty(tasks):
+    """On the later tasks, where there is a penalty: the same bits as the estimator that always does so."""
+
+    def second(name, penalised_path):
+        seen = []
+        learning = LEARNING.model_copy(update={"clamp_negative": False})
+        job = JOB.model_copy(update={"penalised_path": penalised_path, "learning": learning})
+        run(tasks, [name], lambda importances, seeds, task: seen.append(importances[0]) or importances[0], job)
+        return seen[1]
+
+    published, plain, penalised = second("si", True), second("si", False), second("si_penalised", True)
+    assert all(torch.equal(published[key], values) for key, values in penalised.items())
+    assert not any(torch.equal(plain[key], values) for key, values in penalised.items())
+    assert all(torch.equal(values, penalised[key]) for key, values in second("si_penalised", False).items())
+
+
+def test_two_path_estimators_are_refused(tasks):
+    with pytest.raises(UserError, match="si and si are path estimators, of which an ablation takes one at most"):
+        run(tasks, ["si", "si"])
+
+
+def test_seeds_with_tasks_of_their_own_learn_as_they_would_alone(tasks):
+    other = sequences(PermutedTasks(kind="permuted", count=3, seed=2), [tasks[0][0]], [4])
+    together = run([tasks[0], other[0]], ["mas"])
+    for index, sequence in enumerate((tasks[0], other[0])):
+        alone = run([sequence] * 2, ["mas"])
+        assert together.accuracies[index] == alone.accuracies[index]

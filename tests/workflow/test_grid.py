@@ -1,0 +1,297 @@
+"""From a configuration to files and jobs: shards, shared networks, tables, notebooks, settings of jobs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import grid
+import jobs
+import notebooks
+from weight_importance.settings import Configuration
+from weight_importance.settings.merging import merged
+
+BASE = {
+    "analyses": ["correlation", "retention", "pruning", "variants"],
+    "network": "mlp",
+    "datasets": ["mnist", "fashion_mnist"],
+    "tasks": {"kind": "permuted", "count": 4, "seed": 1},
+    "images": {"training": 500, "validation": 100, "test": 200},
+    "training": {"epochs": 2, "batch_size": 20, "learning_rate": 0.001},
+    "importance": {"samples": 50},
+    "retention": {
+        "seeds": 2,
+        "images": None,
+        "epochs": 1,
+        "clamp_negative": True,
+        "accumulation": "sum",
+        "decay": 1.0,
+        "penalty": "plain",
+        "batch_norm": "running",
+        "unpenalised": True,
+        "lambdas": {"mas": [1, 10], "si": []},
+    },
+    "pruning": {"fractions": [0.0, 0.5]},
+}
+SHARING = {
+    "like": "base",
+    "analyses": ["retention", "pruning"],
+    "networks_of": "base",
+    "companion_of": "base",
+    "estimators": ["si", "magnitude"],
+    "seeds": 2,
+    "retention": {"lambdas": {"si": [1], "magnitude": [1]}},
+}
+PUBLISHED = {
+    "like": "base",
+    "analyses": ["pruning"],
+    "protocol": {"pruning_importance_on": "test", "select_lambda_on": "test"},
+    "retention": None,
+}
+ABLATED = {
+    "like": "base",
+    "analyses": ["ablations"],
+    "first_seed": 100,
+    "estimators": ["mas"],
+    "retention": {"lambdas": {"mas": [1]}, "ablations": ["shuffled(mas)"], "ablation_lambdas": [3]},
+}
+MAPPED = {"like": "base", "analyses": ["atlas"], "first_seed": 200, "retention": None, "pruning": None}
+STUDIES = {"base": BASE, "sharing": SHARING, "published": PUBLISHED, "ablated": ABLATED, "mapped": MAPPED}
+
+
+def configuration(**changes: dict) -> Configuration:
+    """Five studies; ``changes`` by study, merged one level deep."""
+    studies = {name: settings | changes.get(name, {}) for name, settings in STUDIES.items()}
+    return Configuration.model_validate(
+        merged(
+            {
+                "seeds": 3,
+                "first_seed": 0,
+                "shard_size": 2,
+                "estimators": ["mas", "si"],
+                "studies": studies,
+                "correlation": {"permutations": 5},
+            }
+        )
+    )
+
+
+CONFIGURATION = configuration()
+REGISTRY = notebooks.read()
+
+
+def test_shards_are_groups_of_seeds_in_order():
+    assert grid.shards(CONFIGURATION.studies["base"]) == ["seeds-0-1", "seeds-2-2"]
+    assert grid.shards(CONFIGURATION.studies["ablated"]) == ["seeds-100-101", "seeds-102-102"]
+    assert grid.seeds("seeds-100-102") == [100, 101, 102]
+
+
+@pytest.mark.parametrize(
+    ("study", "stages"),
+    [
+        ("base", {"evaluation", "correlation", "retention", "pruning"}),
+        ("sharing", {"retention", "pruning"}),
+        ("published", {"evaluation", "pruning"}),
+        ("ablated", {"evaluation", "correlation", "retention"}),
+        ("mapped", {"evaluation", "correlation"}),
+    ],
+)
+def test_analyses_decide_on_stages_and_a_study_without_their_settings_does_without(study, stages):
+    assert grid.stages(CONFIGURATION.studies[study]) == stages
+
+
+def test_every_analysis_has_stages_and_a_notebook():
+    analyses = set(
+        json.loads(Path("workflow/schemas/config.schema.json").read_text())["$defs"]["Study"]["properties"]["analyses"][
+            "items"
+        ]["enum"]
+    )
+    assert analyses == set(grid.STAGES) == {notebook.analysis for notebook in REGISTRY.values()}
+
+
+def test_networks_are_those_of_the_study_that_networks_of_names():
+    of_base = grid.networks(CONFIGURATION, "base", "seeds-0-1")
+    assert of_base["parameters"] == "results/runs/base/baseline/seeds-0-1.safetensors"
+    assert of_base["path"] == "results/runs/base/baseline/seeds-0-1.path.safetensors"
+    assert grid.networks(CONFIGURATION, "sharing", "seeds-0-1") == of_base
+    assert grid.networks(CONFIGURATION, "published", "seeds-0-1") != of_base, "equal settings are no reference"
+
+
+def test_importances_are_shared_where_the_other_study_lists_the_estimator():
+    assert grid.importance(CONFIGURATION, "sharing", "seeds-0-1", "si") == [
+        "results/runs/base/importance/si/seeds-0-1.safetensors"
+    ]
+    assert grid.importance(CONFIGURATION, "sharing", "seeds-0-1", "magnitude") == [
+        "results/runs/sharing/importance/magnitude/seeds-0-1.safetensors"
+    ]
+    assert grid.importance(CONFIGURATION, "sharing", "seeds-0-1", "none") == []
+    assert grid.named_importances(CONFIGURATION, "sharing", "seeds-0-1") == [
+        "magnitude=results/runs/sharing/importance/magnitude/seeds-0-1.safetensors",
+        "si=results/runs/base/importance/si/seeds-0-1.safetensors",
+    ]
+
+
+def test_networks_serve_the_estimators_of_all_studies_that_use_them():
+    assert grid.users(CONFIGURATION, "base") == ["magnitude", "mas", "si"]
+    assert grid.users(CONFIGURATION, "ablated") == ["mas"]
+
+
+def test_pruning_uses_the_images_that_the_protocol_names():
+    assert grid.pruning_importance(CONFIGURATION, "base", "seeds-0-1", "mas") == [
+        "results/runs/base/importance/mas/seeds-0-1.safetensors"
+    ]
+    assert grid.pruning_importance(CONFIGURATION, "published", "seeds-0-1", "mas") == [
+        "results/runs/published/importance_test/mas/seeds-0-1.safetensors"
+    ]
+    assert grid.pruning_importance(CONFIGURATION, "published", "seeds-0-1", "random") == []
+
+
+def test_the_penalty_of_an_ablation_is_made_from_its_estimators():
+    of_mas = ["results/runs/ablated/importance/mas/seeds-100-101.safetensors"]
+    assert grid.condition(CONFIGURATION, "shuffled.mas") == "shuffled(mas)"
+    for folder, files in (("shuffled.mas", of_mas), ("mas", of_mas), ("none", [])):
+        assert grid.penalty_importances(CONFIGURATION, "ablated", "seeds-100-101", folder) == files
+    assert grid.penalised_by("values_of(mas)_in_ranks_of(si)") == ("mas", "si")
+
+
+def test_tables_join_the_shards_that_have_them():
+    runs = "results/runs/base"
+    assert grid.shard_tables(CONFIGURATION, "base", "baseline") == [
+        f"{runs}/baseline/seeds-0-1.csv", f"{runs}/baseline/seeds-2-2.csv",
+    ]  # fmt: skip
+    retained = [f"{runs}/retention/{name}/seeds-0-1.csv" for name in ("none", "mas")]
+    assert grid.shard_tables(CONFIGURATION, "base", "retention") == retained, "two networks retain, nothing under SI"
+    assert len(grid.shard_tables(CONFIGURATION, "base", "pruning")) == 2 * 3
+    assert f"{runs}/pruning/random/seeds-2-2.csv" in grid.shard_tables(CONFIGURATION, "base", "pruning")
+
+
+def test_summaries_join_the_studies_that_have_rows():
+    assert grid.study_tables(CONFIGURATION, "selected_lambda") == [
+        f"results/summary/{study}/selected_lambda.csv" for study in ("base", "sharing", "ablated")
+    ]
+    assert "results/summary/explanation_noise.csv" not in grid.summaries(CONFIGURATION)
+    assert grid.explorer_tables(CONFIGURATION) == [
+        f"results/summary/{name}.csv"
+        for name in ("correlation", "correlation_null", "retention", "selected_lambda", "pruning")
+    ]
+
+
+def test_all_results_include_importances_that_only_another_study_reads():
+    results = grid.shard_results(CONFIGURATION)
+    assert "results/runs/published/importance_test/si/seeds-2-2.safetensors" in results
+    assert "results/runs/sharing/importance/magnitude/seeds-0-1.safetensors" in results
+    assert not any("sharing/baseline" in file or "sharing/correlation" in file for file in results)
+    assert len(results) == len(set(results))
+
+
+def test_a_notebook_is_executed_for_studies_that_list_its_analysis():
+    executed = {name: notebooks.studies(CONFIGURATION, notebook) for name, notebook in REGISTRY.items()}
+    assert executed == {name: [] for name in REGISTRY} | {
+        "correlation": ["base"],
+        "retention": ["base"],
+        "pruning": ["base", "published"],
+        "variants": ["base"],
+        "ablations": ["ablated"],
+        "atlas": ["mapped"],
+    }
+
+
+def test_a_notebook_reads_the_tables_that_exist_and_those_of_companions_where_it_shows_them():
+    summary = "results/summary"
+    assert notebooks.summaries(CONFIGURATION, REGISTRY["variants"], "base") == [
+        f"{summary}/base/retention.csv", f"{summary}/sharing/retention.csv",
+    ]  # fmt: skip
+    assert notebooks.summaries(CONFIGURATION, REGISTRY["atlas"], "mapped") == [f"{summary}/mapped/correlation.csv"]
+    parameters = json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["variants"], "base"))
+    assert parameters["summary"] == summary and list(parameters["settings"]) == ["base", "sharing"]
+    parameters = json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["atlas"], "mapped"))
+    assert parameters["summary"] == f"{summary}/mapped" and "settings" not in parameters
+
+
+def test_single_weights_are_read_where_the_registry_says_so():
+    files = notebooks.importances(CONFIGURATION, REGISTRY["estimators"], "sharing")
+    assert files == grid.importances(CONFIGURATION, "sharing", "seeds-0-1")
+    assert notebooks.importances(CONFIGURATION, REGISTRY["atlas"], "mapped") == []
+    assert "shards" in json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["estimators"], "base"))
+
+
+def test_every_notebook_and_every_figure_of_the_registry_is_there_and_no_other():
+    assert sorted(REGISTRY) == sorted(file.stem for file in Path("notebooks").glob("*.ipynb"))
+    for name, notebook in REGISTRY.items():
+        text = Path(f"notebooks/{name}.ipynb").read_text(encoding="utf-8")
+        for figure in notebook.figures:
+            assert f'/ f\\"{figure}-{{study}}.pdf\\"' in text, f"notebooks/{name}.ipynb does not save {figure}"
+        for table in notebook.tables:
+            assert f'/ f\\"{table}-{{study}}.tex\\"' in text, f"notebooks/{name}.ipynb does not write {table}"
+
+
+def test_captions_are_written_for_the_report_once(tmp_path):
+    notebooks.write_captions(REGISTRY, tmp_path)
+    files = {file.stem: file.stat().st_mtime_ns for file in tmp_path.glob("*.rst")}
+    assert sorted(files) == sorted(figure for notebook in REGISTRY.values() for figure in notebook.figures)
+    assert (tmp_path / "pruning.rst").read_text(encoding="utf-8").startswith("Test accuracy")
+    notebooks.write_captions(REGISTRY, tmp_path)
+    assert files == {file.stem: file.stat().st_mtime_ns for file in tmp_path.glob("*.rst")}
+
+
+SHARD = ("base", "seeds-0-1")
+LINES = {
+    "baseline": lambda given: jobs.training(given, lambda name: ["path_integral"] * (name == "si"), *SHARD),
+    "evaluation": lambda given: jobs.evaluation(given, *SHARD),
+    "importance": lambda given: jobs.importance(given, *SHARD, "importance"),
+    "importance_test": lambda given: jobs.importance(given, *SHARD, "importance_test"),
+    "pruning": lambda given: jobs.pruning(given, *SHARD),
+    "correlation": lambda given: jobs.correlation(given, *SHARD),
+    "none": lambda given: jobs.retention(given, *SHARD, "none"),
+    "mas": lambda given: jobs.retention(given, *SHARD, "mas"),
+    "explanation": lambda given: jobs.explanation(given, *SHARD),
+}
+"""The settings of every kind of job of one shard; of retention, those of two conditions."""
+
+ALL_RETENTION = {"none", "mas"}
+EXPLANATION = {
+    "estimators": ["mas", "si"],
+    "samples": 50,
+    "temperatures": [2],
+    "images": 100,
+    "epochs": [1],
+    "label_smoothing": [0.0],
+    "trajectories": {"tasks": 2, "images": 100, "strengths": {"mas": 1, "si": 1}},
+}
+EXPLAINED = {"explanation": EXPLANATION, "analyses": [*BASE["analyses"], "explanation"]}
+
+
+def changed(key: str, value: object) -> dict:
+    """The first study with one key, given by its path, changed."""
+    section, _, inner = key.partition(".")
+    return {section: BASE[section] | {inner: value} if inner else value}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "affected"),
+    [
+        ("tasks.count", 5, ALL_RETENTION),
+        ("tasks.seed", 2, ALL_RETENTION | {"explanation"}),
+        ("images.validation", 90, ALL_RETENTION | {"evaluation"}),
+        ("images.test", 100, ALL_RETENTION | {"evaluation", "pruning", "importance_test"}),
+        ("training.epochs", 3, {"baseline"}),
+        ("importance.samples", 40, ALL_RETENTION | {"importance"}),
+        ("pruning.fractions", [0.1], {"pruning"}),
+        ("retention.lambdas", {"mas": [1, 10, 100], "si": []}, {"mas"}),
+        ("retention.seeds", None, set()),
+        ("seeds", 5, set()),
+        ("analyses", ["correlation", "variants"], set()),
+    ],
+)
+def test_a_setting_changes_the_jobs_that_depend_on_it(key, value, affected):
+    before, after = configuration(base=EXPLAINED), configuration(base=EXPLAINED | changed(key, value), sharing={})
+    lines = {name: (line(before), line(after)) for name, line in LINES.items()}
+    assert {name for name, (old, new) in lines.items() if old != new} == affected
+
+
+def test_settings_are_one_line_of_sorted_json_with_the_seeds_of_the_shard():
+    for line in LINES.values():
+        text = line(configuration(base=EXPLAINED))
+        settings = json.loads(text)
+        assert text == json.dumps(settings, sort_keys=True)
+        assert settings["seeds"] == [0, 1] and settings["study"] == "base"

@@ -1,0 +1,65 @@
+"""The code that each job depends on, as fingerprints: its program, and the modules that this imports by name.
+
+``own`` names the files of the user's own estimators; see :mod:`sources` for what a fingerprint leaves out.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import grid
+import sources
+from weight_importance.settings import Configuration, known
+from weight_importance.settings.ablation_names import is_ablation
+
+SCRIPTS, PACKAGE = "workflow/scripts", "src/weight_importance"
+
+Own = Mapping[str, str]
+
+
+def program(name: str, modules: Iterable[str] = ()) -> list[str]:
+    """A program of ``workflow/scripts``, and the files of modules that it imports by name."""
+    return sources.fingerprints(f"{SCRIPTS}/{name}.py", modules)
+
+
+def on_tasks(configuration: Configuration, name: str, study: str) -> list[str]:
+    """A program that makes the tasks of a study."""
+    return program(name, [_tasks(configuration, study)])
+
+
+def importance(configuration: Configuration, own: Own, study: str, estimator: str) -> list[str]:
+    """The program of importances, with the estimator."""
+    return program("importance", [_tasks(configuration, study), *_estimators([estimator], own)])
+
+
+def retention(configuration: Configuration, own: Own, study: str, estimator: str) -> list[str]:
+    """The program of retention, with the estimators of the penalty; for an ablation, with what makes it."""
+    condition = grid.condition(configuration, estimator)
+    names = grid.penalised_by(condition)
+    ablation = [f"{PACKAGE}/learning/ablations.py"] if is_ablation(condition) else []
+    return program("retention", [_tasks(configuration, study), *_estimators(names, own), *ablation])
+
+
+def explanation(configuration: Configuration, own: Own, study: str) -> list[str]:
+    """The program of the explanation, with its estimators and the total signal."""
+    names = ["total_signal", *configuration.studies[study].explanation.estimators]
+    return program("explanation", [_tasks(configuration, study), *_estimators(names, own)])
+
+
+def showing(own: Own, file: str) -> list[str]:
+    """A program or notebook that prints names of estimators and computes no importance.
+
+    It depends on the labels of all estimators, because colours go by their position in the whole list.
+    """
+    return sources.fingerprints(file, labels=_estimators([*known.estimators(), *own], own))
+
+
+def notebook(own: Own, name: str) -> list[str]:
+    """The program that executes notebooks, and the code of one; the notebook's own file is an input of the rule."""
+    return [*program("notebook"), *showing(own, f"notebooks/{name}.ipynb")[1:]]
+
+
+def _tasks(configuration: Configuration, study: str) -> str:
+    return f"{PACKAGE}/data/tasks/{configuration.studies[study].tasks.kind}.py"
+
+
+def _estimators(names: Iterable[str], own: Own) -> list[str]:
+    return [known.estimator_file(name, own) for name in names]

@@ -1,0 +1,224 @@
+"""From the configuration to files: shards, shared networks, tables, and what all studies together make.
+
+Functions of a :class:`~weight_importance.settings.Configuration`; ``study`` and ``shard`` are names. Knows nothing of
+Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`notebooks`).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from weight_importance.settings import Configuration, Study
+from weight_importance.settings.ablation_names import folder, is_ablation, parse
+
+RUNS, SUMMARY = "results/runs", "results/summary"
+
+WITHOUT_IMPORTANCE = ("none", "random")
+"""The references that estimators are compared with: learning without a penalty, random pruning."""
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "correlation": ("correlation",),
+    "estimators": ("correlation",),
+    "pruning": ("pruning",),
+    "retention": ("retention",),
+    "ablations": ("correlation", "retention"),
+    "atlas": ("correlation", "retention", "pruning"),
+    "explanation": ("explanation",),
+    "variants": ("retention",),
+    "reproduction": ("retention", "pruning"),
+}
+"""The stages that an analysis reads the tables of; optional ones are run where the study has their settings."""
+
+OPTIONAL = ("retention", "pruning", "explanation")
+"""Stages that a study without the section of this name does without."""
+
+EXPLANATION = ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared")
+"""The tables of the stage ``explanation``."""
+
+TABLES: dict[str, dict[str, str]] = {
+    "evaluation": {"baseline": "baseline/{shard}.csv"},
+    "correlation": {"correlation": "correlation/{shard}.csv", "correlation_null": "correlation/{shard}.null.csv"},
+    "retention": {"retention": "retention/{name}/{shard}.csv"},
+    "pruning": {"pruning": "pruning/{name}/{shard}.csv"},
+    "explanation": {f"explanation_{name}": f"explanation/{{shard}}.{name}.csv" for name in EXPLANATION},
+}
+"""The tables of every stage, each with its files below the folder of a study."""
+
+STAGE_OF = {table: stage for stage, tables in TABLES.items() for table in tables} | {"selected_lambda": "retention"}
+"""The stage of every table of the summary."""
+
+SHARD_TABLES = [table for table in STAGE_OF if table != "selected_lambda"]
+"""The tables that each shard has a part of."""
+
+
+def stages(study: Study) -> set[str]:
+    """The stages of a study whose tables are part of the summary."""
+    wanted = {stage for analysis in study.analyses for stage in STAGES[analysis]}
+    wanted -= {stage for stage in OPTIONAL if getattr(study, stage) is None}
+    return wanted | ({"evaluation"} if study.networks_of is None else set())
+
+
+def has_table(configuration: Configuration, study: str, table: str) -> bool:
+    """Whether a study has rows of a table of the summary."""
+    return STAGE_OF[table] in stages(configuration.studies[study])
+
+
+def shards(study: Study) -> list[str]:
+    """The shards of a study, named by their first and last seed."""
+    return [_shard(group) for group in study.shards()]
+
+
+def seeds(shard: str) -> list[int]:
+    """The seeds of a shard."""
+    _, first, last = shard.split("-")
+    return list(range(int(first), int(last) + 1))
+
+
+def datasets(configuration: Configuration, study: str) -> list[str]:
+    """The files of a study's data sets."""
+    return [f"results/data/{name}.safetensors" for name in configuration.studies[study].datasets]
+
+
+def all_datasets(configuration: Configuration) -> list[str]:
+    """The files of the data sets of all studies."""
+    return sorted({file for study in configuration.studies for file in datasets(configuration, study)})
+
+
+def network_owner(configuration: Configuration, study: str) -> str:
+    """The study that trains a study's networks."""
+    return configuration.studies[study].networks_of or study
+
+
+def networks(configuration: Configuration, study: str, shard: str) -> dict[str, str]:
+    """The files of a shard's trained networks: weights, buffers (with Adam's state), records of the path."""
+    start = f"{RUNS}/{network_owner(configuration, study)}/baseline/{shard}"
+    endings = {"parameters": "", "state": ".state", "path": ".path"}
+    return {kind: f"{start}{ending}.safetensors" for kind, ending in endings.items()}
+
+
+def weights(configuration: Configuration, study: str, shard: str) -> dict[str, str]:
+    """The files of a shard's trained networks without the records of the path."""
+    return {kind: file for kind, file in networks(configuration, study, shard).items() if kind != "path"}
+
+
+def importance(
+    configuration: Configuration, study: str, shard: str, estimator: str, part: str = "importance"
+) -> list[str]:
+    """The file of a shard's importances by an estimator, in a list; empty for a reference without importance."""
+    if estimator in WITHOUT_IMPORTANCE:
+        return []
+    owner = network_owner(configuration, study)
+    owner = owner if estimator in configuration.studies[owner].estimators else study
+    return [f"{RUNS}/{owner}/{part}/{estimator}/{shard}.safetensors"]
+
+
+def importances(configuration: Configuration, study: str, shard: str) -> list[str]:
+    """The files of a shard's importances by all estimators of the study, which are sorted by name."""
+    names = sorted(configuration.studies[study].estimators)
+    return [file for name in names for file in importance(configuration, study, shard, name)]
+
+
+def named_importances(configuration: Configuration, study: str, shard: str) -> list[str]:
+    """The same files as ``NAME=FILE``."""
+    names = sorted(configuration.studies[study].estimators)
+    return [f"{name}={file}" for name, file in zip(names, importances(configuration, study, shard), strict=True)]
+
+
+def pruning_importance(configuration: Configuration, study: str, shard: str, criterion: str) -> list[str]:
+    """The importances that a shard's weights are pruned by, in a list; empty for random pruning."""
+    on_test = configuration.studies[study].protocol.pruning_importance_on == "test"
+    return importance(configuration, study, shard, criterion, "importance_test" if on_test else "importance")
+
+
+def estimators(configuration: Configuration) -> list[str]:
+    """The estimators of all studies."""
+    return list(dict.fromkeys(name for study in configuration.studies.values() for name in study.estimators))
+
+
+def users(configuration: Configuration, study: str) -> list[str]:
+    """The estimators that the networks of a study serve: its own, those explained, and those of sharing studies."""
+    sharing = [other for name, other in configuration.studies.items() if network_owner(configuration, name) == study]
+    names = {name for other in sharing for name in other.estimators}
+    explained = [other.explanation for other in sharing if "explanation" in stages(other)]
+    return sorted(names | {name for explanation in explained for name in explanation.estimators})
+
+
+def ablations(configuration: Configuration) -> dict[str, str]:
+    """The ablations of all studies by the names of their folders, which hold no brackets."""
+    retained = [study.retention for study in configuration.studies.values() if study.retention]
+    return {folder(name): name for retention in retained for name in retention.ablations}
+
+
+def condition(configuration: Configuration, estimator: str) -> str:
+    """The estimator, the ablation or ``none`` whose folder of retention is named ``estimator``."""
+    return ablations(configuration).get(estimator, estimator)
+
+
+def penalised_by(name: str) -> Sequence[str]:
+    """The estimators whose importances weigh the penalty: one, those that an ablation is made from, or none."""
+    if is_ablation(name):
+        return parse(name).estimators
+    return () if name == "none" else (name,)
+
+
+def penalty_importances(configuration: Configuration, study: str, shard: str, estimator: str) -> list[str]:
+    """The importances that the penalty is made from, in the order of :func:`penalised_by`."""
+    names = penalised_by(condition(configuration, estimator))
+    return [file for name in names for file in importance(configuration, study, shard, name)]
+
+
+def shard_tables(configuration: Configuration, study: str, table: str) -> list[str]:
+    """The tables of all shards that a study's table joins."""
+    settings, stage = configuration.studies[study], STAGE_OF[table]
+    names: Iterable[str] = [""]
+    if stage == "retention":
+        names = map(folder, settings.retained())
+    elif stage == "pruning":
+        names = ["random", *settings.estimators]
+    groups = settings.retention_shards() if stage == "retention" else settings.shards()
+    pattern = f"{RUNS}/{study}/{TABLES[stage][table]}"
+    return [pattern.format(name=name, shard=_shard(group)) for name in names for group in groups]
+
+
+def study_tables(configuration: Configuration, table: str) -> list[str]:
+    """The tables of all studies that a table of the summary joins."""
+    return [
+        f"{SUMMARY}/{study}/{table}.csv" for study in configuration.studies if has_table(configuration, study, table)
+    ]
+
+
+def summaries(configuration: Configuration, tables: Iterable[str] = tuple(STAGE_OF)) -> list[str]:
+    """Those of the tables of all studies together that have rows."""
+    return [f"{SUMMARY}/{table}.csv" for table in tables if study_tables(configuration, table)]
+
+
+def explorer_tables(configuration: Configuration) -> list[str]:
+    """The tables of all studies that the explorer reads."""
+    return summaries(configuration, ("correlation", "correlation_null", "retention", "selected_lambda", "pruning"))
+
+
+def explorer_importances(configuration: Configuration) -> list[str]:
+    """The importances that the explorer reads: those of every study that trains networks."""
+    return [
+        file
+        for name, study in configuration.studies.items()
+        if study.networks_of is None
+        for shard in shards(study)
+        for file in importances(configuration, name, shard)
+    ]
+
+
+def shard_results(configuration: Configuration) -> list[str]:
+    """All results of every shard: networks, importances, tables."""
+    files: set[str] = set()
+    for name, study in configuration.studies.items():
+        for shard in shards(study):
+            files |= {*networks(configuration, name, shard).values(), *importances(configuration, name, shard)}
+            if "pruning" in stages(study):
+                for estimator in study.estimators:
+                    files |= {*pruning_importance(configuration, name, shard, estimator)}
+        present = [table for table in SHARD_TABLES if has_table(configuration, name, table)]
+        files |= {file for table in present for file in shard_tables(configuration, name, table)}
+    return sorted(files)
+
+
+def _shard(group: Sequence[int]) -> str:
+    return f"seeds-{group[0]}-{group[-1]}"

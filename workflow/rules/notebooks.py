@@ -1,0 +1,138 @@
+"""The registry of notebooks: what each reads and makes, and for which studies it is executed.
+
+Reads ``notebooks/registry.yaml``, the one place that lists notebooks, figures, captions and tables. Knows nothing of
+Snakemake.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+import grid
+from weight_importance.settings import Configuration
+
+REGISTRY = Path("notebooks/registry.yaml")
+PUBLISHED = Path("workflow/resources/published")
+
+OWN_ONLY = ("retention", "pruning", "correlation")
+"""Analyses of which a companion has tables only: the notebooks of the study that it accompanies show them."""
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Entry(BaseModel):
+    """A part of the registry; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Figure(Entry):
+    """A figure: its title and its caption in the report."""
+
+    title: Text
+    caption: Text
+
+
+class Notebook(Entry):
+    """A notebook: the analysis that it belongs to, what it reads, and what it makes."""
+
+    analysis: Text
+    title: Text
+    summaries: list[Text] = Field(description="tables of the summary that it reads, where the study has them")
+    runs: bool = Field(False, description="whether it reads importances of single weights")
+    companions: bool = Field(False, description="whether it reads the tables of the study's companions")
+    published: bool = Field(False, description="whether it reads published results")
+    figures: dict[Text, Figure]
+    tables: list[Text]
+
+
+Registry = Mapping[str, Notebook]
+
+
+def read(file: Path = REGISTRY) -> Registry:
+    """The notebooks by name."""
+    entries = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {name: Notebook.model_validate(entry) for name, entry in entries.items()}
+
+
+def studies(configuration: Configuration, notebook: Notebook) -> list[str]:
+    """The studies that a notebook is executed for: those that list its analysis."""
+    return [
+        name
+        for name, study in configuration.studies.items()
+        if notebook.analysis in study.analyses and not (study.companion_of and notebook.analysis in OWN_ONLY)
+    ]
+
+
+def figures(notebook: Notebook) -> list[str]:
+    """The files of a notebook's figures; ``{study}`` stands for the study."""
+    return [f"results/figures/{name}-{{study}}.pdf" for name in notebook.figures]
+
+
+def tables(notebook: Notebook) -> list[str]:
+    """The files of a notebook's LaTeX tables; ``{study}`` stands for the study."""
+    return [f"results/tables/{name}-{{study}}.tex" for name in notebook.tables]
+
+
+def all_figures(configuration: Configuration, registry: Registry) -> list[str]:
+    """The figures of all notebooks and studies."""
+    return [
+        file.format(study=study)
+        for notebook in registry.values()
+        for file in figures(notebook)
+        for study in studies(configuration, notebook)
+    ]
+
+
+def all_tables(configuration: Configuration, registry: Registry) -> list[str]:
+    """The LaTeX tables of all notebooks and studies."""
+    return [
+        file.format(study=study)
+        for notebook in registry.values()
+        for file in tables(notebook)
+        for study in studies(configuration, notebook)
+    ]
+
+
+def pages(configuration: Configuration, registry: Registry) -> list[str]:
+    """The executed notebooks as pages."""
+    return [
+        f"results/notebooks/{name}-{study}.html"
+        for name, notebook in registry.items()
+        for study in studies(configuration, notebook)
+    ]
+
+
+def summaries(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
+    """The tables that a notebook reads for a study."""
+    shown = [study, *(configuration.companions(study) if notebook.companions else ())]
+    return [
+        f"{grid.SUMMARY}/{name}/{table}.csv"
+        for name in shown
+        for table in notebook.summaries
+        if grid.has_table(configuration, name, table)
+    ]
+
+
+def importances(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
+    """The importances of single weights that a notebook reads for a study."""
+    shards = grid.shards(configuration.studies[study]) if notebook.runs else []
+    return [file for shard in shards for file in grid.importances(configuration, study, shard)]
+
+
+def published(notebook: Notebook) -> list[str]:
+    """The published results that a notebook reads."""
+    return sorted(map(str, PUBLISHED.glob("*.csv"))) if notebook.published else []
+
+
+def write_captions(registry: Registry, folder: Path) -> None:
+    """Write the caption of every figure into a file of a folder, as Snakemake's report needs them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for notebook in registry.values():
+        for name, figure in notebook.figures.items():
+            file = folder / f"{name}.rst"
+            if not file.is_file() or file.read_text(encoding="utf-8") != figure.caption:
+                file.write_text(figure.caption, encoding="utf-8")
