@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from rocrate.rocrate import ROCrate
 
-import configuration
 import crate
 import documents
 import quotations
@@ -20,6 +19,7 @@ import sources
 import trace_number
 from shelf import Shelf, chain
 from weight_importance.files.derivation import Rows
+from weight_importance.settings import known
 
 STUDY = "mlp_permuted_mnist"
 PACKAGE = "workflow/scripts/weight_importance"
@@ -389,9 +389,9 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
                 estimators = {names[1]} - {"none"}
             case "notebook":
                 declared |= set(sources.closure(tiny_run.folder / f"notebooks/{names[0]}.ipynb", scripts))
-                estimators = configuration.estimators()
+                estimators = known.estimators()
             case "paper_numbers" | "explanation" | "explorer":
-                estimators = configuration.estimators()
+                estimators = known.estimators()
             case _:
                 estimators = ()
         for name in estimators:

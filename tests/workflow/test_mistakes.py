@@ -21,12 +21,23 @@ import pytest
 import torch
 import yaml
 
+from studies import LEARNING
 from weight_importance.data import catalogue as datasets
 from weight_importance.files.storage import save_tensors, write_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.learning.networks import MLP
 from weight_importance.runtime.errors import UserError
-from weight_importance.settings import files, reading
+from weight_importance.settings import (
+    CorrelationJob,
+    EvaluationJob,
+    ImportanceJob,
+    PruningJob,
+    RetentionJob,
+    Study,
+    TrainingJob,
+    files,
+    reading,
+)
 from weight_importance.settings.known import REPOSITORY
 
 CATALOGUE = Path(__file__).parents[1] / "mistakes"
@@ -155,49 +166,44 @@ def test_estimators_of_ones_own(case, tmp_path):
 
 # Programs
 
-SETTINGS = {
-    "study": "small",
-    "network": "mlp",
-    "datasets": ["small"],
-    "protocol": "held_out",
-    "tasks": {"kind": "permuted", "count": 2, "seed": 1},
-    "images": {"training": 40, "validation": 20, "test": None},
-    "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
-    "importance": {"samples": 20},
-    "records": ["absolute_gradient"],
-    "permutations": 1,
-    "pruning": {"fractions": [0.0]},
-    "lambdas": [1.0],
-    "retention": {"images": None, "epochs": 1, "clamp_negative": True, "accumulation": "sum", "decay": 1.0},
-    "seeds": [0],
+STUDY_SETTINGS = Study.model_validate(
+    {
+        "seeds": 1,
+        "first_seed": 0,
+        "shard_size": 1,
+        "analyses": ["retention"],
+        "estimators": ["mas"],
+        "network": "mlp",
+        "datasets": ["small"],
+        "tasks": {"kind": "permuted", "count": 2, "seed": 1},
+        "images": {"training": 40, "validation": 20, "test": None},
+        "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
+        "importance": {"samples": 20},
+        "retention": LEARNING | {"seeds": None, "images": None, "unpenalised": True, "lambdas": {"mas": [1.0]}},
+        "pruning": {"fractions": [0.0]},
+    }
+)
+OF_SHARD = "small", STUDY_SETTINGS, [0]
+JOBS = {
+    "baseline": TrainingJob.of(*OF_SHARD, ["absolute_gradient"]),
+    "evaluation": EvaluationJob.of(*OF_SHARD),
+    "importance": ImportanceJob.of(*OF_SHARD),
+    "retention": RetentionJob.of(*OF_SHARD, "mas"),
+    "pruning": PruningJob.of(*OF_SHARD),
+    "correlation": CorrelationJob(study="small", seeds=[0], permutations=1),
 }
-NETWORKS = {
-    "--data": "{sound}/data.safetensors",
-    "--parameters": "{sound}/weights.safetensors",
-    "--state": "{sound}/state.safetensors",
-}
-PATH = {"--path": "{sound}/path.safetensors"}
+TRAINED = {"--data": "{sound}/data.safetensors", "--trained": "{sound}/weights.safetensors"}
 OUTPUT = {"--output": "{here}/output"}
 CALLS = {
     "dataset": {"--dataset": "mnist_subset", **OUTPUT},
-    "baseline": {
-        "--data": "{sound}/data.safetensors",
-        "--settings": SETTINGS,
-        "--parameters": "{here}/weights.safetensors",
-        "--state": "{here}/state.safetensors",
-        "--path": "{here}/path.safetensors",
-        "--accuracy": "{here}/accuracy.csv",
-    },
-    "importance": {**NETWORKS, **PATH, "--settings": SETTINGS, "--estimator": "mas", **OUTPUT},
-    "retention": {
-        **NETWORKS, "--settings": SETTINGS, "--estimator": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT
-    },
-    "pruning": {
-        **NETWORKS, "--settings": SETTINGS, "--criterion": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT
-    },
+    "baseline": {"--data": "{sound}/data.safetensors", "--trained": "{here}/weights.safetensors"},
+    "evaluation": {**TRAINED, **OUTPUT},
+    "importance": {**TRAINED, "--estimator": "mas", **OUTPUT},
+    "retention": {**TRAINED, "--estimator": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT},
+    "pruning": {**TRAINED, "--criterion": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT},
     "correlation": {
         "--importance": ["mas={sound}/mas.safetensors", "magnitude={sound}/magnitude.safetensors"],
-        "--settings": SETTINGS, "--null": "{here}/null.csv", **OUTPUT,
+        "--null": "{here}/null.csv", **OUTPUT,
     },
     "summary": {"--table": "baseline", **OUTPUT, "FILE": "{sound}/baseline.csv"},
     "selected_lambda": {"--retention": "{sound}/retention.csv", **OUTPUT},
@@ -246,6 +252,12 @@ def call(program, options, monkeypatch):
     return (1, f"{said.getvalue()}{status}") if isinstance(status, str) else (status, said.getvalue())
 
 
+def call_of(program, changes=()):
+    """The options of a sound call, some of its settings changed."""
+    settings = {"--settings": JOBS[program].model_dump() | dict(changes)} if program in JOBS else {}
+    return settings | CALLS[program]
+
+
 def placed(options, **folders):
     """Options with the names of folders in place of ``{here}`` and ``{sound}``."""
 
@@ -277,9 +289,9 @@ def sound(tmp_path_factory):
     for file, estimator in (("weights", "baseline"), ("mas", "mas"), ("magnitude", "magnitude")):
         tensors = {name: torch.rand(1, *shape, generator=draw) for name, shape in names.items()}
         save_tensors(folder / f"{file}.safetensors", tensors, about | {"estimator": estimator})
-    save_tensors(folder / "state.safetensors", {}, about | {"estimator": "baseline state"})
+    save_tensors(folder / "weights.state.safetensors", {}, about | {"estimator": "baseline state"})
     path = {f"{record}/fc1.bias": torch.rand(1, 300) for record in ("absolute_gradient", "displacement")}
-    save_tensors(folder / "path.safetensors", path, about | {"estimator": "baseline path"})
+    save_tensors(folder / "weights.path.safetensors", path, about | {"estimator": "baseline path"})
     return folder
 
 
@@ -298,9 +310,7 @@ def test_programs(case, sound, tmp_path, monkeypatch, as_it_was):
         os.truncate(file, file.stat().st_size - 1)
     for name, value in case.get("environment", {}).items():
         monkeypatch.setenv(name, value.replace("{here}", str(tmp_path)))
-    options = CALLS[case["program"]] | case.get("options", {})
-    if "settings" in case:
-        options["--settings"] = SETTINGS | case["settings"]
+    options = call_of(case["program"], case.get("settings", {})) | case.get("options", {})
     status, said = call(case["program"], placed(options, here=tmp_path, sound=sound), monkeypatch)
     assert status in (1, 2), said
     assert_four_parts(case, said)
@@ -308,8 +318,8 @@ def test_programs(case, sound, tmp_path, monkeypatch, as_it_was):
 
 
 def test_sound_calls_are_not_refused(sound, tmp_path, monkeypatch, as_it_was):
-    for program in ("importance", "pruning", "correlation", "summary"):
-        status, said = call(program, placed(CALLS[program], here=tmp_path, sound=sound), monkeypatch)
+    for program in ("evaluation", "importance", "pruning", "correlation", "summary"):
+        status, said = call(program, placed(call_of(program), here=tmp_path, sound=sound), monkeypatch)
         assert status == 0, said
         (tmp_path / "output").unlink()
 
