@@ -29,7 +29,7 @@ STUDY = {
     "estimators": NAMES,
     "network": "layer_norm_mlp",
     "datasets": ["mnist_subset"],
-    "protocol": "held_out",
+    "analyses": ["correlation", "retention", "pruning", "estimators", "variants"],
     "tasks": {"kind": "rotated", "count": 2},
     "images": {"training": 500, "validation": 100, "test": 200},
     "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
