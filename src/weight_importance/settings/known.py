@@ -35,7 +35,7 @@ def kinds() -> list[str]:
 
 
 def recordable() -> list[str]:
-    """The quantities that training can record for path estimators: keys of ``RECORDS`` in path.py, and the displacement."""
+    """The quantities that training can record: keys of ``RECORDS`` in estimators/path.py, and the displacement."""
     return [*_keys(PACKAGE / "estimators/path.py", "RECORDS"), "displacement"]
 
 

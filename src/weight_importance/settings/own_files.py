@@ -1,4 +1,4 @@
-"""Problems of estimators in the user's own files, arguments without running the files."""
+"""Problems of estimators in the user's own files, found without running the files."""
 
 import re
 from collections.abc import Iterator, Mapping
