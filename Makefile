@@ -1,56 +1,61 @@
-# `make paper` and `make test` are all that is needed; `make help` lists the rest. Every target may be run again at any
-# time: what is there already is kept.
+# `make paper` and `make test` are usually enough; `make help` lists all targets. Every target can be run again at any time
+# and keeps finished results.
 
-# the Python that .venv is made with; further options for Snakemake (--configfile presets/tiny.yaml) or, of make benchmark,
-# for the benchmark (--quick); workers of the tests
+# PYTHON: the Python that .venv is created with. ARGS: options for Snakemake (--configfile presets/tiny.yaml) or, with
+# make benchmark, for the benchmark (--quick). WORKERS: parallel test processes.
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
+DRY_RUN = $(filter -n% --dry%,$(ARGS))
 
 export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report trace provenance test test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
+.PHONY: help paper report verify trace provenance test test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
 	schema environment benchmark-environment latex clean
 
 help:
-	@echo 'make paper        everything, from raw data to results/paper/main.pdf; then the report'
-	@echo 'make report       results/report.html: every result with the rule and settings it came from'
-	@echo 'make trace NUMBER=97.31   where a number, figure or table of the paper comes from; ARGS=--all for everything'
-	@echo 'make provenance   ro-crate-metadata.json: this folder and its run as an RO-Crate, every file with its checksum'
-	@echo 'make test         style checks and the whole test suite'
-	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
-	@echo 'make test-browser report, explorer and notebooks looked at in a real Chromium (runs make paper first)'
-	@echo 'make test-faults  the workflow killed at random moments and on a full disk (half an hour); table in results/faults.md'
-	@echo 'make test-docs    the commands of README and docs/, run one by one (the last ones need a network)'
-	@echo 'make lint         style checks alone'
-	@echo 'make benchmark    speed of importances and training beside other libraries, in an environment of its own'
-	@echo 'make test-cluster the workflow on a Slurm of one node, set up for the test (as root, some minutes)'
-	@echo 'make lock         the pinned versions anew from envs/requirements.in; ARGS=--upgrade for the newest'
-	@echo 'make schema       workflow/schemas/config.schema.json, for editors, from the settings models'
-	@echo 'make environment  the virtual environment .venv from envs/requirements.lock'
-	@echo 'make latex        the LaTeX packages that are missing (as root; otherwise says how)'
-	@echo 'make clean        remove all results'
+	@echo 'make paper        run everything, from raw data to results/paper/main.pdf, then make the report'
+	@echo 'make report       results/report.html: every result with its rule and settings'
+	@echo 'make verify       check every result for damage and edits; set damaged results aside'
+	@echo 'make trace NUMBER=97.31   where a number, figure or table of the paper comes from; ARGS=--all for details'
+	@echo 'make provenance   ro-crate-metadata.json: this folder and its run as an RO-Crate, with checksums of all files'
+	@echo 'make test         style checks and the test suite'
+	@echo 'make test-peers   compare estimators with BackPACK, NNGeometry and ASDL, in a separate environment'
+	@echo 'make test-browser check report, explorer and notebooks in Chromium (runs make paper first)'
+	@echo 'make test-faults  kill the workflow at random moments and fill its disk (half an hour); table in results/faults.md'
+	@echo 'make test-docs    run the commands of README and docs/ one by one (the last ones need a network)'
+	@echo 'make test-cluster run the workflow on Slurm with one node, installed for the test (as root, some minutes)'
+	@echo 'make lint         style checks only'
+	@echo 'make benchmark    speed of importances and training compared with other libraries, in a separate environment'
+	@echo 'make environment  create the virtual environment .venv from envs/requirements.lock'
+	@echo 'make lock         resolve envs/requirements.in into pinned versions again; ARGS=--upgrade for the newest'
+	@echo 'make schema       write workflow/schemas/config.schema.json, for editors, from the settings models'
+	@echo 'make latex        install missing LaTeX packages (as root; otherwise print the command)'
+	@echo 'make clean        delete all results'
 	@echo
 	@echo 'make paper ARGS="--configfile presets/tiny.yaml" runs another configuration.'
 
 paper: latex environment
 	snakemake --cores all $(ARGS)
-	@$(MAKE) --no-print-directory report
+	$(if $(DRY_RUN),,@$(MAKE) --no-print-directory report)
 	@echo
 	@echo 'paper      results/paper/main.pdf'
 	@echo 'explorer   results/explorer.html'
 	@echo 'notebooks  results/notebooks/*.html'
 	@echo 'report     results/report.html'
 
-# made anew where anything that it shows is newer (or missing, which Snakemake then names); not where ARGS only tells, as -n
+# the report is made again if anything shown in it is newer (or missing; Snakemake then names it)
 REPORTED = results/notebooks results/figures results/paper/main.pdf results/explorer.html workflow/report
 
 report: environment
-	@test -z "$$(find $(REPORTED) -newer results/report.html 2>&1)" || ! python workflow/rules/command_line.py $(ARGS) || \
+	@test -z "$$(find $(REPORTED) -newer results/report.html 2>&1)" || \
 		{ snakemake --report results/.report.html --report-stylesheet workflow/report/style.css $(ARGS) && \
 		mv results/.report.html results/report.html; }
+
+verify: environment
+	@python workflow/audit/verify.py
 
 trace: environment
 	@python workflow/audit/trace_number.py '$(NUMBER)' $(ARGS)
@@ -64,11 +69,11 @@ test: latex lint
 test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers
 
-# kept out of make test: it needs root and some minutes
+# not part of make test: needs root and some minutes
 test-cluster: environment
 	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
 
-# the pages as a person meets them; not part of `make test`, as it needs a finished run and a browser
+# not part of make test: needs a finished run and a browser
 test-browser: paper
 	@sh envs/install-chromium.sh
 	@sh envs/install-python.sh .venv-browser envs/browser.txt
@@ -77,7 +82,7 @@ test-browser: paper
 test-faults: latex environment
 	python -m pytest -s tests/faults
 
-# the commands of the pages that make test has no time for, in a checkout of their own
+# the commands of the pages that take too long for make test, in a separate checkout
 test-docs: latex environment
 	python -m pytest -s tests/docs
 
@@ -107,4 +112,4 @@ latex:
 	@sh envs/install-latex.sh
 
 clean:
-	@find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	@find -H results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

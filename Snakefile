@@ -7,8 +7,6 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-sys.path.insert(0, "workflow/rules")
-
 from weight_importance.settings.files import require
 from weight_importance.settings.merging import own_estimators
 from weight_importance.settings.reading import read
@@ -33,13 +31,16 @@ os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath,
 include: "workflow/rules/common.smk"
 
 
-if workflow.is_main_process:
-    repair.begin(".snakemake", "results", sys.argv[1:])
-
-
 onstart:
-    lift_rate_limit()
-    watch_run()
+    begin_run()
+
+
+onsuccess:
+    RUN_LOCK.release()
+
+
+onerror:
+    RUN_LOCK.release()
 
 
 include: "workflow/rules/data.smk"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Make the virtual environment .venv from requirements.lock, unless it is already whole and of this very lock.
-# With arguments: the environment named first from the lists of packages that follow.
+# Create the virtual environment .venv from requirements.lock unless it is complete and up to date.
+# With arguments: the environment (first argument) and the lists of packages to install into it.
 #
-# A stamp, written last, holds a checksum of the lists, of the Python's version and of the folder (an environment does not
-# survive being moved). An environment with another, or whose Python no longer works, is made anew; it stays as it was where
-# that fails (no network). PYTHON names another Python; by default an environment keeps its own.
+# A stamp, written last, holds a checksum of the lists, of Python's version and of the folder (an environment cannot be
+# moved). An environment with another stamp, or without a working Python, is created again; if that fails (no network), the
+# old one is kept. PYTHON selects another Python; by default an environment keeps its Python.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,17 +20,17 @@ fail() {
     exit 1
 }
 
-# what an earlier try has left that was killed
+# recover from an earlier attempt that was killed
 if [ -e "$before" ]; then
     if [ -e "$stamp" ]; then rm -rf "$before"; else rm -rf "$environment" && mv "$before" "$environment"; fi
 fi
 
 command -v "$python" >/dev/null ||
-    fail "'$python' was not found. Install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)."
+    fail "cannot find '$python'. Install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)."
 version=$("$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "Python 3.11 or newer is needed, but '$python' is Python $version. Name a newer one: make PYTHON=python3.11 ..."
-# that of an environment, which may be the very one to be replaced, is one of the system's, too
+    fail "'$python' is Python $version, but 3.11 or newer is required. Select another one: make PYTHON=python3.11 ..."
+# $python may belong to the environment that is about to be replaced: use the system's Python behind it
 python=$("$python" -c 'import sys; print(sys._base_executable)')
 
 expected=$("$python" -c '
@@ -50,14 +50,14 @@ if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
         echo "Installing $package ..."
         export DEBIAN_FRONTEND=noninteractive
         { apt-get update && $install; } >/dev/null ||
-            fail "Python's modules venv and ensurepip could not be installed. Try: apt-get update && $install"
+            fail "cannot install Python's modules venv and ensurepip. Try: apt-get update && $install"
     else
-        fail "Python's modules venv and ensurepip are missing. On Debian, run this, then the same command again:
+        fail "Python's modules venv and ensurepip are missing. On Debian, run the following, then the same command again:
   sudo apt-get update && sudo $install"
     fi
 fi
 
-echo "Creating $environment (with torch about 1.7 GB and a few minutes) ..."
+echo "Creating $environment (a few minutes; with torch about 1.7 GB) ..."
 put_back() {
     rm -rf "$environment"
     [ ! -e "$before" ] || mv "$before" "$environment"
@@ -65,16 +65,17 @@ put_back() {
 [ ! -e "$environment" ] || mv "$environment" "$before"
 trap put_back EXIT
 trap 'exit 1' HUP INT TERM
-"$python" -m venv "$environment" || fail "the virtual environment could not be created (see above)"
+"$python" -m venv "$environment" || fail "cannot create the virtual environment (see above)"
 lists=$*
 for list in $lists; do set -- "$@" --requirement "$list"; shift; done
 "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$@" ||
-    fail "the packages of $lists could not be installed (pip's message stands above): $environment stays as it was. Check
-the connection to where pip installs from, then run the same command again."
-# the project's own package, editable; its dependencies are in the lists
+    fail "cannot install the packages of $lists (see pip's message above); $environment is unchanged. Check the connection
+to the package index that pip uses, then run the same command again."
+# the project's own packages, editable (an image of a container has none); their dependencies are in the lists
 case $lists in *requirements.lock*)
-    "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
-        fail "the package weight_importance could not be installed (see above): $environment stays as it was."
+    [ ! -e pyproject.toml ] ||
+        "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
+        fail "cannot install the package weight_importance (see above); $environment is unchanged."
     ;;
 esac
 echo "$expected" >"$stamp"

@@ -1,4 +1,4 @@
-"""An environment is made anew where its lists or its Python are others, and stays as it was where that fails.
+"""An environment is created again if its lists or its Python change; if that fails, the old one is kept.
 
 A stand-in for Python makes folders in place of environments, and ends as pip does with or without a network.
 """
@@ -76,7 +76,7 @@ def test_without_a_network_it_stays_as_it_was(offline, folder):
     status, said, _ = install(folder, OFFLINE=offline)
     assert status == (1 if offline == "yes" else -9)
     if offline == "yes":
-        assert "no network" in said and "error: the packages of envs/requirements.lock" in said
+        assert "no network" in said and "error: cannot install the packages of envs/requirements.lock" in said
     (folder / "envs/requirements.lock").write_text("a==1\n")
     if offline == "killed":
         (folder / ".venv/mark").unlink()

@@ -39,14 +39,14 @@ def in_place_activation() -> nn.Module:
 
 def normalised() -> nn.Module:
     """Dropout and batch normalisation, which must be in evaluation mode, with running statistics that matter."""
-    network = nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Dropout(0.5), nn.ReLU(), nn.Linear(9, CLASSES))
+    network = nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9, eps=1e-2), nn.Dropout(0.5), nn.ReLU(), nn.Linear(9, CLASSES))
     network[1].running_mean.normal_()
     network[1].running_var.uniform_(0.5, 2)
     return network
 
 
 def layer_norm() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 9), nn.LayerNorm(9), nn.GELU(), nn.Linear(9, CLASSES))
+    return nn.Sequential(nn.Linear(6, 9), nn.LayerNorm(9, eps=1e-2), nn.GELU(), nn.Linear(9, CLASSES))
 
 
 def convolution() -> nn.Module:
@@ -198,7 +198,7 @@ def convolutional() -> nn.Module:
         nn.Sequential(
             Lift(1, 9, 9),
             nn.Conv2d(1, 4, 3),
-            nn.BatchNorm2d(4),
+            nn.BatchNorm2d(4, eps=1e-2),
             nn.LeakyReLU(0.01, inplace=True),
             nn.MaxPool2d(2),
             nn.Conv2d(4, 6, 2, bias=False),
@@ -216,7 +216,7 @@ def group_norm() -> nn.Module:
         nn.Sequential(
             Lift(2, 4, 3),
             nn.Conv2d(2, 6, 2),
-            nn.GroupNorm(3, 6),
+            nn.GroupNorm(3, 6, eps=1e-2),
             nn.GELU(),
             nn.Flatten(),
             nn.GroupNorm(2, 36),
@@ -330,7 +330,7 @@ class NormalisedVector(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc1 = nn.Linear(16, 12)
-        self.norm = nn.BatchNorm1d(12)
+        self.norm = nn.BatchNorm1d(12, eps=1e-2)
         self.fc2 = nn.Linear(12, 4)
 
     def forward(self, images: Tensor) -> Tensor:

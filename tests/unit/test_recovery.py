@@ -19,14 +19,18 @@ SHIFT = np.array([0.0005, -0.001, 0.0, 0.001, -0.0005])
 
 
 def table(accuracies: dict[tuple[str, float], np.ndarray | list[float]]) -> pd.DataFrame:
-    """Three tasks; after the last, the newest is 0.03 better than the mean and the others 0.015 worse."""
+    """Three tasks; after the last, the newest is 0.03 better than the mean and the others 0.015 worse.
+
+    That holds on test data. On validation data all seeds are alike and worse, in the same order of strengths.
+    """
     rows = [
-        ("study", name, strength, seed, learnt, task, split, accuracy + (0.03 if task == 3 else -0.015))
+        ("study", name, strength, seed, learnt, task, split, of_split[split] + (0.03 if task == 3 else -0.015))
         for (name, strength), by_seed in accuracies.items()
         for seed, accuracy in zip(SEEDS, by_seed, strict=False)
         for learnt in (1, 2, 3)
         for task in range(1, learnt + 1)
-        for split in ("validation", "test")
+        for of_split in [{"validation": float(np.mean(by_seed)) / 2 + 0 * accuracy, "test": accuracy}]
+        for split in of_split
     ]
     return pd.DataFrame(rows, columns=COLUMNS["retention"])
 

@@ -6,23 +6,20 @@ from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 
-from snakemake.logging import logger
-
 import dependencies
 import gpu
 import grid
 import jobs
 import notebooks
-import repair
-import screen
 from weight_importance.runtime import errors
+from weight_importance.runtime.lock import RunLock
 from weight_importance.settings import known
 
 # `python` in the rules is the interpreter that runs Snakemake, even if its environment is not activated; an environment
 # that Snakemake activates for a job (conda) still comes first.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
 
-# Jobs end when this process is killed, and report why they were killed themselves.
+# Jobs end when this process is killed (errors.RUN), and report why they were killed themselves (job.sh).
 os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
 shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
 
@@ -34,6 +31,10 @@ GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
 envvars:
     "IMPORTANCE_ATLAS_ESTIMATORS",
     gpu.VARIABLE,
+
+
+# One run at a time; Snakemake's own lock, which a killed run leaves behind, is switched off in profiles/default.
+RUN_LOCK = RunLock(".snakemake/run.lock")
 
 
 wildcard_constraints:
@@ -72,22 +73,12 @@ def paper_text():
     return sorted(map(str, files), key=lambda file: (file != "paper/main.tex", file))
 
 
-def lift_rate_limit():
-    """On one machine let the cores alone limit jobs, not a number of jobs a second.
-
-    With that limit Snakemake 9.27 starts a timer of one second at every choice of jobs, and every timer brings about
-    another choice: the more jobs have ended, the more often it chooses (measured: after 100 jobs a hundred times a
-    second, a third of a core).
-    """
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
-
-
-def watch_run():
-    """Tell how far the run is, and in the end what failed. Of Snakemake's insides this takes the list of jobs."""
-    needed = [job for job in workflow.dag.needrun_jobs() if job.output]  # others only gather
-    jobs = [(workflow.dag.jobid(job), job.rule.name, job.benchmark) for job in needed]
-    watching = screen.Screen()
-    # on a cluster there is no number of cores, and to ask for it is an error
-    watching.begin(jobs, (workflow.cores if workflow.local_exec else workflow.nodes) or 1)
-    logger.addHandler(watching)
+def begin_run():
+    """Lock the folder and remove what killed runs left half-written; end the program where a run cannot work."""
+    try:
+        errors.require_space("results")
+        RUN_LOCK.acquire(cluster=not workflow.local_exec)
+    except errors.UserError as error:
+        sys.exit(f"error: {error}")
+    for file in Path("results").rglob(".*.partial"):
+        file.unlink(missing_ok=True)

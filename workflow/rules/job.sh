@@ -1,6 +1,6 @@
-# Read before the command of every job (bash): says in words what the command itself can no longer say when it is killed,
-# or when the disk that its log lies on is full. On the screen, and at the end of the job's log where that can be written.
-tell_why() {
+# Sourced before the command of every job (bash). Explains the two failures that the command itself cannot report: it was
+# killed, or the disk that holds its log is full. The message goes to the screen and, if possible, to the end of the log.
+explain_failure() {
     local status=$? log message= free
     [ "$status" != 0 ] || return 0
     # every command ends in: > LOG 2>&1
@@ -9,16 +9,16 @@ tell_why() {
     [ -f "$log" ] || log=/dev/null
     free=$(df -Pk . 2>/dev/null | awk 'NR == 2 { print $4 " KB free on the disk mounted at " $6 }') || free=
     if [ "$status" = 137 ]; then
-        message="the job was killed (signal 9), as the system does when memory runs out. Run fewer jobs side by side
-  (--cores 1) or put fewer networks into a job (shard_size in the config), then run the same command again: it goes on from
-  what is finished."
+        message="the job was killed (signal 9), as the system does when memory runs out. Run fewer jobs in parallel
+  (--cores 1) or put fewer networks into a job (shard_size in the config), then run the same command again: it continues
+  from the finished results."
     elif [ -n "$free" ] && [ "${free%% *}" -lt 1024 ] && ! grep -q "^error: .* is full" "$log"; then
-        message="the job failed and its log, $log, may end early: the disk is full ($free). Make space on it, then run the
-  same command again; finished results are kept."
+        message="the job failed and its log, $log, may be incomplete: the disk is full ($free). Free some space on it, then
+  run the same command again; finished results are kept."
     fi
     if [ -n "$message" ]; then
         echo "error: $message" >&2
         { echo "error: $message" >>"$log"; } 2>/dev/null || true
     fi
 }
-trap tell_why EXIT
+trap explain_failure EXIT

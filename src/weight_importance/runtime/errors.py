@@ -1,4 +1,4 @@
-"""What a user can mend: one exception class, and the frame in which every command-line program runs.
+"""Errors that a user can fix: their exception class, and the wrapper in which every command-line program runs.
 
 Knows nothing of Snakemake or of any particular stage.
 """
@@ -19,15 +19,18 @@ from types import FrameType
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of a used-up quota."""
 
+LEAST_FREE = 2 * 2**20
+"""Bytes; with less free on the disk no run begins."""
+
 RUN = "IMPORTANCE_ATLAS_RUN"
-"""Environment variable: the process of the run that a program belongs to. A program does not outlive its run."""
+"""Environment variable: the process of the run that started a program. A program ends with its run."""
 
 GRACE = 10.0
-"""Seconds that a program has to tidy up when its run has died."""
+"""Seconds that a program has for cleaning up after the death of its run."""
 
 
 class UserError(Exception):
-    """Something the user can mend; its text says what is wrong, what is allowed and where to mend it."""
+    """An error that the user can fix; its text states what is wrong, what is allowed and where to fix it."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
@@ -50,10 +53,19 @@ def full_disk(path: str | Path) -> UserError:
     )
 
 
-def run_program(main: Callable[[], None]) -> None:
-    """Run ``main``; what a user can mend becomes one readable message and exit status 1.
+def require_space(path: str | Path) -> None:
+    """Raise an error if the disk that holds a file or folder has less than :data:`LEAST_FREE` bytes free."""
+    place = Path(path).resolve()
+    while not place.exists():
+        place = place.parent
+    if shutil.disk_usage(place).free < LEAST_FREE:
+        raise full_disk(path)
 
-    The program ends, tidied up, on SIGTERM, and when the process named by :data:`RUN` or its own parent dies.
+
+def run_program(main: Callable[[], None]) -> None:
+    """Run ``main``; an error that the user can fix becomes one readable message and exit status 1.
+
+    The program cleans up and ends on SIGTERM, and when the process named by :data:`RUN` or its own parent dies.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -62,7 +74,7 @@ def run_program(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except SystemExit as error:
-        if error.code == 2:  # argparse has said what is wrong with the command line
+        if error.code == 2:  # argparse has printed what is wrong with the command line
             print(f"'python {sys.argv[0]} --help' says what each option takes.", file=sys.stderr)
         raise
     except KeyboardInterrupt:
@@ -79,7 +91,7 @@ def run_program(main: Callable[[], None]) -> None:
 
 
 def _is_about_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch says so in words."""
+    """Whether memory ran out; torch reports this only in the text of its errors."""
     words = ("can't allocate memory", "out of memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
@@ -89,7 +101,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def this_run() -> str:
-    """This process as :data:`RUN` names it: its number, and the namespace in which it has this number."""
+    """The value of :data:`RUN` for this process: its number, and the namespace in which it has this number."""
     return f"{os.getpid()} {_namespace()}"
 
 
@@ -101,7 +113,7 @@ def _namespace() -> str:
 
 
 def _end_with_run() -> None:
-    """Watch the processes that this program works for, where the system can tell of their death (Linux)."""
+    """End this program when its run or its parent dies, if the system can report their death (Linux)."""
     run, _, namespace = os.environ.get(RUN, "").partition(" ")
     if not run.isdecimal() or namespace != _namespace() or not hasattr(os, "pidfd_open"):
         return

@@ -1,0 +1,188 @@
+"""A logger plugin of Snakemake: progress of a run in short lines, and the causes of failures at its end.
+
+Snakemake finds the plugin by the name of this package; `logger: importance-atlas` in profiles/default enables it. The
+plugin adds to Snakemake's own messages and knows a run only by the events that Snakemake sends to loggers.
+"""
+
+import logging
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+
+INTERVAL = 30.0
+"""Seconds between two reports of progress."""
+
+LAST_LINES = 15
+"""Lines shown of a failed job's log if it does not end in an error message of this project."""
+
+SHOWN = 3
+"""Rules that are named in a report of progress."""
+
+TARGETS = {"all", "figures", "summary", "total"}
+"""Names in Snakemake's statistics of jobs that compute nothing."""
+
+
+@dataclass
+class Job:
+    """A job that has been started."""
+
+    rule: str
+    message: str
+    logs: list[str]
+    start: float
+    seconds: float | None = None
+    failed: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.seconds is None and not self.failed
+
+
+class LogHandler(LogHandlerBase):
+    """Reports the progress of a run every 30 seconds, and failed jobs at its end."""
+
+    writes_to_stream = False  # Snakemake's own messages appear as well
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        self._out: TextIO = sys.stderr
+        self._clock: Callable[[], float] = time.monotonic
+        self._planned: dict[str, int] = {}
+        self._jobs: dict[int, Job] = {}
+        self._parallel = 1
+        self._ended = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of an event."""
+        fields = vars(record)
+        match str(fields.get("event")):
+            case "resources_info":
+                self._parallel = fields.get("cores") or fields.get("nodes") or self._parallel
+            case "run_info" if not self.common_settings.dryrun:
+                self._planned = {rule: count for rule, count in fields["stats"].items() if rule not in TARGETS}
+                threading.Thread(target=self._report_regularly, daemon=True).start()
+            case "job_info" if fields["rule_name"] in self._planned:
+                rule, message = fields["rule_name"], fields["rule_msg"]
+                self._jobs[fields["jobid"]] = Job(rule, message or rule, [*fields["log"]], self._clock())
+            case "job_finished" if fields["job_id"] in self._jobs:
+                job = self._jobs[fields["job_id"]]
+                job.seconds = self._clock() - job.start
+            case "job_error" if fields["jobid"] in self._jobs:
+                self._jobs[fields["jobid"]].failed = True
+
+    def _report_regularly(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            with self.lock:
+                self._write(self.progress())
+
+    def _write(self, lines: Iterable[str]) -> None:
+        print("\n".join(lines), file=self._out, flush=True)
+
+    def progress(self) -> list[str]:
+        """Number of finished jobs, time left, and each running job with the last line of its log."""
+        done, failed = self._count()
+        failures = f", {failed} failed" if failed else ""
+        lines = [f"[progress] {done} of {sum(self._planned.values())} jobs done{failures}; {self.time_left()}"]
+        for job in self._jobs.values():
+            if job.running:
+                status = f"{job.message}: {_last_line(job.logs)}".removesuffix(": ")
+                lines.append(f"[running {_duration(self._clock() - job.start)}] {status}")
+        return lines
+
+    def _count(self) -> tuple[int, int]:
+        """Numbers of finished and of failed jobs."""
+        jobs = self._jobs.values()
+        return sum(job.seconds is not None for job in jobs), sum(job.failed for job in jobs)
+
+    def time_left(self) -> str:
+        """The time left, from the mean time of the finished jobs of each rule; rules without any are named."""
+        started: dict[str, list[Job]] = defaultdict(list)
+        for job in self._jobs.values():
+            started[job.rule].append(job)
+        seconds, longest, untimed = 0.0, 0.0, []
+        for rule, count in self._planned.items():
+            times = [job.seconds for job in started[rule] if job.seconds is not None]
+            running = [self._clock() - job.start for job in started[rule] if job.running]
+            waiting = count - len(started[rule])
+            if not times:
+                untimed += [rule] * bool(running or waiting)
+                continue
+            mean = sum(times) / len(times)
+            left = [max(mean - elapsed, 0.0) for elapsed in running] + [mean] * waiting
+            seconds += sum(left)
+            longest = max([longest, *left])
+        total = _duration(max(seconds / self._parallel, longest))
+        if not untimed:
+            return f"about {total} left"
+        names = ", ".join(untimed[:SHOWN]) + f" and {len(untimed) - SHOWN} more" * (len(untimed) > SHOWN)
+        known = f"more than {total} left" if seconds else "time left unknown"
+        return f"{known} (not timed yet: {names})"
+
+    def close(self) -> None:
+        """Print which jobs failed, why, and what to do."""
+        self._ended.set()
+        done, failed = self._count()
+        if failed:
+            total = sum(self._planned.values())
+            failures = [job for job in self._jobs.values() if job.failed]
+            self._write(summary(failures, f"{failed} of {total} jobs failed", done, total - done - failed))
+            self._jobs = {}
+        super().close()
+
+
+def summary(failures: Sequence[Job], title: str, done: int, waiting: int) -> list[str]:
+    """The failed jobs, the end of each one's log, and what to do.
+
+    Args:
+        failures: the failed jobs.
+        title: of the summary.
+        done: number of finished jobs.
+        waiting: number of jobs that were not started.
+    """
+    lines = ["", f"{'=' * 20} {title} {'=' * 20}"]
+    for job in failures:
+        lines += ["", f"{job.message} (rule {job.rule})"]
+        lines += [f"  {line}" for line in cause(job.logs)]
+        lines += [f"  The whole log: {log}" for log in job.logs if log.endswith(".log")]
+    kept = f"Finished and kept: {done}; not started: {waiting}."
+    return [*lines, "", f"{kept} Fix the causes given above, then run the same command again."]
+
+
+def cause(logs: Sequence[str]) -> list[str]:
+    """The part of a failed job's log that explains the failure: an error message of this project, or the last lines."""
+    files = [path for path in map(Path, logs) if path.suffix != ".ipynb" and path.is_file()]
+    lines = [line for path in files for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    messages = [index for index, line in enumerate(lines) if line.startswith(("error: ", "interrupted: "))]
+    if messages:
+        return lines[messages[-1] :]
+    end = [line for line in lines if line.strip()][-LAST_LINES:]
+    if any(line.startswith("Traceback") for line in lines):
+        return [*end, "This is an error in the program or in a package that it uses, not in your input."]
+    ending = "The job ended without an error message" if end else "The job wrote nothing before it ended"
+    return [*end, f"{ending}: it may have been killed for lack of memory (see dmesg) or by a time limit."]
+
+
+def _last_line(logs: Sequence[str]) -> str:
+    for path in map(Path, logs):
+        if path.suffix == ".log" and path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            return lines[-1][:120] if lines else ""
+    return ""
+
+
+def _duration(seconds: float) -> str:
+    seconds = round(seconds)
+    if seconds < 100:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

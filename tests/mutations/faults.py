@@ -1,0 +1,278 @@
+"""One-line faults, and the tests that have to notice each: data for ``run.py``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault to plant.
+
+    Attributes:
+        file: where.
+        original: occurs there exactly once.
+        replacement: takes its place.
+        tests: run before the module's own, where others notice it sooner.
+        survives: why no test can notice it.
+    """
+
+    file: str
+    original: str
+    replacement: str
+    tests: tuple[str, ...] = ()
+    survives: str = ""
+
+
+@dataclass(frozen=True)
+class Module:
+    """Faults of one part of the package, and the tests that cover it."""
+
+    name: str
+    tests: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+PACKAGE = "src/weight_importance/"
+
+
+def module(name: str, tests: str, *faults: tuple[str, ...]) -> Module:
+    """A module's faults: ``(file in the package, original, replacement[, why it survives])``; files of tests by name."""
+    files = tuple(f"tests/{test if '/' in test else f'unit/test_{test}'}.py" for test in tests.split())
+    planted = tuple(
+        Fault(PACKAGE + file, original, replacement, survives="".join(reason))
+        for file, original, replacement, *reason in faults
+    )
+    return Module(name, files, planted)
+
+
+CATALOGUE, ENGINE, LEARNING = "estimators/catalogue/", "estimators/engine/", "learning/"
+FORMS, MOMENTS, PATH = f"{ENGINE}closed_forms.py", f"{ENGINE}moments.py", "estimators/path.py"
+LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("loop", "first_task", "importance"))
+RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
+STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/recovery.py", "findings/atlas.py"
+TASKS, SAMPLES = "data/tasks/", "data/samples.py"
+STORAGE, CHECKPOINT, TRAINED = "files/storage.py", "files/checkpoint.py", "files/trained.py"
+
+MODULES = (
+    module(
+        "estimators: formulas", "state_and_path moments curvature",
+        (f"{CATALOGUE}fisher_exact.py", "classes[:, None] - probabilities, probabilities.T", "classes[:, None] - probabilities, probabilities.T ** 0"),
+        (f"{CATALOGUE}fisher_empirical.py", "    power=2,", "    power=1,"),
+        (f"{CATALOGUE}fisher_sampled.py", "multinomial(probabilities.to", "multinomial((0 * probabilities + 1).to"),
+        (f"{CATALOGUE}fisher_predicted.py", "logits.argmax(1)", "labels.long()"),
+        (f"{CATALOGUE}fisher_batched.py", "BATCH = 100", "BATCH = 50"),
+        (f"{CATALOGUE}mas.py", "probabilities.square().sum(1", "probabilities.sum(1"),
+        (f"{CATALOGUE}mas_logits.py", "2 * logits[None]", "logits[None]"),
+        (f"{CATALOGUE}masx.py", "largest.square()", "largest"),
+        (f"{CATALOGUE}mas_logits_norm.py", "logits / norm.clamp_min", "logits / norm.square().clamp_min"),
+        (f"{CATALOGUE}ewc_dr.py", "(-logits).softmax(1)", "logits.softmax(1)"),
+        (f"{CATALOGUE}absolute_fisher.py", "    power=1,", "    power=2,"),
+        (f"{CATALOGUE}root_fisher.py", "return fisher.sqrt()", "return fisher"),
+        (f"{CATALOGUE}snip.py", "parameter.abs() * gradient", "parameter.square() * gradient"),
+        (f"{CATALOGUE}obd.py", "parameter.square() / 2", "parameter.square()"),
+        (f"{CATALOGUE}magnitude.py", "parameter.detach().abs()", "parameter.detach()"),
+        (f"{CATALOGUE}wanda.py", "squares[name].sqrt()", "squares[name]"),
+        (f"{CATALOGUE}total_signal.py", "after if call.name in passing else call.output", "call.output"),
+        (f"{CATALOGUE}si.py", "DAMPING = 0.1", "DAMPING = 0.01"),
+        (f"{CATALOGUE}si_bias.py", "path_integral - independent_path_integral", "path_integral + independent_path_integral"),
+        (f"{CATALOGUE}sos.py", "squared_gradient.sqrt()", "squared_gradient"),
+    ),
+    module(
+        "estimators: engine", "state_and_path moments curvature",
+        (FORMS, "batch_norm(values, module.running_mean, module.running_var, training=False, eps=module.eps)",
+         "batch_norm(values, module.running_mean, module.running_var, training=False)"),
+        (FORMS, "group_norm(values, module.num_groups, eps=module.eps)", "group_norm(values, module.num_groups)"),
+        (FORMS, "layer_norm(values, module.normalized_shape, eps=module.eps)", "layer_norm(values, module.normalized_shape)"),
+        (FORMS, "left = [t // 2 for t in total]", "left = [t - t // 2 for t in total]"),
+        (FORMS, "dilation=module.dilation, stride=module.stride", "dilation=module.dilation, stride=1"),
+        (FORMS, "<= 1e-3 * truth", "<= 1e3 * truth"),
+        (FORMS, "owners[id(parameter)] == 1", "owners[id(parameter)] >= 1"),
+        (FORMS, "gradients[index] = None", "gradients[index] = gradient"),
+        (FORMS, "sums[term.key].addcmul_(powered, weight)", "sums[term.key].add_(powered)"),
+        (FORMS, "_powers(factor.sum(3).flatten(1), terms", "_powers(factor.abs().sum(3).flatten(1), terms"),
+        (FORMS, "out.pow_(power / reached)", "out.pow_(power - reached)",
+         "powers are 1 and 2 only: the line serves estimators that are yet to come"),
+        (MOMENTS, "(total / len(inputs))", "(total / chunk)"),
+        (MOMENTS, "logits.double(), labels, draws[key]", "logits, labels, draws[key]"),
+        (MOMENTS, "weight * s[index].abs()", "s[index].abs()"),
+        (f"{ENGINE}batches.py", "(total / (end - start))", "(total / moment.batch)"),
+        (f"{ENGINE}curvature.py", "products.std(0) / math.sqrt(probes)", "products.std(0) / probes"),
+        (f"{ENGINE}layers.py", "    network.eval()\n", "    pass\n"),
+        (PATH, "SOS_DECAY = 0.999", "SOS_DECAY = 0.99"),
+        (PATH, "if step.number > 1 else 0.0", "if step.number > 1 else 0.1"),
+        (PATH, "step.number % RWALK_STEPS == 1", "step.number % RWALK_STEPS == 0"),
+        (PATH, ".div_(2).add_(RWALK_DAMPING)", ".add_(RWALK_DAMPING)"),
+        (PATH, '"independent_path_integral": Record(_path_integral, "independent")', '"independent_path_integral": Record(_path_integral, "plain")'),
+        (PATH, "instead = estimator.published if published else {}", "instead = {}"),
+        (PATH, "self.steps += steps", "self.steps = steps"),
+    ),
+    module(
+        "learning: the loop", "continual_reference loop first_task gradients replicas",
+        (LOOP, "generator(purpose, seed, task, epoch)", "generator(purpose, seed, task)"),
+        (LOOP, "generator(purpose, seed, task, epoch)", "generator(purpose, seed, 0, epoch)"),
+        (LOOP, "range(options.first_epoch, options.first_epoch + epochs)", "range(epochs)"),
+        (LOOP, "[batches[self._places[seed]] for seed in self._seeds]", "[batches[0] for seed in self._seeds]"),
+        (LOOP, "batches.steps(epochs_done, OTHER_ORDER)", "batches.steps(epochs_done, ORDER)"),
+        (LOOP, "            module.eval()", "            module.train()"),
+        (LOOP, "            replicas.buffers[name][rows] = buffer", "            pass"),
+        (LOOP, ": size // batch_size\n", ": size // batch_size - 1\n"),
+        (LOOP, "replicas.adam if options.carry_adam else None, None", "None, None"),
+        (FIRST, "carry_adam=epoch > 0", "carry_adam=False"),
+        (FIRST, "first_epoch=epoch, progress", "first_epoch=0, progress"),
+        (FIRST, "under(DISPLACEMENT, names), replicas.adam.steps", "under(DISPLACEMENT, names), 0"),
+        (f"{LEARNING}engine/optimiser.py", "self._recorder.steps + self._taken", "self._taken"),
+        (f"{LEARNING}engine/optimiser.py", "adam.steps if adam else 0", "0"),
+        (f"{LEARNING}engine/optimiser.py", "BETAS, EPSILON = (0.9, 0.999), 1e-8", "BETAS, EPSILON = (0.9, 0.999), 1e-4"),
+        (f"{LEARNING}engine/optimiser.py", "Step(number, piece.gradient, total,", "Step(number, total, total,"),
+        (f"{LEARNING}engine/tracing.py", "cross_entropy(logits, labels, label_smoothing=label_smoothing)", "cross_entropy(logits, labels)"),
+        (f"{LEARNING}replicas.py", 'derive("initialisation", seed)', 'derive("initialisation", 0)'),
+        (f"{LEARNING}heads.py", "logits.index_select(-1, getattr(network, CLASSES))", "logits[..., : len(getattr(network, CLASSES))]"),
+    ),
+    module(
+        "learning: penalty", "continual_reference penalty",
+        (PENALTY, "2 * weighted,", "weighted,"),
+        (PENALTY, "(weighted * learning_rate + 1)", "(weighted + 1)"),
+        (PENALTY, "before + (values - before) / tasks", "before + (values - before) / 2"),
+        (PENALTY, "decay * before + values", "before + decay * values"),
+        (PENALTY, "clamp_min(0) if self._clamp_negative else", "clamp_min(0) if True else"),
+        (PENALTY, "clamp_min(0) if self._clamp_negative else importance[name]", "abs() if self._clamp_negative else importance[name]"),
+        (PENALTY, "self.anchor[name] = parameter.detach().clone()", "self.anchor.setdefault(name, parameter.detach().clone())"),
+        (PENALTY, "self._tasks = tasks", "self._tasks = 0"),
+        (PENALTY, "ACCUMULATIONS[accumulation]", 'ACCUMULATIONS["sum"]'),
+        (PENALTY, "self._decay = decay", "self._decay = 1.0"),
+        (PENALTY, "PENALTIES[penalty]", 'PENALTIES["plain"]'),
+    ),
+    module(
+        "learning: retention", "continual_reference retention grid",
+        (RETENTION, "            tasks = [tasks[number] for tasks in self.tasks]\n            for split", "            tasks = [tasks[0] for tasks in self.tasks]\n            for split"),
+        (RETENTION, "task.part(split), tasks)", 'task.part("test"), tasks)'),
+        (RETENTION, "tasks = [tasks[number] for tasks in self.tasks]\n        data", "tasks = [tasks[0] for tasks in self.tasks]\n        data"),
+        (RETENTION, "                learning.clamp_negative,\n", "                True,\n"),
+        (RETENTION, "                learning.accumulation,\n", '                "sum",\n'),
+        (RETENTION, "                learning.decay,\n", "                1.0,\n"),
+        (RETENTION, "                learning.penalty,\n", '                "plain",\n'),
+        (RETENTION, "                self.job.optimisation.learning_rate,\n", "                0.001,\n"),
+        (RETENTION, ".at_most(learning.images)", ".at_most(None)"),
+        (RETENTION, 'learning.batch_norm == "frozen"', "False"),
+        (RETENTION, "recorder(self._path_estimator, self.job.penalised_path)", "recorder(self._path_estimator)"),
+        (RETENTION, "carry_adam=self.job.carry_adam,", "carry_adam=True,"),
+        (RETENTION, "carry_adam=self.job.carry_adam,", "carry_adam=False,"),
+        (RETENTION, "part.last(self.job.samples)", "part"),
+        (RETENTION, "name, headed, samples, number)", "name, headed, samples, 0)"),
+        (RETENTION, "{name: values.clamp_min(0) for name, values in each.items()}", "dict(each)"),
+        (RETENTION, "self.weighting.ablation(importances, self.replicas.seeds, self.learnt)", "self.weighting.ablation(importances, self.replicas.seeds, 0)"),
+        (RETENTION, "if self.weighting.ablation is None:", "if self.learnt or self.weighting.ablation is None:"),
+        (RETENTION, "self.replicas.adam if self.job.carry_adam else None)", "None)"),
+        (RETENTION, "self._consolidation.resume(self.learnt,", "self._consolidation.resume(1,"),
+        (RETENTION, "        replicas.buffers = restored", "        restored"),
+        (IMPORTANCE, 'generator("label sampling", replicas.seeds[replica], task)', 'generator("label sampling", replicas.seeds[replica], 0)'),
+        (IMPORTANCE, 'generator("label sampling", replicas.seeds[replica], task)', 'generator("label sampling", 0, task)'),
+        (IMPORTANCE, "if data[replica] is not samples:", "if samples is None:"),
+        (GRID, "[strength for _, strength in cells]", "[cells[0][1] for _ in cells]"),
+        (GRID, "[tasks[row] for row in spread]", "[tasks[0] for row in spread]"),
+        (GRID, "torch.equal(state[\"cells\"], numbers)", "True"),
+        (GRID, "if float(strength) in wanted:", "if True:",
+         "only strengths that are asked for are read from what is kept; others are written again, which costs a few bytes"),
+    ),
+    module(
+        "learning: evaluation", "continual_reference replicas loop",
+        (f"{LEARNING}evaluation.py", "replicas.template.eval()", "replicas.template.train()"),
+        (f"{LEARNING}evaluation.py", "count / len(samples)", "count / max(1, len(samples) - 1)"),
+        (f"{LEARNING}evaluation.py", ".argmax(1) == labels", ".argmin(1) == labels"),
+        (f"{LEARNING}evaluation.py", "own is samples and finite[replica]", "own is samples"),
+        (f"{LEARNING}evaluation.py", "for samples in dict.fromkeys(data):", "for samples in data[:1]:"),
+    ),
+    module(
+        "learning: pruning", "pruning scripts/test_stages",
+        (f"{LEARNING}pruning.py", 'if scope == "tensor" else', 'if scope == "network" else'),
+        (f"{LEARNING}pruning.py", "importance[name].abs().flatten()", "importance[name].flatten()"),
+        ("estimators/weights.py", "tensor.ndim >= 2", "tensor.ndim >= 1"),
+        (f"{LEARNING}pruning.py", "ranked[: round(fraction * len(ranked))]", "ranked[: int(fraction * len(ranked))]"),
+    ),
+    module(
+        "learning: ablations", "ablations continual_reference",
+        (f"{LEARNING}ablations.py", "sizes.mean() / raised.mean()", "1.0"),
+        (f"{LEARNING}ablations.py", "rows.double().mean(0)", "rows.double().mean(1, keepdim=True)"),
+        (f"{LEARNING}ablations.py", "ascending.flip(0)", "ascending"),
+        (f"{LEARNING}ablations.py", "seed, task)\n        match", "seed, 0)\n        match"),
+        (f"{LEARNING}ablations.py", "for values in importance.values()]).mean()", "for values in importance.values()]).sum()"),
+        (f"{LEARNING}ablations.py", "_ascending(ranks, draw), values.shape", "_ascending(values, draw), values.shape"),
+    ),
+    module(
+        "tasks", "tasks samples continual_reference",
+        (f"{TASKS}permuted.py", "permutation(number, settings.seed, size)", "permutation(number, 0, size)"),
+        (f"{TASKS}permuted.py", 'generator("permutation", seed, number)', 'generator("permutation", seed, 1)'),
+        (f"{TASKS}rotated.py", "torch.rot90(images, self.quarters,", "torch.rot90(images, -self.quarters,"),
+        (SAMPLES, "count >= len(self) else self.take(slice(-count, None))", "count >= len(self) else self.take(slice(count))"),
+        (SAMPLES, "        return self.take(slice(-count, None))\n\n    def at_most", "        return self.take(slice(count))\n\n    def at_most"),
+        (SAMPLES, "labels=self.labels[indices])", "labels=self.labels[: len(self.stored[indices])])"),
+        (SAMPLES, "results = {item: function(item) for item in dict.fromkeys(items)}", "results = dict.fromkeys(items, function(items[0]))"),
+        (SAMPLES, ".div_(255)", ".div_(256)"),
+        (f"{TASKS}task.py", "slice(available - validation, None)", "slice(validation)"),
+        (f"{TASKS}task.py", "whole.take(slice(training))", "whole.take(slice(-training, None))"),
+        (f"{TASKS}task.py", "Samples(dataset.test_images, dataset.test_labels.long()).take(slice(test))", "whole.take(slice(test))"),
+        (f"{TASKS}task.py", "changed = transform(number)", "changed = transform(1)"),
+        (f"{TASKS}task.py", "rounds = [plain]", "rounds = [plain[:1]]"),
+    ),
+    module(
+        "findings: statistics", "statistics",
+        (STATISTICS, "stats.t.ppf((1 + level) / 2, values.size - 1)", "stats.t.ppf(level, values.size - 1)"),
+        (STATISTICS, "* stats.sem(values)", "* values.std()"),
+        (STATISTICS, "a - b.loc[a.index]", "a - b.to_numpy()"),
+        (STATISTICS, '((-margin, "greater"), (margin, "less"))', '((-margin, "two-sided"), (margin, "two-sided"))'),
+        (STATISTICS, "return max(float(stats.ttest_1samp", "return min(float(stats.ttest_1samp"),
+        (STATISTICS, "equal_var=False", "equal_var=True"),
+        (STATISTICS, "stats.t.ppf((1 + level) / 2, n - 1) ** 2", "stats.t.ppf(level, n - 1) ** 2"),
+        (STATISTICS, '["accuracy"].mean(skipna=False)', '["accuracy"].mean()'),
+        (STATISTICS, 'sort_values("mean", ascending=False, kind="stable"', 'sort_values("mean", ascending=True, kind="stable"'),
+        (STATISTICS, 'retention.groupby("study")["tasks_learnt"].transform("max")', 'retention["tasks_learnt"].max()'),
+        (STATISTICS, "means = intervals(final, by=", "means = intervals(final.dropna(), by="),
+    ),
+    module(
+        "findings: recovery", "recovery",
+        (RECOVERY, 'final = final_accuracy(retention, "test")', 'final = final_accuracy(retention, "validation")'),
+        (RECOVERY, '(retention["split"] == "test")', '(retention["split"] == "validation")'),
+        (RECOVERY, "LEVEL = 0.05", "LEVEL = 0.1"),
+        (RECOVERY, "MARGIN = 0.005", "MARGIN = 0.01"),
+        (RECOVERY, "ratio(ablation - none, estimator - none)", "ratio(ablation, estimator)"),
+        (RECOVERY, 'final["task"] < last', 'final["task"] <= last'),
+        (RECOVERY, '"worse" if change.high < 0 else "better"', '"better" if change.high < 0 else "worse"'),
+    ),
+    module(
+        "findings: atlas, rankings", "atlas numbers",
+        (ATLAS, 'final = final_accuracy(retention, "test")', 'final = final_accuracy(retention, "validation")'),
+        (ATLAS, 'SCOPE = "network"', 'SCOPE = "tensor"'),
+        (ATLAS, 'pruning[pruning["scope"] == scope]', 'pruning[pruning["scope"] != scope]'),
+        (ATLAS, ".groupby(PAIR, sort=False).mean()", ".groupby(PAIR, sort=False).first()"),
+        (ATLAS, "/ np.ptp(curve", "* np.ptp(curve"),
+        (ATLAS, 'correlation["tensor"].str.endswith("weight")', 'correlation["tensor"].str.startswith("fc")'),
+        (ATLAS, "distance <= 1 - least", "distance <= least"),
+        ("paper/numbers.py", 'test = final_accuracy(table, "test")', 'test = final_accuracy(table, "validation")'),
+        ("paper/numbers.py", 'at_selected_lambda(final_accuracy(table, "validation"), selected)', 'at_selected_lambda(final_accuracy(table, "test"), selected)'),
+    ),
+    module(
+        "analysis: correlation", "correlation",
+        ("analysis/correlation.py", "TOP_SHARE = 0.1", "TOP_SHARE = 0.2"),
+        ("analysis/correlation.py", "rankdata(entries.numpy(), axis=0)", 'rankdata(entries.numpy(), axis=0, method="min")'),
+        ("analysis/correlation.py", "overlap / _top(n)", "overlap / n"),
+        ("analysis/correlation.py", 'seed, permutation)', 'seed, 0)'),
+        ("analysis/correlation.py", "FEWEST_ENTRIES = 3", "FEWEST_ENTRIES = 2"),
+    ),
+    module(
+        "files", "storage checkpoint trained continual_reference",
+        (STORAGE, "seal_of(path), temporary: path}", "seal_of(path), temporary: path.with_name('x')}"),
+        (STORAGE, "            _flush(written)\n", "            pass\n"),
+        (STORAGE, 'na_rep="nan"', 'na_rep=""'),
+        (STORAGE, "contiguous = {name: tensor.detach().cpu().contiguous()", "contiguous = {name: tensor.detach().cpu().half().contiguous()"),
+        (STORAGE, "if metadata.get(key) != value:", "if False:"),
+        (STORAGE, "json.dumps(header, sort_keys=True,", "json.dumps(header, sort_keys=False,"),
+        ("files/integrity.py", "seal.read_bytes().strip() == found.encode()", "seal.read_bytes().strip()[:1] == found.encode()[:1]"),
+        ("files/integrity.py", "if not seal.is_file() or", "if seal.is_file() or"),
+        (CHECKPOINT, "if about != self._made_from:", "if False:"),
+        (CHECKPOINT, '.partition("/")[0] == step', ".startswith(step)"),
+        (CHECKPOINT, '"inputs": json.dumps([checksum(Path(file)) for file in files])', '"inputs": json.dumps([str(file) for file in files])'),
+        (CHECKPOINT, '"precision": torch.get_float32_matmul_precision(),', ""),
+        (TRAINED, "mean[list(indices)] for name, mean", "mean[: len(indices)] for name, mean"),
+        (TRAINED, 'under("adam/first", tensors), under("adam/second", tensors)', 'under("adam/second", tensors), under("adam/first", tensors)'),
+        ("runtime/seeding.py", '"/".join([purpose, *map(str, numbers)])', '"".join([purpose, *map(str, numbers)])'),
+    ),
+)  # fmt: skip

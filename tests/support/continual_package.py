@@ -1,0 +1,95 @@
+"""The package's continual run in the terms of ``continual_reference``: the one place where those tests call its API."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from continual_reference import Run, Settings
+from weight_importance.data.samples import once_each
+from weight_importance.data.tasks.registry import sequences
+from weight_importance.data.tasks.task import plain_task
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.estimators.path import PathRecorder, importance
+from weight_importance.estimators.registry import load
+from weight_importance.files.checkpoint import Checkpoint
+from weight_importance.learning.ablations import transform
+from weight_importance.learning.first_task import learn_first_task
+from weight_importance.learning.grid import Kept, retention
+from weight_importance.learning.importance import stacked_importance
+from weight_importance.learning.replicas import initialise
+from weight_importance.learning.retention import Weighting
+from weight_importance.settings.ablation_names import parse
+from weight_importance.settings.jobs import RetentionJob
+
+
+def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
+    protocol = {key: getattr(s, key) for key in ("train_on_validation", "carry_adam", "penalised_path")}
+    same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "batch_norm")
+    return RetentionJob(
+        study="study", seeds=tuple(seeds), lambdas=tuple(strengths), network="network", datasets=("data",),
+        tasks={"kind": s.kind, "count": s.count} | ({"seed": s.tasks_seed} if s.kind == "permuted" else {}),
+        images={"training": s.training, "validation": s.validation, "test": s.test},
+        optimisation={"batch_size": s.batch_size, "learning_rate": s.learning_rate}, samples=s.samples, **protocol,
+        learning={key: getattr(s, key) for key in same} | {"epochs": s.later_epochs},
+    )  # fmt: skip
+
+
+class States:
+    """Keeps the state of every block after every task, in memory, and nothing continues from it."""
+
+    def __init__(self) -> None:
+        self.saved: list[dict[str, Tensor]] = []
+
+    def load(self) -> dict[str, Tensor]:
+        return {}
+
+    def save(self, tensors: dict[str, Tensor]) -> None:
+        self.saved.append({name: value.clone() for name, value in tensors.items()})
+
+
+def package_run(
+    build: Callable[[], nn.Module],
+    datasets: list,
+    seeds: Sequence[int],
+    strengths: Sequence[float],
+    s: Settings,
+    kept: Kept | None = None,
+    most_bytes: int | None = None,
+) -> dict[tuple[int, float], Run]:
+    """By seed and strength: all accuracies, and without ``kept`` the weights and importances before the last task."""
+    job, states = job_of(s, seeds, strengths), States()
+    plain = [
+        plain_task(dataset, s.training, s.validation, s.test, s.train_on_validation) for dataset in datasets
+    ]
+    tasks = sequences(job.tasks, plain, seeds)
+    replicas = initialise(build, seeds)
+    paths = [name for name in s.estimators if isinstance(load(name), PathEstimator)]
+    recorder = PathRecorder(sorted({record for name in paths for record in load(name).records}))
+    first = [each[0] for each in tasks]
+    learn_first_task(replicas, first, recorder, epochs=s.epochs, optimisation=job.optimisation)
+    samples = once_each(lambda task: task.training.last(s.samples), first)
+    importances = [
+        importance(load(name), recorder.recorded()) if name in paths else stacked_importance(name, replicas, samples, 0)
+        for name in s.estimators
+    ]
+    weighting = Weighting(s.estimators, importances, s.ablation and transform(parse(s.ablation)))
+    observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()), most_bytes)
+    runs = {(seed, strength): Run() for seed in seeds for strength in strengths}
+    for seen in observations:
+        runs[seen.seed, seen.strength].accuracies[seen.tasks_learnt, seen.task, seen.split] = seen.accuracy
+    for state in states.saved:
+        for row, (seed, strength) in enumerate(state["cells"].tolist()):
+            for prefix, of_run in (
+                ("parameter/", runs[seed, strength].weights), ("importance/", runs[seed, strength].importance)
+            ):  # fmt: skip
+                of_run[int(state["learnt"])] = {
+                    name.removeprefix(prefix): values[row] for name, values in state.items() if name.startswith(prefix)
+                }
+    return runs
+
+
+def kept_in(folder: Path, checkpoint: type[Checkpoint]) -> Kept:
+    """Files next to a result in ``folder``; those of a state after a task of the class given."""
+    origin = {"code": "1"}
+    return Kept(checkpoint(folder / "x.csv", origin), Checkpoint(folder / "x.csv", origin, "strengths"))
