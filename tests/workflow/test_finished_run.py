@@ -20,6 +20,7 @@ import sources
 import trace_number
 from shelf import Shelf, chain
 from weight_importance.files.derivation import Rows
+from weight_importance.runtime.lock import RunLock
 
 STUDY = "mlp_permuted_mnist"
 PACKAGE = "workflow/scripts/weight_importance"
@@ -320,28 +321,31 @@ DAMAGED = [
 ]
 
 
-def test_truncated_results_are_named_and_made_anew(tiny_run):
+def test_damaged_results_are_set_aside_and_made_again(tiny_run):
     files = [tiny_run.folder / damaged for damaged in DAMAGED]
     wholes = [file.read_bytes() for file in files]
-    cuts = [whole[: whole.index(b"\n", len(whole) // 2) + 1] for whole in wholes]  # after a line, where there are lines
-    for file, cut in zip(files, cuts, strict=True):
-        file.write_bytes(cut)
-    dry = tiny_run.run("--dry-run")
-    assert all(f"{damaged}: is not what was written" in dry.stderr for damaged in DAMAGED)
-    assert [file.read_bytes() for file in files] == cuts, "a dry run must change nothing"
-    planned = messages(dry)
-    assert planned, "a dry run counts them as absent"
+    for file, whole in zip(files, wholes, strict=True):  # cut off after a line, where there are lines
+        file.write_bytes(whole[: whole.index(b"\n", len(whole) // 2) + 1])
+    command = [sys.executable, "workflow/audit/verify.py"]
+    verified = subprocess.run(command, cwd=tiny_run.folder, capture_output=True, text=True, check=False)
+    assert verified.returncode == 1
+    assert all(f"{damaged}: is not what was written" in verified.stderr for damaged in DAMAGED)
+    assert verified.stderr.count("renamed to") == len(DAMAGED)
     again = tiny_run.run("--cores", "2")
-    assert messages(again) == planned
-    assert all(f"{damaged}: is not what was written" in again.stderr for damaged in DAMAGED)
     assert again.returncode == 0, again.stderr
     assert [file.read_bytes() for file in files] == wholes
     assert "Nothing to be done" in tiny_run.run("--cores", "2").stderr
+    subprocess.run(command, cwd=tiny_run.folder, check=True)
 
 
-def messages(run):
-    """Of the jobs that Snakemake planned or ran."""
-    return set(re.findall(r"^Job \d+: (.*)$", run.stdout + run.stderr, re.MULTILINE))
+def test_of_two_runs_at_the_same_time_one_is_refused(tiny_run):
+    lock = RunLock(tiny_run.folder / ".snakemake/run.lock")
+    lock.acquire()
+    second = tiny_run.run("--cores", "2", "--force", DAMAGED[0])
+    assert second.returncode == 1 and "error: another run is at work in this folder" in second.stderr
+    assert tiny_run.run("--dry-run").returncode == 0
+    lock.release()
+    assert (tiny_run.folder / DAMAGED[0]).exists()
 
 
 def test_after_an_interrupt_the_same_command_continues(tiny_run):
