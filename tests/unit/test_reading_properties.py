@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weight_importance.data import image_file
-from weight_importance.data.sources.content import IdxFile, parse_idx, read_archive
+from weight_importance.data.sources.content import DataFile, parse_idx, read_archive
 from weight_importance.data.sources.reasons import SourceError
 from weight_importance.files.integrity import damage, seal_of
 from weight_importance.files.storage import load_tensors, read_table, save_tensors, write_table, write_text
 from weight_importance.files.tables import COLUMNS
-from weight_importance.settings.ablation_names import parse
 from weight_importance.runtime import device
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings.ablation_names import parse
 
 # the same examples in every run, so that a failure is one that a change made
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
@@ -153,7 +153,7 @@ def test_any_bytes_are_idx_or_refused(content):
 
 
 CONTENT = bytes(range(256)) * 4
-FILES = {"images": IdxFile("images", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())}
+FILES = {"images": DataFile("images", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())}
 
 
 def archive(name):
