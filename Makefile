@@ -47,7 +47,7 @@ paper: latex environment
 	@echo 'report     results/report.html'
 
 # the report is made again if anything shown in it is newer (or missing; Snakemake then names it)
-REPORTED = results/notebooks results/figures results/paper/main.pdf results/explorer.html workflow/report
+REPORTED = results/notebooks results/figures results/paper/main.pdf results/explorer.html workflow/report notebooks/registry.yaml
 
 report: environment
 	@test -z "$$(find $(REPORTED) -newer results/report.html 2>&1)" || \

@@ -76,7 +76,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only modules or faults whose name or original text contains one")
     arguments = parser.parse_args()
     if problems := misplaced():
-        sys.exit("these faults of tests/mutations/faults.py no longer fit the code; adapt them:\n" + "\n".join(problems))
+        sys.exit(
+            "these faults of tests/mutations/faults.py no longer fit the code; adapt them:\n" + "\n".join(problems)
+        )
 
     def wanted(module: Module, fault: Fault) -> bool:
         return not arguments.names or any(name in module.name or name in fault.original for name in arguments.names)

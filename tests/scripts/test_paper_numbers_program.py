@@ -6,14 +6,17 @@ import pandas as pd
 import pytest
 
 import programs
+import studies
 from weight_importance.files.storage import write_table
 from weight_importance.files.tables import COLUMNS
 
 PUBLISHED = programs.REPOSITORY / "workflow/resources/published"
 
+SETTINGS = studies.configuration({"study": studies.changed(studies.PUBLISHED, analyses=("correlation",))}).sorted_json()
+
 
 def run(summary: Path, output: Path) -> programs.Done:
-    given = ["--settings", '{"seeds": 1, "studies": {}}', "--summary", summary, "--published", PUBLISHED]
+    given = ["--settings", SETTINGS, "--summary", summary, "--published", PUBLISHED]
     return programs.run("paper_numbers", *given, "--output", output)
 
 
@@ -26,10 +29,10 @@ def summary(tmp_path) -> Path:
     return folder
 
 
-def test_the_configuration_is_quoted_also_without_any_study(summary, tmp_path):
+def test_the_configuration_is_quoted_also_without_any_result(summary, tmp_path):
     done = run(summary, tmp_path / "paper" / "numbers.tex")
     assert done.returncode == 0, done.stderr
-    assert r"\defineresult{config/seeds}{\num{1}}" in (tmp_path / "paper" / "numbers.tex").read_text()
+    assert r"\defineresult{config/seeds}{\num{3}}" in (tmp_path / "paper" / "numbers.tex").read_text()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off"])

@@ -66,7 +66,7 @@ def test_two_runs_in_two_folders_give_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("\\accuracy", "\\acuracy", r"main\.tex:7: Undefined ablation sequence"),
+        ("\\accuracy", "\\acuracy", r"main\.tex:7: Undefined control sequence"),
         ("figures/drawn", "figures/drown", r"File `figures/drown.pdf' not found"),
         ("{known}", "{unknown}", r"refers to things that do not exist, or exist twice:\n.*Citation `unknown'"),
         ("\\maketitle", "\\maketitle\\ref{nowhere}", r"Reference `nowhere'"),

@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 SHOWN = [
     *("results/notebooks/a-study.html", "results/figures/a.pdf", "results/paper/main.pdf", "results/explorer.html"),
-    *("workflow/report/style.css", "workflow/report/paper.rst"),
+    *("workflow/report/style.css", "workflow/report/paper.rst", "notebooks/registry.yaml"),
 ]
 SNAKEMAKE = '#!/bin/sh\necho "snakemake $*"\ntouch results/.report.html\n'
 

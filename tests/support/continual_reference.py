@@ -119,7 +119,9 @@ def continual_run(
         if s.clamp_negative:
             importances = [{name: value.clamp_min(0) for name, value in each.items()} for each in importances]
         weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        for name, value in (ablate(importances, seed, task) if ablate else importances[0] if importances else {}).items():
+        for name, value in (
+            ablate(importances, seed, task) if ablate else importances[0] if importances else {}
+        ).items():
             kept = {"sum": 1.0, "mean": task / (task + 1), "online": s.decay}[s.accumulation]
             omega[name] = omega.get(name, 0.0) * kept + value * (1 / (task + 1) if s.accumulation == "mean" else 1)
         anchor = weights

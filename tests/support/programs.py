@@ -108,5 +108,6 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = command
-    sys.path[:] = [path, *LIBRARIES]
+    own = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [path, *filter(None, own), *LIBRARIES]
     begin(run_name="__main__")

@@ -20,6 +20,7 @@ from weight_importance.findings.atlas import (
     retention_scores,
     similarity,
 )
+from weight_importance.findings.study import Findings
 from weight_importance.paper.atlas import atlas as atlas_numbers
 
 NAMES = ["fisher_empirical", "magnitude", "fisher_exact", "total_signal", "mas"]
@@ -44,8 +45,7 @@ def correlation_table(coefficient="spearman"):
 
 
 def retention_table(final):
-    """``final``: estimator → λ → test accuracy at the end, for the second seed a hundredth more; another in validation.
-    """
+    """``final``: estimator → λ → test accuracy at the end, for the second seed a hundredth more; another in validation."""
     rows = [
         (
             "study",
@@ -243,7 +243,7 @@ def test_too_few_estimators_leave_the_question_open(count):
 def numbers():
     pearson = correlation_table("pearson").assign(value=lambda table: table["value"].clip(upper=0.999))
     tables = {"correlation": pd.concat([correlation_table(), pearson])}
-    return atlas_numbers(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING})
+    return atlas_numbers(Findings(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING}))
 
 
 def test_the_text_can_quote_the_map():
@@ -259,7 +259,7 @@ def test_the_hessian_is_set_beside_what_it_estimates():
     keys = ("study", "all", "fisher_exact", "hessian_diagonal", "pearson")
     table = pd.DataFrame([(*keys, 0, 0.1), (*keys, 1, 0.3)], columns=COLUMNS["correlation"])
     tables = {"correlation": pd.concat([correlation_table(), table])}
-    found = atlas_numbers(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING})
+    found = atlas_numbers(Findings(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING}))
     assert found["atlas/hessian/pearson"] == r"\num{0.20}"
 
 

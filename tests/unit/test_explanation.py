@@ -31,7 +31,7 @@ from weight_importance.analysis.explanation import (
 from weight_importance.estimators.factors import log_slope
 from weight_importance.estimators.kinds import is_mean_of_samples
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.common import PREDICTED, along_confidence, predicted_pairs
+from weight_importance.findings.explanation import PREDICTED, along_confidence, predicted_pairs
 
 THEORY = ["mas", "absolute_fisher", "fisher_empirical", "fisher_exact"]
 

@@ -25,6 +25,7 @@ from weight_importance.analysis.densities import (
 from weight_importance.explorer.page import LEAST_CONTRAST, SURFACES, against, contents, contrast, fill, looks
 from weight_importance.figures.style import PALETTE
 from weight_importance.files.tables import COLUMNS
+from weight_importance.settings import Protocol
 
 NAMES = ["fisher_empirical", "mas", "si"]  # in the order of their list
 PAIRS = list(combinations(NAMES, 2))
@@ -91,12 +92,13 @@ def test_levels_tell_counts_within_9_per_cent():
 
 SETTINGS = {
     "one": {
-        "network": "mlp", "datasets": ["mnist"], "protocol": "held_out", "seeds": 2, "estimators": NAMES[::-1],
+        "networks_of": None, "network": "mlp", "datasets": ["mnist"], "protocol": Protocol().model_dump(),
+        "seeds": 2, "estimators": NAMES[::-1],
         "tasks": {"kind": "permuted", "count": 2}, "shards": ["seeds-0-1"],
         "retention": {"seeds": None, "penalty": "plain", "batch_norm": "running"},
     },
     "like_it": {
-        "like": "one", "network": "mlp", "datasets": ["mnist"], "protocol": "held_out", "seeds": 2,
+        "networks_of": "one", "network": "mlp", "datasets": ["mnist"], "protocol": Protocol().model_dump(), "seeds": 2,
         "estimators": ["mas"], "tasks": {"kind": "permuted", "count": 2}, "shards": [],
         "retention": {"seeds": 1, "penalty": "stabilised", "batch_norm": "frozen"},
     },

@@ -18,20 +18,20 @@ from weight_importance.figures.correlation import correlation_matrix, correlatio
 from weight_importance.figures.estimators import estimator_factors, estimator_scatter
 from weight_importance.figures.explanation import (
     explanation_confidence,
-    explanation_factors,
     explanation_noise,
-    explanation_signal,
     explanation_trajectories,
 )
+from weight_importance.figures.explanation_factors import explanation_factors, explanation_signal
 from weight_importance.figures.pruning import pruning
 from weight_importance.figures.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
 from weight_importance.figures.retention import retention_lambda, retention_tasks
 from weight_importance.figures.variants import variants
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.common import along_confidence
-from weight_importance.findings.explanation import signal_signs
-from weight_importance.findings.recovery import recovery
-from weight_importance.findings.reproduction import pruning_means, retention_means
+from weight_importance.findings.ablations import recovery
+from weight_importance.findings.explanation import along_confidence
+from weight_importance.findings.explanation_factors import signal_signs
+from weight_importance.findings.pruning import pruning_means
+from weight_importance.findings.reproduction import retention_means
 from weight_importance.findings.statistics import select_lambda
 
 STUDY = "mlp_permuted_mnist"

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 
+from studies import PUBLISHED, changed
 from weight_importance.figures.variants import variants as variants_figure
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.statistics import interval
@@ -17,18 +18,19 @@ from weight_importance.findings.variants import (
     usable_range,
     variants,
 )
+from weight_importance.settings import Protocol
 
 NAN = math.nan
-PLAIN = {"protocol": "held_out", "estimators": ["mas", "si"], "retention": {"penalty": "plain"}}
-STABILISED = PLAIN | {"retention": {"penalty": "stabilised"}}
+PLAIN = changed(PUBLISHED, protocol=Protocol())
+STABILISED = changed(PLAIN, retention={"penalty": "stabilised", "clamp_negative": True})
+SAME_NETWORKS = {"companion_of": "net", "networks_of": "net"}
 SETTINGS = {
     "net": PLAIN,
-    "net_stabilised": STABILISED | {"like": "net"},
-    "net_frozen": PLAIN | {"like": "net"},
-    "net_published": PLAIN | {"like": "net", "protocol": "published"},
-    "net_ablations": PLAIN | {"like": "net", "retention": {"penalty": "plain", "ablations": ["uniform(mas)"]}},
-    "net_atlas": PLAIN | {"like": "net", "estimators": ["mas", "masx"]},
-    "other_frozen": PLAIN | {"like": "other"},
+    "net_stabilised": changed(STABILISED, **SAME_NETWORKS),
+    "net_frozen": changed(PLAIN, **SAME_NETWORKS),
+    "net_published": changed(PUBLISHED, companion_of="net"),
+    "net_atlas": changed(PLAIN, networks_of="net"),
+    "other_frozen": changed(PLAIN, companion_of="other", networks_of="other"),
 }
 
 
@@ -66,7 +68,7 @@ def row(found: pd.DataFrame, variant: str, estimator: str) -> dict:
     return found
 
 
-def test_variants_are_the_studies_like_it_but_for_the_published_protocol():
+def test_variants_are_the_companions_with_the_same_networks():
     assert variants("net", SETTINGS) == ["net_stabilised", "net_frozen"]
     assert variants("net_frozen", SETTINGS) == []
     assert short_name("net_stabilised", "net") == "stabilised"
@@ -82,7 +84,7 @@ def test_the_stabilised_strength_is_matched_with_half_of_it():
 
 
 def test_a_plain_variant_of_a_stabilised_study_is_matched_the_other_way_round():
-    settings = {"net": STABILISED, "net_plain": PLAIN | {"like": "net"}}
+    settings = {"net": STABILISED, "net_plain": changed(PLAIN, **SAME_NETWORKS)}
     table = retention({("net", "mas", 6.0): [0.5, 0.6], ("net_plain", "mas", 3.0): [0.4, 0.7]})
     found = row(compared("net", settings, table), "net_plain", "mas")
     assert (found["lambda"], found["lambda_counterpart"]) == (3.0, 6.0)

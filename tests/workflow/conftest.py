@@ -27,6 +27,11 @@ class Workflow:
 
     folder: Path
 
+    @property
+    def own_package(self) -> dict[str, str]:
+        """The variable by which Snakemake finds the package of this copy."""
+        return {"PYTHONPATH": str(self.folder / "src")}
+
     def command(self, *arguments: str, change: dict | None = None) -> list[str]:
         """Snakemake's command line, with a changed configuration; targets come first, or they pass for more presets."""
         (self.folder / "change.yaml").write_text(yaml.safe_dump(change or {}), encoding="utf-8")
@@ -37,7 +42,7 @@ class Workflow:
         return subprocess.run(
             self.command(*arguments, change=change),
             cwd=self.folder,
-            env=os.environ | environment,
+            env=os.environ | environment | self.own_package,
             capture_output=True,
             text=True,
             check=False,
@@ -46,7 +51,8 @@ class Workflow:
     def plan(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that would run."""
         command = self.command("--dry-run", *arguments, change=change)
-        dry = programs.run_module("snakemake", *command[len(SNAKEMAKE) :], cwd=self.folder)
+        environment = os.environ | self.own_package
+        dry = programs.run_module("snakemake", *command[len(SNAKEMAKE) :], cwd=self.folder, env=environment)
         assert dry.returncode == 0, dry.stdout + dry.stderr
         return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, re.MULTILINE))
 

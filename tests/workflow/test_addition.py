@@ -1,89 +1,224 @@
-"""What a user adds goes through the same rules, notebooks and tables: a network is one class, an estimator one file."""
+"""Every addition of docs/extending.md, made with the code of that page: it touches few files, and the workflow runs."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
+import pytest
+import yaml
 
 import documents
-from studies import LEARNING
+from checkout import REPOSITORY
+from edits import Edit, edit
 
-CLASS = """
-
-class LayerNormMLP(nn.Module):
-    \"\"\"A network of the user's own.\"\"\"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(784, 32)
-        self.norm = nn.LayerNorm(32)
-        self.fc2 = nn.Linear(32, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.fc2(leaky_relu(self.norm(self.fc1(images.flatten(1))), 0.01))
-
-"""
-NAMES = ["mas", "si", "total_signal"]
+PAGE = "docs/extending.md"
+PACKAGE = "src/weight_importance"
+OWN = documents.block("README.md", "# my_estimator.py").text
+NAMES = ["mas", "my_estimator"]
 STUDY = {
+    "analyses": ["correlation", "retention", "pruning"],
     "seeds": 2,
     "shard_size": 2,
-    "estimators": NAMES,
+    "estimators": ["mas", "my_estimator.py"],
     "network": "layer_norm_mlp",
-    "datasets": ["mnist_subset"],
-    "protocol": "held_out",
-    "tasks": {"kind": "rotated", "count": 2},
+    "datasets": ["digits"],
+    "tasks": {"kind": "inverted", "count": 2},
     "images": {"training": 500, "validation": 100, "test": 200},
     "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
     "importance": {"samples": 100},
-    "retention": LEARNING
-    | {"seeds": None, "images": None, "unpenalised": True, "lambdas": {name: [1] for name in NAMES}},
+    "retention": {
+        "seeds": None,
+        "images": None,
+        "epochs": 1,
+        "clamp_negative": True,
+        "accumulation": "sum",
+        "decay": 1.0,
+        "penalty": "plain",
+        "batch_norm": "running",
+        "unpenalised": True,
+        "lambdas": {"mas": [1], "my_estimator": [1], "halved(mas)": [1]},
+        "ablations": ["halved(mas)"],
+    },
     "pruning": {"fractions": [0.0, 0.5]},
 }
+"""A study of nothing but additions; written into ``config.yaml``."""
 
 
-def test_a_third_network_is_one_class_and_one_study(fresh):
-    networks = fresh.folder / "src/weight_importance/learning/networks.py"
-    text = networks.read_text(encoding="utf-8")
-    text, count = re.subn(r"\n(NETWORKS: .*)\}\n", CLASS + r'\n\1, "layer_norm_mlp": LayerNormMLP}\n', text)
-    assert count == 1
-    networks.write_text(text, encoding="utf-8")
+def block(first: str) -> str:
+    """A block of code of the page."""
+    return documents.block(PAGE, first).text
 
+
+def estimator(folder: Path) -> None:
+    """A file of the user's own."""
+    (folder / "my_estimator.py").write_text(OWN, encoding="utf-8")
+
+
+def ablation(folder: Path) -> None:
+    """A transform of an importance."""
+    function = '\n\ndef halved(importance, generator):\n    """Half of the importance."""\n    return importance / 2\n'
+    file = f"{PACKAGE}/learning/ablations.py"
+    Edit(
+        (
+            (file, "\n\nPER_TENSOR", f"{function}\n\nPER_TENSOR"),
+            (file, '    "reversed":', '    "halved": halved,\n    "reversed":'),
+            (f"{PACKAGE}/settings/ablation_names.py", '    "reversed":', '    "halved": "halved",\n    "reversed":'),
+        )
+    ).make(folder)
+
+
+def network(folder: Path) -> None:
+    """A class, and its entry in the table."""
+    file = f"{PACKAGE}/learning/networks.py"
+    text = (folder / file).read_text(encoding="utf-8")
+    table = re.search(r"\nNETWORKS: .*\}\n", text)[0]
+    entered = table.replace("}\n", ', "layer_norm_mlp": LayerNormMLP}\n')
+    edit(file, table, f"\n{block('class LayerNormMLP')}\n{entered}").make(folder)
+
+
+def dataset(folder: Path) -> None:
+    """An entry in the catalogue, and the data on disk."""
+    entry = textwrap.indent(block('"digits": DataSource('), "    ")
+    edit(f"{PACKAGE}/data/catalogue.py", '    "mnist": DataSource(', f'{entry}    "mnist": DataSource(').make(folder)
+
+
+def kind_of_tasks(folder: Path) -> None:
+    """A module with the name of the kind, and its settings."""
+    (folder / f"{PACKAGE}/data/tasks/inverted.py").write_text(block('"""Inverted tasks'), encoding="utf-8")
+    file = f"{PACKAGE}/settings/tasks.py"
+    Edit(
+        (
+            (file, "\n\nTasks = ", f"\n\n{block('class InvertedTasks')}\n\nTasks = "),
+            (file, "PermutedTasks | RotatedTasks", "PermutedTasks | RotatedTasks | InvertedTasks"),
+            (file, 'kind: Literal["permuted", "rotated"]', 'kind: Literal["permuted", "rotated", "inverted"]'),
+        )
+    ).make(folder)
+
+
+def study(folder: Path) -> None:
+    """An entry in the configuration."""
+    entry = textwrap.indent(yaml.safe_dump({"mine": STUDY}, sort_keys=False), "  ")
+    edit("config.yaml", "\nstudies:\n", f"\nstudies:\n{entry}\n").make(folder)
+
+
+def figure(folder: Path) -> None:
+    """A function, a cell, an entry in the registry."""
+    module = folder / f"{PACKAGE}/figures/pruning.py"
+    module.write_text(f"{module.read_text(encoding='utf-8')}\n\n{block('def pruning_last')}", encoding="utf-8")
+    add_cell(folder / "notebooks/pruning.ipynb", block("from weight_importance.figures.pruning import pruning_last"))
+    entry = textwrap.indent(block("pruning_last:"), "    ")
+    edit("notebooks/registry.yaml", "  figures:\n    pruning:\n", f"  figures:\n{entry}    pruning:\n").make(folder)
+
+
+def notebook(folder: Path) -> None:
+    """A notebook of one figure, and its entry in the registry."""
+    file = folder / "notebooks/pruning_overview.ipynb"
+    content = json.loads((folder / "notebooks/pruning.ipynb").read_text(encoding="utf-8"))
+    content["cells"] = [cell for cell in content["cells"] if cell["cell_type"] == "code"][:2]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    add_cell(file, 'save(pruning_figure(pruning), Path(figures) / f"pruning_brief-{study}.pdf")\n')
+    registry = folder / "notebooks/registry.yaml"
+    registry.write_text(f"{registry.read_text(encoding='utf-8')}\n{block('pruning_overview:')}", encoding="utf-8")
+
+
+def add_cell(file: Path, code: str) -> None:
+    """A code cell at the end of a notebook."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["cells"].append(
+        {"cell_type": "code", "execution_count": None, "id": "added", "metadata": {}, "outputs": [], "source": code}
+    )
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+ADDITIONS: dict[str, tuple[Callable[[Path], None], int, set[str]]] = {
+    "estimator": (estimator, 1, set()),
+    "ablation": (ablation, 2, set()),
+    "network": (network, 2, {"config.yaml"}),
+    "data set": (dataset, 2, {"config.yaml"}),
+    "kind of tasks": (kind_of_tasks, 3, {"config.yaml"}),
+    "study": (study, 1, set()),
+    "figure": (figure, 3, set()),
+    "notebook": (notebook, 4, set()),
+}
+"""By the name that the page's table has: how it is made, the most files that it may touch, and further files."""
+
+
+def changed(folder: Path) -> dict[str, bytes]:
+    """The files that differ from the commit, with their content."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    lines = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line[3:]: (folder / line[3:]).read_bytes() for line in lines}
+
+
+@pytest.fixture(scope="module")
+def touched(fresh) -> dict[str, set[str]]:
+    """The files that each addition touches; all are made, one after the other."""
+    files = {}
+    for name, (make, _, further) in ADDITIONS.items():
+        before = changed(fresh.folder)
+        make(fresh.folder)
+        after = changed(fresh.folder)
+        files[name] = {file for file, content in after.items() if before.get(file) != content} | further
+    return files
+
+
+@pytest.fixture(scope="module")
+def extended(fresh, touched, tmp_path_factory) -> Path:
+    """The checkout with all additions and the results of the study that uses them."""
+    data = tmp_path_factory.mktemp("data")
+    shutil.copytree(REPOSITORY / "workflow/resources/mnist_subset", data / "digits")
     targets = [
-        f"results/notebooks/{name}-mine.html"
-        for name in ("correlation", "retention", "pruning", "estimators", "variants")
+        *(f"results/figures/{name}-mine.pdf" for name in ("pruning_last", "pruning_brief", "correlation_matrix")),
+        "results/summary/mine/retention.csv",
     ]
-    run = fresh.run("--cores", "2", *targets, change={"studies": {"mine": STUDY}})
+    run = fresh.run("--cores", "2", *targets, IMPORTANCE_ATLAS_DATA=str(data))
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
-    correlation = pd.read_csv(fresh.folder / "results/summary/mine/correlation.csv")
+    return fresh.folder
+
+
+@pytest.mark.parametrize("name", ADDITIONS)
+def test_an_addition_touches_as_few_files_as_the_page_says(touched, name):
+    [line] = [
+        line for line in (REPOSITORY / PAGE).read_text(encoding="utf-8").splitlines() if line.startswith(f"| {name} |")
+    ]
+    stated = [int(number) for number in re.findall(r"\b(\d)[: ]", line)]
+    assert len(touched[name]) in stated and len(touched[name]) <= ADDITIONS[name][1], touched[name]
+    for file in touched[name]:
+        assert any(part.strip("`") in file for part in re.findall(r"`[^`]+`", line)) or file.startswith("notebooks/"), (
+            file
+        )
+
+
+def test_an_estimator_of_ones_own_is_ten_lines():
+    assert OWN.count("\n") <= 10
+
+
+def test_a_study_of_additions_runs(extended):
+    correlation = pd.read_csv(extended / "results/summary/mine/correlation.csv")
     assert {"fc1.weight", "norm.weight", "norm.bias", "fc2.bias", "all"} <= set(correlation["tensor"])
     assert set(correlation["estimator_a"]) | set(correlation["estimator_b"]) == set(NAMES)
-    assert (fresh.folder / "results/figures/correlation_matrix-mine.pdf").stat().st_size > 0
-    assert not (fresh.folder / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
+    retention = pd.read_csv(extended / "results/summary/mine/retention.csv")
+    assert set(retention["estimator"]) == {"none", *NAMES, "halved(mas)"} and retention["task"].max() == 2
+    for name in ("pruning_last", "pruning_brief", "correlation_matrix"):
+        assert (extended / f"results/figures/{name}-mine.pdf").stat().st_size > 0
+    assert not (extended / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
 
 
-OWN = documents.block("README.md", "# my_estimator.py").text
-
-
-def test_an_estimator_of_ones_own_is_a_file_that_the_configuration_names(fresh):
-    assert OWN.count("\n") <= 10
-    (fresh.folder / "my_estimator.py").write_text(OWN, encoding="utf-8")
-    retention = STUDY["retention"] | {"lambdas": STUDY["retention"]["lambdas"] | {"my_estimator": [1]}}
-    study = STUDY | {"network": "mlp", "estimators": [*NAMES, "my_estimator.py"], "retention": retention}
-    change = {"studies": {"mine": study}}
-    planned = fresh.plan("results/paper/numbers.tex", change=change)
-    assert "Computing my_estimator of mine on training images (seeds-0-1)" in planned
-    assert "Learning the later tasks of mine under my_estimator (seeds-0-1)" in planned
-    assert any(message.startswith("Pruning mine by my_estimator") for message in planned)
-
+def test_an_edit_of_ones_own_estimator_computes_its_results_only(fresh, extended):
     folder = "results/runs/mine/importance"
-    targets = [f"{folder}/{name}/seeds-0-1.safetensors" for name in ("my_estimator", "mas")]
-    run = fresh.run("--cores", "1", *targets, change=change)
-    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
-    assert not fresh.plan(*targets, change=change)
-    with fresh.edited("my_estimator.py"):
-        again = fresh.plan(*targets, change=change)
-    assert again == {"Computing my_estimator of mine on training images (seeds-0-1)"}, (
-        "its own results, not the training"
-    )
+    targets = [f"{folder}/{name}/seeds-0-1.safetensors" for name in NAMES]
+    assert not fresh.plan(*targets)
+    with edit("my_estimator.py", "ESTIMATOR", "FURTHER = 1\nESTIMATOR").made(extended):
+        assert fresh.plan(*targets) == {"Computing my_estimator of mine for importance (seeds-0-1)"}
 
-    refused = fresh.run("--dry-run", change={"estimators": [*NAMES, "my_estimatr.py"]})
+
+def test_a_misspelt_file_is_reported(fresh):
+    change = {"estimators": [*NAMES[:1], "my_estimatr.py"]}
+    refused = fresh.run("--dry-run", change=change, IMPORTANCE_ATLAS_DATA=os.devnull)
     assert refused.returncode != 0 and "there is no file 'my_estimatr.py'" in refused.stdout + refused.stderr

@@ -1,4 +1,4 @@
-"""On a finished run of the tiny preset: what an edit runs again, what damage and interruption do, what jobs import."""
+"""On a finished run of the tiny preset: damage, interruption, imports of jobs, and the way back from every number."""
 
 import os
 import re
@@ -6,13 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+import configuration
 import pytest
 from rocrate.rocrate import ROCrate
 
-import configuration
 import crate
 import documents
 import quotations
@@ -20,172 +19,15 @@ import sources
 import trace_number
 from shelf import Shelf, chain
 from weight_importance.files.derivation import Rows
+from weight_importance.runtime.lock import RunLock
+from weight_importance.settings import known
 
 STUDY = "mlp_permuted_mnist"
-PACKAGE = "workflow/scripts/weight_importance"
-ESTIMATORS = ("fisher_empirical", "mas", "si", "magnitude")
-
-
-@dataclass(frozen=True)
-class Study:
-    """What the tiny preset asks of a study."""
-
-    shards: tuple[str, ...]
-    retained: tuple[str, ...]
-    estimators: tuple[str, ...] = ()  # whose importances are its own; none where it shares another's networks
-    prunes_on_test: bool = False
-    prunes: bool = True
-    explained: bool = False
-
-
-CNN = ("fisher_empirical", "mas", "si")
-PUBLISHED = ("fisher_empirical", "mas", "magnitude")
 ABLATIONS = {
     "uniform.fisher_empirical": "uniform(fisher_empirical)",
     "shuffled.mas": "shuffled(mas)",
     "values_of.mas.in_ranks_of.fisher_empirical": "values_of(mas)_in_ranks_of(fisher_empirical)",
 }
-CONTROLLED = ("fisher_empirical", "mas")
-ATLAS = ("mas", "masx")
-STUDIES = {
-    STUDY: Study(("seeds-0-0", "seeds-1-1"), ("none", *ESTIMATORS), tuple(ESTIMATORS), explained=True),
-    f"{STUDY}_stabilised": Study(("seeds-0-0", "seeds-1-1"), ("fisher_empirical",)),
-    f"{STUDY}_published": Study(("seeds-0-1",), ("fisher_empirical", "mas"), PUBLISHED, prunes_on_test=True),
-    f"{STUDY}_ablations": Study(("seeds-100-101",), ("none", *CONTROLLED, *ABLATIONS), CONTROLLED, prunes=False),
-    f"{STUDY}_atlas": Study(("seeds-200-201",), ("none", *ATLAS), ATLAS, prunes=False),
-    f"{STUDY}_relations": Study(("seeds-300-301",), (), ATLAS, prunes=False),
-    "cnn_mnist_fashion": Study(("seeds-0-1",), ("none", *CNN), CNN),
-    "cnn_mnist_fashion_frozen": Study(("seeds-0-1",), ("none", "fisher_empirical")),
-    "cnn_mnist_fashion_stabilised": Study(("seeds-0-1",), ("fisher_empirical",)),
-}
-ANY = {name for study in STUDIES.values() for name in study.estimators}
-OWN = {name: study for name, study in STUDIES.items() if study.estimators}
-PRUNED = {name: study for name, study in OWN.items() if study.prunes}
-RETAINING = {name: study for name, study in STUDIES.items() if study.retained}
-MAIN = (STUDY, "cnn_mnist_fashion")
-MAPPED = (*MAIN, f"{STUDY}_atlas", f"{STUDY}_relations")
-
-EXPLANATION = [
-    f"explanation_{name}"
-    for name in ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared")
-]
-
-PAPER = {"Typesetting the paper"}
-NUMBERS = {"Writing the numbers that the paper quotes", *PAPER}
-EXPLORER = {"Writing the explorer"}
-
-
-def notebooks(*names, studies=STUDIES):
-    return {
-        f"Executing notebook notebooks/{name}.ipynb ({study})"
-        for name in names
-        for study in studies
-        if study in NOTEBOOKS[name]
-    }
-
-
-NOTEBOOKS = {
-    "correlation": MAIN,
-    "retention": MAIN,
-    "ablations": (f"{STUDY}_ablations",),
-    "atlas": MAPPED,
-    "pruning": MAIN,
-    "estimators": MAIN,
-    "explanation": tuple(name for name, study in STUDIES.items() if study.explained),
-    "variants": MAIN,
-    "reproduction": MAIN,
-}
-
-
-def per_shard(message, studies, shards):
-    """The message for every shard of the studies, or for those named."""
-    return {message.format(study=study, shard=shard) for study in studies for shard in shards or STUDIES[study].shards}
-
-
-def trained(studies=OWN, shards=None):
-    return per_shard("Training {study} on its first task ({shard})", studies, shards)
-
-
-def computed(names, studies=OWN, shards=None):
-    return {
-        f"Computing {name} of {study} on {images} images ({shard})"
-        for study in studies
-        for name in names
-        if name in STUDIES[study].estimators
-        for shard in shards or STUDIES[study].shards
-        for images in (["training", "test"] if STUDIES[study].prunes_on_test else ["training"])
-    }
-
-
-def correlated(studies=OWN, shards=None):
-    return per_shard("Correlating importances of {study} ({shard})", studies, shards)
-
-
-def explained(shards=None):
-    """The stage, for the one study that asks for it, with its tables."""
-    runs = per_shard("Explaining the agreement of importances of {study} ({shard})", [STUDY], shards)
-    return runs | joined(*EXPLANATION, studies=[STUDY])
-
-
-def learnt(names, studies=STUDIES, shards=None):
-    return {
-        f"Learning the later tasks of {study} under {name} ({shard})"
-        for study in studies
-        for name in names
-        if name in STUDIES[study].retained
-        for shard in shards or STUDIES[study].shards
-    }
-
-
-def pruned(names, studies=PRUNED, shards=None):
-    return {
-        f"Pruning {study} by {name} ({shard})"
-        for study in studies
-        for name in names
-        if name in ("random", *STUDIES[study].estimators)
-        for shard in shards or STUDIES[study].shards
-    }
-
-
-def joined(*tables, studies):
-    """The tables of the studies, those of all studies, and the strengths chosen where retention is among them."""
-    found = {f"Joining the shards of {study}: {table}" for study in studies for table in tables}
-    found |= {f"Joining all studies: {table}" for table in tables}
-    if "retention" in tables:
-        split = {study: "test" if STUDIES[study].prunes_on_test else "validation" for study in studies}
-        found |= {f"Choosing lambda of {study} on {split[study]} data" for study in studies}
-        found |= {"Joining all studies: selected_lambda"}
-    return found
-
-
-def with_estimator(name):
-    """All that follows from an estimator's importances."""
-    retaining = [study for study in STUDIES if name in STUDIES[study].retained]
-    ablations = [folder for folder, ablation in ABLATIONS.items() if f"({name})" in ablation]
-    owning = [study for study in OWN if name in STUDIES[study].estimators]
-    runs = computed([name]) | learnt([name, *ablations]) | pruned([name]) | correlated(owning)
-    tables = joined("retention", studies=retaining) | joined("correlation", "correlation_null", studies=owning)
-    tables |= joined("pruning", studies=[study for study in owning if study in PRUNED])
-    tables |= explained()  # it asks for these estimators, too
-    # labels and colours of estimators make every notebook, and the explorer, depend on all
-    return runs | tables | notebooks(*NOTEBOOKS) | NUMBERS | EXPLORER
-
-
-EVERY_TABLE = (
-    joined(*EXPLANATION, studies=[STUDY])
-    | joined("baseline", "correlation", "correlation_null", studies=OWN)
-    | joined("pruning", studies=PRUNED)
-    | joined("retention", studies=RETAINING)
-)
-AFTER_TABLES = EVERY_TABLE | notebooks(*NOTEBOOKS) | NUMBERS | EXPLORER
-EVERYTHING = (
-    trained()
-    | computed(ANY)
-    | correlated()
-    | explained()
-    | learnt(["none", *ANY, *ABLATIONS])
-    | pruned(["random", *ANY])
-) | AFTER_TABLES
 
 
 def test_a_second_run_does_nothing(tiny_run):
@@ -194,121 +36,10 @@ def test_a_second_run_does_nothing(tiny_run):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_touching_every_file_runs_nothing(tiny_run):
-    for file in tiny_run.folder.rglob("*"):
-        if ".snakemake" not in file.parts:
-            file.touch()
-    assert tiny_run.plan() == set()
-
-
-@pytest.mark.parametrize(
-    ("file", "expected"),
-    [
-        (f"{PACKAGE}/estimators/catalogue/mas.py", with_estimator("mas")),
-        (f"{PACKAGE}/estimators/catalogue/si.py", with_estimator("si")),
-        (
-            f"{PACKAGE}/correlation.py",
-            correlated()
-            | joined("correlation", "correlation_null", studies=OWN)
-            | notebooks("correlation", "estimators", "atlas")
-            | NUMBERS
-            | EXPLORER,
-        ),
-        (
-            f"{PACKAGE}/ablations.py",
-            learnt(ABLATIONS)
-            | joined("retention", studies=[f"{STUDY}_ablations"])
-            | notebooks("ablations")
-            | NUMBERS
-            | EXPLORER,
-        ),
-        (f"{PACKAGE}/plots/pruning.py", notebooks("pruning") | PAPER | EXPLORER),
-        (f"{PACKAGE}/explanation.py", explained() | notebooks("explanation") | NUMBERS),
-        (f"{PACKAGE}/plots/style.py", notebooks(*NOTEBOOKS) | PAPER | EXPLORER),
-        (f"{PACKAGE}/reproduction.py", notebooks("reproduction") | NUMBERS),
-        ("workflow/scripts/baseline.py", EVERYTHING),
-        ("workflow/scripts/summary.py", AFTER_TABLES),
-        ("paper/main.tex", PAPER),
-        ("workflow/explorer/page.js", EXPLORER),
-    ],
-)
-def test_an_edit_runs_again_exactly_what_uses_the_file(tiny_run, file, expected):
-    with tiny_run.edited(file):
-        assert tiny_run.plan() == expected
-
-
-def test_edits_that_change_no_result_run_nothing(tiny_run):
-    """Nor is anything left to do when edits are taken back, as all those of the tests before are."""
-    with tiny_run.edited("config.yaml"), tiny_run.edited("presets/tiny.yaml"), tiny_run.edited("README.md"):
-        assert tiny_run.plan() == set()
-
-
-def test_a_notebook_edit_executes_that_notebook(tiny_run):
-    path = tiny_run.folder / "notebooks/pruning.ipynb"
-    before = path.read_text(encoding="utf-8")
-    path.write_text(before + "\n", encoding="utf-8")
-    try:
-        assert tiny_run.plan() == notebooks("pruning") | PAPER
-    finally:
-        path.write_text(before, encoding="utf-8")
-
-
-def test_one_more_seed_trains_only_that_seed(tiny_run):
-    new, study = ["seeds-2-2"], [STUDY]
-    runs = trained(study, new) | computed(ESTIMATORS, study, new) | correlated(study, new)
-    runs |= learnt(["none", *ESTIMATORS], study, new) | pruned(["random", *ESTIMATORS], study, new)
-    runs |= explained(new)
-    tables = joined("baseline", "correlation", "correlation_null", "retention", "pruning", studies=study)
-    expected = runs | tables | notebooks(*NOTEBOOKS, studies=study) | NUMBERS | EXPLORER
-    assert tiny_run.plan(change={"studies": {STUDY: {"seeds": 3}}}) == expected
-
-
-def test_another_lambda_touches_only_that_estimators_retention(tiny_run):
-    change = {"studies": {STUDY: {"retention": {"lambdas": {"mas": [2, 3]}}}}}
-    study = [STUDY]
-    expected = learnt(["mas"], study) | joined("retention", studies=study)
-    expected |= notebooks("retention", "variants", "reproduction", "atlas", studies=study) | NUMBERS | EXPLORER
-    assert tiny_run.plan(change=change) == expected
-
-
-def test_a_study_s_first_seed_names_its_shards(fresh):
-    study = f"{STUDY}_ablations"
-    change = {"studies": {study: {"first_seed": 7, "seeds": 3, "retention": {"seeds": 2}}}}
-    planned = fresh.plan(f"results/summary/{study}/retention.csv", "--forceall", change=change)
-    assert trained([study], ["seeds-7-8"]) <= planned
-    assert not planned & trained([study], ["seeds-9-9"]), "two of the three networks learn the later tasks"
-    assert learnt(["none", *CONTROLLED, *ABLATIONS], [study], ["seeds-7-8"]) <= planned
-    planned = fresh.plan(f"results/summary/{study}/baseline.csv", "--forceall", change=change)
-    assert trained([study], ["seeds-7-8", "seeds-9-9"]) <= planned
-    assert not planned & trained([STUDY]), "no network is that of the study it is like"
-
-
-def test_a_study_with_the_seeds_of_another_has_its_networks(fresh):
-    study = f"{STUDY}_stabilised"
-    planned = fresh.plan(
-        f"results/summary/{study}/retention.csv",
-        "--forceall",
-        change={"studies": {study: {"first_seed": 1, "seeds": 1}}},
-    )
-    assert trained([STUDY], ["seeds-1-1"]) <= planned and not planned & trained([study, STUDY], ["seeds-0-0"])
-
-
-def test_without_ablations_their_notebook_is_not_executed(fresh):
-    unused = {"values_of(mas)_in_ranks_of(fisher_empirical)": []}  # its strengths in the preset would be refused
-    change = {"studies": {f"{STUDY}_ablations": {"retention": {"ablations": [], "lambdas": unused}}}}
-    planned = fresh.plan("--forceall", change=change)
-    assert not any("ablations.ipynb" in message for message in planned)
-    assert learnt(["none", *CONTROLLED], [f"{STUDY}_ablations"]) <= planned and not planned & learnt(ABLATIONS)
-
-
-def test_the_whole_plan_is_what_the_configuration_asks_for(fresh):
-    assert {message for message in fresh.plan("--forceall") if not message.startswith("Fetching")} == EVERYTHING
-
-
 def test_a_target_runs_only_what_it_needs(fresh):
     planned = fresh.plan(f"results/figures/correlation_matrix-{STUDY}.pdf", "--forceall")
-    assert notebooks("correlation", studies=[STUDY]) <= planned
-    assert not planned & (learnt(ESTIMATORS) | pruned(ESTIMATORS) | PAPER)
+    assert f"Executing notebook notebooks/correlation.ipynb ({STUDY})" in planned
+    assert not any(message.startswith(("Learning", "Pruning", "Typesetting")) for message in planned)
     assert not any("cnn" in message or "published" in message for message in planned)
 
 
@@ -320,28 +51,31 @@ DAMAGED = [
 ]
 
 
-def test_truncated_results_are_named_and_made_anew(tiny_run):
+def test_damaged_results_are_set_aside_and_made_again(tiny_run):
     files = [tiny_run.folder / damaged for damaged in DAMAGED]
     wholes = [file.read_bytes() for file in files]
-    cuts = [whole[: whole.index(b"\n", len(whole) // 2) + 1] for whole in wholes]  # after a line, where there are lines
-    for file, cut in zip(files, cuts, strict=True):
-        file.write_bytes(cut)
-    dry = tiny_run.run("--dry-run")
-    assert all(f"{damaged}: is not what was written" in dry.stderr for damaged in DAMAGED)
-    assert [file.read_bytes() for file in files] == cuts, "a dry run must change nothing"
-    planned = messages(dry)
-    assert planned, "a dry run counts them as absent"
+    for file, whole in zip(files, wholes, strict=True):  # cut off after a line, where there are lines
+        file.write_bytes(whole[: whole.index(b"\n", len(whole) // 2) + 1])
+    command = [sys.executable, "workflow/audit/verify.py"]
+    verified = subprocess.run(command, cwd=tiny_run.folder, capture_output=True, text=True, check=False)
+    assert verified.returncode == 1
+    assert all(f"{damaged}: is not what was written" in verified.stderr for damaged in DAMAGED)
+    assert verified.stderr.count("renamed to") == len(DAMAGED)
     again = tiny_run.run("--cores", "2")
-    assert messages(again) == planned
-    assert all(f"{damaged}: is not what was written" in again.stderr for damaged in DAMAGED)
     assert again.returncode == 0, again.stderr
     assert [file.read_bytes() for file in files] == wholes
     assert "Nothing to be done" in tiny_run.run("--cores", "2").stderr
+    subprocess.run(command, cwd=tiny_run.folder, check=True)
 
 
-def messages(run):
-    """Of the jobs that Snakemake planned or ran."""
-    return set(re.findall(r"^Job \d+: (.*)$", run.stdout + run.stderr, re.MULTILINE))
+def test_of_two_runs_at_the_same_time_one_is_refused(tiny_run):
+    lock = RunLock(tiny_run.folder / ".snakemake/run.lock")
+    lock.acquire()
+    second = tiny_run.run("--cores", "2", "--force", DAMAGED[0])
+    assert second.returncode == 1 and "error: another run is at work in this folder" in second.stderr
+    assert tiny_run.run("--dry-run").returncode == 0
+    lock.release()
+    assert (tiny_run.folder / DAMAGED[0]).exists()
 
 
 def test_after_an_interrupt_the_same_command_continues(tiny_run):
@@ -374,31 +108,35 @@ def test_after_an_interrupt_the_same_command_continues(tiny_run):
 
 
 def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
-    """The log of every job, which lists its imports, against the closure that its rule declares as input."""
-    scripts = tiny_run.folder / "workflow/scripts"
+    """The log of every job, which lists its imports, against the closure that its rule declares."""
+    source = str(tiny_run.folder / "src")
+    package = f"{source}/weight_importance"
+    logs = tiny_run.folder / "results/logs"
     checked = 0
-    for log in sorted((tiny_run.folder / "results/logs").rglob("*.log")):
-        rule, *names = log.relative_to(tiny_run.folder / "results/logs").with_suffix("").parts
+    for log in sorted(logs.rglob("*.log")):
+        rule, *names = log.relative_to(logs).with_suffix("").parts
         rule = rule.removesuffix("_test")  # importances on test images are computed by the same program
-        declared = set(sources.closure(scripts / f"{rule}.py", scripts))
+        programs = [f"{tiny_run.folder}/workflow/scripts/{rule}.py"]
+        programs += [f"{package}/data/tasks/{kind}.py" for kind in ("permuted", "rotated")]
+        estimators = []
         match rule:
             case "retention" if names[1] in ABLATIONS:
-                declared |= set(sources.closure(scripts / "src/weight_importance/learning/ablations.py", scripts))
+                programs += [f"{package}/learning/ablations.py"]
                 estimators = re.findall(r"\((\w+)\)", ABLATIONS[names[1]])
             case "importance" | "retention":
                 estimators = {names[1]} - {"none"}
             case "notebook":
-                declared |= set(sources.closure(tiny_run.folder / f"notebooks/{names[0]}.ipynb", scripts))
-                estimators = configuration.estimators()
+                programs += [f"{tiny_run.folder}/notebooks/{names[0]}.ipynb"]
+                estimators = known.estimators()
             case "paper_numbers" | "explanation" | "explorer":
-                estimators = configuration.estimators()
-            case _:
-                estimators = ()
-        for name in estimators:
-            declared |= set(sources.closure(scripts / f"src/weight_importance/estimators/catalogue/{name}.py", scripts))
-        modules = {file.removesuffix(".py").removesuffix("/__init__") for file in declared}
+                estimators = known.estimators()
+        programs += [f"{package}/estimators/catalogue/{name}.py" for name in estimators]
+        declared = {file for program in programs for file in sources.closure(program, source)}
         imported = re.findall(r"^import time:.*\| +(weight_importance\S*)$", log.read_text(), re.MULTILINE)
-        undeclared = {str(scripts / name.replace(".", "/")) for name in imported} - modules
+        files = {f"{source}/{name.replace('.', '/')}.py" for name in imported}
+        undeclared = {
+            file for file in files - declared if os.path.exists(file) and not sources._is_infrastructure(file)
+        }
         assert not undeclared, f"{log} shows imports that its rule does not declare: {sorted(undeclared)}"
         checked += bool(imported)
     assert checked > 50

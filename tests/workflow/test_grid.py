@@ -92,7 +92,7 @@ def test_shards_are_groups_of_seeds_in_order():
         ("base", {"evaluation", "correlation", "retention", "pruning"}),
         ("sharing", {"retention", "pruning"}),
         ("published", {"evaluation", "pruning"}),
-        ("ablated", {"evaluation", "correlation", "retention"}),
+        ("ablated", {"evaluation", "retention"}),
         ("mapped", {"evaluation", "correlation"}),
     ],
 )
@@ -202,9 +202,9 @@ def test_a_notebook_reads_the_tables_that_exist_and_those_of_companions_where_it
         f"{summary}/base/retention.csv", f"{summary}/sharing/retention.csv",
     ]  # fmt: skip
     assert notebooks.summaries(CONFIGURATION, REGISTRY["atlas"], "mapped") == [f"{summary}/mapped/correlation.csv"]
-    parameters = json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["variants"], "base"))
+    parameters = json.loads(jobs.notebook(CONFIGURATION, REGISTRY["variants"], "base"))
     assert parameters["summary"] == summary and list(parameters["settings"]) == ["base", "sharing"]
-    parameters = json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["atlas"], "mapped"))
+    parameters = json.loads(jobs.notebook(CONFIGURATION, REGISTRY["atlas"], "mapped"))
     assert parameters["summary"] == f"{summary}/mapped" and "settings" not in parameters
 
 
@@ -212,7 +212,7 @@ def test_single_weights_are_read_where_the_registry_says_so():
     files = notebooks.importances(CONFIGURATION, REGISTRY["estimators"], "sharing")
     assert files == grid.importances(CONFIGURATION, "sharing", "seeds-0-1")
     assert notebooks.importances(CONFIGURATION, REGISTRY["atlas"], "mapped") == []
-    assert "shards" in json.loads(jobs.notebook(CONFIGURATION, {}, REGISTRY["estimators"], "base"))
+    assert "shards" in json.loads(jobs.notebook(CONFIGURATION, REGISTRY["estimators"], "base"))
 
 
 def test_every_notebook_and_every_figure_of_the_registry_is_there_and_no_other():
@@ -287,6 +287,13 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(key, value, affected):
     before, after = configuration(base=EXPLAINED), configuration(base=EXPLAINED | changed(key, value), sharing={})
     lines = {name: (line(before), line(after)) for name, line in LINES.items()}
     assert {name for name, (old, new) in lines.items() if old != new} == affected
+
+
+def test_the_explorer_shows_every_study_and_the_shards_of_those_that_train_networks():
+    shown = json.loads(jobs.explorer(CONFIGURATION))
+    assert shown["base"]["shards"] == ["seeds-0-1", "seeds-2-2"] and shown["sharing"]["shards"] == []
+    assert shown["sharing"]["networks_of"] == "base" and shown["mapped"]["retention"] is None
+    assert shown["base"]["retention"] == {"seeds": 2, "penalty": "plain", "batch_norm": "running"}
 
 
 def test_settings_are_one_line_of_sorted_json_with_the_seeds_of_the_shard():

@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import yaml
 
 import programs
+from edits import Edit, edit, more_code
 from small_workflow import small_checkout
 
 PACKAGE, SCRIPTS = "src/weight_importance", "workflow/scripts"
@@ -51,38 +50,6 @@ CORRELATION = [*tables("correlation", "correlation_null"), *notebooks("correlati
 EXPLANATION = ["Explaining *", *tables("explanation_*"), *notebooks("explanation"), *NUMBERS]
 EVALUATION = ["Evaluating *", *tables("baseline"), *NUMBERS]
 EVERY_NOTEBOOK = notebooks("*")
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A replacement of text in files of the checkout."""
-
-    changes: tuple[tuple[str, str, str], ...]
-
-    @contextmanager
-    def made(self, folder: Path) -> Iterator[None]:
-        """The edit, for as long as the context lasts."""
-        before = {file: (folder / file).read_bytes() for file, _, _ in self.changes}
-        try:
-            for file, old, new in self.changes:
-                text = (folder / file).read_text(encoding="utf-8")
-                assert old in text, f"{file} does not hold '{old}'"
-                (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
-            yield
-        finally:
-            for file, content in before.items():
-                (folder / file).write_bytes(content)
-
-
-def edit(file: str, old: str, new: str) -> Edit:
-    """An edit of one file."""
-    return Edit(((file, old, new),))
-
-
-def more_code(file: str) -> Edit:
-    """A further function in a module."""
-    first = "def "
-    return edit(file, f"\n{first}", f"\ndef further():\n    return 1\n\n\n{first}")
 
 
 def text(file: str) -> Edit:
@@ -206,20 +173,26 @@ class Workflow:
 
     folder: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which Snakemake finds the package of the checkout."""
+        return os.environ | {"PYTHONPATH": str(self.folder / "src")}
+
     def jobs(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that a dry run plans, with changed settings."""
         options = ["--dry-run", *arguments]
         if change:
             (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
             options += ["--configfile", "change.yaml"]
-        done = programs.run_module("snakemake", *options, cwd=self.folder)
+        done = programs.run_module("snakemake", *options, cwd=self.folder, env=self.environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return set(re.findall(r"^Job \d+: (.*)$", done.stdout + done.stderr, re.MULTILINE))
 
     def run(self, *arguments: str) -> None:
         """Run Snakemake to its end."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
+        environment = self.environment
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (done.stdout + done.stderr)[-10000:]
 
 

@@ -273,9 +273,10 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
             f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
-    from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
     from weight_importance.files.storage import read_table
+    from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
     from weight_importance.paper.numbers import collect
+    from weight_importance.settings import Configuration
 
     tables = {
         Path(file).stem: read_table(shelf.root / file, COLUMNS[Path(file).stem])
@@ -283,7 +284,11 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
         if Path(file).stem in COLUMNS
     }
     folder = shelf.root / record["arguments"][record["arguments"].index("--published") + 1]
-    return collect(record["settings"], tables, published.retention(folder), published.pruning(folder))
+    return collect(
+        Configuration.model_validate_json(json.dumps(record["settings"])),
+        tables,
+        (published.retention(folder), published.pruning(folder)),
+    )
 
 
 def _place(dotted: str) -> str:
@@ -321,16 +326,24 @@ def _summarised(rows: pd.DataFrame) -> str:
 
 def _keys(settings: dict, config: dict) -> str:
     """The keys of the configuration that a stage's settings come from."""
-    study = settings.get("study")
-    if not settings or "version" in settings:
+    if not settings:
         return ""
-    if study not in config["studies"]:
+    if settings.get("study") not in config["studies"]:
         return "the whole configuration"
-    own, retention = config["studies"][study], config["studies"][study]["retention"]
-    of_study = [key if key in own else f"retention.{key}" for key in settings if key in own or key in retention]
+    study = config["studies"][settings["study"]]
+    of_study = {_place(key, value, study) for key, value in settings.items()} - {None}
     others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
-    named = [f"studies.{study}: {_listed(sorted(of_study))}"] if of_study else []
+    named = [f"studies.{settings['study']}: {_listed(sorted(of_study))}"] if of_study else []
     return "; ".join([*named, *others])
+
+
+def _place(key: str, value: object, study: dict) -> str | None:
+    """The key, or the section, of a study that a setting of a stage comes from."""
+    if key in study:
+        return key
+    keys = {*value} if isinstance(value, dict) else {key}
+    section = next((name for name, part in study.items() if isinstance(part, dict) and keys <= {*part}), None)
+    return section if section is None or isinstance(value, dict) else f"{section}.{key}"
 
 
 def _holds(section: object, key: str) -> bool:

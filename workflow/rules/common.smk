@@ -47,7 +47,6 @@ PAGES = notebooks.pages(CONFIGURATION, REGISTRY)
 FIGURES = notebooks.all_figures(CONFIGURATION, REGISTRY)
 TABLES = notebooks.all_tables(CONFIGURATION, REGISTRY)
 SUMMARIES = grid.summaries(CONFIGURATION)
-LIKES = {name: study["like"] for name, study in config["studies"].items() if "like" in study}
 PUBLISHED = sorted(map(str, notebooks.PUBLISHED.glob("*.csv")))
 
 

@@ -52,7 +52,7 @@ for name, notebook in REGISTRY.items():
             runtime=growing(20),
         params:
             code=dependencies.notebook(OWN_ESTIMATORS, name),
-            parameters=of(jobs.notebook, LIKES, notebook),
+            parameters=of(jobs.notebook, notebook),
         message:
             "Executing notebook {input.notebook} ({wildcards.study})"
         shell:
@@ -85,7 +85,7 @@ rule explorer:
         runtime=20,
     params:
         code=dependencies.showing(OWN_ESTIMATORS, "workflow/scripts/explorer.py"),
-        settings=jobs.explorer(CONFIGURATION, LIKES),
+        settings=jobs.explorer(CONFIGURATION),
     message:
         "Writing the explorer"
     shell:

@@ -53,6 +53,8 @@ def stages(study: Study) -> set[str]:
     """The stages of a study whose tables are part of the summary."""
     wanted = {stage for analysis in study.analyses for stage in STAGES[analysis]}
     wanted -= {stage for stage in OPTIONAL if getattr(study, stage) is None}
+    if len(study.estimators) == 1:
+        wanted -= {"correlation"}
     return wanted | ({"evaluation"} if study.networks_of is None else set())
 
 

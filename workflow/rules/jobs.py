@@ -5,13 +5,12 @@ What a stage needs of a study is defined in :mod:`weight_importance.settings.job
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grid
 import notebooks
 from weight_importance.settings import (
-    KUTALEV_LAPINA,
     Configuration,
     CorrelationJob,
     EvaluationJob,
@@ -22,18 +21,6 @@ from weight_importance.settings import (
     Study,
     TrainingJob,
 )
-
-Likes = Mapping[str, str]
-"""By study, the study whose settings it has where it gives none."""
-
-NO_RETENTION = {
-    "seeds": None,
-    "images": None,
-    "clamp_negative": True,
-    "unpenalised": False,
-    "penalty": "plain",
-    "batch_norm": "running",
-}
 
 
 def training(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
@@ -80,7 +67,7 @@ def selected_on(configuration: Configuration, study: str) -> str:
     return configuration.studies[study].protocol.select_lambda_on
 
 
-def notebook(configuration: Configuration, likes: Likes, notebook: notebooks.Notebook, study: str) -> str:
+def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: str) -> str:
     """Values of a notebook's parameters cell: the study, its companions if it shows them, and folders."""
     values: dict[str, Any] = {"study": study, "figures": "results/figures", "tables": "results/tables"}
     values["summary"] = grid.SUMMARY if notebook.companions else f"{grid.SUMMARY}/{study}"
@@ -88,41 +75,22 @@ def notebook(configuration: Configuration, likes: Likes, notebook: notebooks.Not
         values |= {"runs": grid.RUNS, "shards": grid.shards(configuration.studies[study])}
     if notebook.companions:
         shown = [study, *configuration.companions(study)]
-        values["settings"] = {name: _readable(configuration, likes, name) for name in shown}
+        values["settings"] = {name: configuration.studies[name].model_dump(mode="json") for name in shown}
     if notebook.published:
         values["published"] = str(notebooks.PUBLISHED)
     return _line(values)
 
 
-def explorer(configuration: Configuration, likes: Likes) -> str:
+def explorer(configuration: Configuration) -> str:
     """What the explorer shows of every study, and the shards of those that train networks."""
-    keys = ("like", "network", "datasets", "protocol", "seeds", "estimators", "tasks", "retention")
-
-    def shown(name: str, study: Study) -> dict[str, Any]:
-        settings = _readable(configuration, likes, name)
-        shards = [] if study.networks_of else grid.shards(study)
-        return {key: settings[key] for key in keys if key in settings} | {"shards": shards}
-
-    return _line({name: shown(name, study) for name, study in configuration.studies.items()})
+    return _line({name: _shown(study) for name, study in configuration.studies.items()})
 
 
-def paper(configuration: Configuration, likes: Likes) -> str:
-    """The whole configuration, of which the paper states numbers."""
-    studies = {name: _readable(configuration, likes, name) for name in configuration.studies}
-    return _line(configuration.model_dump(mode="json") | {"studies": studies})
-
-
-def _readable(configuration: Configuration, likes: Likes, name: str) -> dict[str, Any]:
-    """The settings of a study in the form that notebooks, explorer and paper read."""
-    study = configuration.studies[name]
-    settings = study.model_dump(mode="json", exclude={"analyses", "networks_of", "companion_of"})
-    settings["protocol"] = "published" if study.protocol == KUTALEV_LAPINA else "held_out"
-    settings["pruning"] = settings["pruning"] or {"fractions": []}
-    settings["retention"] = settings["retention"] or NO_RETENTION | {"lambdas": {key: [] for key in study.estimators}}
-    if "explanation" not in study.analyses:
-        settings["explanation"] = None
-    like = study.companion_of or likes.get(name)
-    return settings | ({"like": like} if like else {})
+def _shown(study: Study) -> dict[str, Any]:
+    whole = ("networks_of", "network", "datasets", "seeds", "estimators", "protocol")
+    parts = {"tasks": {"kind", "count"}, "retention": {"seeds", "penalty", "batch_norm"}}
+    keys = dict.fromkeys(whole, True) | parts
+    return study.model_dump(mode="json", include=keys) | {"shards": [] if study.networks_of else grid.shards(study)}
 
 
 def _line(settings: dict[str, Any]) -> str:

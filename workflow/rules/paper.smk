@@ -19,7 +19,7 @@ rule paper_numbers:
         runtime=10,
     params:
         code=dependencies.showing(OWN_ESTIMATORS, "workflow/scripts/paper_numbers.py"),
-        settings=jobs.paper(CONFIGURATION, LIKES),
+        settings=CONFIGURATION.sorted_json(),
     message:
         "Writing the numbers that the paper quotes"
     shell:

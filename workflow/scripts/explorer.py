@@ -14,7 +14,7 @@ from weight_importance.figures.style import in_order
 from weight_importance.files.provenance import read_noted
 from weight_importance.files.storage import REMAKE, load_tensors, read_table, write_text
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.common import tensor_order
+from weight_importance.findings.tensors import tensor_order
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError, run_program
 

@@ -142,10 +142,16 @@ def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
 
 
 def hint(lines: Sequence[str]) -> str:
-    """Where to mend it."""
+    """The remedy."""
+    if any("Package claims Error" in line for line in lines):
+        return (
+            "The sentence at this line claims more than the results show. Change the sentence, or its condition in "
+            "src/weight_importance/paper/claims.py; or set 'claims: marked' in the configuration, so that the paper "
+            "marks such sentences."
+        )
     if any(re.search(r"File `[^']*\.(sty|cls)' not found", line) for line in lines):
         return f"A LaTeX package is missing; install it with\n  {INSTALL}"
-    return "Mend it in the folder paper/ (the line numbers are the same there), then run the same command again."
+    return "Correct it in the folder paper/ (with the same line numbers), then run the same command again."
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""Write every number that the paper's text quotes as a LaTeX macro, ``\result{key}``.
+r"""Write every number that the paper's text quotes as a LaTeX macro, ``\result{key}``, and which claims hold.
 
 Not named ``numbers.py``: a program's folder comes first on Python's path, and would hide the standard ``numbers``.
 """
@@ -6,27 +6,40 @@ Not named ``numbers.py``: a program's folder comes first on Python's path, and w
 import argparse
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS, EXPLANATION
 from weight_importance.findings import published
-from weight_importance.paper.numbers import collect, render
-from weight_importance.runtime.arguments import json_object
+from weight_importance.paper import claims
+from weight_importance.paper.numbers import collect, findings_by_study, render
 from weight_importance.runtime.errors import run_program
+from weight_importance.settings import Configuration
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json_object, required=True, help="the whole configuration as JSON")
+    parser.add_argument("--settings", type=configuration, required=True, help="the whole configuration as JSON")
     parser.add_argument("--summary", type=Path, required=True, help="folder of the summary tables")
     parser.add_argument("--published", type=Path, required=True, help="folder of the published results")
     parser.add_argument("--output", type=Path, required=True, help="output: macros (.tex)")
     arguments = parser.parse_args()
-    explained = any(study.get("explanation") for study in arguments.settings["studies"].values())
+    explained = any("explanation" in study.analyses for study in arguments.settings.studies.values())
     names = [name for name in COLUMNS if explained or name not in EXPLANATION]
     theirs = published.retention(arguments.published), published.pruning(arguments.published)
     tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
-    results = collect(arguments.settings, tables, *theirs)
-    write_text(arguments.output, render(results))
+    findings = findings_by_study(arguments.settings, tables)
+    results = collect(arguments.settings, tables, theirs, findings)
+    failed = claims.unsupported(findings, results)
+    write_text(arguments.output, render(results) + claims.render(failed, arguments.settings.claims))
+
+
+def configuration(text: str) -> Configuration:
+    """The whole configuration in a command line's argument."""
+    try:
+        return Configuration.model_validate_json(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(f"not a configuration: {error}") from error
 
 
 if __name__ == "__main__":

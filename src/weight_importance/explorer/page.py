@@ -22,8 +22,11 @@ from weight_importance.figures.ablations import ablation_label, in_ablation_orde
 from weight_importance.figures.correlation import COEFFICIENT_LABELS
 from weight_importance.figures.pruning import SCOPE_LABELS
 from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, in_order, label, look
-from weight_importance.findings.common import beyond_null, tensor_order
-from weight_importance.findings.statistics import final_accuracy, intervals
+from weight_importance.findings.correlation import beyond_null
+from weight_importance.findings.pruning import pruning_means
+from weight_importance.findings.retention import final_means
+from weight_importance.findings.tensors import tensor_order
+from weight_importance.settings import KUTALEV_LAPINA
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 SURFACES = {"light": "#ffffff", "dark": "#181b20"}
@@ -96,7 +99,7 @@ def _study(
     return {
         "name": name,
         "text": description(settings),
-        "like": settings.get("like"),
+        "like": settings["networks_of"],
         "tasks": settings["tasks"]["count"],
         "estimators": estimators if tensors else [],
         "names": _ordered({*estimators, *kept} if tensors else kept),
@@ -111,8 +114,8 @@ def _study(
 
 def description(settings: Mapping) -> str:
     """A study in one sentence, from its configuration."""
-    tasks, retention = settings["tasks"], settings["retention"]
-    networks = settings["seeds"] if retention["seeds"] is None else min(settings["seeds"], retention["seeds"])
+    tasks, retention = settings["tasks"], settings["retention"] or {}
+    networks = min(settings["seeds"], retention.get("seeds") or settings["seeds"])
     parts = [
         f"Network {settings['network']}",
         f"{tasks['count']} {tasks['kind']} tasks of {' and '.join(settings['datasets'])}",
@@ -120,9 +123,9 @@ def description(settings: Mapping) -> str:
         + "s" * (settings["seeds"] > 1)
         + f" ({networks} learn on)" * (networks < settings["seeds"]),
     ]
-    parts += ["the published protocol"] * (settings["protocol"] == "published")
-    parts += ["the stabilised penalty"] * (retention["penalty"] == "stabilised")
-    parts += ["running statistics frozen"] * (retention["batch_norm"] == "frozen")
+    parts += ["the published protocol"] * (settings["protocol"] == KUTALEV_LAPINA.model_dump())
+    parts += ["the stabilised penalty"] * (retention.get("penalty") == "stabilised")
+    parts += ["running statistics frozen"] * (retention.get("batch_norm") == "frozen")
     return ", ".join(parts) + "."
 
 
@@ -146,7 +149,7 @@ def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
     """Estimator → λ with the mean test accuracy over all tasks, its interval and how many networks, by λ."""
     if retention.empty:
         return {}
-    found = intervals(final_accuracy(retention, "test"), ["estimator", "lambda"], "accuracy")
+    found = final_means(retention, "test")
     return {
         name: _rounded(rows.sort_values("lambda")[["lambda", *MEAN]].values.tolist())
         for name, rows in found.groupby("estimator", sort=False)
@@ -157,7 +160,7 @@ def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | Non
     """Scope → criterion → fraction with the mean test accuracy, its interval and how many networks."""
     if pruning.empty:
         return {}
-    found = intervals(pruning, ["scope", "criterion", "fraction"], "accuracy")
+    found = pruning_means(pruning)
     return {
         scope: {
             name: _rounded(rows.sort_values("fraction")[["fraction", *MEAN]].values.tolist())

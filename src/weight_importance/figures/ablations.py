@@ -21,7 +21,7 @@ from weight_importance.figures.style import (
     in_order,
     label,
 )
-from weight_importance.findings.recovery import MARGIN, ablations_of, frontier
+from weight_importance.findings.ablations import MARGIN, ablations_of, frontier
 from weight_importance.settings.ablation_names import TRANSFORMS, is_ablation, parse
 
 PERCENT = 100.0
@@ -59,7 +59,7 @@ def ablations_recovery(found: pd.DataFrame) -> Figure:
     """The recovery of every ablation with its interval: one panel per estimator.
 
     Args:
-        found: what :func:`weight_importance.findings.recovery.recovery` finds for one study.
+        found: what :func:`weight_importance.findings.ablations.recovery` finds for one study.
     """
     found = found[found["ablation"] != found["estimator"]]
     estimators = in_order(found["estimator"])

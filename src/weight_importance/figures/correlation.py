@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from weight_importance.figures.style import GREY, WIDTH, figure, grid_shape, in_order, label
-from weight_importance.findings.common import null_means, tensor_order
+from weight_importance.findings.correlation import null_means
 from weight_importance.findings.statistics import intervals
+from weight_importance.findings.tensors import tensor_order
 
 COEFFICIENT_LABELS = {
     "pearson": "Pearson correlation",

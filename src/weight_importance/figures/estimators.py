@@ -9,11 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from weight_importance.figures.style import WIDTH, figure, grid_shape, in_order, label, look
+from weight_importance.figures.style import MOST_COLUMNS, WIDTH, figure, grid_shape, in_order, label, look, panels
 from weight_importance.findings.statistics import intervals
-
-MOST_COLUMNS = 4
-"""Panels side by side whose text is still legible."""
 
 
 def estimator_scatter(
@@ -69,19 +66,15 @@ def estimator_factors(factors: pd.DataFrame) -> Figure:
 
     Args:
         factors: columns ``estimator``, ``tensor``, ``seed``, ``value`` of
-            :func:`weight_importance.estimators.factors.factor_correlation`.
+            :func:`weight_importance.findings.estimators.factor_correlations`.
     """
     found = intervals(factors, ["estimator", "tensor"], "value")
     estimators = in_order(found["estimator"])
     tensors = list(dict.fromkeys(found["tensor"]))
     left = min(0, factors["value"].min() - 0.05)
-    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    rows, _ = grid_shape(len(tensors), MOST_COLUMNS)
     with figure(rows * (0.2 * len(estimators) + 0.4) + 0.35) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False, sharey=True)
-        for axes, tensor in zip_longest(grid.flat, tensors):
-            if tensor is None:
-                axes.set_axis_off()
-                continue
+        for axes, tensor in panels(drawn, tensors, sharey=True):
             for height, name in enumerate(estimators):
                 mean = found[(found["tensor"] == tensor) & (found["estimator"] == name)].iloc[0]
                 seeds = factors[(factors["tensor"] == tensor) & (factors["estimator"] == name)]["value"]
@@ -89,7 +82,7 @@ def estimator_factors(factors: pd.DataFrame) -> Figure:
                 axes.plot([0, mean["mean"]], [height] * 2, color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
                 axes.plot(seeds, [height] * len(seeds), look(name)["marker"], color=colour)
             axes.axvline(0, color="black", linewidth=0.6)
-            axes.set(title=tensor, xlim=(left, 1.03), ylim=(len(estimators) - 0.5, -0.5))
+            axes.set(xlim=(left, 1.03), ylim=(len(estimators) - 0.5, -0.5))
             axes.set_yticks(range(len(estimators)), [label(name) for name in estimators])
             axes.grid(axis="x")
         drawn.supxlabel("correlation of log importance with its rank-one reconstruction", fontsize=7.5)

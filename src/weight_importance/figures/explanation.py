@@ -1,6 +1,4 @@
-"""Figures on why importances agree: confidence, shared factors, sampling noise."""
-
-from itertools import zip_longest
+"""Figures on why importances agree: confidence, sampling noise, trajectories."""
 
 import numpy as np
 import pandas as pd
@@ -10,13 +8,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from weight_importance.figures.style import GREY, PALETTE, figure, grid_shape, in_order, label, sentence
-from weight_importance.findings.common import predicted_pairs, tensor_order
-from weight_importance.findings.explanation import KINDS
+from weight_importance.figures.correlation import ink
+from weight_importance.figures.style import GREY, MOST_COLUMNS, PALETTE, figure, grid_shape, in_order, label, panels
+from weight_importance.findings.explanation import predicted_pairs, reliabilities
 from weight_importance.findings.statistics import intervals
+from weight_importance.findings.tensors import tensor_order
 
 CONDITIONS = {
     "temperature": ("temperature", PALETTE[0], "o"),
@@ -27,24 +26,6 @@ CONDITIONS = {
 
 ROWS = {"pearson": "Pearson", "spearman": "Spearman", "log_slope": "slope of logarithms"}
 
-PARTS = {
-    "by_input": ("factor per input", PALETTE[3]),
-    "by_output": ("factor per output", PALETTE[1]),
-    "by_product": ("product of both", PALETTE[0]),
-    "by_rest": ("rest and cross terms", "#BBBBBB"),
-}
-"""The terms of a correlation, in the order in which they are stacked."""
-
-SIGNAL_PARTS = {
-    "by_signal": ("shared input factor", PALETTE[3]),
-    "by_input_weights": (r"$|w|$ by input", PALETTE[0]),
-    "by_output_weights": (r"$|w|$ by output", PALETTE[1]),
-    "by_single_weights": (r"$|w|$ by weight", "#BBBBBB"),
-}
-"""The terms of the total signal's correlation, in the same way."""
-
-MOST_COLUMNS = 4
-
 
 def explanation_confidence(along: pd.DataFrame) -> Figure:
     """Agreement of pairs of which theory foresees something, against confidence: one column a pair of estimators.
@@ -52,7 +33,7 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
     Bands are intervals over networks, drawn where there are three or more: over two they would fill the panel.
 
     Args:
-        along: see :func:`weight_importance.findings.common.along_confidence`.
+        along: see :func:`weight_importance.findings.explanation.along_confidence`.
     """
     pairs = predicted_pairs(along)
     with figure(4.6) as drawn:
@@ -111,86 +92,6 @@ def _fit(axes: Axes, values: list[float]) -> None:
         axes.set_ylim(finite.min() - margin, finite.max() + margin)
 
 
-def explanation_factors(factors: pd.DataFrame) -> Figure:
-    """The correlation of every pair as a sum of what factors contribute: one panel a weight tensor, means over seeds.
-
-    Args:
-        factors: the table ``explanation_factors`` of one study.
-    """
-    means = intervals(factors, ["tensor", "estimator_a", "estimator_b", "quantity"], "value")
-    pairs = [*factors[["estimator_a", "estimator_b"]].drop_duplicates().itertuples(index=False, name=None)]
-    tensors = tensor_order(means["tensor"])
-    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
-    table = means.set_index(["tensor", "estimator_a", "estimator_b", "quantity"])["mean"]
-    with figure(rows * (0.15 * len(pairs) + 0.3) + 0.6) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False, sharey=True)
-        for axes, tensor in zip_longest(grid.flat, tensors):
-            if tensor is None:
-                axes.set_axis_off()
-                continue
-            for height, pair in enumerate(pairs):
-                _stack(axes, height, table[(tensor, *pair)], PARTS)
-            axes.axvline(0, color="black", linewidth=0.6)
-            axes.set(title=tensor, ylim=(len(pairs) - 0.4, -0.6))
-            axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs], fontsize=7)
-            axes.grid(axis="x")
-        _name_parts(drawn, PARTS)
-    return drawn
-
-
-def explanation_signal(signs: pd.DataFrame) -> Figure:
-    """What makes the total signal correlate with each gradient estimator: one panel a weight tensor, means over seeds.
-
-    Moments of gradients stand above a dotted line, estimators of the path below it.
-
-    Args:
-        signs: see :func:`weight_importance.findings.explanation.signal_signs`.
-    """
-    if signs.empty:
-        return sentence("none of the estimators explained is made of gradients")
-    groups = [in_order(signs.loc[signs["kind"] == kind, "estimator"]) for kind in KINDS]
-    names, tensors = [name for group in groups for name in group], tensor_order(signs["tensor"])
-    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
-    table = signs.set_index(["tensor", "estimator"])
-    with figure(rows * (0.19 * len(names) + 0.35) + 0.6) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, tensor in zip_longest(grid.flat, tensors):
-            if tensor is None:
-                axes.set_axis_off()
-                continue
-            for height, name in enumerate(names):
-                _stack(axes, height, table.loc[(tensor, name)], SIGNAL_PARTS)
-            axes.axvline(0, color="black", linewidth=0.6)
-            if all(groups):
-                axes.axhline(len(groups[0]) - 0.5, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.set(title=tensor, ylim=(len(names) - 0.4, -0.6))
-            axes.set_yticks(range(len(names)), [label(name) for name in names])
-            axes.grid(axis="x")
-        _name_lowest(grid, len(tensors))
-        _name_parts(drawn, SIGNAL_PARTS)
-    return drawn
-
-
-def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
-    handles = [Patch(color=colour) for _, colour in parts.values()]
-    handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
-    texts = [*(text for text, _ in parts.values()), "correlation, the sum"]
-    drawn.legend(handles, texts, loc="outside upper center", ncols=5, columnspacing=1.5)
-    drawn.supxlabel("contribution to the Pearson correlation", fontsize=7.5)
-
-
-def _stack(axes: Axes, height: int, found: pd.Series, parts: dict[str, tuple[str, str]]) -> None:
-    """Positive parts to the right of zero, negative ones to the left."""
-    ends = {1: 0.0, -1: 0.0}
-    for part, (_, colour) in parts.items():
-        value = found[part]
-        if np.isfinite(value):
-            side = 1 if value > 0 else -1
-            axes.barh(height, value, left=ends[side], height=0.72, color=colour)
-            ends[side] += value
-    axes.plot(found["observed"], height, "D", color="black", markersize=2.6)
-
-
 def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     """Pearson correlations as observed and without sampling noise, and reliabilities: a matrix per weight tensor.
 
@@ -205,29 +106,23 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     """
     by = ["tensor", "estimator_a", "estimator_b", "quantity"]
     pairs = intervals(noise[noise["coefficient"] == "pearson"], by, "value").set_index(by)["mean"]
-    own = reliability[(reliability["coefficient"] == "pearson") & (reliability["quantity"] == "full")]
-    own = intervals(own, ["tensor", "estimator"], "value").set_index(["tensor", "estimator"])["mean"]
+    own = reliabilities(reliability)["mean"]
     names = in_order(reliability["estimator"])
     tensors = tensor_order(noise["tensor"])
-    rows, columns = grid_shape(len(tensors), 2)
+    rows, _ = grid_shape(len(tensors), 2)
     colours = ScalarMappable(CenteredNorm(0, halfrange=1), colormaps["RdBu_r"])
     with figure(rows * (0.24 * len(names) + 0.3) + 1.1) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, tensor in zip_longest(grid.flat, tensors):
-            if tensor is None:
-                axes.set_axis_off()
-                continue
+        for axes, tensor in panels(drawn, tensors, 2, sharex=True, sharey=True):
             square = _square(names, pairs[tensor], own[tensor])
             _cells(axes, square, colours)
-            axes.set(title=tensor, xlim=(0, len(names)), ylim=(len(names), 0))
+            axes.set(xlim=(0, len(names)), ylim=(len(names), 0))
             axes.spines[:].set_visible(False)
             middle = np.arange(len(names)) + 0.5
             axes.set_xticks(middle, [label(name) for name in names], rotation=90)
             axes.set_yticks(middle, [label(name) for name in names])
             axes.tick_params(length=0, pad=1.5)
-        _name_lowest(grid, len(tensors))
         bar = drawn.colorbar(
-            colours, ax=grid, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]
+            colours, ax=drawn.axes, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]
         )
         bar.set_label(
             "below: observed; above: without sampling noise; diagonal: reliability; framed: above 1; ?: undefined"
@@ -256,23 +151,18 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
     means = intervals(trajectories[trajectories["coefficient"] == "pearson"], by, "value").set_index(by)["mean"]
     pairs = [*trajectories[["estimator_a", "estimator_b"]].drop_duplicates().itertuples(index=False, name=None)]
     tensors = tensor_order(trajectories["tensor"])
-    rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
+    rows, _ = grid_shape(len(tensors), MOST_COLUMNS)
     with figure(rows * (0.19 * len(pairs) + 0.35) + 0.6) as drawn:
-        grid = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, tensor in zip_longest(grid.flat, tensors):
-            if tensor is None:
-                axes.set_axis_off()
-                continue
+        for axes, tensor in panels(drawn, tensors, sharex=True, sharey=True):
             for height, (a, b) in enumerate(pairs):
                 found = means[(tensor, a, b)]
                 axes.plot([found["same"], found["own"]], [height] * 2, color="#BBBBBB", linewidth=2, zorder=1)
                 for quantity, (_, marker, colour, fill) in QUANTITIES.items():
                     axes.plot(found[quantity], height, marker, color=colour, fillstyle=fill, markersize=4.5)
             axes.axvline(0, color="black", linewidth=0.6)
-            axes.set(title=tensor, ylim=(len(pairs) - 0.4, -0.6))
+            axes.set(ylim=(len(pairs) - 0.4, -0.6))
             axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs])
             axes.grid(axis="x")
-        _name_lowest(grid, len(tensors))
         handles = [
             Line2D([], [], linestyle="", marker=marker, color=colour, fillstyle=fill)
             for _, marker, colour, fill in QUANTITIES.values()
@@ -280,12 +170,6 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
         drawn.legend(handles, [text for text, *_ in QUANTITIES.values()], loc="outside upper center", ncols=3)
         drawn.supxlabel("Pearson correlation of importances summed over the tasks", fontsize=7.5)
     return drawn
-
-
-def _name_lowest(grid: np.ndarray, panels: int) -> None:
-    """Tick labels below the lowest panel of every column, also where the last row is not full."""
-    for axes in grid.flat[max(0, panels - grid.shape[1]) : panels]:
-        axes.tick_params(labelbottom=True)
 
 
 def _square(names: list[str], pairs: pd.Series, own: pd.Series) -> np.ndarray:
@@ -313,8 +197,5 @@ def _cells(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
             edge = "#FFCC33" if beyond else GREY
             inner = (column + 0.06, row + 0.06)
             axes.add_patch(Rectangle(inner, 0.88, 0.88, fill=False, edgecolor=edge, linewidth=2.0 if beyond else 0.6))
-        dark = np.dot(colour[:3], (0.299, 0.587, 0.114)) < 0.55
         text = f"{value:.2f}".replace("0.", ".", 1).replace("-.00", ".00") if there else "?"
-        axes.text(
-            column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=7, color="white" if dark else "black"
-        )  # fmt: skip
+        axes.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=7, color=ink(colour))

@@ -1,10 +1,10 @@
-"""The figure on what importances are worth as criteria of pruning."""
+"""The figure on pruning by importance."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from weight_importance.figures.style import band, figure, in_order
-from weight_importance.findings.statistics import intervals
+from weight_importance.findings.pruning import pruning_means
 
 SCOPE_LABELS = {"tensor": "ranked within each weight matrix", "network": "ranked over the whole network"}
 
@@ -15,11 +15,11 @@ def pruning(table: pd.DataFrame) -> Figure:
     Args:
         table: the table ``pruning`` of one study.
     """
-    found = intervals(table, ["scope", "criterion", "fraction"], "accuracy")
+    means = pruning_means(table)
     with figure(2.6) as drawn:
         panels = drawn.subplots(1, 2, sharey=True)
         for axes, (scope, title) in zip(panels, SCOPE_LABELS.items(), strict=True):
-            here = found[found["scope"] == scope]
+            here = means[means["scope"] == scope]
             for name in in_order(here["criterion"]):
                 rows = here[here["criterion"] == name].sort_values("fraction")
                 band(axes, name, rows["fraction"] * 100, rows, scale=100)

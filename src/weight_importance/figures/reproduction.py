@@ -102,13 +102,13 @@ def reproduction_pruning(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     """Test accuracy against the share of each weight matrix removed, one panel per published criterion.
 
     Args:
-        ours: :func:`weight_importance.findings.reproduction.pruning_means` of the study that stands in.
+        ours: :func:`weight_importance.findings.pruning.pruning_means` of the study that stands in.
         theirs: :func:`weight_importance.findings.published.pruning` of the study.
     """
     if theirs.empty:
         return sentence("Of pruning nothing is published for this study.")
     criteria = in_order(theirs["criterion"])
-    ours = ours[ours["criterion"].isin(criteria)]
+    ours = ours[ours["criterion"].isin(criteria) & ours["scope"].isin(theirs["scope"])]
     with figure(1.7 * grid_shape(len(criteria), 3)[0] + 0.3) as drawn:
         for axes, name in _panels(drawn, criteria, 3, "weights removed (%)", "test accuracy (%)"):
             here, there = (frame[frame["criterion"] == name].sort_values("fraction") for frame in (ours, theirs))

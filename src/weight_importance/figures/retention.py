@@ -1,4 +1,4 @@
-"""Figures on how much earlier tasks are retained."""
+"""Figures on average accuracy after later tasks."""
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,8 @@ from weight_importance.figures.style import (
     mark_diverged,
     strength_axis,
 )
-from weight_importance.findings.common import at_selected_lambda, average_accuracy
-from weight_importance.findings.statistics import final_accuracy, intervals
+from weight_importance.findings.retention import at_selected_lambda, average_accuracy, final_means
+from weight_importance.findings.statistics import intervals
 
 PERCENT = 100.0
 
@@ -35,7 +35,7 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
         retention: the table ``retention`` of one study.
         selected: the table ``selected_lambda`` of the same study.
     """
-    final = intervals(final_accuracy(retention, "test"), ["study", "estimator", "lambda"], "accuracy")
+    final = final_means(retention, "test")
     estimators = [name for name in in_order(final["estimator"]) if name != "none"]
     none = final[final["estimator"] == "none"]
     rows, columns = grid_shape(len(estimators) + 1, 4)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,6 +20,9 @@ from weight_importance.files.storage import atomic_path
 
 WIDTH = 6.5
 """Inches: the width of the paper's text, so that figures are printed at the size they are drawn."""
+
+MOST_COLUMNS = 4
+"""Panels side by side whose text is still legible."""
 
 ABLATIONS = {"none": "no penalty", "random": "random"}
 """Names in tables that are no estimators."""
@@ -202,3 +206,23 @@ def grid_shape(panels: int, columns: int) -> tuple[int, int]:
     """Rows and columns for so many panels, at most ``columns`` side by side, as even as can be."""
     rows = int(np.ceil(panels / columns))
     return rows, int(np.ceil(panels / rows))
+
+
+def panels(drawn: Figure, names: list[str], columns: int = MOST_COLUMNS, **shared: bool) -> Iterator[tuple[Axes, str]]:
+    """One panel with a title per name, and tick labels below the lowest panel of every column.
+
+    Args:
+        drawn: an empty figure.
+        names: of the panels.
+        columns: panels side by side, at most.
+        shared: ``sharex`` and ``sharey`` of :meth:`matplotlib.figure.Figure.subplots`.
+    """
+    grid = drawn.subplots(*grid_shape(len(names), columns), squeeze=False, **shared)
+    for axes, name in zip_longest(grid.flat, names):
+        if name is None:
+            axes.set_axis_off()
+            continue
+        yield axes, name
+        axes.set_title(name)
+    for axes in grid.flat[max(0, len(names) - grid.shape[1]) : len(names)]:
+        axes.tick_params(labelbottom=True)

@@ -22,13 +22,14 @@ from weight_importance.figures.style import (
 )
 from weight_importance.findings.variants import TOLERANCE, curves, short_name, usable_range
 from weight_importance.findings.variants import variants as variants_of
+from weight_importance.settings import Study
 
 PERCENT = 100.0
 DASHES = (0, (4, 1.5))
 DARK = "#222222"
 
 
-def variants(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> Figure:
+def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> Figure:
     """Mean test accuracy over all tasks against the plain-equivalent λ: one panel per variant and estimator.
 
     The study in the estimator's colour, the variant dark and dashed, each over all that it ran; levels are training

@@ -1,4 +1,4 @@
-"""All estimators of a study at a glance: how alike they are, in which groups, and what each is worth.
+"""All estimators of a study at a glance: their similarity, groups, retention and pruning scores.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -12,8 +12,10 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from weight_importance.findings.common import PAIR, at_selected_lambda
+from weight_importance.findings.correlation import PAIR
+from weight_importance.findings.retention import at_selected_lambda, is_at_edge
 from weight_importance.findings.statistics import final_accuracy, intervals
+from weight_importance.findings.tensors import ALL, is_weight_tensor
 
 COEFFICIENT = "spearman"
 """Of the map: ranks are what estimators of unlike scale and power have in common."""
@@ -71,7 +73,7 @@ with batches of 256, and all but SI and SOS took 1,000 images (github.com/freedb
 def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.DataFrame:
     """The mean correlation of every two estimators: over weight tensors in each network, then over networks.
 
-    Biases do not count, as they have few entries, nor does what lies between layers.
+    Biases and scales of normalisation do not count, as they have few entries.
 
     Args:
         correlation: the table ``correlation`` of one study.
@@ -81,7 +83,7 @@ def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.
         a symmetric square with estimators as index and columns, in the table's order, and 1 on the diagonal; ``nan``
         for a pair that correlates in no tensor (one of the two is constant in each).
     """
-    rows = correlation[(correlation["coefficient"] == coefficient) & correlation["tensor"].str.endswith("weight")]
+    rows = correlation[(correlation["coefficient"] == coefficient) & correlation["tensor"].map(is_weight_tensor)]
     of_seed = rows.groupby([*PAIR, "seed"], sort=False)["value"].mean()
     means = of_seed.groupby(PAIR, sort=False).mean()
     names = list(dict.fromkeys([*rows["estimator_a"], *rows["estimator_b"]]))
@@ -150,10 +152,9 @@ def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.Data
         return pd.DataFrame(columns=["estimator", "lambda", *ENDS, "at_edge"])
     final = final_accuracy(retention, "test")
     found = intervals(at_selected_lambda(final, selected), ["estimator", "lambda"], "accuracy")
-    ends = final.groupby("estimator")["lambda"].agg(["min", "max"]).reindex(found["estimator"]).to_numpy()
-    strengths = found["lambda"].to_numpy()
-    several = ends[:, 0] < ends[:, 1]
-    return found.assign(at_edge=several & ((strengths == ends[:, 0]) | (strengths == ends[:, 1])))
+    tried = final.groupby("estimator")["lambda"].unique()
+    edges = [is_at_edge(row["lambda"], tried[row["estimator"]]) for row in found.to_dict("records")]
+    return found.assign(at_edge=edges)
 
 
 def pruning_scores(pruning: pd.DataFrame, scope: str = SCOPE) -> pd.DataFrame:
@@ -254,7 +255,7 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
         and ``verdict``, one of :data:`VERDICTS`: ``as published`` where the mean comes out as published once rounded to
         the published digits, else ``lower`` or ``higher`` where the whole interval does, else ``undecided``.
     """
-    rows = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == "all")]
+    rows = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == ALL)]
     ours = {frozenset(row[name] for name in PAIR): row for row in intervals(rows, PAIR, "value").to_dict("records")}
     found = []
     for relation in published:

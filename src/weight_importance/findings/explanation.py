@@ -1,6 +1,6 @@
-"""Judgements on the tables of the stage ``explanation``: which prediction held, and where a sign comes from.
+"""Agreement of importances along confidence, predictions of theory, sampling noise, and trajectories.
 
-Made in this one place, so that tables, figures and sentences cannot disagree. Knows nothing of files, colours or LaTeX.
+Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,55 @@ import numpy as np
 import pandas as pd
 
 from weight_importance import ESTIMATORS
-from weight_importance.analysis.explanation import SIGNAL
-from weight_importance.estimators.kinds import MomentEstimator, PathEstimator, unchanged
-from weight_importance.findings.common import tensor_order
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.findings.correlation import PAIR
 from weight_importance.findings.statistics import Interval, interval, intervals, paired
 
 NEAR = 0.1
-"""Within this of a predicted value, a value is called near to it."""
+"""A value is near a predicted one if it differs by less than this."""
 
-CONTRIBUTES = 0.1
-"""From this mean on, in absolute value, what a shared factor contributes to a correlation is no trifle."""
+RISE = 0.1
+"""Sampling noise lowers a correlation whose absolute value rises by more than this without it."""
+
+PREDICTED = (
+    ("absolute_fisher", "mas", 1.0),
+    ("fisher_empirical", "fisher_exact", 1.0),
+    ("fisher_empirical", "mas", 0.5),
+    ("fisher_exact", "mas", 0.5),
+)
+"""Pairs of estimators with a prediction for confident networks, and the predicted slope of log second on log first: 1
+for equal powers of the gradient, a half for a first power against a second one."""
+
+
+def predicted_pairs(agreement: pd.DataFrame) -> list[tuple[str, str, float | None]]:
+    """The pairs of :data:`PREDICTED` as a table holds them; if there are none, its first pairs, without a slope.
+
+    Args:
+        agreement: with ``estimator_a`` and ``estimator_b``.
+    """
+    there = list(agreement[PAIR].drop_duplicates().itertuples(index=False, name=None))
+    both_ways = [*PREDICTED, *((second, first, 1 / slope) for first, second, slope in PREDICTED)]
+    found = [pair for pair in both_ways if pair[:2] in there]
+    return found or [(*pair, None) for pair in there[: len(PREDICTED)]]
+
+
+def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
+    """Agreement under every condition, and the confidence of the networks.
+
+    Args:
+        agreement: the table ``explanation_agreement`` of one study.
+        confidence: the table ``explanation_confidence`` of the same study.
+        tensors: over these, agreement is averaged within every network.
+
+    Returns:
+        columns condition, level, coefficient, estimator_a, estimator_b, mean, low, high, n (intervals over seeds), and
+        the mean ``max_probability`` and ``runner_up``.
+    """
+    keys = ["condition", "level"]
+    chosen = agreement[agreement["tensor"].isin(list(tensors))]
+    of_seed = chosen.groupby([*keys, "coefficient", *PAIR, "seed"], sort=False)["value"].mean().reset_index()
+    sure = confidence.groupby([*keys, "quantity"])["value"].mean().unstack("quantity").reset_index()
+    return intervals(of_seed, [*keys, "coefficient", *PAIR], "value").merge(sure, on=keys)
 
 
 @dataclass(frozen=True)
@@ -124,19 +163,6 @@ def _nearness(reached: Interval, limit: float) -> str:
     return AGAINST if reached.low > high or reached.high < low else OPEN
 
 
-def verdicts(foreseen: pd.DataFrame) -> dict[str, list[str]]:
-    """The predictions by outcome: ``held`` in most comparisons, nowhere against; ``against`` in most; else ``open``.
-
-    Args:
-        foreseen: see :func:`predictions`.
-    """
-    found: dict[str, list[str]] = {HELD: [], AGAINST: [], OPEN: []}
-    for name, outcomes in foreseen.groupby("prediction", sort=False)["outcome"]:
-        held, against = ((outcomes == outcome).mean() for outcome in (HELD, AGAINST))
-        found[HELD if held > 0.5 and not against else AGAINST if against > 0.5 else OPEN].append(name)
-    return found
-
-
 def _of_pair(rows: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
     """The rows of a prediction's pair, its first estimator being a, as a table may have them the other way round.
 
@@ -158,67 +184,77 @@ def _distance(values: pd.Series, prediction: Prediction) -> pd.Series:
     return (values - limit).abs() if np.isfinite(limit) else -np.sign(limit) * values
 
 
-EXPLAINED, LESS, OPPOSED = "explained", "less than half", "opposed"
-CANCELLED, UNSIGNED = "cancelled", "no sign"
-
-
-def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
-    """Where the sign of the correlation of the total signal |w| E|x| with estimators made of gradients comes from.
-
-    Of two kinds, by ``kind``: ``moment``, means over samples of powers of a gradient, in whose formula the input is a
-    factor and the weight none; and ``path``, which hold the displacement, too, that made the weight. All others are
-    left out, for they may have the weight as a factor (functions of a mean and the weight, such as |w| times the
-    gradient or ½hw²; readings of the weights).
+def reliabilities(reliability: pd.DataFrame) -> pd.DataFrame:
+    """Pearson reliability on all samples, by tensor and estimator: columns mean, low, high, n.
 
     Args:
-        signal: the table ``explanation_signal`` of one study.
+        reliability: the table ``explanation_reliability`` of one study.
+    """
+    full = reliability[(reliability["coefficient"] == "pearson") & (reliability["quantity"] == "full")]
+    return intervals(full, ["tensor", "estimator"], "value").set_index(["tensor", "estimator"])
+
+
+def without_noise(noise: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
+    """Mean Pearson correlations with and without sampling noise, where both exist.
+
+    Args:
+        noise: the table ``explanation_noise`` of one study.
+        tensors: in which to look.
 
     Returns:
-        a row for each weight tensor and such estimator, those of the path last in every tensor: kind, the means of all
-        quantities, ``low`` and ``high`` of the interval of ``observed``, ``sign`` (1, -1, or 0 where that interval
-        includes zero) and ``outcome`` of the shared input factor: ``explained``, what it contributes is more than half
-        of the correlation; ``opposed``, the interval of that lies on the other side of zero; ``less than half``,
-        neither. Where there is no sign: ``cancelled``, it contributes at least :data:`CONTRIBUTES` in absolute value
-        and the magnitudes' deviations pull against that, both beyond doubt (intervals of what it contributes, and of
-        how much more that is than the correlation, paired by network); else ``no sign``.
+        index tensor, estimator_a, estimator_b; columns ``observed``, ``independent``, and ``rise`` of the absolute
+        value.
     """
-    keys = ["tensor", "estimator"]
-    kinds = {name: kind for name in signal["estimator"].unique() if (kind := _shares_the_input(name))}
-    chosen = signal[signal["estimator"].isin(list(kinds))]
-    wide = chosen.pivot(index=[*keys, "seed"], columns="quantity", values="value").reindex(columns=SIGNAL)
-    surplus = (wide["by_signal"] - wide["observed"]).rename("value").reset_index().assign(quantity="surplus")
-    found = intervals(pd.concat([chosen, surplus]), [*keys, "quantity"], "value").set_index([*keys, "quantity"])
-    means, low, high = (
-        found[end].unstack("quantity").reindex(columns=[*SIGNAL, "surplus"]) for end in ("mean", "low", "high")
+    chosen = noise[noise["tensor"].isin(tensors) & (noise["coefficient"] == "pearson")]
+    keys = ["tensor", *PAIR, "quantity"]
+    means = intervals(chosen, keys, "value").set_index(keys)["mean"].unstack("quantity")
+    means = means.dropna(subset=["observed", "independent"])
+    return means.assign(rise=means["independent"].abs() - means["observed"].abs())
+
+
+def rank_ceiling(noise: pd.DataFrame, reliability: pd.DataFrame) -> pd.DataFrame:
+    """Mean rank correlation of each pair across halves of the samples, and the bound that reliabilities set.
+
+    The bound is the root of the product of both estimators' rank correlations with themselves across halves.
+
+    Args:
+        noise: the table ``explanation_noise`` of one study.
+        reliability: the table ``explanation_reliability`` of one study.
+
+    Returns:
+        index tensor, estimator_a, estimator_b; columns ``value`` and ``ceiling``.
+    """
+    ranks = noise[(noise["coefficient"] == "spearman") & (noise["quantity"] == "across")]
+    half = reliability[(reliability["coefficient"] == "spearman") & (reliability["quantity"] == "half")]
+    half = half.set_index(["tensor", "estimator", "seed"])["value"]
+    products = [
+        half[row.tensor, row.estimator_a, row.seed] * half[row.tensor, row.estimator_b, row.seed]
+        for row in ranks.itertuples()
+    ]
+    ranks = ranks.assign(ceiling=np.sqrt(np.maximum(products, 0)))
+    return ranks.groupby(["tensor", *PAIR])[["value", "ceiling"]].mean()
+
+
+def trajectory_means(trajectories: pd.DataFrame, shared: pd.DataFrame, tensors: Sequence[str]) -> dict[str, pd.Series]:
+    """Mean Pearson correlations of accumulated importances over pairs and weight tensors, by number of tasks learnt.
+
+    Args:
+        trajectories: the table ``explanation_trajectories`` of one study.
+        shared: the table ``explanation_shared`` of one study.
+        tensors: over which to average.
+
+    Returns:
+        by quantity of ``trajectories``, and for all pairs of ``shared``, those of a path estimator with another one
+        (``path``) and those without any (``other``).
+    """
+    own, shared = (
+        table[table["tensor"].isin(tensors) & (table["coefficient"] == "pearson")] for table in (trajectories, shared)
     )
-    rows = means[[*SIGNAL]].assign(low=low["observed"], high=high["observed"])
-    rows["sign"] = (rows["low"] > 0).astype(int) - (rows["high"] < 0).astype(int)
-    away = (rows["sign"] > 0) & (high["by_signal"] < 0) | (rows["sign"] < 0) & (low["by_signal"] > 0)
-    most = rows["by_signal"] * rows["sign"] > 0.5 * rows["observed"].abs()
-    none = rows["sign"] == 0
-    taken = (low["by_signal"] > 0) & (low["surplus"] > 0) | (high["by_signal"] < 0) & (high["surplus"] < 0)
-    cancelled = none & taken & (rows["by_signal"].abs() >= CONTRIBUTES)
-    cases = {CANCELLED: cancelled, UNSIGNED: none, EXPLAINED: most, OPPOSED: away}
-    rows["outcome"] = np.select([*cases.values()], [*cases], LESS)
-    rows = rows.reset_index()
-    rows.insert(2, "kind", rows["estimator"].map(kinds))
-    places = {name: place for place, name in enumerate(tensor_order(rows["tensor"]))}
-    order = {"tensor": places.get, "kind": KINDS.index, "estimator": str}
-    return rows.sort_values([*order], key=lambda column: column.map(order[column.name]), ignore_index=True)
-
-
-MOMENT, PATH = KINDS = (MomentEstimator.kind, PathEstimator.kind)
-
-
-def _shares_the_input(name: str) -> str | None:
-    """The kind of an estimator that :func:`signal_signs` is about."""
-    estimator = ESTIMATORS[name]
-    if isinstance(estimator, PathEstimator):
-        return PATH
-    return MOMENT if isinstance(estimator, MomentEstimator) and estimator.finish is unchanged else None
-
-
-def turning(signs: pd.DataFrame) -> list[str]:
-    """The estimators whose correlation with the total signal is above zero in one tensor and below it in another."""
-    ends = signs.groupby("estimator", sort=False)["sign"].agg(["min", "max"])
-    return [name for name, row in ends.iterrows() if row["min"] < 0 < row["max"]]
+    path = [name for name, estimator in ESTIMATORS.items() if isinstance(estimator, PathEstimator)]
+    of_path = shared[PAIR].isin(path).sum(axis=1)
+    parts = dict(iter(own.groupby("quantity")))
+    parts |= {"shared": shared, "path": shared[of_path == 1], "other": shared[of_path == 0]}
+    return {
+        name: part.groupby("tasks_learnt")["value"].agg(lambda values: values.mean(skipna=False))
+        for name, part in parts.items()
+    }

@@ -14,6 +14,7 @@ from scipy import stats
 from weight_importance.files.derivation import Rows, rows
 from weight_importance.files.provenance import note_input
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings import KUTALEV_LAPINA
 
 LAMBDA_SWEEP = "kutalev-lapina-2021-lambda-sweep"
 PRUNING_BY_LAYER = "kutalev-lapina-2021-pruning-by-layer"
@@ -30,19 +31,26 @@ ESTIMATORS = {
 SETUPS = {
     "mlp_permuted_mnist": (
         (("network",), "mlp", "network"),
-        (("datasets",), ["mnist"], "data sets"),
+        (("datasets",), ("mnist",), "data sets"),
         (("tasks", "kind"), "permuted", "tasks"),
     ),
     "cnn_mnist_fashion": (
         (("network",), "cnn", "network"),
-        (("datasets",), ["mnist", "fashion_mnist"], "data sets"),
+        (("datasets",), ("mnist", "fashion_mnist"), "data sets"),
         (("tasks", "kind"), "rotated", "tasks"),
     ),
 }
-"""By study: path of keys in its settings, what the published results were computed with, and what it is in words."""
+"""By study: path of keys in its settings, the value of the published results, and the name of the setting in words."""
 
+PROTOCOL = {
+    "train_on_validation": "validation images in training",
+    "carry_adam": "state of Adam carried from task to task",
+    "select_lambda_on": "selection of λ on",
+    "pruning_importance_on": "importances for pruning on",
+    "penalised_path": "penalty in the gradient of path estimators",
+}
 SETUP = (
-    (("protocol",), "published", "protocol"),
+    *((("protocol", key), getattr(KUTALEV_LAPINA, key), words) for key, words in PROTOCOL.items()),
     (("images", "training"), None, "training images"),
     (("images", "test"), None, "test images"),
     (("training", "epochs"), 6, "epochs for the first task"),
@@ -56,7 +64,13 @@ SETUP = (
     (("retention", "accumulation"), "sum", "accumulation of importances over tasks"),
     (("retention", "clamp_negative"), False, "negative importances counted as zero"),
 )
-"""The same of both studies; of the authors' files, only those of the plain penalty are here."""
+"""The same for both studies; of the published files, only those of the plain penalty are here."""
+
+LATER = ("carry_adam", "select_lambda_on", "penalised_path", "tasks", "retention")
+"""Keys of settings that matter only after the first task."""
+
+IMAGES = 60_000
+"""Images for training and validation together in each of the published data sets."""
 
 
 SWEEP = {

@@ -1,26 +1,27 @@
-"""Our results beside the published ones, claim by claim: both values, their difference, and what may be said of it.
+"""Comparison with published results: both values, their difference, and a verdict.
 
 Works on tidy tables in memory and on studies' settings; knows nothing of files, drawing or LaTeX. Verdicts are plain
-sentences that LaTeX prints as they stand.
+text for tables.
 """
 
 import math
 from collections.abc import Mapping
 from functools import reduce
-from operator import getitem
 
 import pandas as pd
 
-from weight_importance.findings.common import average_accuracy, deviation, difference, part
-from weight_importance.findings.published import SETUP, SETUPS, last_task
-from weight_importance.findings.statistics import equivalence, intervals
+from weight_importance.findings.pruning import pruning_means
+from weight_importance.findings.published import LATER, SETUP, SETUPS, last_task
+from weight_importance.findings.retention import average_accuracy
+from weight_importance.findings.statistics import deviation, difference, equivalence, intervals, part
+from weight_importance.settings import KUTALEV_LAPINA, Study
 
 MARGIN = 0.01
 """Accuracies that differ by less than one percentage point count as equivalent.
 
 The published curves are that flat: around its best λ, the accuracy of the fully connected network changes by less than
-one point while λ changes by a factor of two either way, so no claim that one could act on rests on less. It is also
-some three standard deviations over their runs (0.2 to 0.4 points there), so that a few seeds can decide.
+one point while λ changes by a factor of two either way, so smaller differences have no consequence. The margin is also
+about three standard deviations over the published runs (0.2 to 0.4 points), so that a few seeds can decide.
 """
 
 LEVEL = 0.05
@@ -28,7 +29,7 @@ LEVEL = 0.05
 
 KEYS = ["estimator", "lambda", "tasks_learnt"]
 COLUMNS = (
-    "claim", "estimator", "lambda", "lambda_ours", "fraction", "tasks_learnt",
+    "kind", "estimator", "lambda", "lambda_ours", "fraction", "tasks_learnt",
     "mean_ours", "low_ours", "high_ours", "n_ours",
     "mean_published", "low_published", "high_published", "n_published",
     "mean_difference", "low_difference", "high_difference", "tost_p", "outcome", "verdict",
@@ -36,42 +37,44 @@ COLUMNS = (
 OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
 
 
-def stand_in(study: str, settings: Mapping[str, Mapping]) -> str:
+def stand_in(study: str, settings: Mapping[str, Study]) -> str:
     """The study whose results are set beside the published ones of ``study``.
 
     Args:
         study: a study that has published results under its name.
-        settings: by study, the settings of this one and of all that are like it.
+        settings: by study, the settings of this one and of its companions.
 
     Returns:
-        the one like it that follows the published protocol, if there is one; else ``study`` itself.
+        the companion that follows the published protocol, if there is one; else ``study`` itself.
     """
     if study not in settings:
         raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
-    followers = [name for name, of in settings.items() if of.get("like") == study and of.get("protocol") == "published"]
-    return followers[0] if followers and settings[study].get("protocol") != "published" else study
+    followers = [name for name, of in settings.items() if of.companion_of == study and of.protocol == KUTALEV_LAPINA]
+    return followers[0] if followers and settings[study].protocol != KUTALEV_LAPINA else study
 
 
-def departures(study: str, settings: Mapping, claim: str = "lambda") -> list[str]:
-    """In what a run is not as the published one, in words: ``epochs for each later task: 1 instead of 6``.
+def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
+    """The settings in which a run departs from the published one: ``epochs for each later task: 1 instead of 6``.
 
     Args:
         study: the study that has the published results.
         settings: of the run that stands in for it.
-        claim: for claims on ``pruning`` the tasks after the first do not matter.
+        kind: for comparisons on ``pruning`` the tasks after the first do not matter.
     """
     if study not in SETUPS:
         return ["nothing is published of this study"]
     found = []
     for path, published, words in (*SETUPS[study], *SETUP):
-        value = reduce(getitem, path, settings)
-        if value != published and not (claim == "pruning" and path[0] in ("tasks", "retention")):
+        if (kind == "pruning" and {*path} & {*LATER}) or getattr(settings, path[0]) is None:
+            continue
+        value = reduce(getattr, path, settings)
+        if value != published:
             found.append(f"{words}: {_shown(value)} instead of {_shown(published)}")
     return found
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
     if isinstance(value, str):
         return value.replace("_", " ")
@@ -80,13 +83,13 @@ def _shown(value: object) -> str:
     return "all" if value is None else f"{value:g}"
 
 
-def is_as_published(study: str, settings: Mapping, claim: str = "lambda") -> bool:
+def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:
     """Whether a run has the setting and the size of the published one, so that its results may be judged by them.
 
     Args:
-        study, settings, claim: as for :func:`departures`.
+        study, settings, kind: as for :func:`departures`.
     """
-    return not departures(study, settings, claim)
+    return not departures(study, settings, kind)
 
 
 def retention_means(table: pd.DataFrame) -> pd.DataFrame:
@@ -100,18 +103,6 @@ def retention_means(table: pd.DataFrame) -> pd.DataFrame:
     """
     average = average_accuracy(table[table["split"] == "test"])
     return intervals(average, KEYS, "accuracy")
-
-
-def pruning_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy as each weight matrix loses the same fraction, with 95 % t intervals over seeds.
-
-    Args:
-        table: the table ``pruning`` of one study.
-
-    Returns:
-        columns ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
-    """
-    return intervals(table[table["scope"] == "tensor"], ["criterion", "fraction"], "accuracy")
 
 
 def published_best(theirs: pd.DataFrame) -> dict[str, float]:
@@ -130,9 +121,9 @@ def last_common_task(ours: pd.DataFrame, theirs: pd.DataFrame) -> int:
     return 0 if ours.empty or theirs.empty else int(min(ours["tasks_learnt"].max(), theirs["tasks_learnt"].max()))
 
 
-def claims(
+def comparisons(
     study: str,
-    settings: Mapping[str, Mapping],
+    settings: Mapping[str, Study],
     retention: pd.DataFrame,
     pruning: pd.DataFrame,
     published_retention: pd.DataFrame,
@@ -140,7 +131,7 @@ def claims(
 ) -> pd.DataFrame:
     """Every published value that this run has a counterpart of, each in one row.
 
-    Claims, by the column ``claim``:
+    Kinds, by the column ``kind``:
 
     - ``lambda``: mean test accuracy over all tasks at a λ in common. A published λ = 0 is training without a penalty,
       and set beside ``none``.
@@ -154,7 +145,7 @@ def claims(
 
     Args:
         study: the study that has the published results.
-        settings: by study, the settings of this one and of all that are like it.
+        settings: by study, the settings of this one and of its companions.
         retention, pruning: those tables, of all studies.
         published_retention, published_pruning: of :mod:`weight_importance.findings.published`, of all studies.
 
@@ -174,7 +165,7 @@ def claims(
     ]
     rows = []
     for row in (row for frame in values for row in frame.to_dict("records")):
-        rows.append(row | _judged(row, is_as_published(study, settings[name], row["claim"])))
+        rows.append(row | _judged(row, is_as_published(study, settings[name], row["kind"])))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -190,9 +181,9 @@ def _after_every_task(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best
     return _beside(ours[between & (ours["lambda"] == ours["estimator"].map(best))], theirs, "tasks")
 
 
-def _beside(ours: pd.DataFrame, theirs: pd.DataFrame, claim: str) -> pd.DataFrame:
+def _beside(ours: pd.DataFrame, theirs: pd.DataFrame, kind: str) -> pd.DataFrame:
     both = ours.merge(theirs, on=KEYS, suffixes=("_ours", "_published"))
-    return both.assign(claim=claim, lambda_ours=both["lambda"])
+    return both.assign(kind=kind, lambda_ours=both["lambda"])
 
 
 def _best_value(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
@@ -204,13 +195,14 @@ def _best_value(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapp
     here = ordered.groupby("estimator", as_index=False).nth(-1).rename(columns={"lambda": "lambda_ours"})
     there = theirs[theirs["lambda"] == theirs["estimator"].map(best)]
     both = here.merge(there, on=["estimator", "tasks_learnt"], suffixes=("_ours", "_published"))
-    return both[both["lambda_ours"] != both["lambda"]].assign(claim="best_value")
+    return both[both["lambda_ours"] != both["lambda"]].assign(kind="best_value")
 
 
 def _pruned(ours: pd.DataFrame, theirs: pd.DataFrame, study: str) -> pd.DataFrame:
     theirs = theirs[(theirs["study"] == study) & (theirs["scope"] == "tensor")]
-    both = ours[ours["fraction"] > 0].merge(theirs, on=["criterion", "fraction"], suffixes=("_ours", "_published"))
-    return both.assign(claim="pruning").rename(columns={"criterion": "estimator"})
+    keys = ["scope", "criterion", "fraction"]
+    both = ours[ours["fraction"] > 0].merge(theirs, on=keys, suffixes=("_ours", "_published"))
+    return both.assign(kind="pruning").rename(columns={"criterion": "estimator"})
 
 
 def _judged(row: Mapping, as_published: bool) -> dict[str, object]:
@@ -254,20 +246,20 @@ def _points(change: float) -> str:
     return f"{100 * abs(change):.2f} points ({'higher' if change > 0 else 'lower'} here)"
 
 
-def tally(claimed: pd.DataFrame) -> pd.DataFrame:
-    """How often each outcome occurs, per kind of claim and estimator, and where the difference is largest.
+def tally(compared: pd.DataFrame) -> pd.DataFrame:
+    """How often each outcome occurs, per kind of comparison and estimator, and where the difference is largest.
 
     Args:
-        claimed: of :func:`claims`.
+        compared: of :func:`comparisons`.
 
     Returns:
-        columns ``claim``, ``estimator``, ``count``, one for each of :data:`OUTCOMES`, then those of :data:`COLUMNS`
+        columns ``kind``, ``estimator``, ``count``, one for each of :data:`OUTCOMES`, then those of :data:`COLUMNS`
         from ``lambda`` to ``tost_p`` of the row with the largest difference; and ``verdict``, such as
         ``9 of 10 reproduced, 1 undecided``.
     """
-    place = [name for name in COLUMNS if name not in ("claim", "estimator", "outcome", "verdict")]
+    place = [name for name in COLUMNS if name not in ("kind", "estimator", "outcome", "verdict")]
     rows = []
-    for (claim, estimator), group in claimed.groupby(["claim", "estimator"], sort=False):
+    for (kind, estimator), group in compared.groupby(["kind", "estimator"], sort=False):
         counts = {name: int((group["outcome"] == name).sum()) for name in OUTCOMES}
         largest = group.loc[[group["mean_difference"].astype(float).abs().fillna(-1).idxmax()], place]
         found = {"different" if name == "differs" else name: number for name, number in counts.items() if number}
@@ -275,6 +267,6 @@ def tally(claimed: pd.DataFrame) -> pd.DataFrame:
         said = ", ".join([f"{number} of {len(group)} {first}", *(f"{count} {name}" for name, count in others)])
         if counts["not judged"]:
             said = "not judged, computed otherwise"
-        row = {"claim": claim, "estimator": estimator, "count": len(group)} | counts
+        row = {"kind": kind, "estimator": estimator, "count": len(group)} | counts
         rows.append(row | largest.to_dict("records")[0] | {"verdict": said})
-    return pd.DataFrame(rows, columns=["claim", "estimator", "count", *OUTCOMES, *place, "verdict"])
+    return pd.DataFrame(rows, columns=["kind", "estimator", "count", *OUTCOMES, *place, "verdict"])

@@ -4,7 +4,7 @@ Works on tidy tables in memory; knows nothing of files, training or drawing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -169,6 +169,44 @@ def equivalence(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float
         float(stats.ttest_ind_from_stats(mean, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False, alternative=side).pvalue)
         for mean, side in tests
     )
+
+
+def part(row: Mapping[str, float], who: str) -> dict[str, float]:
+    """The mean, its interval and n (if present) of a row whose names end in ``_{who}``."""
+    names = ("mean", "low", "high", "n")
+    return {name: row[f"{name}_{who}"] for name in names if f"{name}_{who}" in row}
+
+
+def deviation(mean: Mapping[str, float]) -> float:
+    """The standard deviation over seeds (with n - 1) of a 95 % t interval; nan for a single run.
+
+    Args:
+        mean: with ``low``, ``high``, ``n``.
+    """
+    if mean["n"] < 2:
+        return np.nan
+    half = (mean["high"] - mean["low"]) / 2
+    return half / stats.t.ppf(0.975, mean["n"] - 1) * np.sqrt(mean["n"])
+
+
+def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[float, float, float]:
+    """The difference ``ours - theirs`` of two means with its 95 % interval (Welch 1947; unequal variances).
+
+    Args:
+        ours: with ``mean``, ``low``, ``high``, ``n`` of a t interval over seeds.
+        theirs: the same.
+
+    Returns:
+        ``(difference, low, high)``; the bounds are nan when one of the two rests on a single run.
+    """
+    errors = [deviation(mean) / np.sqrt(mean["n"]) for mean in (ours, theirs)]
+    change = ours["mean"] - theirs["mean"]
+    error = np.hypot(*errors)
+    if not error > 0:
+        return change, change + error, change + error
+    freedom = error**4 / sum(one**4 / (mean["n"] - 1) for one, mean in zip(errors, (ours, theirs), strict=True))
+    half = stats.t.ppf(0.975, freedom) * error
+    return change, change - half, change + half
 
 
 def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""A study beside those like it that change one thing: the penalty's form, or what batch normalisation remembers.
+"""A study and its variants, which change one setting: the penalty, or the statistics of batch normalisation.
 
 Strengths are matched through the plain penalty, whose factor is λ: the stabilised one has the factor ½ for small λ, so
-λ there does what λ/2 does here. Works on tidy tables in memory and on studies' settings; knows nothing of files,
+its λ corresponds to λ/2 here. Works on tidy tables in memory and on studies' settings; knows nothing of files,
 drawing or LaTeX.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from weight_importance.findings.statistics import final_accuracy, interval, intervals, paired
+from weight_importance.settings import Study
 
 TOLERANCE = 0.01
 """A strength is usable where the mean test accuracy is at most one percentage point below the best."""
@@ -28,20 +29,14 @@ RANGES = [
 OUTCOMES = ("wider", "narrower", "equal", "undecided")
 
 
-def variants(study: str, settings: Mapping[str, Mapping]) -> list[str]:
-    """The studies like ``study`` that change how it learns.
-
-    Left out are those of the published protocol, those with ablations, and those with estimators that it does not have.
+def variants(study: str, settings: Mapping[str, Study]) -> list[str]:
+    """The companions of a study that learn the later tasks otherwise, from the same networks.
 
     Args:
-        study: the study that others are like.
-        settings: by study, the settings of this one and of all that are like it.
+        study: whose variants.
+        settings: by study, the settings of this one and of its companions.
     """
-    like = {name: of for name, of in settings.items() if of.get("like") == study and of.get("protocol") != "published"}
-    known = set(settings[study]["estimators"])
-    return [
-        name for name, of in like.items() if not of["retention"].get("ablations") and known.issuperset(of["estimators"])
-    ]
+    return [name for name, of in settings.items() if of.companion_of == study and of.networks_of == study]
 
 
 def short_name(variant: str, study: str) -> str:
@@ -49,17 +44,17 @@ def short_name(variant: str, study: str) -> str:
     return variant.removeprefix(f"{study}_").replace("_", " ")
 
 
-def plain_lambda(strength: float, settings: Mapping) -> float:
+def plain_lambda(strength: float, settings: Study) -> float:
     """The λ of the plain penalty that a study's λ corresponds to."""
-    return strength / 2 if settings["retention"]["penalty"] == "stabilised" else strength
+    return strength / 2 if settings.retention.penalty == "stabilised" else strength
 
 
-def compared(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+def compared(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
     """Every variant of a study at every strength that has a counterpart in the study, seed by seed.
 
     Args:
-        study: the study that others are like.
-        settings: by study, the settings of this one and of all that are like it.
+        study: the study that has variants.
+        settings: by study, the settings of this one and of its companions.
         retention: the table ``retention``, of all studies.
 
     Returns:
@@ -81,7 +76,7 @@ def compared(study: str, settings: Mapping[str, Mapping], retention: pd.DataFram
     return pd.DataFrame(rows, columns=COMPARED)
 
 
-def _final(name: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+def _final(name: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
     """Final accuracies of one study by estimator, ``lambda``, ``plain_lambda`` and seed; no rows if it has none."""
     rows = retention[retention["study"] == name]
     # halving is exact, so strengths written as twice those of another study meet them
@@ -95,7 +90,7 @@ def _matched(variant: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
     return variant.merge(base, on=["estimator", "plain_lambda", "seed"], suffixes=("_variant", "_counterpart"))
 
 
-def curves(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+def curves(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
     """Accuracy against strength for a study and its variants, each over all its own seeds.
 
     Args:
@@ -114,7 +109,7 @@ def curves(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame)
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)[columns]
 
 
-def usable_range(study: str, settings: Mapping[str, Mapping], retention: pd.DataFrame) -> pd.DataFrame:
+def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
     """The strengths around the best over which accuracy stays within :data:`TOLERANCE` of the best, side by side.
 
     A variant and its counterpart are both taken at the strengths and over the seeds that both have, so that neither

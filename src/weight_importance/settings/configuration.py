@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -52,6 +52,11 @@ class Configuration(Common):
         description="Studies by name (lower-case letters, digits, underscores); names appear in folders and tables."
     )
     correlation: Correlation = Field(description="Correlation of importances between estimators.")
+    claims: Literal["required", "marked"] = Field(
+        "required",
+        description="What happens to a sentence of the paper that the results do not support. required: it stops the "
+        "making of the paper; marked: it is marked in the paper.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -82,7 +82,7 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
         return path, f"must be {words} {limit}, found {shown(value)}."
     match kind:
         case "missing":
-            return path, f"missing. {_field(model, data, path).description}"
+            return path, f"missing. {_field(model, data, path).description or ''}".rstrip()
         case "extra_forbidden":
             known = _keys(_annotation(model, data, path[:-1]), _at(data, path[:-1]))
             return path, f"unknown key. {nearest(path[-1], known)}Allowed here: {', '.join(known)}."
@@ -231,7 +231,7 @@ def _at(data: Any, path: KeyPath) -> Any:
 def dotted(path: KeyPath) -> str:
     """A key path such as ``studies.mlp.pruning.fractions[3]``."""
     parts = (f"[{key}]" if type(key) is int else f".{key}" for key in path)
-    return "".join(parts).lstrip(".") or "the whole file"
+    return "".join(parts).lstrip(".") or "the whole"
 
 
 def shown(value: Any) -> str:

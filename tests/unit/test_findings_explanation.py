@@ -4,16 +4,9 @@ import pandas as pd
 import pytest
 
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.explanation import (
-    AGAINST,
-    AWAY,
-    HELD,
-    OPEN,
-    TOWARDS,
-    predictions,
-    signal_signs,
-    verdicts,
-)
+from weight_importance.findings.explanation import AGAINST, AWAY, HELD, OPEN, TOWARDS, predictions
+from weight_importance.findings.explanation_factors import signal_signs, turning
+from weight_importance.findings.study import Findings
 from weight_importance.paper.explanation import explanation
 
 SEEDS = (0, 1)
@@ -74,7 +67,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 def test_the_numbers_of_the_explanation(tables):
-    found = explanation(tables)
+    found = explanation(Findings(tables))
     expected = {
         "epochs/first": 1,
         "epochs/last": 8,
@@ -115,17 +108,12 @@ def test_the_numbers_of_the_explanation(tables):
         assert found[f"explanation/{key}"] == rf"\num{{{value}}}", key
     assert found["explanation/trajectories/own/list"] == r"\num{0.90} and \num{0.60}"
     assert found["explanation/trajectories/path/list"] == "--", "no estimator of the path is explained"
-    proportional, equal = "MAS becomes proportional to absolute Fisher", "MAS becomes as large as absolute Fisher"
-    assert found["explanation/predictions/limited/held/list"] == proportional
-    assert found["explanation/predictions/limited/against/list"] == equal
-    assert found["explanation/predictions/limited/towards/list"] == f"{proportional} and {equal}"
-    assert found["explanation/predictions/limited/away/list"] == "none"
     assert found["explanation/reliability/lowest/label"] == "Fisher (empirical)"
     assert found["explanation/reliability/lowest/tensor"] == r"fc2.weight"
 
 
 def test_a_pair_that_is_not_there_has_no_key(tables):
-    assert not any("fisher_exact" in key for key in explanation(tables))
+    assert not any("fisher_exact" in key for key in explanation(Findings(tables)))
 
 
 def signals_of(correlations: dict[str, dict[str, tuple[float, float]]], spread: float = 0.001) -> pd.DataFrame:
@@ -149,50 +137,27 @@ FADES = {"fc1.weight": (0.3, 0.2), "fc3.weight": (0.0, 0.0)}  # intervals of val
 
 
 @pytest.mark.parametrize(
-    ("correlations", "start", "says"),
+    ("correlations", "turned", "counts"),
     [
-        ({"mas": TURNS}, "The shared input factor explains the change of sign (of MAS", r"these \num{2} correlations"),
-        (
-            {"mas": SAME_SIDE},  # a factor that is negative throughout cannot explain a change
-            "The shared input factor does not explain the change of sign (of MAS",
-            r"more than half of \num{1}, and what it contributes to \num{1} has the other sign",
-        ),
-        (
-            {"mas": TURNS, "fisher_empirical": SAME_SIDE},
-            "The shared input factor explains the change of sign of MAS (softmax), but not that of Fisher (empirical) ",
-            r"more than half of \num{3}, and what it contributes to \num{1} has",
-        ),
-        (
-            {"mas": TURNS, "fisher_empirical": STAYS},  # one that does not turn is not counted
-            "The shared input factor explains the change of sign (of MAS (softmax); above zero in",
-            r"these \num{2} correlations",
-        ),
-        ({"mas": STAYS}, "No estimator's correlation changes its sign", "lie above it, and none is undecided"),
-        (
-            {"mas": STAYS, "fisher_empirical": FADES},
-            "No estimator's correlation changes its sign between the tensors beyond doubt",
-            r"lie above it, and \num{1} of \num{4} are undecided",
-        ),
-        (
-            {"mas": {"fc1.weight": (0.0, 0.2)}},
-            "Whether a correlation changes its sign between the tensors is not decided",
-            "no interval excludes zero",
-        ),
-        ({"mas": {"fc1.weight": (0.3, 0.2)}, "si": SAME_SIDE}, "No estimator's", "lie above it"),  # SI is of the path
+        ({"mas": TURNS}, "MAS (softmax)", (2, 2, 0)),
+        ({"mas": SAME_SIDE}, "MAS (softmax)", (2, 1, 1)),  # a factor that is negative throughout explains one side only
+        ({"mas": TURNS, "fisher_empirical": STAYS}, "MAS (softmax)", (2, 2, 0)),  # correlations that stay do not count
+        ({"mas": STAYS}, "none", (0, 0, 0)),
+        ({"mas": STAYS, "fisher_empirical": FADES}, "none", (0, 0, 0)),
+        ({"mas": {"fc1.weight": (0.3, 0.2)}, "si": SAME_SIDE}, "none", (0, 0, 0)),  # SI is a path estimator
     ],
 )
-def test_whether_the_shared_input_factor_explains_the_change_of_sign_is_said_as_the_numbers_have_it(
-    tables, correlations, start, says
-):
+def test_changes_of_sign_are_counted_with_what_the_shared_input_factor_explains(tables, correlations, turned, counts):
     tables["explanation_signal"] = signals_of(correlations)
-    found = explanation(tables)["explanation/signal/answer"]
-    assert found.startswith(start) and says in found
+    found = explanation(Findings(tables))
+    assert found["explanation/signal/turning/list"] == turned
+    names = ("correlations", "explained", "opposed")
+    assert [found[f"explanation/signal/turning/{name}/count"] for name in names] == [rf"\num{{{n}}}" for n in counts]
 
 
-def test_one_network_decides_nothing_of_the_change_of_sign(tables):
+def test_one_network_decides_no_change_of_sign():
     signal = signals_of({"mas": TURNS})
-    tables["explanation_signal"] = signal[signal["seed"] == 0]
-    assert explanation(tables)["explanation/signal/answer"].endswith("not decided: no interval excludes zero")
+    assert turning(signal_signs(signal[signal["seed"] == 0])) == []
 
 
 def test_estimators_of_the_path_are_counted_apart_and_those_with_the_weight_as_a_factor_not_at_all(tables):
@@ -204,7 +169,7 @@ def test_estimators_of_the_path_are_counted_apart_and_those_with_the_weight_as_a
         ("moment", "mas"),
         ("path", "si"),
     ]
-    found = explanation(tables)
+    found = explanation(Findings(tables))
     assert found["explanation/signal/all/count"] == r"\num{4}"
     assert found["explanation/signal/path/all/count"] == r"\num{2}"
     assert found["explanation/signal/path/explained/count"] == r"\num{2}"
@@ -213,7 +178,7 @@ def test_estimators_of_the_path_are_counted_apart_and_those_with_the_weight_as_a
 def test_without_an_estimator_made_of_gradients_nothing_is_said_of_the_total_signal(tables):
     signal = tables["explanation_signal"]
     tables["explanation_signal"] = signal[signal["estimator"] == "magnitude"]
-    assert not any("/signal/" in key for key in explanation(tables))
+    assert not any("/signal/" in key for key in explanation(Findings(tables)))
 
 
 @pytest.mark.parametrize(
@@ -279,20 +244,6 @@ def test_what_was_foreseen_held_or_not(pair, coefficient, first, last, outcome, 
     """Near a limit, however the coefficient got there; without a limit, by how it moved."""
     (row,) = foreseen(first, last, pair, coefficient).to_dict("records")
     assert (row["outcome"], row["moved"]) == (outcome, moved)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "verdict"),
-    [
-        ([HELD, HELD, OPEN], HELD),
-        ([HELD, HELD, AGAINST], OPEN),
-        ([AGAINST, AGAINST, HELD], AGAINST),
-        ([HELD, OPEN], OPEN),
-    ],
-)
-def test_a_prediction_held_where_most_comparisons_do_and_none_goes_the_other_way(outcomes, verdict):
-    found = verdicts(pd.DataFrame({"prediction": "parting", "outcome": outcomes}))
-    assert [name for name, predictions in found.items() if predictions] == [verdict]
 
 
 def test_a_single_network_leaves_a_prediction_open_and_other_pairs_have_none():

@@ -1,4 +1,4 @@
-"""What ablations of an importance recover of what the importance itself achieves, and the frontier of old against new.
+"""Ablations of an importance: the accuracy they recover, and the stability-plasticity trade-off.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from weight_importance.findings.common import at_selected_lambda
+from weight_importance.findings.retention import NONE, at_selected_lambda, is_at_edge
 from weight_importance.findings.statistics import (
     Interval,
     final_accuracy,
@@ -21,7 +21,7 @@ from weight_importance.findings.statistics import (
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 MARGIN = 0.005
-"""Accuracies that differ by less than half a percentage point are held for equivalent."""
+"""Accuracies that differ by less than half a percentage point count as equivalent."""
 
 LEVEL = 0.05
 
@@ -36,7 +36,7 @@ FRONTIER = ["estimator", "lambda", *(f"{part}_{what}" for what in ("old", "new")
 
 
 def without_ablations(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table with a column ``estimator`` that are of estimators and of ``none``."""
+    """The rows of estimators and of ``none`` in a table with a column ``estimator``."""
     return table[~table["estimator"].map(is_ablation).astype(bool)]
 
 
@@ -50,12 +50,12 @@ def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
-    """Every estimator beside its ablations, each at its own selected λ: mean test accuracy over all tasks at the end.
+    """Average accuracy of every estimator and of its ablations after the last task, each at its own selected λ.
 
     The recovery is (ablation - none) / (estimator - none), the ratio of two means over the same seeds, with Fieller's
-    interval (see :func:`~weight_importance.findings.statistics.ratio`): 1 where the ablation does as well as the estimator,
-    0 where it does as no penalty. Whether it does as well within :data:`MARGIN` is tested seed by seed. The choice of λ
-    adds nothing to the intervals.
+    interval (:func:`~weight_importance.findings.statistics.ratio`): 1 if the ablation does as well as the estimator, 0
+    if it does as no penalty. Equivalence within :data:`MARGIN` is tested seed by seed. Intervals do not include the
+    choice of λ.
 
     Args:
         retention: the table ``retention`` of one study.
@@ -67,8 +67,8 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
         ``low`` and ``high`` have the suffixes ``_accuracy``, ``_gain`` (less no penalty, paired), ``_recovery`` and
         ``_difference`` (ablation less estimator, paired); accuracies are between 0 and 1. ``tost_p`` is that of
         equivalence, ``n`` the number of seeds, ``outcome`` one of :data:`OUTCOMES`: ``equivalent`` within the margin,
-        else ``worse`` or ``better`` than the estimator where the 95 % interval of the difference leaves no doubt, else
-        ``undecided``; ``diverged`` where every λ of one of the two did.
+        else ``worse`` or ``better`` than the estimator where the 95 % interval of the difference excludes zero, else
+        ``undecided``; ``diverged`` where every λ of one of the two diverged.
     """
     final = final_accuracy(retention, "test")
     chosen = at_selected_lambda(final, selected)
@@ -79,8 +79,8 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
     for estimator, names in ablations_of(retention).items():
         for name in [estimator, *names]:
             row = {"estimator": estimator, "ablation": name, "lambda": at.get(name, math.nan)}
-            row["at_edge"] = len(strengths[name]) > 1 and row["lambda"] in (min(strengths[name]), max(strengths[name]))
-            rows.append(row | _compared(by_seed.get(name), by_seed.get(estimator), by_seed["none"]))
+            row["at_edge"] = is_at_edge(row["lambda"], strengths[name])
+            rows.append(row | _compared(by_seed.get(name), by_seed.get(estimator), by_seed[NONE]))
     return pd.DataFrame(rows, columns=RECOVERED)
 
 

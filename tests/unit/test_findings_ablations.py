@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.recovery import OUTCOMES, ablations_of, frontier, recovery, without_ablations
+from weight_importance.findings.ablations import OUTCOMES, ablations_of, frontier, recovery, without_ablations
 from weight_importance.findings.statistics import final_accuracy, interval, paired, ratio, select_lambda
 
 NAN = math.nan

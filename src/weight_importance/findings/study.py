@@ -1,0 +1,83 @@
+"""The findings of one study, each computed once, when first asked for, for macros and claims alike."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+
+import pandas as pd
+
+from weight_importance.findings import ablations, atlas, correlation, explanation, explanation_factors
+from weight_importance.findings.retention import Ranking, ranking
+from weight_importance.findings.tensors import weight_tensors
+from weight_importance.settings import Study
+
+
+def studies(settings: Mapping[str, Mapping]) -> dict[str, Study]:
+    """The settings of studies, from what JSON holds of them (the parameter of a notebook)."""
+    return {name: Study.model_validate_json(json.dumps(study)) for name, study in settings.items()}
+
+
+class Findings:
+    """The tables of one study and the findings computed from them.
+
+    Args:
+        tables: by name, the rows of this study.
+    """
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        self.tables = tables
+
+    def has(self, name: str) -> bool:
+        """Whether the study has rows in a table."""
+        return name in self.tables and not self.tables[name].empty
+
+    @cached_property
+    def correlation(self) -> pd.DataFrame:
+        """See :func:`weight_importance.findings.correlation.beyond_null`."""
+        return correlation.beyond_null(self.tables["correlation"], self.tables["correlation_null"])
+
+    @cached_property
+    def similarity(self) -> pd.DataFrame:
+        """See :func:`weight_importance.findings.atlas.similarity`."""
+        return atlas.similarity(self.tables["correlation"])
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """See :func:`weight_importance.findings.retention.ranking`; of estimators, without ablations."""
+        return ranking(*self.of_estimators)
+
+    @cached_property
+    def of_estimators(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The tables ``retention`` and ``selected_lambda`` without ablations."""
+        names = ("retention", "selected_lambda")
+        return tuple(ablations.without_ablations(self.tables[name]) for name in names)
+
+    @cached_property
+    def recovery(self) -> pd.DataFrame:
+        """See :func:`weight_importance.findings.ablations.recovery`, by ``estimator`` and ``ablation``."""
+        found = ablations.recovery(self.tables["retention"], self.tables["selected_lambda"])
+        return found.set_index(["estimator", "ablation"], drop=False)
+
+    @cached_property
+    def weights(self) -> list[str]:
+        """The weight tensors that the stage ``explanation`` looked at."""
+        return weight_tensors(self.tables["explanation_factors"]["tensor"])
+
+    @cached_property
+    def confidence(self) -> pd.DataFrame:
+        """See :func:`weight_importance.findings.explanation.along_confidence`, means over weight tensors."""
+        return explanation.along_confidence(
+            self.tables["explanation_agreement"], self.tables["explanation_confidence"], self.weights
+        )
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """See :func:`weight_importance.findings.explanation.predictions`."""
+        return explanation.predictions(
+            self.tables["explanation_agreement"], self.tables["explanation_confidence"], self.weights
+        )
+
+    @cached_property
+    def signal(self) -> pd.DataFrame:
+        """See :func:`weight_importance.findings.explanation_factors.signal_signs`."""
+        return explanation_factors.signal_signs(self.tables["explanation_signal"])

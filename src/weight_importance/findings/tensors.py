@@ -1,0 +1,40 @@
+"""Parameter tensors as tables name them: their order, and which of them hold weights.
+
+Works on names alone, as tables hold nothing else of a tensor.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+
+ALL = "all"
+"""Name of all parameters together."""
+
+NORMALISATION = re.compile("bn|norm")
+"""A layer with this in its name is a normalisation layer, whose scale is a vector and no weight tensor."""
+
+
+def tensor_order(tensors: Iterable[str]) -> list[str]:
+    """Parameter tensors in the order of the layers' numbers, weight before bias, and ``all`` last.
+
+    Layers without a number follow those with one; of two layers with the same number, normalisation is the second.
+    """
+
+    def place(name: str) -> tuple:
+        layer = name.rpartition(".")[0]
+        number = re.search(r"\d+", layer)
+        normalises = bool(NORMALISATION.search(layer))
+        return name == ALL, int(number[0]) if number else math.inf, normalises, layer, name.endswith("bias")
+
+    return sorted(dict.fromkeys(tensors), key=place)
+
+
+def is_weight_tensor(name: str) -> bool:
+    """Whether a tensor has two or more dimensions: a weight matrix or a kernel, neither a bias nor a scale."""
+    layer, _, kind = name.rpartition(".")
+    return kind == "weight" and not NORMALISATION.search(layer)
+
+
+def weight_tensors(tensors: Iterable[str]) -> list[str]:
+    """The weight tensors among parameter tensors, in the order of :func:`tensor_order`."""
+    return [name for name in tensor_order(tensors) if is_weight_tensor(name)]

@@ -1,0 +1,50 @@
+"""Macros on the correlation of importances."""
+
+from weight_importance.files.derivation import derived, rows
+from weight_importance.findings.correlation import PAIR, PROPERTIES, extremes, null_ranges, pair_properties
+from weight_importance.findings.study import Findings
+from weight_importance.paper.latex import number, plain
+from weight_importance.paper.macros import Results, mean, names, pair_label
+
+
+def correlation(findings: Findings) -> Results:
+    """Macros of a study's correlations.
+
+    - ``correlation/{coefficient}/{a}/{b}/{tensor}/{mean, low, high, interval}`` in both orders of the pair;
+    - ``correlation/{coefficient}/{tensor}/{highest, lowest}/{pair, mean, interval}``;
+    - ``correlation/{coefficient}/{property}/{list, count}`` of pairs, for each of
+      :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count`` of all pairs;
+    - ``null/{coefficient}/{tensor}/{low, high, inside}``: the central 95 % of the null, and the pairs inside it.
+    """
+    means = findings.correlation
+    results: Results = {}
+    for row in means.to_dict("records"):
+        pair = [row[name] for name in PAIR]
+        source = rows(
+            "correlation", coefficient=row["coefficient"], tensor=row["tensor"], **dict(zip(PAIR, pair, strict=True))
+        )
+        for a, b in (pair, reversed(pair)):
+            results |= derived(mean(f"correlation/{row['coefficient']}/{a}/{b}/{row['tensor']}", row), source)
+    for row in extremes(means).to_dict("records"):
+        key = f"correlation/{row['coefficient']}/{row['tensor']}/{row['place']}"
+        source = rows("correlation", coefficient=row["coefficient"], tensor=row["tensor"])
+        results |= derived(mean(key, row) | {f"{key}/pair": pair_label(row)}, source)
+    for coefficient, group in pair_properties(means).groupby("coefficient"):
+        sources = (rows("correlation", coefficient=coefficient), rows("correlation_null", coefficient=coefficient))
+        for name in PROPERTIES:
+            pairs = map(pair_label, group[group[name]].to_dict("records"))
+            results |= derived(names(f"correlation/{coefficient}/{name}", pairs, "no pair"), *sources)
+        results |= derived({f"correlation/{coefficient}/pairs/count": plain(len(group))}, sources[0])
+    return results | _null(findings)
+
+
+def _null(findings: Findings) -> Results:
+    results: Results = {}
+    for row in null_ranges(findings.correlation).to_dict("records"):
+        key = f"null/{row['coefficient']}/{row['tensor']}"
+        decimals = 2 if row["null_high"] - row["null_low"] > 0.1 else 3
+        tables = ("correlation_null", "correlation")
+        null, observed = (rows(name, coefficient=row["coefficient"], tensor=row["tensor"]) for name in tables)
+        results |= derived({f"{key}/{end}": number(row[f"null_{end}"], decimals) for end in ("low", "high")}, null)
+        results |= derived({f"{key}/inside": plain(int(row["inside"]))}, null, observed)
+    return results

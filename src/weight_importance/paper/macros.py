@@ -1,0 +1,51 @@
+"""Values with their interval, lists of estimators and rows of tables, as several topics of the paper print them."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from weight_importance import ESTIMATORS
+from weight_importance.files.derivation import Rows, rows
+from weight_importance.paper.latex import listing, number, plain, rounded
+
+Results = dict[str, str]
+"""Printed values by key."""
+
+PERCENT = 100.0
+
+
+def label(name: str) -> str:
+    """The label of an estimator."""
+    return ESTIMATORS[name].label
+
+
+def pair_label(row: Mapping[str, str]) -> str:
+    """The labels of the two estimators of a row."""
+    return f"{label(row['estimator_a'])} with {label(row['estimator_b'])}"
+
+
+def mean(key: str, row: Mapping[str, float], decimals: int = 2, scale: float = 1.0) -> Results:
+    """``{key}/{mean, low, high, interval}`` of a row with ``mean``, ``low`` and ``high``."""
+    results = {f"{key}/{name}": number(row[name] * scale, decimals) for name in ("mean", "low", "high")}
+    ends = [rounded(row[name] * scale, decimals) for name in ("low", "high")]
+    return results | {f"{key}/interval": "no interval" if None in ends else rf"\numrange{{{ends[0]}}}{{{ends[1]}}}"}
+
+
+def names(key: str, items: Iterable[str], nothing: str = "none") -> Results:
+    """``{key}/{list, count}`` of finished names."""
+    items = list(items)
+    return {f"{key}/list": listing(items, nothing), f"{key}/count": plain(len(items))}
+
+
+def labels(key: str, estimators: Iterable[str]) -> Results:
+    """``{key}/{list, count}`` of estimators."""
+    return names(key, map(label, estimators))
+
+
+def after_last_task(
+    retention: pd.DataFrame, split: str, estimator: str | tuple[str, ...] | None = None, strength: float | None = None
+) -> Rows:
+    """The rows of a study's table ``retention`` after its last task: of one estimator or some, at one λ, or of all."""
+    only = {"estimator": estimator, "lambda": strength}
+    where = {name: value for name, value in only.items() if value is not None}
+    return rows("retention", split=split, tasks_learnt=int(retention["tasks_learnt"].max()), **where)

@@ -1,0 +1,86 @@
+"""Macros on the accuracy of trained networks, on retention, and on the ranking of estimators."""
+
+import math
+
+from weight_importance.files.derivation import derived, rows
+from weight_importance.findings.retention import NONE, final_means, selected_means
+from weight_importance.findings.statistics import intervals
+from weight_importance.findings.study import Findings
+from weight_importance.paper.latex import listing, number, plain
+from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean
+
+
+def baseline(findings: Findings) -> Results:
+    """``baseline/{split}/{mean, low, high, interval, min, max}``: accuracy after the first task."""
+    results: Results = {}
+    table = findings.tables["baseline"]
+    for row in intervals(table, ["split"], "accuracy").to_dict("records"):
+        key, accuracy = f"baseline/{row['split']}", table.loc[table["split"] == row["split"], "accuracy"]
+        ends = {"min": accuracy.min(), "max": accuracy.max()}
+        printed = {f"{key}/{name}": number(value * PERCENT, 2) for name, value in ends.items()}
+        results |= derived(mean(key, row, scale=PERCENT) | printed, rows("baseline", split=row["split"]))
+    return results
+
+
+def accuracies(findings: Findings) -> Results:
+    """Accuracy over all tasks after the last one.
+
+    ``retention/{estimator}/{λ, selected}/{split}/{mean, low, high, interval}``, ``retention/none/{split}/…``,
+    ``retention/{estimator}/selected/lambda``.
+    """
+    results: Results = {}
+    table, selected = findings.tables["retention"], findings.tables["selected_lambda"]
+    selected = selected[selected["estimator"] != NONE]
+    for split in ("validation", "test"):
+        for row in final_means(table, split).to_dict("records"):
+            strength = "" if row["estimator"] == NONE else f"/{row['lambda']:g}"
+            printed = mean(f"retention/{row['estimator']}{strength}/{split}", row, scale=PERCENT)
+            results |= derived(printed, after_last_task(table, split, row["estimator"], row["lambda"]))
+        for row in selected_means(table, selected, split).to_dict("records"):
+            if row["estimator"] != NONE:
+                printed = mean(f"retention/{row['estimator']}/selected/{split}", row, scale=PERCENT)
+                source = after_last_task(table, split, row["estimator"], row["lambda"])
+                results |= derived(printed, source, rows("selected_lambda", estimator=row["estimator"]))
+    for row in selected.to_dict("records"):
+        strength = "no $\\lambda$" if math.isnan(row["lambda"]) else plain(row["lambda"])
+        printed = {f"retention/{row['estimator']}/selected/lambda": strength}
+        results |= derived(printed, rows("selected_lambda", estimator=row["estimator"]))
+    return results
+
+
+def ranking(findings: Findings) -> Results:
+    """The estimators at their selected λ; the order is that of validation data, all values are of test data.
+
+    - ``retention/{best, worst}/{label, mean, interval, lambda}``; ``retention/spread/{mean, interval}``, best less
+      worst, paired; ``retention/gap/{better}/{worse}/…``; ``retention/compared/count``;
+    - lists of estimators, each with ``…/count``: ``retention/indistinguishable/list`` from the best,
+      ``retention/above/list``, ``retention/effective/list``, ``retention/edge/list``, ``retention/diverged/list``; see
+      :class:`weight_importance.findings.retention.Ranking`.
+    """
+    found = findings.ranking
+    results: Results = {}
+    for place, name in (("best", found.best), ("worst", found.worst)):
+        row = found.means[name]
+        results |= mean(f"retention/{place}", row, scale=PERCENT)
+        results |= {f"retention/{place}/label": label(name), f"retention/{place}/lambda": plain(row["lambda"])}
+    for (first, second), gap in found.gaps.items():
+        results |= mean(f"retention/gap/{first}/{second}", vars(gap), scale=PERCENT)
+    results |= mean("retention/spread", vars(found.spread), scale=PERCENT)
+    results |= labels("retention/indistinguishable", found.indistinguishable)
+    results |= labels("retention/above", found.above) | labels("retention/effective", found.effective)
+    results["retention/compared/count"] = plain(len(found.order))
+    table, tried = findings.tables["retention"], rows("selected_lambda", estimator=found.order)
+    test, validation = (after_last_task(table, split) for split in ("test", "validation"))
+    return derived(results, test, validation, tried) | derived(_grids(findings), test, tried)
+
+
+def _grids(findings: Findings) -> Results:
+    found = findings.ranking
+    diverged = [
+        f"{label(name)} at $\\lambda$ = {listing([plain(value) for value in strengths])}"
+        for name, strengths in found.diverged.items()
+    ]
+    return labels("retention/edge", found.at_edge) | {
+        "retention/diverged/list": listing(diverged, "no estimator at any $\\lambda$"),
+        "retention/diverged/count": plain(len(diverged)),
+    }

@@ -1,0 +1,106 @@
+"""Claims of the paper: each sentence has a condition, and one without support stops the paper or is marked."""
+
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from studies import retention_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.statistics import select_lambda
+from weight_importance.findings.study import Findings
+from weight_importance.paper.claims import ABLATIONS, CLAIMS, MLP, render, unsupported
+
+PAPER = Path(__file__).parents[2] / "paper"
+SEEDS = range(5)
+TRANSFORMS = {
+    "rank_one": 0.9, "in_order_of_factors": 0.9, "tensor_mean": 0.8, "input_factor": 0.85, "output_factor": 0.8,
+    "shuffled": 0.7, "shuffled_within_neuron": 0.7, "reversed": 0.6,
+}  # fmt: skip
+"""Average accuracy of ablations whose claims hold, where the estimator has 0.9 and no penalty 0.5."""
+
+
+def ablations(changed: dict[str, float] | None = None, strengths: tuple[float, ...] = (1.0, 10.0, 100.0)) -> Findings:
+    """The study of ablations: the middle strength is the best of all conditions."""
+    levels = {f"{name}({of})": level for name, level in TRANSFORMS.items() for of in ("fisher_empirical", "mas")}
+    levels |= {"fisher_empirical": 0.9, "mas": 0.9} | (changed or {})
+    noise = np.random.default_rng(3).normal(size=(2, 100, len(SEEDS))) * 0.001
+
+    def accuracy(name: str, strength: float, seed: int, learnt: int, task: int, split: str) -> float:
+        level = 0.5 if name == "none" else levels[name] - 0.2 * (strength != 10.0)
+        return level + noise[0, 0, seed] + 0.1 * noise[1, sum(map(ord, name)) % 100, seed]
+
+    runs = [(ABLATIONS, name, strength) for name in levels for strength in strengths]
+    table = retention_table([*runs, (ABLATIONS, "none", 0.0)], SEEDS, accuracy)
+    return Findings({"retention": table, "selected_lambda": select_lambda(table)})
+
+
+def failed(findings: Findings, study: str = ABLATIONS) -> set[str]:
+    keys = {key for key, claim in CLAIMS.items() if claim.study == study}
+    return keys & set(unsupported({study: findings}, {}))
+
+
+def test_every_sentence_has_a_condition_and_every_condition_a_sentence():
+    texts = [file.read_text(encoding="utf-8") for file in PAPER.rglob("*.tex")]
+    sentences = {key for text in texts for key in re.findall(r"\\claim\{(\w+)\}", text)}
+    assert sentences == set(CLAIMS)
+
+
+def test_claims_on_ablations_hold_where_the_numbers_support_them():
+    assert failed(ablations()) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"rank_one(fisher_empirical)": 0.88}, {"rank_one_equivalent"}),
+        ({"in_order_of_factors(fisher_empirical)": 0.89}, {"order_of_factors_equivalent"}),
+        ({"output_factor(fisher_empirical)": 0.9}, {"one_factor_worse"}),
+        ({"shuffled(fisher_empirical)": 0.95}, {"misplaced_worse"}),
+        ({"rank_one(mas)": 0.8}, {"mas_rank_one_equivalent"}),
+        ({"input_factor(mas)": 0.9}, {"mas_input_factor_worse"}),
+        ({"rank_one(fisher_empirical)": math.nan}, {"rank_one_equivalent"}),
+    ],
+)
+def test_one_number_decides_the_claims_that_rest_on_it(changed, expected):
+    assert failed(ablations(changed)) == expected
+
+
+def test_an_estimator_that_does_not_help_supports_no_claim_on_its_ablations():
+    nothing = {f"{name}(mas)": 0.5 for name in TRANSFORMS} | {"mas": 0.5}
+    assert failed(ablations(nothing)) == {"mas_rank_one_equivalent", "mas_input_factor_worse"}
+
+
+def test_a_strength_at_an_end_of_its_grid_supports_no_claim():
+    on_ablations = {key for key, claim in CLAIMS.items() if claim.study == ABLATIONS}
+    assert failed(ablations(strengths=(1.0, 10.0))) == on_ablations
+
+
+def test_without_the_study_or_its_rows_no_claim_holds():
+    empty = Findings({name: pd.DataFrame(columns=COLUMNS[name]) for name in ("retention", "correlation")})
+    assert set(unsupported({}, {})) == set(unsupported({MLP: empty, ABLATIONS: empty}, {})) == set(CLAIMS)
+
+
+def test_the_message_names_the_claim_and_the_numbers():
+    key = f"{ABLATIONS}/ablations/fisher_empirical/rank_one(fisher_empirical)/recovery/mean"
+    message = unsupported({}, {key: r"\num{0.80}"})["rank_one_equivalent"]
+    assert "'rank_one_equivalent'" in message and f"{key} = 0.80" in message
+
+
+@pytest.mark.parametrize("mode", ["required", "marked"])
+def test_a_claim_without_support_stops_the_paper_or_is_marked(tmp_path, mode):
+    preamble = r"\documentclass{article}\input{claims}\begin{document}"
+    text = preamble + "\n\\claim{good}{This holds}.\n\n\\claim{bad}{This does\nnot}.\n\\end{document}\n"
+    (tmp_path / "text.tex").write_text(text)
+    (tmp_path / "claims.tex").write_text(render({"bad": "No support for 'bad': a_b(c) = 0.80"}, mode, ("good", "bad")))
+    command = [shutil.which("pdflatex"), "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "text.tex"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == (mode == "required"), run.stdout
+    assert ("text.tex:5: Package claims Error: No support for 'bad': a_b(c) = 0.80" in run.stdout) == (
+        mode == "required"
+    )
