@@ -11,7 +11,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report trace provenance test test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
+.PHONY: help paper report trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
 	schema environment benchmark-environment latex clean
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make trace NUMBER=97.31   where a number, figure or table of the paper comes from; ARGS=--all for everything'
 	@echo 'make provenance   ro-crate-metadata.json: this folder and its run as an RO-Crate, every file with its checksum'
 	@echo 'make test         style checks and the whole test suite'
+	@echo 'make test-mutations   one-line faults planted in the core modules, and whether the tests notice each (an hour)'
 	@echo 'make test-peers   estimators against BackPACK, NNGeometry and ASDL, in an environment of its own'
 	@echo 'make test-browser report, explorer and notebooks looked at in a real Chromium (runs make paper first)'
 	@echo 'make test-faults  the workflow killed at random moments and on a full disk (half an hour); table in results/faults.md'
@@ -60,6 +61,10 @@ provenance: environment
 
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# ARGS names modules or parts of them, such as ARGS=tasks
+test-mutations: environment
+	python tests/mutations/plant.py --workers $(WORKERS) $(ARGS)
 
 test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers

@@ -59,9 +59,7 @@ def package_run(
 ) -> dict[tuple[int, float], Run]:
     """By seed and strength: all accuracies, and without ``kept`` the weights and importances before the last task."""
     job, states = job_of(s, seeds, strengths), States()
-    plain = [
-        plain_task(dataset, s.training, s.validation, s.test, s.train_on_validation) for dataset in datasets
-    ]
+    plain = [plain_task(dataset, s.training, s.validation, s.test, s.train_on_validation) for dataset in datasets]
     tasks = sequences(job.tasks, plain, seeds)
     replicas = initialise(build, seeds)
     paths = [name for name in s.estimators if isinstance(load(name), PathEstimator)]

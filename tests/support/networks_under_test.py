@@ -39,7 +39,8 @@ def in_place_activation() -> nn.Module:
 
 def normalised() -> nn.Module:
     """Dropout and batch normalisation, which must be in evaluation mode, with running statistics that matter."""
-    network = nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9, eps=1e-2), nn.Dropout(0.5), nn.ReLU(), nn.Linear(9, CLASSES))
+    norm = nn.BatchNorm1d(9, eps=1e-2)
+    network = nn.Sequential(nn.Linear(6, 9), norm, nn.Dropout(0.5), nn.ReLU(), nn.Linear(9, CLASSES))
     network[1].running_mean.normal_()
     network[1].running_var.uniform_(0.5, 2)
     return network

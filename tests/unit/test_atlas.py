@@ -44,8 +44,7 @@ def correlation_table(coefficient="spearman"):
 
 
 def retention_table(final):
-    """``final``: estimator → λ → test accuracy at the end, for the second seed a hundredth more; another in validation.
-    """
+    """``final``: estimator → λ → test accuracy at the end, a hundredth more for the second seed; validation differs."""
     rows = [
         (
             "study",

@@ -18,10 +18,10 @@ from weight_importance.data.sources.reasons import SourceError
 from weight_importance.files.integrity import damage, seal_of
 from weight_importance.files.storage import load_tensors, read_table, save_tensors, write_table, write_text
 from weight_importance.files.tables import COLUMNS
-from weight_importance.settings.ablation_names import parse
 from weight_importance.runtime import device
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings.ablation_names import parse
 
 # the same examples in every run, so that a failure is one that a change made
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)

@@ -10,10 +10,9 @@ import shutil
 import subprocess
 import sys
 
+import configuration
 import pytest
 import yaml
-
-import configuration
 from configuration import known, schema
 
 REPOSITORY = configuration.REPOSITORY

@@ -5,12 +5,11 @@ import math
 from datetime import date
 from functools import cache
 
+import configuration
 import yaml
+from configuration import files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import configuration
-from configuration import files
 
 DEFAULT = configuration.REPOSITORY / "config.yaml"
 TINY = configuration.REPOSITORY / "presets/tiny.yaml"

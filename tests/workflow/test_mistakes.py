@@ -16,13 +16,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 
+import configuration
 import pandas as pd
 import pytest
 import torch
 import yaml
-
-import configuration
 from configuration import files
+
 from weight_importance.data import catalogue as datasets
 from weight_importance.files.storage import save_tensors, write_table
 from weight_importance.files.tables import COLUMNS

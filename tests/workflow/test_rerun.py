@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import configuration
 import pytest
 from rocrate.rocrate import ROCrate
 
-import configuration
 import crate
 import documents
 import quotations
