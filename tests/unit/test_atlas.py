@@ -45,7 +45,7 @@ def correlation_table(coefficient="spearman"):
 
 
 def retention_table(final):
-    """``final``: estimator → λ → final test accuracy; the second seed has a hundredth more, validation another value."""
+    """``final``: estimator → λ → final test accuracy; a hundredth more for the second seed; another in validation."""
     rows = [
         (
             "study",
