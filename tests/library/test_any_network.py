@@ -200,6 +200,10 @@ def test_a_weight_that_shrinks_with_every_call_is_left_alone():
     assert torch.equal(network.net[0].weight, before)
 
 
+def attention():
+    return nn.MultiheadAttention(4, 2)
+
+
 def over_the_batch(self, x):
     h = self.inp(x.view(-1, 2, 3))
     return self.head(self.attention(h, h, h)[0].mean(1))
@@ -224,7 +228,7 @@ def hidden_state(self, x):
 
 FAULTY = {
     "attention over the batch": (
-        lambda: module(over_the_batch, inp=nn.Linear(3, 4), attention=nn.MultiheadAttention(4, 2), head=nn.Linear(4, 3)),
+        lambda: module(over_the_batch, inp=nn.Linear(3, 4), attention=attention(), head=nn.Linear(4, 3)),
         "samples influence each other.*'attention' .MultiheadAttention.",
     ),
     "a branch on the batch": (lambda: module(branching, net=body()), "samples influence each other"),
@@ -240,7 +244,7 @@ FAULTY = {
     "two outputs": (lambda: module(lambda self, x: (self.net(x), x), net=body()), "returns a tuple .*forward="),
     "rows lost": (lambda: module(lambda self, x: self.net(x)[:-1], net=body()), "row per sample"),
     "no batch axis": (lambda: module(lambda self, x: self.net(x).flatten(), net=body()), "expected .N, K."),
-    "classes on axis 1": (lambda: nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 3, 1)), "N, ..., K., classes last"),
+    "classes on axis 1": (lambda: nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 3, 1)), "K., classes last"),
     "whole numbers": (lambda: module(lambda self, x: self.net(x).argmax(1, keepdim=True), net=body()), "torch.int64"),
     "other width": (lambda: nn.Linear(5, 3), "cannot be called on these inputs .*RuntimeError"),
 }  # fmt: skip

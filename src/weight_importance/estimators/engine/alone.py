@@ -37,24 +37,31 @@ def pull_back(
         given = [cotangents(logits.detach())] if callable(cotangents) else cotangents
         for index, cotangent in enumerate(given):
             more = index + 1 < len(given)
-            take(index, _gradients(logits, leaves, cotangent.to(logits.dtype), more) if logits.requires_grad else {})
+            at_logits, found = cotangent.to(logits.dtype), {}
+            if logits.requires_grad:
+                found = _gradients(logits, leaves, at_logits, more, forward.reentrant)
+            take(index, found)
         return logits.detach()
 
     with torch.enable_grad():
-        return forward.within(samples, forward.tensors(leaves), back)
+        try:
+            return forward.within(samples, forward.tensors(leaves), back)
+        except RuntimeError as error:
+            if forward.reentrant or "use_reentrant=True" not in str(error):
+                raise
+            # nothing has been taken: the first way back has failed
+            forward.reentrant = True
+            return forward.within(samples, forward.tensors(leaves), back)
 
 
-def _gradients(logits: Tensor, leaves: dict[str, Tensor], cotangent: Tensor, keep: bool) -> Gradients:
-    try:
-        found = torch.autograd.grad(logits, list(leaves.values()), cotangent, retain_graph=keep, allow_unused=True)
-    except RuntimeError as error:
-        if "checkpoint" not in str(error).lower():
-            raise
-        # reentrant checkpoints can only be gone back through into the leaves' own gradients
+def _gradients(logits: Tensor, leaves: dict[str, Tensor], cotangent: Tensor, keep: bool, reentrant: bool) -> Gradients:
+    if reentrant:
         logits.backward(cotangent, retain_graph=keep)
         found = [leaf.grad for leaf in leaves.values()]
         for leaf in leaves.values():
             leaf.grad = None
+    else:
+        found = torch.autograd.grad(logits, list(leaves.values()), cotangent, retain_graph=keep, allow_unused=True)
     return {
         name: gradient.to_dense() if gradient.is_sparse else gradient
         for name, gradient in zip(leaves, found, strict=True)

@@ -36,6 +36,7 @@ class Forward:
             none does.
         changes_inputs, changes_weights: a call changes what it is given, found by a probe; it gets copies then.
         loses_axis: the output of a single sample has no sample axis; such a sample is passed twice.
+        reentrant: checkpoints of the kind that only leads back into the leaves' own gradients, found on the way.
 
     Raises:
         UserError: a parameter has no values, or complex ones.
@@ -62,7 +63,7 @@ class Forward:
         self.parameters = {name: working[name] for name in every if name in learnt}
         self.fixed = {name: working[name] for name in every if name not in learnt}
         self.buffers = {name: working[name] for name in buffers}
-        self.changes_inputs = self.changes_weights = self.loses_axis = False
+        self.changes_inputs = self.changes_weights = self.loses_axis = self.reentrant = False
 
     def _working(self, tensor: Tensor) -> Tensor:
         tensor = tensor.detach()
