@@ -116,7 +116,7 @@ class Accumulator:
             return
         with untouched(self._forward.network, self._forward.device):
             rows = None
-            if self._updates & (self._updates - 1) == 0:
+            if self._plan is None or self._updates & (self._updates - 1) == 0:
                 rows = spread(len(samples), PROBE)
                 self._examine(samples.take(rows))
             for sums in self._sums:
@@ -153,6 +153,59 @@ class Accumulator:
             }
             for name, estimator in self._estimators.items()
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All sums and counts so far, and where random numbers are: tensors, texts and numbers.
+
+        Save it to go on later with :meth:`load_state_dict`, or send it to another process for :meth:`merge`.
+        """
+        sums = {f"{place}/{key}": value for place, sums in enumerate(self._sums) for key, value in sums.state().items()}
+        return {"format": FORMAT, "names": list(self._estimators), "updates": self._updates, "sums": sums}
+
+    @torch.inference_mode(False)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state in place of what has been added up.
+
+        Raises:
+            UserError: it is of other estimators or of another network.
+        """
+        for place, of_sums in enumerate(self._checked(state)):
+            self._sums[place].restore(of_sums)
+        self._updates = int(state["updates"])
+
+    @torch.inference_mode(False)
+    def merge(self, other: "Accumulator | Mapping[str, Any]") -> None:
+        """Add what another accumulator of the same network and estimators has added up over other samples.
+
+        Estimators that draw labels need generators of different seeds, those that draw probes of the same seed.
+
+        Args:
+            other: an accumulator, or its :meth:`state_dict`.
+
+        Raises:
+            UserError: it is of other estimators or of another network.
+        """
+        state = other.state_dict() if isinstance(other, Accumulator) else other
+        for place, of_sums in enumerate(self._checked(state)):
+            self._sums[place].merge(of_sums)
+
+    def _checked(self, state: Mapping[str, Any]) -> list[dict[str, Tensor]]:
+        """The states of the sums, in order."""
+        mine = self.state_dict()
+        names, expected = state.get("names"), mine["names"]
+        if state.get("format") != FORMAT or names != expected:
+            raise UserError(
+                f"the state is of {names}, expected one of {expected}: give the accumulators the same names"
+            )
+        for key, total in mine["sums"].items():
+            found = state["sums"].get(key)
+            if not key.partition("/")[2].startswith("open/") and (found is None or found.shape != total.shape):
+                raise UserError(f"the state is of another network, or of other options: '{key}' does not fit")
+        states: list[dict[str, Tensor]] = [{} for _ in self._sums]
+        for key, value in state["sums"].items():
+            place, _, name = key.partition("/")
+            states[int(place)][name] = value
+        return states
 
     @staticmethod
     def _count(sums: Sums) -> float:

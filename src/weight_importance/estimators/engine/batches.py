@@ -6,6 +6,7 @@ samples the expectation is (variance of one sample's gradient) / B + (mean gradi
 The samples are taken in the order given; a last, smaller batch counts as much as any other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,10 @@ from weight_importance.estimators.engine.layers import samples_per_pass
 from weight_importance.estimators.engine.probe import Plan
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.engine.sums import COUNT, Means, Sums
+from weight_importance.estimators.kinds import ALL
+
+OPEN, FILLED = "open/", "filled"
+"""Keys of the open batch in a state."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,36 @@ class BatchSums(Sums):
             totals[f"{key}/{name}"] += (total / self.filled[1]).abs().pow(self._wanted.moment.power)
         totals[COUNT] += 1
 
+    def state(self) -> dict[str, Tensor]:
+        unfinished = {f"{OPEN}{name}": total.clone() for name, total in self.open.items()}
+        return super().state() | unfinished | {FILLED: torch.tensor(self.filled, dtype=torch.float64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        super().restore(state)
+        self.open, self.filled = _unfinished(state)
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add another accumulation; the batch that it has begun counts as a smaller one, unless all samples are one."""
+        super().merge(state)
+        mine = self.open, self.filled
+        self.open, self.filled = _unfinished(state)
+        if self._wanted.batch == ALL:
+            for name, total in mine[0].items():
+                self.open[name] = self.open[name].to(total.device).double() + total if name in self.open else total
+            self.filled = (self.filled[0] + mine[1][0], self.filled[1] + mine[1][1])
+        else:
+            self._close(self.totals)
+            self.open, self.filled = mine
+
     def means(self) -> Means:
         (key,) = self.names
         totals = {name: total.clone() for name, total in self.totals.items()}
         self._close(totals)
         count = totals[COUNT].item()
         return {key: {name: totals[f"{key}/{name}"] / count for name in self.forward.parameters}}
+
+
+def _unfinished(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[int, float]]:
+    samples, counted = state[FILLED].tolist()
+    found = {name.removeprefix(OPEN): total.clone() for name, total in state.items() if name.startswith(OPEN)}
+    return found, (int(samples), counted)

@@ -38,6 +38,10 @@ IGNORED = -100
 """What the cross-entropy leaves out; takes the place of the label that does not count."""
 
 
+SIGNS = "signs"
+"""Key in a state of a signature of the vectors."""
+
+
 @dataclass(frozen=True)
 class Diagonal:
     """Parameter name → the estimate, and its standard error over the probes (``nan`` with a single one)."""
@@ -102,6 +106,34 @@ class CurvatureSums(Sums):
                     self.totals[f"{self._keys[0]}/{name}"][place] += vector[name] * product
 
         self.forward.within(samples, self.forward.tensors(leaves), differentiate)
+
+    def state(self) -> dict[str, Tensor]:
+        return super().state() | {SIGNS: self._signature()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._check(state)
+        super().restore(state)
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        self._check(state)
+        super().merge(state)
+
+    def _signature(self) -> Tensor:
+        """A number that differs between other vectors."""
+        parts = (
+            vector[name].double().flatten()
+            @ torch.arange(1.0, vector[name].numel() + 1, dtype=torch.float64).to(vector[name].device)
+            for vector in self.vectors
+            for name in vector
+        )
+        return torch.stack([part.cpu() for part in parts])
+
+    def _check(self, state: Mapping[str, Tensor]) -> None:
+        if not torch.equal(state[SIGNS].cpu(), self._signature()):
+            raise UserError(
+                f"{', '.join(self._keys)} was accumulated with other probes: give all accumulators a generator of the "
+                "same seed"
+            )
 
     def products(self) -> dict[str, Tensor]:
         """Parameter name → the mean over samples of v ∘ Hv for every vector, in float64."""

@@ -1,6 +1,7 @@
 """What an accumulation consists of: sums over samples, which can be added up over batches, processes and sessions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,9 @@ from weight_importance.estimators.engine.samples import Samples
 
 COUNT = "count"
 """Key of the number of samples that count."""
+
+DRAW = "draw/"
+"""Before the name of a generator in a state."""
 
 Means = dict[str, dict[str, Tensor]]
 """Estimator's name → parameter name → mean over samples, in float64."""
@@ -58,3 +62,21 @@ class Sums(ABC):
             name: {parameter: self.totals[f"{name}/{parameter}"] / count for parameter in self.forward.parameters}
             for name in self.names
         }
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that has been added up, and where the generators are; see :meth:`restore` and :meth:`merge`."""
+        draws = {f"{DRAW}{name}": draw.get_state() for name, draw in self.draws.items() if draw is not None}
+        return {name: total.clone() for name, total in self.totals.items()} | draws
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state in place of what has been added up."""
+        for name, total in self.totals.items():
+            total.copy_(state[name])
+        for name, draw in self.draws.items():
+            if draw is not None:
+                draw.set_state(state[f"{DRAW}{name}"].cpu())
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add what another accumulation has added up over other samples."""
+        for name, total in self.totals.items():
+            total += state[name].to(total.device)
