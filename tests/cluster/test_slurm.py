@@ -32,7 +32,7 @@ STUDY = {
     "estimators": ["mas", "total_signal"],
     "network": "mlp",
     "datasets": ["mnist_subset"],
-    "protocol": "held_out",
+    "analyses": ["correlation", "retention"],
     "tasks": {"kind": "permuted", "count": 2, "seed": 0},
     "images": {"training": 2000, "validation": 100, "test": 200},
     "training": {"epochs": 40, "batch_size": 20, "learning_rate": 0.001},
@@ -44,7 +44,6 @@ STUDY = {
         "unpenalised": True,
         "lambdas": {"mas": [1, 10], "total_signal": []},
     },
-    "pruning": {"fractions": []},
 }
 TABLES = [
     f"results/summary/mine/{name}.csv"

@@ -1,4 +1,4 @@
-"""One-line faults, and the tests that have to notice each: data for ``run.py``."""
+"""One-line faults, and the tests that have to notice each: data for ``plant.py``."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,12 @@ class Fault:
         file: where.
         original: occurs there exactly once.
         replacement: takes its place.
-        tests: run before the module's own, where others notice it sooner.
         survives: why no test can notice it.
     """
 
     file: str
     original: str
     replacement: str
-    tests: tuple[str, ...] = ()
     survives: str = ""
 
 
@@ -48,10 +46,12 @@ CATALOGUE, ENGINE, LEARNING = "estimators/catalogue/", "estimators/engine/", "le
 FORMS, MOMENTS, PATH = f"{ENGINE}closed_forms.py", f"{ENGINE}moments.py", "estimators/path.py"
 LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("loop", "first_task", "importance"))
 RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
-STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/recovery.py", "findings/atlas.py"
+STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/ablations.py", "findings/atlas.py"
+RANKING, TENSORS, CLAIMS = "findings/retention.py", "findings/tensors.py", "paper/claims.py"
 TASKS, SAMPLES = "data/tasks/", "data/samples.py"
 STORAGE, CHECKPOINT, TRAINED = "files/storage.py", "files/checkpoint.py", "files/trained.py"
 
+# fmt: off
 MODULES = (
     module(
         "estimators: formulas", "state_and_path moments curvature",
@@ -228,7 +228,7 @@ MODULES = (
         (STATISTICS, "means = intervals(final, by=", "means = intervals(final.dropna(), by="),
     ),
     module(
-        "findings: recovery", "recovery",
+        "findings: recovery", "findings_ablations",
         (RECOVERY, 'final = final_accuracy(retention, "test")', 'final = final_accuracy(retention, "validation")'),
         (RECOVERY, '(retention["split"] == "test")', '(retention["split"] == "validation")'),
         (RECOVERY, "LEVEL = 0.05", "LEVEL = 0.1"),
@@ -238,16 +238,20 @@ MODULES = (
         (RECOVERY, '"worse" if change.high < 0 else "better"', '"better" if change.high < 0 else "worse"'),
     ),
     module(
-        "findings: atlas, rankings", "atlas numbers",
+        "findings: atlas, rankings, claims", "atlas paper_numbers claims",
         (ATLAS, 'final = final_accuracy(retention, "test")', 'final = final_accuracy(retention, "validation")'),
         (ATLAS, 'SCOPE = "network"', 'SCOPE = "tensor"'),
         (ATLAS, 'pruning[pruning["scope"] == scope]', 'pruning[pruning["scope"] != scope]'),
         (ATLAS, ".groupby(PAIR, sort=False).mean()", ".groupby(PAIR, sort=False).first()"),
         (ATLAS, "/ np.ptp(curve", "* np.ptp(curve"),
-        (ATLAS, 'correlation["tensor"].str.endswith("weight")', 'correlation["tensor"].str.startswith("fc")'),
+        (ATLAS, 'correlation["tensor"].map(is_weight_tensor)', 'correlation["tensor"].str.startswith("fc")'),
         (ATLAS, "distance <= 1 - least", "distance <= least"),
-        ("paper/numbers.py", 'test = final_accuracy(table, "test")', 'test = final_accuracy(table, "validation")'),
-        ("paper/numbers.py", 'at_selected_lambda(final_accuracy(table, "validation"), selected)', 'at_selected_lambda(final_accuracy(table, "test"), selected)'),
+        (RANKING, 'test = final_accuracy(retention, "test")', 'test = final_accuracy(retention, "validation")'),
+        (RANKING, 'at_selected_lambda(final_accuracy(retention, "validation"), selected)', 'at_selected_lambda(final_accuracy(retention, "test"), selected)'),
+        (TENSORS, "and not NORMALISATION.search(layer)", ""),
+        (CLAIMS, "(outcomes == outcome).all()", "(outcomes == outcome).any()"),
+        (CLAIMS, 'found["low_gain"].iloc[0] > 0', "True"),
+        (CLAIMS, 'found["at_edge"].eq(False).all()', "True"),
     ),
     module(
         "analysis: correlation", "correlation",
@@ -275,4 +279,4 @@ MODULES = (
         (TRAINED, 'under("adam/first", tensors), under("adam/second", tensors)', 'under("adam/second", tensors), under("adam/first", tensors)'),
         ("runtime/seeding.py", '"/".join([purpose, *map(str, numbers)])', '"".join([purpose, *map(str, numbers)])'),
     ),
-)  # fmt: skip
+)

@@ -59,7 +59,7 @@ def test_no_source_is_one_message_without_a_stack_trace(name: str, client: str, 
     )
     local = f"  1. local folder (IMPORTANCE_ATLAS_DATA): {tmp_path / name} is not a folder; neither train-images"
     remedy = f"/path/to/data/{name} and run the same command again after\n  export IMPORTANCE_ATLAS_DATA="
-    head, mirrors = f"error: data set '{name}' could not be had", "\n  2. torchvision's mirrors: http"
+    head, mirrors = f"error: could not download data set '{name}'", "\n  2. torchvision's mirrors: http"
     programs.assert_refused(result, head, local, mirrors, f"{client} is not installed", remedy)
     assert not output.exists()
 

@@ -215,5 +215,5 @@ def test_the_tables_are_joined_by_the_summary(pair: Path, tmp_path: Path) -> Non
 
 
 def test_mistakes_are_one_message(pair: Path, data: Path) -> None:
-    done = explain(pair, data, [0, 1], estimators=["mas", "ms"])
+    done = explain(pair, data, [0, 1], estimators=["mas", "si", "ms"])
     programs.assert_refused(done, "error: unknown estimator 'ms'. Did you mean 'mas'?")

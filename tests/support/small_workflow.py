@@ -79,8 +79,11 @@ class Run:
     def __init__(self, folder: Path, output: Path, *targets: str, wrapper: Sequence[str] = ()) -> None:
         self.output, self._begin = output, time.monotonic()
         command = [*wrapper, *COMMAND, *targets]
+        environment = os.environ | {"PYTHONPATH": str(folder / "src")}  # the package of that checkout
         with open(output, "wb") as file:
-            self._process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True
+            )
 
     def wait(self, seconds: float | None = None) -> int | None:
         """The exit status, or ``None`` if the run still lives after so many seconds."""

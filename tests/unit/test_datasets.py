@@ -29,7 +29,7 @@ from weight_importance.data import catalogue as datasets
 from weight_importance.data import image_file
 from weight_importance.data.catalogue import DATASETS, RESOURCES, DataSource
 from weight_importance.data.sources import packages
-from weight_importance.data.sources.content import IdxFile, parse_idx, read_archive
+from weight_importance.data.sources.content import DataFile, parse_idx, read_archive
 from weight_importance.data.sources.folders import Folder, FolderOfVariable
 from weight_importance.data.sources.mirrors import TorchvisionMirrors, import_torchvision_datasets
 from weight_importance.data.sources.packages import DebianPackage, NpmPackage
@@ -319,7 +319,7 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES.values(), ids=lambda file: file.name)
-def test_one_altered_byte(raw: Path, file: IdxFile) -> None:
+def test_one_altered_byte(raw: Path, file: DataFile) -> None:
     flip_byte(raw / file.name)
     message = reason(Folder(raw))
     problem = f"{file.name} is altered or of another data set"
@@ -329,7 +329,7 @@ def test_one_altered_byte(raw: Path, file: IdxFile) -> None:
 
 
 @pytest.mark.parametrize("file", FILES.values(), ids=lambda file: file.name)
-def test_truncated_file(raw: Path, file: IdxFile) -> None:
+def test_truncated_file(raw: Path, file: DataFile) -> None:
     cut(raw / file.name)
     message = reason(Folder(raw))
     assert message.startswith(f"{file.name} is truncated: expected {file.size} bytes with SHA-256 {file.sha256}")

@@ -65,6 +65,16 @@ def test_the_text_is_searched_for_keys_behind_every_macro(paper):
         "mlp_permuted_mnist/retention/best/mean": [3, 4],
         "config/seeds": [3],
     }
+    (paper / "more.tex").write_text(
+        r"\newcommand{\recovery}[2]{\mlp{#1/#2(#1)/mean} [\mlp{#1/#2(#1)/interval}]}"
+        + "\n\n"
+        + r"It is \recovery{mas}{rank_one}."
+    )
+    more = {key: place for key, (place, *_) in quotations(paper).items() if "rank_one" in key}
+    assert {key.removeprefix("mlp_permuted_mnist/mas/rank_one(mas)/"): place.line for key, place in more.items()} == {
+        "mean": 3,
+        "interval": 3,
+    }
     assert str(found["config/seeds"][0]) == "paper/main.tex, line 3"
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weight_importance.data import image_file
-from weight_importance.data.sources.content import IdxFile, parse_idx, read_archive
+from weight_importance.data.sources.content import DataFile, parse_idx, read_archive
 from weight_importance.data.sources.reasons import SourceError
 from weight_importance.files.integrity import damage, seal_of
 from weight_importance.files.storage import load_tensors, read_table, save_tensors, write_table, write_text
@@ -153,7 +153,7 @@ def test_any_bytes_are_idx_or_refused(content):
 
 
 CONTENT = bytes(range(256)) * 4
-FILES = {"images": IdxFile("images", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())}
+FILES = {"images": DataFile("images", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())}
 
 
 def archive(name):

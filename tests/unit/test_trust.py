@@ -238,7 +238,7 @@ def test_a_pickle_in_place_of_a_result_is_refused_and_never_run(tmp_path, monkey
 
 # Hostile archives
 
-FILES = {"images": content.IdxFile("images", 4, "9f64a747e1b97f131fabb6b447296c9b6f0201e79fb3c5356e6c77e89b6a806a")}
+FILES = {"images": content.DataFile("images", 4, "9f64a747e1b97f131fabb6b447296c9b6f0201e79fb3c5356e6c77e89b6a806a")}
 CONTENT = b"\1\2\3\4"
 
 

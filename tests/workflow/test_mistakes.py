@@ -1,6 +1,6 @@
-"""The catalogue of mistakes, tests/mistakes: each is refused with a message of four parts and without a trace of calls.
+"""The catalogue of mistakes, tests/mistakes: each is refused with a message of four parts and without a stack trace.
 
-The parts are what is wrong (key, file or option), what was found, what is allowed, and where or how to mend it.
+The parts are what is wrong (key, file or option), what was found, what is allowed, and where or how to fix it.
 """
 
 import copy
@@ -21,17 +21,28 @@ import pytest
 import torch
 import yaml
 
-import configuration
-from configuration import files
+from studies import LEARNING
 from weight_importance.data import catalogue as datasets
 from weight_importance.files.storage import save_tensors, write_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.learning.networks import MLP
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings import (
+    CorrelationJob,
+    EvaluationJob,
+    ImportanceJob,
+    PruningJob,
+    RetentionJob,
+    Study,
+    TrainingJob,
+    files,
+    reading,
+)
+from weight_importance.settings.known import REPOSITORY
 
 CATALOGUE = Path(__file__).parents[1] / "mistakes"
-SCRIPTS = configuration.REPOSITORY / "workflow/scripts"
-DEFAULT = configuration.REPOSITORY / "config.yaml"
+SCRIPTS = REPOSITORY / "workflow/scripts"
+DEFAULT = REPOSITORY / "config.yaml"
 STUDY = "mlp_permuted_mnist"
 REMOVED = "(removed)"
 
@@ -39,21 +50,15 @@ REMOVED = "(removed)"
 def mistakes(name):
     """One file of the catalogue as parameters of a test, each called by what is wrong and what was found."""
     cases = yaml.safe_load((CATALOGUE / f"{name}.yaml").read_text(encoding="utf-8"))
-    return pytest.mark.parametrize(
-        "case", cases, ids=[f"{case.get('names', name)}-{case['found']}"[:70] for case in cases]
-    )
+    names = [case.get("message", f"{case.get('names', name)}-{case.get('found')}")[:70] for case in cases]
+    return pytest.mark.parametrize("case", cases, ids=names)
 
 
-def assert_told(case, message):
-    """The message, or one of a list of them, holds all four parts, and no trace of calls."""
-    messages = [message] if isinstance(message, str) else message
+def assert_four_parts(case, message):
+    """The message has all four parts and no stack trace."""
     parts = [str(case[part]) for part in ("names", "found", "allowed", "remedy")]
-    assert any(all(part in one for part in parts) for one in messages), (parts, messages)
-    assert not any("Traceback" in one for one in messages)
-
-
-def test_the_catalogue_is_long():
-    assert sum(len(yaml.safe_load(file.read_text(encoding="utf-8"))) for file in CATALOGUE.glob("*.yaml")) >= 200
+    assert all(part in message for part in parts), (parts, message)
+    assert "Traceback" not in message
 
 
 # Values
@@ -84,10 +89,10 @@ def changed(config, path, value):
 @mistakes("values")
 def test_values(case):
     [(path, value)] = case["change"].items()
-    names = case["names"].replace("*", f"studies.{STUDY}")
-    found = configuration.problems(changed(default(), path, value), [DEFAULT])
-    assert_told(case | {"names": f"{names}: ", "remedy": "Mend it in"}, found)
-    assert all("Mend it in" in problem for problem in found)
+    problems = reading.configuration_problems(changed(default(), path, value), [DEFAULT])
+    message = case["message"].replace("*", f"studies.{STUDY}")
+    assert any(problem.startswith(message) for problem in problems), problems
+    assert all("Fix it in" in problem for problem in problems)
 
 
 # Files of the configuration
@@ -102,7 +107,7 @@ def merged(config, changes):
 
 @mistakes("files")
 def test_files(case, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(configuration.REPOSITORY)
+    monkeypatch.chdir(REPOSITORY)
     file = tmp_path / "mine.yaml"
     if "folder" in case:
         file.mkdir()
@@ -112,8 +117,8 @@ def test_files(case, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         files.require(files.given(["--cores", "2", "all", "--configfile", str(file)]))
         config = merged(default(), yaml.safe_load(file.read_text(encoding="utf-8")))
-        configuration.validate(config, [DEFAULT, file])
-    assert_told(case, str(ended.value))
+        reading.read(config, [DEFAULT, file])
+    assert_four_parts(case, str(ended.value))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_the_files_on_a_command_line_are_found(arguments, expected):
     assert files.given(arguments) == ["config.yaml", *expected]
 
 
-# Estimators of the user's own
+# The user's own estimators
 
 SOUND = """from weight_importance.estimators.kinds import MomentEstimator
 
@@ -152,58 +157,53 @@ def test_estimators_of_ones_own(case, tmp_path):
         file.write_text(text, encoding="utf-8")
     config = changed(default(), "estimators", [*default()["estimators"], "masx", str(file)])
     for study in config["studies"].values():
-        if "lambdas" in study["retention"]:
+        if study["retention"] and "lambdas" in study["retention"]:
             study["retention"]["lambdas"] = {"masx": [], file.stem: []} | study["retention"]["lambdas"]
-    [problem] = configuration.problems(config)
+    [problem] = reading.configuration_problems(config)
     assert problem.startswith("estimators[8]: ")
-    assert_told(case | {"remedy": "Mend it in"}, problem)
+    assert_four_parts(case | {"remedy": "Fix it in"}, problem)
 
 
 # Programs
 
-SETTINGS = {
-    "study": "small",
-    "network": "mlp",
-    "datasets": ["small"],
-    "protocol": "held_out",
-    "tasks": {"kind": "permuted", "count": 2, "seed": 1},
-    "images": {"training": 40, "validation": 20, "test": None},
-    "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
-    "importance": {"samples": 20},
-    "records": ["absolute_gradient"],
-    "permutations": 1,
-    "pruning": {"fractions": [0.0]},
-    "lambdas": [1.0],
-    "retention": {"images": None, "epochs": 1, "clamp_negative": True, "accumulation": "sum", "decay": 1.0},
-    "seeds": [0],
+STUDY_SETTINGS = Study.model_validate(
+    {
+        "seeds": 1,
+        "first_seed": 0,
+        "shard_size": 1,
+        "analyses": ["retention"],
+        "estimators": ["mas"],
+        "network": "mlp",
+        "datasets": ["small"],
+        "tasks": {"kind": "permuted", "count": 2, "seed": 1},
+        "images": {"training": 40, "validation": 20, "test": None},
+        "training": {"epochs": 1, "batch_size": 20, "learning_rate": 0.001},
+        "importance": {"samples": 20},
+        "retention": LEARNING | {"seeds": None, "images": None, "unpenalised": True, "lambdas": {"mas": [1.0]}},
+        "pruning": {"fractions": [0.0]},
+    }
+)
+OF_SHARD = "small", STUDY_SETTINGS, [0]
+JOBS = {
+    "baseline": TrainingJob.of(*OF_SHARD, ["absolute_gradient"]),
+    "evaluation": EvaluationJob.of(*OF_SHARD),
+    "importance": ImportanceJob.of(*OF_SHARD),
+    "retention": RetentionJob.of(*OF_SHARD, "mas"),
+    "pruning": PruningJob.of(*OF_SHARD),
+    "correlation": CorrelationJob(study="small", seeds=[0], permutations=1),
 }
-NETWORKS = {
-    "--data": "{sound}/data.safetensors",
-    "--parameters": "{sound}/weights.safetensors",
-    "--state": "{sound}/state.safetensors",
-}
-PATH = {"--path": "{sound}/path.safetensors"}
+TRAINED = {"--data": "{sound}/data.safetensors", "--trained": "{sound}/weights.safetensors"}
 OUTPUT = {"--output": "{here}/output"}
 CALLS = {
     "dataset": {"--dataset": "mnist_subset", **OUTPUT},
-    "baseline": {
-        "--data": "{sound}/data.safetensors",
-        "--settings": SETTINGS,
-        "--parameters": "{here}/weights.safetensors",
-        "--state": "{here}/state.safetensors",
-        "--path": "{here}/path.safetensors",
-        "--accuracy": "{here}/accuracy.csv",
-    },
-    "importance": {**NETWORKS, **PATH, "--settings": SETTINGS, "--estimator": "mas", **OUTPUT},
-    "retention": {
-        **NETWORKS, "--settings": SETTINGS, "--estimator": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT
-    },
-    "pruning": {
-        **NETWORKS, "--settings": SETTINGS, "--criterion": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT
-    },
+    "baseline": {"--data": "{sound}/data.safetensors", "--trained": "{here}/weights.safetensors"},
+    "evaluation": {**TRAINED, **OUTPUT},
+    "importance": {**TRAINED, "--estimator": "mas", **OUTPUT},
+    "retention": {**TRAINED, "--estimator": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT},
+    "pruning": {**TRAINED, "--criterion": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT},
     "correlation": {
         "--importance": ["mas={sound}/mas.safetensors", "magnitude={sound}/magnitude.safetensors"],
-        "--settings": SETTINGS, "--null": "{here}/null.csv", **OUTPUT,
+        "--null": "{here}/null.csv", **OUTPUT,
     },
     "summary": {"--table": "baseline", **OUTPUT, "FILE": "{sound}/baseline.csv"},
     "selected_lambda": {"--retention": "{sound}/retention.csv", **OUTPUT},
@@ -224,7 +224,7 @@ CALLS = {
 @pytest.fixture
 def as_it_was(monkeypatch):
     """What a program sets up for its process, and this process is to keep: environment, torch, and the folder."""
-    monkeypatch.chdir(configuration.REPOSITORY)
+    monkeypatch.chdir(REPOSITORY)
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     before = dict(os.environ)
     yield
@@ -250,6 +250,12 @@ def call(program, options, monkeypatch):
         except SystemExit as ended:
             status = ended.code
     return (1, f"{said.getvalue()}{status}") if isinstance(status, str) else (status, said.getvalue())
+
+
+def call_of(program, changes=()):
+    """The options of a sound call, some of its settings changed."""
+    settings = {"--settings": JOBS[program].model_dump() | dict(changes)} if program in JOBS else {}
+    return settings | CALLS[program]
 
 
 def placed(options, **folders):
@@ -283,9 +289,9 @@ def sound(tmp_path_factory):
     for file, estimator in (("weights", "baseline"), ("mas", "mas"), ("magnitude", "magnitude")):
         tensors = {name: torch.rand(1, *shape, generator=draw) for name, shape in names.items()}
         save_tensors(folder / f"{file}.safetensors", tensors, about | {"estimator": estimator})
-    save_tensors(folder / "state.safetensors", {}, about | {"estimator": "baseline state"})
+    save_tensors(folder / "weights.state.safetensors", {}, about | {"estimator": "baseline state"})
     path = {f"{record}/fc1.bias": torch.rand(1, 300) for record in ("absolute_gradient", "displacement")}
-    save_tensors(folder / "path.safetensors", path, about | {"estimator": "baseline path"})
+    save_tensors(folder / "weights.path.safetensors", path, about | {"estimator": "baseline path"})
     return folder
 
 
@@ -304,18 +310,16 @@ def test_programs(case, sound, tmp_path, monkeypatch, as_it_was):
         os.truncate(file, file.stat().st_size - 1)
     for name, value in case.get("environment", {}).items():
         monkeypatch.setenv(name, value.replace("{here}", str(tmp_path)))
-    options = CALLS[case["program"]] | case.get("options", {})
-    if "settings" in case:
-        options["--settings"] = SETTINGS | case["settings"]
+    options = call_of(case["program"], case.get("settings", {})) | case.get("options", {})
     status, said = call(case["program"], placed(options, here=tmp_path, sound=sound), monkeypatch)
     assert status in (1, 2), said
-    assert_told(case, said)
+    assert_four_parts(case, said)
     assert not (tmp_path / "output").exists()
 
 
 def test_sound_calls_are_not_refused(sound, tmp_path, monkeypatch, as_it_was):
-    for program in ("importance", "pruning", "correlation", "summary"):
-        status, said = call(program, placed(CALLS[program], here=tmp_path, sound=sound), monkeypatch)
+    for program in ("evaluation", "importance", "pruning", "correlation", "summary"):
+        status, said = call(program, placed(call_of(program), here=tmp_path, sound=sound), monkeypatch)
         assert status == 0, said
         (tmp_path / "output").unlink()
 
@@ -351,7 +355,7 @@ def test_folders_of_data(case, tmp_path, monkeypatch):
     with pytest.raises(UserError) as refused:
         datasets.fetch("digits", table)
     remedy = "export IMPORTANCE_ATLAS_DATA=/path/to/data"
-    assert_told(case | {"names": "data set 'digits'", "remedy": remedy}, str(refused.value))
+    assert_four_parts(case | {"names": "data set 'digits'", "remedy": remedy}, str(refused.value))
 
 
 # The command itself
@@ -361,7 +365,7 @@ def test_folders_of_data(case, tmp_path, monkeypatch):
 def test_commands(case):
     """Through the real command: one message, and nothing of Snakemake's own code."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--quiet", "all", *case["arguments"]]
-    run = subprocess.run(command, cwd=configuration.REPOSITORY, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert_told(case, run.stderr)
+    assert_four_parts(case, run.stderr)
     assert "WorkflowError" not in run.stderr and "snakemake/" not in run.stderr

@@ -1,7 +1,7 @@
 r"""Where the paper's text quotes a result, and what a number, figure or table that one reads in the paper can be.
 
-Reads LaTeX only so far as this paper writes it: ``\result{key}``, macros that put a study before the key, and figures
-and tables by the name of their file.
+Reads LaTeX only as far as this paper writes it: ``\result{key}``, macros that put a study before the key, macros of one
+line whose arguments are parts of a key, and figures and tables by the name of their file.
 """
 
 import re
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = re.compile(r"\\newcommand\{\\(\w+)\}\[1\]\{\\result\{([^{}#]*)#1\}\}")
+MACRO = re.compile(r"^\\newcommand\{\\(\w+)\}\[(\d)\]\{(.*#.*)\}$", re.MULTILINE)
 DEFINED = re.compile(r"\\defineresult\{(.*?)\}\{(.*)\}$")
 FLOAT = re.compile(r"\\begin\{(figure|table)\}.*?\\end\{\1\}", re.DOTALL)
 SHOWN = re.compile(r"\\(figureof|tableof)\{([^{}]*)\}\{([^{}]*)\}")
@@ -39,13 +40,23 @@ def quotations(paper: Path) -> dict[str, list[Quotation]]:
     texts = {file: file.read_text(encoding="utf-8") for file in sorted(paper.rglob("*.tex"))}
     prefixes = {"result": ""} | {name: prefix for text in texts.values() for name, prefix in PREFIX.findall(text)}
     quoted = re.compile(rf"\\({'|'.join(prefixes)})\{{([^{{}}#]+)\}}")
+    macros = {name: (int(count), body) for text in texts.values() for name, count, body in MACRO.findall(text)}
     found: dict[str, list[Quotation]] = {}
     for file, text in texts.items():
         for number, line in enumerate(text.splitlines(), 1):
-            for macro, key in quoted.findall(line):
+            for macro, key in quoted.findall(_expanded(line, macros)):
                 place = Quotation(str(paper.name / file.relative_to(paper)), number, line.strip())
                 found.setdefault(prefixes[macro] + key, []).append(place)
     return found
+
+
+def _expanded(line: str, macros: Mapping[str, tuple[int, str]]) -> str:
+    """A line with the macros of several arguments, or around several keys, replaced by what they stand for."""
+    for name, (count, body) in macros.items():
+        if body.count("\\") > 1:
+            use = re.compile(rf"\\{name}" + r"\{([^{}#]*)\}" * count)
+            line = use.sub(lambda match, body=body: re.sub(r"#(\d)", lambda part: match[int(part[1])], body), line)
+    return line
 
 
 def printed(value: str) -> str:

@@ -10,19 +10,19 @@ from weight_importance.analysis.correlation import correlate
 from weight_importance.files.provenance import identity
 from weight_importance.files.storage import load_tensors, write_table
 from weight_importance.files.tables import COLUMNS
-from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError, run_program
 from weight_importance.runtime.process import note_device
+from weight_importance.settings import CorrelationJob
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--importance", nargs="+", required=True, metavar="NAME=FILE", help="importances by estimator")
-    parser.add_argument("--settings", type=json_object, required=True, help="JSON: study, permutations, seeds")
+    parser.add_argument("--settings", type=CorrelationJob.parse, required=True, help="the stage's settings as JSON")
     parser.add_argument("--output", type=Path, required=True, help="table of coefficients to write")
     parser.add_argument("--null", type=Path, required=True, help="table of coefficients under permutation to write")
     arguments = parser.parse_args()
-    settings = arguments.settings
+    job = arguments.settings
 
     torch.set_num_threads(1)  # the order of summation, hence the last bits, would depend on their number
     note_device("cpu")
@@ -35,16 +35,16 @@ def main() -> None:
             raise UserError(
                 f"--importance names the estimator '{name}' twice, allowed is once each. Correct the command line."
             )
-        importances[name] = load_importance(name, path, settings)
+        importances[name] = load_importance(name, path, job)
 
-    observed, null = correlate(settings["study"], importances, settings["seeds"], settings["permutations"])
+    observed, null = correlate(job.study, importances, job.seeds, job.permutations)
     write_table(arguments.null, null, COLUMNS["correlation_null"])
     write_table(arguments.output, observed, COLUMNS["correlation"])
 
 
-def load_importance(name: str, path: str, settings: dict) -> dict[str, Tensor]:
+def load_importance(name: str, path: str, job: CorrelationJob) -> dict[str, Tensor]:
     """The importances in ``path``, once it is clear that they are those asked for."""
-    tensors, _ = load_tensors(path, study=settings["study"], **identity(name, settings["seeds"]))
+    tensors, _ = load_tensors(path, study=job.study, **identity(name, job.seeds))
     return tensors
 
 

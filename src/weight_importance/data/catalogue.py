@@ -1,11 +1,11 @@
-"""Data sets of images in the IDX format: where they can be had, what every byte must be, and how they are kept.
+"""Data sets of images: their sources, the pinned content of every file, their file format, and how they are kept.
 
 :func:`fetch` tries the sources of a data set in order and accepts only content with the pinned SHA-256; :func:`save`
 keeps it as one safetensors file. Knows nothing of tasks, studies and command lines.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from weight_importance.data.image_file import ROLES
-from weight_importance.data.sources.content import IdxFile, parse_idx
+from weight_importance.data.sources.content import DataFile, parse_idx
 from weight_importance.data.sources.folders import Folder, FolderOfVariable
 from weight_importance.data.sources.mirrors import TorchvisionMirrors
 from weight_importance.data.sources.packages import DebianPackage, NpmPackage
@@ -29,8 +29,13 @@ RESOURCES = Path(__file__).resolve().parents[3] / "workflow/resources"
 class Source(Protocol):
     """A place to get a data set from; ``str(source)`` says which."""
 
-    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         """Return the content of every file, each read through ``read_checked``, or raise :class:`SourceError`."""
+
+
+def idx_arrays(contents: Mapping[str, bytes]) -> dict[str, np.ndarray]:
+    """The arrays of a data set in the IDX format, one file per role."""
+    return {role: parse_idx(content) for role, content in contents.items()}
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,17 @@ class DataSource:
     """A data set's entry in :data:`DATASETS`.
 
     Args:
-        files: its four files by role (:data:`ROLES`).
+        files: its files by name; in the IDX format one per role (:data:`ROLES`).
         sources: in the order in which they are tried.
         remedy: what a user can do when all of them fail.
+        arrays: reads the file format: from the content of every file to one uint8 array per role, images
+            ``(N, height, width)`` or ``(N, channels, height, width)``, labels ``(N,)``.
     """
 
-    files: Mapping[str, IdxFile]
+    files: Mapping[str, DataFile]
     sources: tuple[Source, ...]
     remedy: str
+    arrays: Callable[[Mapping[str, bytes]], dict[str, np.ndarray]] = idx_arrays
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,8 @@ def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetche
         datasets: the table of data sets; :data:`DATASETS` when not given.
 
     Returns:
-        Arrays ``train_images``, ``test_images`` ``(N, height, width)`` and ``train_labels``, ``test_labels`` ``(N,)``,
-        all uint8.
+        Arrays ``train_images``, ``test_images`` ``(N, height, width)`` or ``(N, channels, height, width)`` and
+        ``train_labels``, ``test_labels`` ``(N,)``, all uint8.
 
     Raises:
         UserError: the name is unknown, or every source failed; the text lists each with its reason.
@@ -82,12 +90,11 @@ def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetche
         except SourceError as error:
             failures.append(f"{source}: {error}")
             continue
-        arrays = {role: parse_idx(content) for role, content in contents.items()}
-        return Fetched(arrays, str(source), tuple(failures))
+        return Fetched(entry.arrays(contents), str(source), tuple(failures))
     listed = "\n".join(f"  {number}. {failure}" for number, failure in enumerate(failures, start=1))
     wanted = "\n".join(f"  {file.name} ({file.size} bytes, SHA-256 {file.sha256})" for file in entry.files.values())
     raise UserError(
-        f"data set '{name}' could not be had from any of its sources:\n{listed}\n{entry.remedy}\n"
+        f"could not download data set '{name}' from any source:\n{listed}\n{entry.remedy}\n"
         f"Its files, each raw or gzipped with the ending .gz:\n{wanted}"
     )
 
@@ -103,7 +110,7 @@ def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, D
     save_tensors(path, {role: torch.from_numpy(array) for role, array in fetched.arrays.items()}, metadata)
 
 
-def idx_files(*contents: tuple[int, str]) -> dict[str, IdxFile]:
+def idx_files(*contents: tuple[int, str]) -> dict[str, DataFile]:
     """The four files of a data set by role, under the names they carry everywhere, from ``(size, sha256)`` of each."""
     names = (
         "train-images-idx3-ubyte",
@@ -112,7 +119,7 @@ def idx_files(*contents: tuple[int, str]) -> dict[str, IdxFile]:
         "t10k-labels-idx1-ubyte",
     )
     return {
-        role: IdxFile(name, size, sha256) for role, name, (size, sha256) in zip(ROLES, names, contents, strict=True)
+        role: DataFile(name, size, sha256) for role, name, (size, sha256) in zip(ROLES, names, contents, strict=True)
     }
 
 

@@ -65,7 +65,10 @@ def load(path: str | Path) -> Dataset:
         images, labels = tensors[f"{part}_images"], tensors[f"{part}_labels"]
         found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
         if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
-            raise UserError(f"{path} holds {found}; expected uint8 (N, height, width) and uint8 (N,). {REMAKE}")
+            raise UserError(
+                f"{path} holds {found}; expected uint8 (N, height, width) or (N, channels, height, width), and uint8 "
+                f"(N,). {REMAKE}"
+            )
         if not len(images) or len(images) != len(labels):
             raise UserError(f"{path} holds {found}; expected as many labels as images, one at least. {REMAKE}")
     return Dataset(**tensors)

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator, model_validator
-from pydantic_core import PydanticCustomError
 
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings.ablation_names import is_ablation, parse
@@ -23,6 +22,19 @@ Problem = tuple[KeyPath, str]
 
 Check = TypeVar("Check", bound=Callable[[Any], Iterator[Problem]])
 Value = TypeVar("Value")
+
+
+class Mistake(ValueError):
+    """A wrong value, with what a message needs to explain it.
+
+    Attributes:
+        kind: of mistake, as :mod:`weight_importance.settings.messages` knows it.
+        context: values for the message.
+    """
+
+    def __init__(self, kind: str, text: str, **context: Any) -> None:
+        super().__init__(text)
+        self.kind, self.context = kind, context
 
 
 def check(method: Check) -> Check:
@@ -53,7 +65,7 @@ class Settings(BaseModel):
         problems = [problem for one in self.checks() for problem in one(self)]
         if problems:
             text = "; ".join(f"{'.'.join(map(str, path))} {text}" for path, text in problems)
-            raise PydanticCustomError("inconsistent", "{text}", {"text": text, "problems": problems})
+            raise Mistake("inconsistent", text)
         return self
 
     def sorted_json(self) -> str:
@@ -70,7 +82,7 @@ def _as_written(value: Any, validate: Callable[[Any], float]) -> int | float:
 def _distinct(values: Sequence[Value]) -> Sequence[Value]:
     repeated = [value for position, value in enumerate(values) if value in values[:position]]
     if repeated:
-        raise PydanticCustomError("repeated", "each value may appear once", {"repeated": list(dict.fromkeys(repeated))})
+        raise Mistake("repeated", "each value may appear once", repeated=list(dict.fromkeys(repeated)))
     return values
 
 
@@ -80,9 +92,7 @@ def _known(kind: str) -> Callable[[str, ValidationInfo], str]:
     def validate(name: str, info: ValidationInfo) -> str:
         known = (info.context or {}).get(f"{kind}s".replace(" ", ""))
         if known is not None and name not in known:
-            raise PydanticCustomError(
-                "unknown_name", "unknown {kind} '{name}'", {"kind": kind, "name": name, "known": sorted(known)}
-            )
+            raise Mistake("unknown_name", f"unknown {kind} '{name}'", name_of=kind, name=name, known=sorted(known))
         return name
 
     return validate
@@ -94,7 +104,7 @@ def _estimator_or_ablation(name: str, info: ValidationInfo) -> str:
     try:
         estimators = parse(name).estimators
     except UserError as error:
-        raise PydanticCustomError("ablation_name", "{text}", {"text": str(error)}) from error
+        raise Mistake("ablation_name", str(error)) from error
     for estimator in estimators:
         _known("estimator")(estimator, info)
     return name
@@ -104,7 +114,7 @@ def _ablation(name: str, info: ValidationInfo) -> str:
     try:
         parse(name)
     except UserError as error:
-        raise PydanticCustomError("ablation_name", "{text}", {"text": str(error)}) from error
+        raise Mistake("ablation_name", str(error)) from error
     return _estimator_or_ablation(name, info)
 
 

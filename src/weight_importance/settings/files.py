@@ -134,9 +134,7 @@ def pitfalls(root: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[int, str]]:
             yield from pitfalls(value, (*path, position))
     elif root.tag in NUMBERS and not PLAIN.fullmatch(root.value):
         read = yaml.safe_load(root.value)
-        text = (
-            f"'{root.value}' is read as {read}. Allowed are decimal numbers: write {read}, or the number that is meant."
-        )
+        text = f"'{root.value}' is read as {read}. Allowed are decimal numbers: write {read}, or the intended number."
         yield root.start_mark.line + 1, f"{dotted(path)}: {text}"
 
 

@@ -4,16 +4,20 @@ A rule makes a job from a study with ``of`` and passes ``sorted_json()``; the st
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from weight_importance.settings.base import Count, Number, OneOrMore, Seed, Settings, Several, Share
 from weight_importance.settings.explanation import Explanation
 from weight_importance.settings.learning import LaterTasks
+from weight_importance.settings.messages import dotted, problems_of
 from weight_importance.settings.studies import Study
 from weight_importance.settings.tasks import FirstTask, Images, Tasks
+
+EXAMPLE = """a JSON object such as '{"study": "mine", "seeds": [0, 1], ...}'; 'snakemake -n -p' prints them"""
 
 
 class Job(Settings):
@@ -30,12 +34,13 @@ class Job(Settings):
             argparse.ArgumentTypeError: the text is not JSON, or not the settings of this stage.
         """
         try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in error.errors())
-            raise argparse.ArgumentTypeError(
-                f"not the settings of this stage ({'; '.join(problems)}); 'snakemake -n -p' prints those of each job"
-            ) from error
+            data = json.loads(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"'{text}' is not JSON ({error}); {EXAMPLE}") from error
+        if problems := problems_of(cls, data, {}):
+            sentences = " ".join(f"{dotted(path)}: {problem}" for path, problem in problems)
+            raise argparse.ArgumentTypeError(f"not the settings of this stage: {sentences} Allowed: {EXAMPLE}")
+        return cls.model_validate(data)
 
 
 class OnFirstTask(Job):
@@ -201,7 +206,7 @@ class CorrelationJob(Job):
 
 
 class ExplanationJob(Job):
-    """The explanation of agreement for one shard of a study. Of the tasks it knows those that its trajectories learn."""
+    """The explanation of agreement for one shard of a study; its tasks are those of the trajectories."""
 
     network: str
     datasets: Several[str]

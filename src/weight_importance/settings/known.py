@@ -23,7 +23,7 @@ def networks() -> list[str]:
 
 
 def datasets() -> list[str]:
-    """The known data sets: the keys of ``DATASETS`` in datasets.py."""
+    """The known data sets: the keys of ``DATASETS`` in data/catalogue.py."""
     return _keys(PACKAGE / "data/catalogue.py", "DATASETS")
 
 
@@ -35,7 +35,7 @@ def kinds() -> list[str]:
 
 
 def recordable() -> list[str]:
-    """What training can record for path estimators: the keys of ``RECORDS`` in path.py, and the displacement."""
+    """The quantities that training can record: keys of ``RECORDS`` in estimators/path.py, and the displacement."""
     return [*_keys(PACKAGE / "estimators/path.py", "RECORDS"), "displacement"]
 
 
@@ -50,30 +50,30 @@ def label(name: str, own: Mapping[str, str]) -> str | None:
 
 
 def records(name: str, own: Mapping[str, str]) -> list[str]:
-    """What training must record for an estimator: nothing but for path estimators."""
+    """The quantities that training must record for an estimator; empty except for path estimators."""
     return list(definition(_readable(name, own)).get("records", ()))
 
 
 def _readable(name: str, own: Mapping[str, str]) -> Path:
-    """The same file from wherever the program runs; the user's own are relative to the working directory."""
+    """The file as a path that can be opened; the user's own are relative to the working directory."""
     return Path(own[name]) if name in own else PACKAGE / f"estimators/catalogue/{name}.py"
 
 
 def definition(file: str | Path) -> dict[str, Any]:
-    """What a file gives for its ``ESTIMATOR`` in so many words: its class as ``class``, and literal arguments."""
-    found: dict[str, Any] = {}
+    """The ``ESTIMATOR`` of a file: its class under ``class``, and its literal arguments."""
+    arguments: dict[str, Any] = {}
     for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
             continue
         if any(isinstance(target, ast.Name) and target.id == "ESTIMATOR" for target in node.targets):
             called = node.value.func
-            found["class"] = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+            arguments["class"] = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
             for keyword in node.value.keywords:
                 try:
-                    found[keyword.arg] = ast.literal_eval(keyword.value)
+                    arguments[keyword.arg] = ast.literal_eval(keyword.value)
                 except (ValueError, TypeError, SyntaxError):  # an expression
                     continue
-    return found
+    return arguments
 
 
 def _keys(file: Path, name: str) -> list[str]:

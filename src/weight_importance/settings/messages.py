@@ -54,12 +54,17 @@ def problems_of(model: type[Settings], data: Any, context: Mapping[str, Sequence
     try:
         model.model_validate(data, context=context)
     except ValidationError as error:
-        errors = [one for one in error.errors(include_url=False) if one["type"] != "inconsistent"]
+        errors = [one for one in error.errors(include_url=False) if _kind(one) != "inconsistent"]
     else:
         return []
     problems = [_described(model, data, one) for one in errors if not _is_consequence(one)]
     wrong = {path for path, _ in problems}
     return [*problems, *_inconsistencies(_sound_part(model, data, (), wrong))]
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    """The kind of a pydantic error, or of the mistake that caused it."""
+    return error["ctx"]["error"].kind if error["type"] == "value_error" else error["type"]
 
 
 def _is_consequence(error: Mapping[str, Any]) -> bool:
@@ -69,7 +74,9 @@ def _is_consequence(error: Mapping[str, Any]) -> bool:
 
 def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Problem:
     """The key path of a pydantic error, and a sentence."""
-    path, kind, value, context = _key_path(error["loc"], data), error["type"], error["input"], error.get("ctx", {})
+    path, kind, value, context = _key_path(error["loc"], data), _kind(error), error["input"], error.get("ctx", {})
+    if mistake := context.get("error"):
+        context = mistake.context
     annotation = _annotation(model, data, path)
     if kind in OF_ERRORS:
         expected = [OF_ERRORS[kind], *(["null"] if NoneType in get_args(annotation) else [])]
@@ -82,7 +89,7 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
         return path, f"must be {words} {limit}, found {shown(value)}."
     match kind:
         case "missing":
-            return path, f"missing. {_field(model, data, path).description}"
+            return path, f"missing. {_field(model, data, path).description or ''}".rstrip()
         case "extra_forbidden":
             known = _keys(_annotation(model, data, path[:-1]), _at(data, path[:-1]))
             return path, f"unknown key. {nearest(path[-1], known)}Allowed here: {', '.join(known)}."
@@ -100,11 +107,11 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
             listed = ", ".join(map(shown, context["repeated"]))
             return path, f"lists {listed} more than once; each value may appear once."
         case "unknown_name":
-            return path, unknown(context["kind"], context["name"], context["known"])
+            return path, unknown(context["name_of"], context["name"], context["known"])
         case "string_pattern_mismatch":
             return path, "not a usable name: use lower-case letters, digits and underscores."
         case _:
-            return path, error["msg"]
+            return path, str(mistake) if mistake else error["msg"]
 
 
 def _sound_part(model: type[Settings], data: Any, path: KeyPath, wrong: set[KeyPath]) -> Settings:
@@ -231,7 +238,7 @@ def _at(data: Any, path: KeyPath) -> Any:
 def dotted(path: KeyPath) -> str:
     """A key path such as ``studies.mlp.pruning.fractions[3]``."""
     parts = (f"[{key}]" if type(key) is int else f".{key}" for key in path)
-    return "".join(parts).lstrip(".") or "the whole file"
+    return "".join(parts).lstrip(".") or "the whole"
 
 
 def shown(value: Any) -> str:

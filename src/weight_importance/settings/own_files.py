@@ -33,26 +33,26 @@ def own_file_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _definition_problems(file: str) -> Iterator[str]:
     try:
-        found = definition(file)
+        arguments = definition(file)
     except (SyntaxError, ValueError) as error:  # ValueError: no UTF-8, or null bytes
         yield f"is not valid Python: {error}. Fix the file, or list another."
         return
-    if found.get("class") not in kinds():
+    if arguments.get("class") not in kinds():
         yield f"must define ESTIMATOR = one of {', '.join(f'{kind}(...)' for kind in kinds())} at its top level."
         return
     for key in ("label", "formula", "source"):
-        if not isinstance(found.get(key), str) or not found[key]:
+        if not isinstance(arguments.get(key), str) or not arguments[key]:
             yield f"must give ESTIMATOR a {key}, a text in quotes."
-    source = found.get("source")
+    source = arguments.get("source")
     if isinstance(source, str) and f"{{{source}," not in (REPOSITORY / "paper/references.bib").read_text("utf-8"):
         yield f"has the source '{source}', which is not in paper/references.bib; add it there."
-    if found["class"] == "PathEstimator":
+    if arguments["class"] == "PathEstimator":
         known = recordable()
-        named, replaced = found.get("records"), found.get("published", {})
-        if not isinstance(named, tuple):
+        recorded, published = arguments.get("records"), arguments.get("published", {})
+        if not isinstance(recorded, tuple):
             yield f"must give ESTIMATOR its records, a tuple of texts of: {', '.join(known)}."
-        elif not isinstance(replaced, dict) or not all(name in named for name in replaced):
+        elif not isinstance(published, dict) or not all(name in recorded for name in published):
             yield "must give ESTIMATOR published, if at all, as {one of its records: the one that takes its place}."
         else:
-            named = (*named, *replaced.values())
-            yield from (f"has records: {unknown('record', name, known)}" for name in named if name not in known)
+            recorded = (*recorded, *published.values())
+            yield from (f"has records: {unknown('record', name, known)}" for name in recorded if name not in known)

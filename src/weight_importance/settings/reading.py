@@ -51,7 +51,7 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
         (path, text)
         for path, text in of_values
         if not (incomplete & {*path[1:2]} and not holds(config, path))
-        and not (path in lists and text.startswith("lists "))
+        and not (text.startswith("lists ") and (path in lists or path[2:] in lists))
     ]
     unreadable = {file for path, file in listed_files(config) if path in {path for path, _ in of_files}}
     of_labels = label_problems(complete, {name: file for name, file in own.items() if file not in unreadable})

@@ -23,7 +23,7 @@ GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
-class IdxFile:
+class DataFile:
     """One file of a data set: its name, and what its raw (uncompressed) content must be."""
 
     name: str
@@ -50,7 +50,7 @@ def parse_idx(content: bytes) -> np.ndarray:
     return values.reshape(shape).copy()  # the buffer of bytes is read-only, tensors must not be
 
 
-def read_checked(stream: BinaryIO, file: IdxFile, place: str) -> bytes:
+def read_checked(stream: BinaryIO, file: DataFile, place: str) -> bytes:
     """Read a file's raw content and check it; every source reads through here.
 
     Reads no more than one byte beyond the pinned size, so a forged archive cannot fill the memory.
@@ -88,13 +88,13 @@ def read_checked(stream: BinaryIO, file: IdxFile, place: str) -> bytes:
     )
 
 
-def lying(folder: Path, file: IdxFile) -> Path:
+def lying(folder: Path, file: DataFile) -> Path:
     """Where a file lies in a folder, raw (``NAME``), or else gzipped (``NAME.gz``) if it is there at all."""
     raw = folder / file.name
     return raw if raw.is_file() else folder / f"{file.name}.gz"
 
 
-def read_folder(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+def read_folder(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]:
     """Read and check the files of a data set in a folder, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Raises:
@@ -115,7 +115,7 @@ def read_folder(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
     return contents
 
 
-def read_archive(archive: Path, folder: str, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+def read_archive(archive: Path, folder: str, files: Mapping[str, DataFile]) -> dict[str, bytes]:
     """Read and check the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Only regular members with exactly the expected names are read, straight into memory: nothing is unpacked, so no

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from weight_importance.data.sources.content import IdxFile, lying, read_folder
+from weight_importance.data.sources.content import DataFile, lying, read_folder
 from weight_importance.data.sources.reasons import SourceError
 from weight_importance.files.provenance import note_input
 
@@ -19,7 +19,7 @@ class Folder:
     def __str__(self) -> str:
         return f"folder {self.path.name}"
 
-    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         return read_noted(self.path, files)
 
 
@@ -37,7 +37,7 @@ class FolderOfVariable:
     def __str__(self) -> str:
         return f"local folder ({self.variable})"
 
-    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         value = os.environ.get(self.variable)
         if not value:
             raise SourceError(f"the environment variable {self.variable} is not set")
@@ -53,7 +53,7 @@ class FolderOfVariable:
         raise SourceError("; ".join(reasons))
 
 
-def read_noted(folder: Path, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+def read_noted(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]:
     """As :func:`read_folder`; the files that were read are named in the records of what is made from them.
 
     What comes over the network needs no such note: it is a temporary file, and the data set that is kept says which

