@@ -37,6 +37,5 @@ def edit(file: str, old: str, new: str) -> Edit:
 
 
 def more_code(file: str) -> Edit:
-    """A further function in a module."""
-    first = "def "
-    return edit(file, f"\n{first}", f"\ndef further():\n    return 1\n\n\n{first}")
+    """A further function in a module, before its first function or class."""
+    return edit(file, "\n\n\n", "\n\n\ndef further():\n    return 1\n\n\n")
