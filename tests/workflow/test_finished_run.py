@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import configuration
 import pytest
 from rocrate.rocrate import ROCrate
 
