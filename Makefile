@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report verify trace provenance test test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
+.PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
 	schema environment benchmark-environment latex clean
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make trace NUMBER=97.31   where a number, figure or table of the paper comes from; ARGS=--all for details'
 	@echo 'make provenance   ro-crate-metadata.json: this folder and its run as an RO-Crate, with checksums of all files'
 	@echo 'make test         style checks and the test suite'
+	@echo 'make test-mutations   plant one-line faults in the core modules and check that the tests notice each (an hour)'
 	@echo 'make test-peers   compare estimators with BackPACK, NNGeometry and ASDL, in a separate environment'
 	@echo 'make test-browser check report, explorer and notebooks in Chromium (runs make paper first)'
 	@echo 'make test-faults  kill the workflow at random moments and fill its disk (half an hour); table in results/faults.md'
@@ -65,6 +66,10 @@ provenance: environment
 
 test: latex lint
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# ARGS names modules or parts of them, such as ARGS=tasks
+test-mutations: environment
+	python tests/mutations/plant.py --workers $(WORKERS) $(ARGS)
 
 test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers

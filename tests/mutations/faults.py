@@ -1,4 +1,4 @@
-"""One-line faults, and the tests that have to notice each: data for ``run.py``."""
+"""One-line faults, and the tests that have to notice each: data for ``plant.py``."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,12 @@ class Fault:
         file: where.
         original: occurs there exactly once.
         replacement: takes its place.
-        tests: run before the module's own, where others notice it sooner.
         survives: why no test can notice it.
     """
 
     file: str
     original: str
     replacement: str
-    tests: tuple[str, ...] = ()
     survives: str = ""
 
 
@@ -53,6 +51,7 @@ RANKING, TENSORS, CLAIMS = "findings/retention.py", "findings/tensors.py", "pape
 TASKS, SAMPLES = "data/tasks/", "data/samples.py"
 STORAGE, CHECKPOINT, TRAINED = "files/storage.py", "files/checkpoint.py", "files/trained.py"
 
+# fmt: off
 MODULES = (
     module(
         "estimators: formulas", "state_and_path moments curvature",
@@ -280,4 +279,4 @@ MODULES = (
         (TRAINED, 'under("adam/first", tensors), under("adam/second", tensors)', 'under("adam/second", tensors), under("adam/first", tensors)'),
         ("runtime/seeding.py", '"/".join([purpose, *map(str, numbers)])', '"".join([purpose, *map(str, numbers)])'),
     ),
-)  # fmt: skip
+)

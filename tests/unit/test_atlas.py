@@ -45,7 +45,7 @@ def correlation_table(coefficient="spearman"):
 
 
 def retention_table(final):
-    """``final``: estimator → λ → test accuracy at the end, for the second seed a hundredth more; another in validation."""
+    """``final``: estimator → λ → final test accuracy; a hundredth more for the second seed; another in validation."""
     rows = [
         (
             "study",
@@ -279,4 +279,4 @@ def test_the_map_can_do_without_scores():
     empty = pruning_scores(PRUNING.iloc[:0])
     nothing = retention_scores(RETENTION.iloc[:0], SELECTED)
     drawn = atlas(similarity(correlation_table()), "spearman", nothing, empty)
-    assert [text.get_text() for axes in drawn.axes[2:4] for text in axes.texts] == ["not asked"] * 2
+    assert [text.get_text() for axes in drawn.axes[2:4] for text in axes.texts] == ["not computed"] * 2

@@ -57,11 +57,11 @@ def make(seed: int) -> Dataset:
 ONE, TWO = [make(0)], [make(1), make(2)]
 
 
-def compare(build, datasets, s: Settings, ablate=None, found=None) -> None:
+def compare(build, datasets, s: Settings, *ablate, found=None) -> None:
     found = found or package_run(build, datasets, SEEDS, STRENGTHS, s)
     assert {*found} == {(seed, strength) for seed in SEEDS for strength in STRENGTHS}
     for (seed, strength), run in found.items():
-        expected = continual_run(build, datasets, seed, strength, s, ablate)
+        expected = continual_run(build, datasets, seed, strength, s, *ablate)
         for learnt, values in run.weights.items():
             for kind, observed, reference in (
                 ("weight", values, expected.weights[learnt]),

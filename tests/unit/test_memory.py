@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from weight_importance.estimators.engine.closed_forms import PRODUCT_BYTES
 from weight_importance.estimators.engine.layers import PASS_BYTES
-from weight_importance.estimators.engine.moments import FALLBACK_BYTES
+from weight_importance.estimators.engine.products import PRODUCT_BYTES
+from weight_importance.estimators.engine.vectorised import FALLBACK_BYTES
 from weight_importance.learning.networks import CNN
 
 ROOT = Path(__file__).parents[2]

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from weight_importance.estimators.weights import weight_names
+from weight_importance.findings.tensors import weight_tensors
 from weight_importance.learning.networks import CNN, MLP, NETWORKS, network
 from weight_importance.runtime.errors import UserError
 
@@ -32,3 +34,9 @@ def test_images_too_small_for_the_convolutions_are_refused():
 def test_an_unknown_network_is_named():
     with pytest.raises(UserError, match="Did you mean 'mlp'"):
         network("mpl", (1, 28, 28), 10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weight_tensors_are_the_same_by_their_dimensions_and_by_their_names_in_tables(name):
+    parameters = dict(network(name, (1, 28, 28), 10)().named_parameters())
+    assert set(weight_tensors(parameters)) == set(weight_names(parameters)) != set()

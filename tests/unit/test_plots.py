@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from studies import retention_table
+from studies import PUBLISHED, changed, retention_table
 from weight_importance import ESTIMATORS
 from weight_importance.figures import style
 from weight_importance.figures.ablations import ablation_label, ablations_frontier, ablations_recovery
@@ -33,6 +33,7 @@ from weight_importance.findings.explanation_factors import signal_signs
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.reproduction import retention_means
 from weight_importance.findings.statistics import select_lambda
+from weight_importance.settings import Study
 
 STUDY = "mlp_permuted_mnist"
 NAMES = ["fisher_empirical", "mas", "si", "magnitude"]
@@ -129,13 +130,12 @@ def published_pruning() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["study", "scope", "criterion", "fraction", "mean", "low", "high", "n"])
 
 
-def settings(*variants: str) -> dict[str, dict]:
-    """Of the study, and of those like it by what they change."""
-    shared = {"protocol": "held_out", "estimators": NAMES}
-    found = {STUDY: shared | {"retention": {"penalty": "plain"}}}
+def settings(*variants: str) -> dict[str, Study]:
+    """The study and its variants, named by what they change."""
+    found = {STUDY: PUBLISHED}
     for name in variants:
-        penalty = "stabilised" if name == "stabilised" else "plain"
-        found[f"{STUDY}_{name}"] = shared | {"like": STUDY, "retention": {"penalty": penalty}}
+        penalty = {"penalty": "stabilised" if name == "stabilised" else "plain", "clamp_negative": True}
+        found[f"{STUDY}_{name}"] = changed(PUBLISHED, companion_of=STUDY, networks_of=STUDY, retention=penalty)
     return found
 
 
@@ -424,7 +424,7 @@ def test_pruning_panels_hold_published_curve_and_our_fractions():
 def test_where_there_is_nothing_to_draw_the_figure_says_so(name):
     (axes,) = FIGURES[name]().axes
     (text,) = axes.texts
-    assert text.get_text().endswith(("is published for this study.", "has no variants in this configuration."))
+    assert text.get_text().endswith(("are published for this study.", "has no variants in this configuration."))
 
 
 def test_every_ablation_has_a_row_under_each_of_its_estimators_with_its_recovery():

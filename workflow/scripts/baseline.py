@@ -28,12 +28,12 @@ def main() -> None:
 
     datasets = [load(file) for file in arguments.data]
     plain = plain_task(datasets[0], training=job.images).to(device)
+    tasks = first_tasks(job.first_task, plain, job.seeds)
     replicas = initialise(network(job.network, *common_form(datasets)), job.seeds, device)
     recorder = PathRecorder(job.records)
     settings = job.model_dump(mode="json")
     origin = made_from("baseline", settings, job.seeds, arguments.data, device)
     checkpoint = Checkpoint(arguments.trained, origin)
-    tasks = first_tasks(job.first_task, plain, job.seeds)
     learn_first_task(replicas, tasks, recorder, epochs=job.epochs, optimisation=job.optimisation, checkpoint=checkpoint)
     adam = replicas.adam if job.carry_adam else None
     stack = trained.Trained(replicas.seeds, replicas.parameters, replicas.buffers, adam)

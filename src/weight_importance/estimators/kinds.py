@@ -1,14 +1,20 @@
 """The four kinds of estimator, as data: a catalogue module defines one of these and nothing else is needed."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-Cotangents = Callable[[Tensor, Tensor, Generator | None], tuple[Tensor, Tensor]]
-"""``(logits (N, K), labels (N,), generator) -> (cotangents (C, N, K), weights (C, N))``, logits in float64."""
+BLOCK_BYTES = 16 * 2**20
+"""Memory bound on the cotangents that exist at once; at least one per sample."""
+
+Weighted = tuple[Tensor, Tensor]
+"""Cotangents ``(C, N, K)`` at the logits and their weights ``(C, N)``."""
+
+Cotangents = Callable[[Tensor, Tensor, Generator | None], Weighted | Iterator[Weighted]]
+"""``(logits (N, K), labels (N,), generator) -> cotangents, weights``, at once or in blocks; logits in float64."""
 
 Finish = Callable[[Tensor, Tensor], Tensor]
 """``(what was averaged, the parameter) -> importance``, elementwise, both of the parameter's shape."""
@@ -20,6 +26,12 @@ ALL = sys.maxsize
 def unchanged(value: Tensor, parameter: Tensor) -> Tensor:
     """What was averaged is the importance itself."""
     return value
+
+
+def blocks_of_classes(logits: Tensor) -> Iterator[range]:
+    """The classes, as many at a time as :data:`BLOCK_BYTES` has room for one cotangent each."""
+    classes, at_once = logits.shape[1], max(1, BLOCK_BYTES // logits.nbytes)
+    return (range(first, min(first + at_once, classes)) for first in range(0, classes, at_once))
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,10 @@ class MomentEstimator:
         finish: turns the mean into the importance.
         batch: samples whose pull-backs are averaged *before* the power is taken; one, but for estimators that are
             about the gradient of a batch's mean. See :mod:`weight_importance.estimators.engine.batches`.
+        needs_labels: whether the cotangents depend on the labels.
+        separate_positions: for logits ``(N, ..., K)``: each position counts by itself, as for a sum over classes, whose
+            labels are independent. By default a sample's scalar is the sum over its positions (a sequence's
+            log-probability).
     """
 
     label: str
@@ -44,6 +60,8 @@ class MomentEstimator:
     power: int
     finish: Finish = unchanged
     batch: int = 1
+    needs_labels: bool = True
+    separate_positions: bool = False
     kind: ClassVar[str] = "moment"
 
 
@@ -89,15 +107,17 @@ class StateEstimator:
     """Read off weights and activations, without any gradient.
 
     Attributes:
-        importance: ``(network in evaluation mode, inputs (N, ...), chunk) -> parameter name → importance``; the chunk
-            is samples per forward pass, or ``None`` for as many as the memory bound allows.
+        finish: ``(mean over samples of what is read, in float64; the parameter) -> importance``.
+        reading: what is read off the layers, see :mod:`weight_importance.estimators.engine.by_layer`; ``None`` for an
+            importance of the weights alone, whose ``finish`` gets the parameter itself as the mean.
         mean_of_samples: it is a mean over samples of what each gives by itself; see :func:`is_mean_of_samples`.
     """
 
     label: str
     formula: str
     source: str
-    importance: Callable[[nn.Module, Tensor, int | None], dict[str, Tensor]]
+    finish: Finish = unchanged
+    reading: Callable[..., Any] | None = None
     mean_of_samples: bool = False
     kind: ClassVar[str] = "state"
 

@@ -29,7 +29,7 @@ FILLED = ("equivalent", "better")
 
 
 def ablation_label(ablation: str, estimator: str) -> str:
-    """How figures and tables name an ablation where it stands under one of its estimators.
+    """The name of an ablation under one of its estimators, in figures and tables.
 
     Args:
         ablation: its name, or the estimator's own.
@@ -45,7 +45,7 @@ def ablation_label(ablation: str, estimator: str) -> str:
 
 
 def in_ablation_order(names: Sequence[str]) -> list[str]:
-    """Ablations as the transforms stand in the list of all, powers by their exponent, those of two estimators last."""
+    """Ablations in the order of the list of transforms, powers by their exponent, those of two estimators last."""
     known = [*TRANSFORMS, "power", "values_in_ranks"]
 
     def place(name: str) -> tuple:
@@ -78,7 +78,7 @@ def ablations_recovery(found: pd.DataFrame) -> Figure:
             for level, dashes in ((0, (0, (2, 2))), (1, "-")):
                 axes.axvline(level, color=GREY, linestyle=dashes, linewidth=0.8, zorder=0)
             axes.grid(axis="y")
-        grid[-1].set(xlim=limits, xlabel="recovery: 0 as no penalty (dashed), 1 as the estimator itself (line)")
+        grid[-1].set(xlim=limits, xlabel="recovery (0: no penalty, dashed; 1: the estimator itself)")
         drawn.legend(**_recovery_legend(), loc="outside lower center", ncols=3)
     return drawn
 
@@ -176,7 +176,7 @@ def _looks(ablations: Sequence[str]) -> dict[str, dict[str, object]]:
 
 
 def _kind(ablation: str) -> str:
-    """What the legend calls an ablation: its transform, or by both names."""
+    """The name of an ablation in the legend: its transform, or both estimators."""
     parts = parse(ablation)
     if parts.transform != "values_in_ranks":
         return parts.label

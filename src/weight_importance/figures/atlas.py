@@ -1,4 +1,4 @@
-"""The map of all estimators: how alike they are, in which groups, and what each retains and spares."""
+"""The map of all estimators: their similarity, and their retention and pruning scores."""
 
 import numpy as np
 import pandas as pd
@@ -92,9 +92,9 @@ def _map(axes: Axes, square: pd.DataFrame, colours: ScalarMappable, cell: float)
 
 
 def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> None:
-    """Dots with intervals in the order of the matrix's rows; above, what comes of no estimator at all.
+    """Dots with intervals in the order of the matrix's rows; the title gives the score without an estimator.
 
-    That is a dashed line where it is in view. A ring marks a λ at an end of those tried.
+    A dashed line marks that score if it is in view, a ring a λ at an end of its grid.
     """
     found = scores.set_index(scores.columns[0]).to_dict("index")
     rows = {name: found[name] for name in names if name in found}
@@ -106,7 +106,7 @@ def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> N
     axes.set_xlabel(title)
     if not rows:
         axes.set_xticks([])
-        axes.text(0.5, 0.5, "not asked", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        axes.text(0.5, 0.5, "not computed", ha="center", va="center", transform=axes.transAxes, color=GREY)
         return
     for name, row in rows.items():
         y = names.index(name) + 0.5

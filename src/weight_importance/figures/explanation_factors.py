@@ -71,7 +71,7 @@ def explanation_signal(signs: pd.DataFrame) -> Figure:
         signs: see :func:`weight_importance.findings.explanation_factors.signal_signs`.
     """
     if signs.empty:
-        return sentence("none of the estimators explained is made of gradients")
+        return sentence("No estimator of this stage is a moment of gradients or a path estimator.")
     groups = [in_order(signs.loc[signs["kind"] == kind, "estimator"]) for kind in KINDS]
     names, tensors = [name for group in groups for name in group], tensor_order(signs["tensor"])
     rows, _ = grid_shape(len(tensors), MOST_COLUMNS)

@@ -38,7 +38,7 @@ def reproduction_lambda(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
             ours without a penalty.
     """
     if theirs.empty:
-        return sentence("Of retention nothing is published for this study.")
+        return sentence("No retention results are published for this study.")
     tasks = last_common_task(ours, theirs) or theirs["tasks_learnt"].max()
     best = published_best(theirs)
     estimators = in_order(best)
@@ -78,7 +78,7 @@ def reproduction_tasks(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
         ours, theirs: as for :func:`reproduction_lambda`.
     """
     if theirs.empty:
-        return sentence("Of retention nothing is published for this study.")
+        return sentence("No retention results are published for this study.")
     best = published_best(theirs)
     estimators = in_order(best)
     ours, theirs = (frame[frame["lambda"] == frame["estimator"].map(best)] for frame in (ours, theirs))
@@ -106,7 +106,7 @@ def reproduction_pruning(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
         theirs: :func:`weight_importance.findings.published.pruning` of the study.
     """
     if theirs.empty:
-        return sentence("Of pruning nothing is published for this study.")
+        return sentence("No pruning results are published for this study.")
     criteria = in_order(theirs["criterion"])
     ours = ours[ours["criterion"].isin(criteria) & ours["scope"].isin(theirs["scope"])]
     with figure(1.7 * grid_shape(len(criteria), 3)[0] + 0.3) as drawn:

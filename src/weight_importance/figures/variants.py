@@ -102,7 +102,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Mapping[st
 
 
 def _range(axes: Axes, usable: pd.DataFrame, who: str, style: Mapping[str, object], height: float) -> None:
-    """A bar from the lowest to the highest usable strength, with an arrow where it may go on beyond those in common."""
+    """A bar from the lowest to the highest usable strength, with an arrow where it range may extend further."""
     for row in usable.dropna(subset=f"low_{who}").to_dict("records"):
         ends = [row[f"low_{who}"], row[f"high_{who}"]]
         axes.plot(ends, [height] * 2, color=style["color"], linewidth=2.2, solid_capstyle="butt")
@@ -115,7 +115,7 @@ def _legend(drawn: Figure, *, diverged: bool, none: bool) -> None:
         "the study itself": Line2D([], [], **_style("fisher_empirical", variant=False)),
         "its variant": Line2D([], [], **_style("fisher_empirical", variant=True)),
         f"λ in common within {PERCENT * TOLERANCE:g} point of the best": Line2D([], [], color="black", linewidth=2.2),
-        "may go on beyond those in common": Line2D([], [], linestyle="", marker=">", markersize=5, color="black"),
+        "range may extend further": Line2D([], [], linestyle="", marker=">", markersize=5, color="black"),
     }
     if none:
         handles |= {

@@ -1,8 +1,8 @@
 """Checkpoints: the intermediate state of a long job, kept next to its result until the result is written.
 
 The checkpoint of a result ``NAME`` is ``.NAME.checkpoint`` in the same folder. It is written atomically, as every
-result is, with everything that it was made from. Only a job that would compute the same continues from it: same settings
-and seeds, code, versions, input files, device and precision. Knows nothing of what the tensors mean.
+result is, with everything that it was made from. Only a job that would compute the same continues from it: same
+settings and seeds, code, versions, input files, device and precision. Knows nothing of what the tensors mean.
 """
 
 import json

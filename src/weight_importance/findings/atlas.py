@@ -18,20 +18,20 @@ from weight_importance.findings.statistics import final_accuracy, intervals
 from weight_importance.findings.tensors import ALL, is_weight_tensor
 
 COEFFICIENT = "spearman"
-"""Of the map: ranks are what estimators of unlike scale and power have in common."""
+"""Of the map: ranks do not depend on the scale and the power of an estimator."""
 
 SCOPE = "network"
-"""Of pruning's score: weights are ranked over the whole network, where layers compete too."""
+"""Of the pruning score: weights are ranked over the whole network."""
 
 KEPT_TOGETHER = 0.9
-"""Groups are named where estimators correlate at this on average."""
+"""The mean correlation from which on estimators form a group."""
 
 THE_SAME = {"ggn": "fisher_exact"}
-"""Estimators that are another one by definition (here, under cross-entropy of a softmax), whatever is asked of them."""
+"""Estimators that equal another one by definition (under cross-entropy of a softmax)."""
 
 SAME_RANKS = THE_SAME | {"root_fisher": "fisher_exact", "si_penalised": "si"}
-"""Those that have another one's ranks after the first task, which is all that pruning goes by. A penalty goes by
-values, and on later tasks the penalised gradient is another one."""
+"""Estimators with the ranks of another one after the first task; pruning depends on these alone. A penalty depends on
+values, and on later tasks the penalised gradient differs."""
 
 PERMUTATIONS = 9999
 """Of the scores, for the null of :func:`alike_do_alike`."""
@@ -138,15 +138,15 @@ def groups(square: pd.DataFrame, least: float = KEPT_TOGETHER) -> list[list[str]
 
 
 def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
-    """What each estimator retains: mean test accuracy over all tasks after the last one, at its selected λ.
+    """Average test accuracy of each estimator after the last task, at its selected λ.
 
     Args:
         retention: the table ``retention`` of one study, or an empty one.
         selected: the table ``selected_lambda`` of the same study.
 
     Returns:
-        columns estimator, lambda, mean, low, high, n (95 % interval over networks), and ``at_edge``: a better λ may lie
-        beyond those tried. ``none`` is without a penalty. An estimator of which every λ diverged is left out.
+        columns estimator, lambda, mean, low, high, n (95 % interval over networks), and ``at_edge``: λ is at an
+        end of its grid. ``none`` is without a penalty. An estimator of which every λ diverged is left out.
     """
     if retention.empty:
         return pd.DataFrame(columns=["estimator", "lambda", *ENDS, "at_edge"])
@@ -158,7 +158,7 @@ def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.Data
 
 
 def pruning_scores(pruning: pd.DataFrame, scope: str = SCOPE) -> pd.DataFrame:
-    """What each estimator spares: test accuracy averaged over the share of weights removed, least important first.
+    """Test accuracy averaged over the fraction of weights removed, least important first, by estimator.
 
     The average is the area under the curve (trapezoids between the shares tried) over its width.
 
@@ -196,12 +196,11 @@ class Mantel:
 def alike_do_alike(
     square: pd.DataFrame, scores: pd.Series, same: Mapping[str, str] = THE_SAME, permutations: int = PERMUTATIONS
 ) -> Mantel:
-    """Whether estimators that are alike have like scores (Mantel 1967, with ranks).
+    """Whether similar estimators have similar scores (Mantel 1967, with ranks).
 
     Over all pairs of estimators, the rank correlation of their similarity with minus the difference of their scores.
-    Pairs share estimators and so are not independent: the null is of scores dealt to the estimators at random. It does
-    not hold for estimators that are one by definition, which have one score wherever it is dealt to; so the one that is
-    another does not count beside it.
+    Pairs share estimators and are not independent: the null permutes the scores over the estimators. It does not hold
+    for estimators that are equal by definition, which always have equal scores; so only one of them counts.
 
     Args:
         square: of :func:`similarity`.
@@ -226,7 +225,7 @@ def alike_do_alike(
     random = np.random.default_rng(0)
     orders = [np.arange(len(names)), *(random.permutation(len(names)) for _ in range(permutations))]
     found = np.array([alike @ near[order[upper[0]], order[upper[1]]] for order in orders])
-    # the order observed is one of those that chance could give; rounding must not tell it from its equals
+    # the observed order is one of the permutations; rounding must not separate it from equal ones
     return Mantel(float(found[0]), float((np.abs(found) >= abs(found[0]) - 1e-12).mean()), len(names))
 
 
@@ -244,7 +243,7 @@ VERDICTS = ("as published", "lower", "higher", "undecided")
 
 
 def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIONS) -> pd.DataFrame:
-    """The published correlations whose estimators a study has, beside its own.
+    """The published correlations whose estimators a study has, with those of the study.
 
     Args:
         correlation: the table ``correlation`` of one study.

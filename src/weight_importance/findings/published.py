@@ -1,7 +1,6 @@
 """The published results of Kutalev and Lapina (2021) under the names this repository uses, and how they were computed.
 
-Knows the two files' columns; how they came about is told in the README beside them. What may be said of ours beside
-them is a matter of ``reproduction``.
+Knows the columns of the two files; the README next to them documents their origin. The comparison is in ``reproduction``.
 """
 
 from collections.abc import Mapping

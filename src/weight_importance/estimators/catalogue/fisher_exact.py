@@ -3,17 +3,21 @@
 Martens (2020), eq. 7; for softmax outputs it equals the diagonal of the generalised Gauss-Newton matrix.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import one_hot
 
-from weight_importance.estimators.kinds import MomentEstimator
+from weight_importance.estimators.kinds import MomentEstimator, Weighted, blocks_of_classes
 
 
-def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> Iterator[Weighted]:
     """e_k − p for every class k, weight p_k."""
     probabilities = logits.softmax(1)
-    classes = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)
-    return classes[:, None] - probabilities, probabilities.T
+    for block in blocks_of_classes(logits):
+        classes = one_hot(torch.tensor(block, device=logits.device), logits.shape[1])
+        yield classes[:, None] - probabilities, probabilities.T[block.start : block.stop]
 
 
 ESTIMATOR = MomentEstimator(
@@ -22,4 +26,6 @@ ESTIMATOR = MomentEstimator(
     source="martens2020new",
     cotangents=cotangents,
     power=2,
+    needs_labels=False,
+    separate_positions=True,
 )

@@ -25,4 +25,5 @@ ESTIMATOR = MomentEstimator(
     source="masana2023class",
     cotangents=cotangents,
     power=2,
+    needs_labels=False,
 )

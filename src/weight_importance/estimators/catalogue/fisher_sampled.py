@@ -27,4 +27,5 @@ ESTIMATOR = MomentEstimator(
     source="kunstner2019limitations",
     cotangents=cotangents,
     power=2,
+    needs_labels=False,
 )

@@ -6,23 +6,32 @@ Sagae (1992): the diagonal is the sum of the squared pull-backs of L's K − 1 c
 p_j (q_0 = 1) column k holds √(p_k q_k / q_{k−1}) at k and −p_i √(p_k / (q_{k−1} q_k)) at every i > k.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Generator, Tensor
 
-from weight_importance.estimators.kinds import MomentEstimator
+from weight_importance.estimators.kinds import MomentEstimator, Weighted, blocks_of_classes
 
 
-def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> Iterator[Weighted]:
     """The K − 1 columns of L, weight 1."""
     p = logits.softmax(1)
     # summed from the end, as 1 − Σ_{j≤k} p_j would be lost to rounding; the first class's tail is 1
     tails = p.flip(1).cumsum(1).flip(1)
-    before, after = (tails[:, part].clamp_min(torch.finfo(p.dtype).tiny) for part in (slice(-1), slice(1, None)))
-    on_diagonal = (p[:, :-1] * after / before).sqrt()
-    below = (p[:, :-1] / before).sqrt()[..., None] * (p[:, None] / after.sqrt()[..., None])
-    columns = torch.diag_embed(on_diagonal, dim1=1, dim2=2)
-    columns = torch.cat([columns, torch.zeros_like(columns[..., :1])], 2) - below.triu(1)
-    return columns.transpose(0, 1), torch.ones_like(columns[..., 0].T)
+    tiny = torch.finfo(p.dtype).tiny
+    classes = torch.arange(p.shape[1], device=p.device)
+    for block in blocks_of_classes(logits):
+        k = torch.tensor(block, device=p.device)[: p.shape[1] - 1 - block.start]
+        if len(k) == 0:
+            continue
+        before, after = tails[:, k].clamp_min(tiny).T[..., None], tails[:, k + 1].clamp_min(tiny).T[..., None]
+        own = p[:, k].T[..., None]
+        on_diagonal = (own * after / before).sqrt()
+        below = (own / before).sqrt() * (p / after.sqrt())
+        k = k[:, None, None]
+        columns = torch.where(classes == k, on_diagonal, torch.where(classes > k, -below, 0))
+        yield columns, torch.ones_like(columns[..., 0])
 
 
 ESTIMATOR = MomentEstimator(
@@ -31,4 +40,6 @@ ESTIMATOR = MomentEstimator(
     source="schraudolph2002fast",
     cotangents=cotangents,
     power=2,
+    needs_labels=False,
+    separate_positions=True,
 )

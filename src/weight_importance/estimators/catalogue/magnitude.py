@@ -1,19 +1,19 @@
 """Weight magnitude |θ|: the classic criterion of pruning (Han et al. 2015), here as an importance."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from weight_importance.estimators.kinds import StateEstimator
 
 
-def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
-    """|θ| for every parameter; the inputs play no part."""
-    return {name: parameter.detach().abs() for name, parameter in network.named_parameters()}
+def finish(value: Tensor, parameter: Tensor) -> Tensor:
+    """|θ|; the samples play no part."""
+    return parameter.abs()
 
 
 ESTIMATOR = StateEstimator(
     label="magnitude",
     formula=r"\lvert\theta\rvert",
     source="han2015learning",
-    importance=importance,
+    finish=finish,
     mean_of_samples=True,  # every sample gives the same
 )

@@ -20,4 +20,5 @@ ESTIMATOR = MomentEstimator(
     source="aljundi2018memory",
     cotangents=cotangents,
     power=1,
+    needs_labels=False,
 )

@@ -27,4 +27,5 @@ ESTIMATOR = MomentEstimator(
     source="benzing2022unifying",
     cotangents=cotangents,
     power=1,
+    needs_labels=False,
 )

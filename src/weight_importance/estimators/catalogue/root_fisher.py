@@ -23,4 +23,6 @@ ESTIMATOR = MomentEstimator(
     cotangents=cotangents,
     power=2,
     finish=finish,
+    needs_labels=False,
+    separate_positions=True,
 )

@@ -15,27 +15,19 @@ Beyond that we extend it, naturally but on our own account, by summing over the 
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from weight_importance.estimators.engine.by_layer import layers_of, mean_over_samples, successions
-from weight_importance.estimators.engine.closed_forms import FORMS, input_factors
-from weight_importance.estimators.engine.layers import PROBE, Call
+from weight_importance.estimators.engine.by_layer import Reading, successions
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.products import input_factors, output_factor
+from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.kinds import StateEstimator
 
 
-def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
-    """The mean absolute signal through every weight and out of every unit.
-
-    Args:
-        network: layers of types in :data:`~weight_importance.estimators.engine.closed_forms.FORMS`, each called once.
-        inputs: ``(N, ...)``.
-        chunk: samples per forward pass.
-
-    Raises:
-        UserError: a parameter belongs to something else than such a layer.
-    """
-    layers = layers_of("total_signal", network, inputs)
-    passing = _layers_whose_units_pass(network, inputs[:PROBE], layers)
+def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
+    """The absolute signal through every weight and out of every unit, summed over positions."""
+    passing = _layers_whose_units_pass(forward, probe, layers)
 
     def of_weight(call: Call) -> Tensor:
         signal = sum(factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
@@ -46,19 +38,18 @@ def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[st
         output = after if call.name in passing else call.output
         return _units(call, output).abs().sum((0, 2), dtype=torch.float64)
 
-    means = mean_over_samples(network, inputs, layers, chunk, of_weight, of_bias)
-    return {name: means[name].to(parameter.dtype) for name, parameter in network.named_parameters()}
+    return Reading(of_weight, of_bias)
 
 
 def _units(call: Call, values: Tensor) -> Tensor:
     """``(N, ...)``, the output of the call or what became of it, by unit: ``(N, units, positions)``."""
-    return FORMS[type(call.module)].output_factor(call.module, values).flatten(1, 2)
+    return output_factor(call, values).flatten(1, 2)
 
 
-def _layers_whose_units_pass(network: nn.Module, inputs: Tensor, layers: list[str]) -> set[str]:
+def _layers_whose_units_pass(forward: Forward, probe: Samples, layers: list[str]) -> set[str]:
     """Layers whose units are what the next one receives: each received unit depends on its own unit alone."""
     with torch.enable_grad():
-        pairs = zip(*successions(network, inputs, layers), strict=True)
+        pairs = zip(*successions(forward, probe, layers), strict=True)
         return {call.name for call, after in pairs if _pass_unit_by_unit(call, after)}
 
 
@@ -85,6 +76,6 @@ ESTIMATOR = StateEstimator(
     label="total signal",
     formula=r"\lvert w_{ij}\rvert\,\mathbb{E}_x\lvert x_j\rvert",
     source="kutalev2020natural",
-    importance=importance,
+    reading=reading,
     mean_of_samples=True,
 )

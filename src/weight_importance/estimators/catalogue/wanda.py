@@ -7,31 +7,24 @@ a normalisation's scale the normalised input, and a bias ones, at each position.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from weight_importance.estimators.engine.by_layer import layers_of, mean_over_samples
-from weight_importance.estimators.engine.closed_forms import FORMS, input_factors
+from weight_importance.estimators.engine.by_layer import Reading
+from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.products import input_factors, output_factor
+from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.kinds import StateEstimator
 
 
-def importance(network: nn.Module, inputs: Tensor, chunk: int | None) -> dict[str, Tensor]:
-    """|θ| times the root mean square of what θ multiplies.
+def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
+    """The squares of what every parameter multiplies, summed over positions."""
+    return Reading(_squares, _ones)
 
-    Args:
-        network: layers of types in :data:`~weight_importance.estimators.engine.closed_forms.FORMS`, each called once.
-        inputs: ``(N, ...)``.
-        chunk: samples per forward pass.
 
-    Raises:
-        UserError: a parameter belongs to something else than such a layer.
-    """
-    layers = layers_of("wanda", network, inputs)
-    squares = mean_over_samples(network, inputs, layers, chunk, _squares, _ones)
-    return {
-        name: (parameter.detach().abs() * squares[name].sqrt()).to(parameter.dtype)
-        for name, parameter in network.named_parameters()
-    }
+def finish(mean_square: Tensor, parameter: Tensor) -> Tensor:
+    """|θ| times the root mean square of what θ multiplies."""
+    return parameter.abs() * mean_square.sqrt()
 
 
 def _squares(call: Call) -> Tensor:
@@ -43,7 +36,7 @@ def _squares(call: Call) -> Tensor:
 
 def _ones(call: Call, after: Tensor) -> Tensor:
     """A bias multiplies one, for every sample at every position."""
-    output = FORMS[type(call.module)].output_factor(call.module, call.output)
+    output = output_factor(call, call.output)
     return torch.full_like(call.module.bias, len(output) * output.shape[3], dtype=torch.float64)
 
 
@@ -51,5 +44,6 @@ ESTIMATOR = StateEstimator(
     label="Wanda",
     formula=r"\lvert w_{ij}\rvert\,\sqrt{\mathbb{E}_x[x_j^2]}",
     source="sun2024simple",
-    importance=importance,
+    finish=finish,
+    reading=reading,
 )

@@ -10,78 +10,127 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.func import functional_call
+from torch import Generator, Tensor
 
-from weight_importance.estimators.engine.layers import PROBE, evaluation_mode, recorded_bytes, samples_per_pass
-from weight_importance.estimators.engine.moments import refuse_batch_statistics
-from weight_importance.estimators.kinds import Cotangents
-from weight_importance.runtime.errors import UserError
+from weight_importance.estimators.engine.alone import pull_back
+from weight_importance.estimators.engine.cotangents import Moment, blocks, targets
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import samples_per_pass
+from weight_importance.estimators.engine.probe import Plan
+from weight_importance.estimators.engine.samples import Samples
+from weight_importance.estimators.engine.sums import COUNT, Means, Sums
+from weight_importance.estimators.kinds import ALL
+
+OPEN, FILLED = "open/", "filled"
+"""Keys of the open batch in a state."""
 
 
 @dataclass(frozen=True)
 class BatchMoment:
     """What to average: |mean over a batch of Σ_c w_c s_c|^power."""
 
-    cotangents: Cotangents
-    power: int
+    moment: Moment
     batch: int
 
 
-def batch_moments(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    wanted: Mapping[str, BatchMoment],
-    generator: Generator | None = None,
-    chunk: int | None = None,
-) -> dict[str, dict[str, Tensor]]:
-    """Mean over batches of |mean over the batch's samples of Σ_c w_c s_c|^power, for every parameter.
+class BatchSums(Sums):
+    """Sums over batches of |mean over the batch's samples of Σ_c w_c s_c|^power, for every parameter.
+
+    Here :data:`COUNT` is the number of batches. A batch that has begun is kept open until it is full.
 
     Args:
-        network: any module from ``(N, ...)`` to logits ``(N, K)``; evaluated in evaluation mode.
-        inputs: ``(N, ...)``.
-        labels: ``(N,)`` integers.
-        wanted: by name.
-        generator: randomness for cotangents that sample labels; it is not moved on.
-        chunk: samples per pass; a batch that is larger takes several.
+        forward: the network.
+        key: the estimator's name.
+        wanted: its moment.
+        generator: randomness for cotangents that sample labels.
+        ignored: the label that does not count.
 
-    Returns:
-        name → parameter name → tensor of the parameter's shape and dtype.
-
-    Raises:
-        UserError: there is no sample, or samples influence each other beyond the mean.
+    Attributes:
+        open: the sum over the samples of the open batch, per parameter.
+        filled: how many samples it has, and how many of them count.
     """
-    if len(inputs) == 0:
-        raise UserError("an importance needs at least one sample; the inputs are empty")
-    refuse_batch_statistics(network)
-    with evaluation_mode(network):
-        most = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]))
-        return {
-            key: _mean_over_batches(network, inputs, labels, moment, generator and generator.clone_state(), most)
-            for key, moment in wanted.items()
-        }
+
+    def __init__(
+        self, forward: Forward, key: str, wanted: BatchMoment, generator: Generator | None, ignored: int | None
+    ) -> None:
+        super().__init__(forward, [key])
+        self._wanted, self._ignored = wanted, ignored
+        self.draws = {key: None if generator is None else generator.clone_state()}
+        self.open: dict[str, Tensor] = {}
+        self.filled = (0, 0.0)
+
+    def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
+        most = chunk or samples_per_pass(plan.size)
+        start = 0
+        while start < len(samples):
+            room = self._wanted.batch - self.filled[0]
+            part = samples.take(slice(start, min(start + most, start + room, len(samples))))
+            self._add(part)
+            start += len(part)
+            if self.filled[0] == self._wanted.batch:
+                self._close(self.totals)
+                self.open, self.filled = {}, (0, 0.0)
+
+    def _add(self, samples: Samples) -> None:
+        (key,) = self.names
+        counts = 0.0
+
+        def cotangent(logits: Tensor) -> Tensor:
+            nonlocal counts
+            target = targets(logits, samples.labels, self._ignored)
+            counts = target.samples.item()
+            found = blocks(self._wanted.moment, logits.detach(), target, self.draws[key])
+            weighted = (at * weights.reshape(*weights.shape, *[1] * (at.ndim - 2)) for at, weights in found)
+            return sum(each.sum(0) for each in weighted).to(logits.dtype)
+
+        found: list[dict[str, Tensor]] = []
+        pull_back(self.forward, samples, self.forward.parameters, cotangent, lambda _, values: found.append(values))
+        for name in self.forward.parameters:
+            gradient = found[0].get(name)
+            if gradient is None:
+                gradient = torch.zeros_like(self.forward.parameters[name])
+            # most batches take one pass
+            self.open[name] = self.open[name].double() + gradient if name in self.open else gradient
+        self.filled = (self.filled[0] + len(samples), self.filled[1] + counts)
+
+    def _close(self, totals: dict[str, Tensor]) -> None:
+        (key,) = self.names
+        if self.filled[1] == 0:
+            return
+        for name, total in self.open.items():
+            totals[f"{key}/{name}"] += (total / self.filled[1]).abs().pow(self._wanted.moment.power)
+        totals[COUNT] += 1
+
+    def state(self) -> dict[str, Tensor]:
+        unfinished = {f"{OPEN}{name}": total.clone() for name, total in self.open.items()}
+        return super().state() | unfinished | {FILLED: torch.tensor(self.filled, dtype=torch.float64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        super().restore(state)
+        self.open, self.filled = _unfinished(state)
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add another accumulation; the batch that it has begun counts as a smaller one, unless all samples are one."""
+        super().merge(state)
+        mine = self.open, self.filled
+        self.open, self.filled = _unfinished(state)
+        if self._wanted.batch == ALL:
+            for name, total in mine[0].items():
+                self.open[name] = self.open[name].to(total.device).double() + total if name in self.open else total
+            self.filled = (self.filled[0] + mine[1][0], self.filled[1] + mine[1][1])
+        else:
+            self._close(self.totals)
+            self.open, self.filled = mine
+
+    def means(self) -> Means:
+        (key,) = self.names
+        totals = {name: total.clone() for name, total in self.totals.items()}
+        self._close(totals)
+        count = totals[COUNT].item()
+        return {key: {name: totals[f"{key}/{name}"] / count for name in self.forward.parameters}}
 
 
-def _mean_over_batches(
-    network: nn.Module, inputs: Tensor, labels: Tensor, moment: BatchMoment, generator: Generator | None, most: int
-) -> dict[str, Tensor]:
-    leaves = {name: parameter.detach().requires_grad_() for name, parameter in network.named_parameters()}
-    totals = {name: torch.zeros_like(leaf, dtype=torch.float64) for name, leaf in leaves.items()}
-    starts = range(0, len(inputs), moment.batch)
-    for start in starts:
-        end = min(start + moment.batch, len(inputs))
-        sums: dict[str, Tensor] = {}
-        for first in range(start, end, most):
-            part = slice(first, min(first + most, end))
-            with torch.enable_grad():
-                logits = functional_call(network, leaves, (inputs[part],))
-            cotangents, weights = moment.cotangents(logits.detach().double(), labels[part], generator)
-            cotangent = (cotangents * weights[..., None]).sum(0).to(logits.dtype)
-            gradients = torch.autograd.grad(logits, list(leaves.values()), cotangent, materialize_grads=True)
-            for name, gradient in zip(leaves, gradients, strict=True):
-                # most batches take one pass
-                sums[name] = sums[name].double() + gradient if name in sums else gradient
-        for name, total in sums.items():
-            totals[name] += (total / (end - start)).abs().pow(moment.power)
-    return {name: (total / len(starts)).to(leaves[name].dtype) for name, total in totals.items()}
+def _unfinished(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[int, float]]:
+    samples, counted = state[FILLED].tolist()
+    found = {name.removeprefix(OPEN): total.clone() for name, total in state.items() if name.startswith(OPEN)}
+    return found, (int(samples), counted)

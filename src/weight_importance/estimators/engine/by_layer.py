@@ -1,75 +1,89 @@
-"""Importances read off layer by layer: one walk over the samples, for networks of layers of closed form alone.
+"""Importances read off layer by layer, without gradients, for networks of layers of closed form alone.
 
-What is read is the estimator's; here is which layers there are, in what order the samples pass them, and the mean.
+What is read is the estimator's; here is which layers there are, in what order the samples pass them, and the sum.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from weight_importance.estimators.engine.closed_forms import closed_form_layers, refuse_other_parameters, single_calls
-from weight_importance.estimators.engine.layers import PROBE, Call, recorded_bytes, samples_per_pass, watch
+from weight_importance.estimators.engine.closed_forms import refuse_other_parameters, single_calls
+from weight_importance.estimators.engine.forms import FORMS
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import Call, samples_per_pass, watch
+from weight_importance.estimators.engine.probe import Plan
+from weight_importance.estimators.engine.products import full_name
+from weight_importance.estimators.engine.samples import Samples
+from weight_importance.estimators.engine.sums import COUNT, Sums
 from weight_importance.runtime.errors import UserError
 
 
-def layers_of(estimator: str, network: nn.Module, inputs: Tensor) -> list[str]:
-    """The names of the network's layers of closed form, in the order of execution, where it has no others.
+@dataclass(frozen=True)
+class Reading:
+    """What is read off each layer for its weight and its bias, summed over the samples of a call, in float64.
 
-    Args:
-        estimator: named in the error.
-        network: in evaluation mode.
-        inputs: ``(N, ...)``.
+    Attributes:
+        of_weight: ``call -> sum``, of as many elements as the weight.
+        of_bias: ``(call, what became of its output) -> sum``, of as many elements as the bias; asked for only where
+            there is one. After the last layer the softmax has come.
+    """
+
+    of_weight: Callable[[Call], Tensor]
+    of_bias: Callable[[Call, Tensor], Tensor]
+
+
+def successions(forward: Forward, samples: Samples, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
+    """The one call of each of the layers, and what became of its output: the next one's input, at last the logits.
 
     Raises:
-        UserError: there is no sample, or a parameter belongs to something else than such a layer.
+        UserError: a layer that was called once on the probe is called otherwise on these samples.
     """
-    if len(inputs) == 0:
-        raise UserError("an importance needs at least one sample; the inputs are empty")
-    layers = closed_form_layers(network, inputs[:PROBE])
-    refuse_other_parameters(estimator, network, layers)
-    return layers
+    logits, calls = watch(forward, samples)
+    single = single_calls(layers, calls, len(samples))
+    if single is None:
+        raise UserError(
+            f"the layers {', '.join(layers)} were each called once on some samples but not on others; the network's "
+            "forward must call the same layers whatever the data"
+        )
+    return single, [*(call.input for call in single[1:]), logits]
 
 
-def successions(network: nn.Module, inputs: Tensor, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
-    """The one call of each of the layers, and what became of its output: the next one's input, at last the logits."""
-    logits, calls = watch(network, inputs)
-    calls = single_calls(layers, calls)
-    return calls, [*(call.input for call in calls[1:]), logits]
-
-
-def mean_over_samples(
-    network: nn.Module,
-    inputs: Tensor,
-    layers: list[str],
-    chunk: int | None,
-    of_weight: Callable[[Call], Tensor],
-    of_bias: Callable[[Call, Tensor], Tensor],
-) -> dict[str, Tensor]:
-    """The mean over samples of what is read off each layer for its weight and its bias, in float64.
+class ReadingSums(Sums):
+    """Sums over samples of what an estimator reads off each layer.
 
     Args:
-        network: in evaluation mode.
-        inputs: ``(N, ...)``.
-        layers: see :func:`layers_of`.
-        chunk: samples per forward pass, by default as many as the memory bound allows.
-        of_weight: ``call -> sum over the call's samples``, of as many elements as the weight.
-        of_bias: ``(call, what became of its output) -> sum over samples``, of as many elements as the bias; asked for
-            only where there is one. After the last layer the softmax has come.
-
-    Returns:
-        parameter name → mean, of the parameter's shape.
+        forward: the network.
+        key: the estimator's name.
+        reading: ``(forward, probe, layers) -> what is read``.
     """
-    chunk = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]))
-    totals = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in network.named_parameters()}
-    for samples in inputs.split(chunk):
-        calls, received = successions(network, samples, layers)
+
+    needs_layers = True
+
+    def __init__(self, forward: Forward, key: str, reading: Callable[[Forward, Samples, list[str]], Reading]) -> None:
+        super().__init__(forward, [key])
+        self._reading = reading
+
+    def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
+        (key,) = self.names
+        layers = [name for name in plan.layers if type(self.forward.network.get_submodule(name)) in FORMS]
+        refuse_other_parameters(key, self.forward, layers)
+        with torch.no_grad():
+            reading = self._reading(self.forward, plan.samples, layers)
+            for part in samples.split(chunk or samples_per_pass(plan.size)):
+                self._add(part, layers, reading)
+
+    def _add(self, samples: Samples, layers: list[str], reading: Reading) -> None:
+        calls, received = successions(self.forward, samples, layers)
         received[-1] = received[-1].softmax(1)
+        self.totals[COUNT] += len(samples)
         for call, after in zip(calls, received, strict=True):
-            prefix = f"{call.name}." if call.name else ""
-            weight = totals[f"{prefix}weight"]
-            weight += of_weight(call).view_as(weight)
+            self._put(full_name(call, "weight"), lambda call=call: reading.of_weight(call))
             if call.module.bias is not None:
-                bias = totals[f"{prefix}bias"]
-                bias += of_bias(call, after).view_as(bias)
-    return {name: total / len(inputs) for name, total in totals.items()}
+                self._put(full_name(call, "bias"), lambda call=call, after=after: reading.of_bias(call, after))
+
+    def _put(self, name: str, value: Callable[[], Tensor]) -> None:
+        total = self.totals.get(f"{self.names[0]}/{name}")
+        if total is not None:
+            total += value().view_as(total)

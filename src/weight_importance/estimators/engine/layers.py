@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.samples import Samples, batch, tensors
 
 CHUNK = 1000
 """Samples per forward pass, at most."""
@@ -15,7 +17,7 @@ PASS_BYTES = 64 * 2**20
 """Memory bound on what one forward pass records and its backward passes return; at least one sample's."""
 
 PROBE = 4
-"""Samples on which memory is measured, and closed forms are checked, before the rest is computed."""
+"""Samples on which memory is measured and every way of computing is checked; drawn from all samples."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,25 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def watch(network: nn.Module, inputs: Tensor) -> tuple[Tensor, list[Call]]:
+def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None = None) -> tuple[Tensor, list[Call]]:
     """Run the network and note each call of a module that owns parameters.
 
     The graph that is recorded (when gradients are enabled) reaches the layers' outputs and no parameter, so that
     ``autograd.grad`` to the outputs computes no weight gradient.
 
     Args:
-        network: in evaluation mode.
-        inputs: ``(N, ...)``.
+        forward: the network, in evaluation mode.
+        samples: N of them.
+        tensors: see :meth:`Forward.tensors`.
 
     Returns:
-        ``(logits (N, K), calls in the order of execution)``.
+        ``(logits (N, ..., K), calls in the order of execution)``.
     """
     calls: list[Call] = []
 
     def hook(name: str):
         def note(module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
-            if not isinstance(output, Tensor):
+            if not isinstance(output, Tensor) or not output.is_floating_point():
                 return None
             if torch.is_grad_enabled() and not output.requires_grad:
                 output.requires_grad_()
@@ -77,23 +80,30 @@ def watch(network: nn.Module, inputs: Tensor) -> tuple[Tensor, list[Call]]:
 
     handles = [
         module.register_forward_hook(hook(name), with_kwargs=True)
-        for name, module in network.named_modules()
+        for name, module in forward.network.named_modules()
         if next(module.parameters(recurse=False), None) is not None
     ]
     try:
-        frozen = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        logits = functional_call(network, frozen, (inputs,))
+        logits = forward.logits(samples, tensors)
     finally:
         for handle in handles:
             handle.remove()
     return logits, calls
 
 
-def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
-    """Bytes per sample, beyond the inputs, that a watched pass with gradients records and its backward pass returns.
+def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) -> tuple[Tensor, list[Call], int]:
+    """A watched pass with gradients, and the bytes per sample, beyond the inputs, that it and its backward pass take.
 
     That is what the graph saves for the backward pass, every watched layer's input and output, and the gradient at
     that output.
+
+    Args:
+        forward: the network, in evaluation mode.
+        samples: a few.
+        replaced: from :meth:`Forward.tensors`.
+
+    Returns:
+        ``(logits, calls, bytes per sample)``.
     """
     held: dict[int, int] = {}
 
@@ -103,14 +113,25 @@ def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
         return tensor.detach()
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        _, calls = watch(network, inputs)
+        logits, calls = watch(forward, samples, replaced)
     for call in calls:
         hold(call.output)
         if call.input is not None:
             hold(call.input)
-    for tensor in (inputs, *network.parameters(), *network.buffers()):
+    for tensor in [*tensors(samples.inputs), *replaced.values()]:
         held.pop(tensor.untyped_storage().data_ptr(), None)
-    return (sum(held.values()) + sum(call.output.nbytes for call in calls)) // len(inputs)
+    return logits, calls, (sum(held.values()) + sum(call.output.nbytes for call in calls)) // len(samples)
+
+
+def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
+    """Bytes per sample that a pass with gradients and its backward pass take; see :func:`measured`.
+
+    Args:
+        network: in evaluation mode.
+        inputs: ``(N, ...)``.
+    """
+    forward = Forward(network)
+    return measured(forward, batch(inputs), forward.tensors())[2]
 
 
 def samples_per_pass(size: int) -> int:

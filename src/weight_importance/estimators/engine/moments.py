@@ -5,202 +5,139 @@ power q is the mean over samples of Σ_c w_nc |s_nc|^q, per parameter. For a lin
 back-propagated gradient g the per-sample gradient is the outer product g aᵀ, hence
 Σ_n w |g aᵀ|^q = (w|g|^q)ᵀ(|a|^q): one matrix product, exact, and nothing of size samples × parameters in memory.
 Layers that use a weight at several positions have their per-sample gradients formed for a few samples at a time (see
-:mod:`weight_importance.estimators.engine.closed_forms`). Every other parameter takes ``torch.func``.
+:mod:`weight_importance.estimators.engine.forms`). Every other parameter takes ``torch.func``, or one sample at a time.
 
-Memory beyond the inputs and the network is bounded, whatever the number of samples, by ``PASS_BYTES`` (the forward
-pass and the gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) + ``FALLBACK_BYTES``
-(those of ``torch.func``), 136 MiB together, and a few numbers per parameter (float64 totals, a part of a sum, the
-check's gradient); of several moments together, a number per moment, sample of a pass and output of a layer on top. A
-single sample that exceeds a bound is computed alone; what the numerical libraries keep for
-themselves comes on top.
+Memory beyond the inputs and the network is bounded, whatever the number of samples or classes, by ``PASS_BYTES`` (the
+forward pass and the gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) +
+``FALLBACK_BYTES`` (those of ``torch.func``) + ``BLOCK_BYTES`` per moment (cotangents), and a few numbers per parameter
+(float64 totals, a part of a sum, the check's gradient); of several moments together, a number per moment, sample of a
+pass and output of a layer on top. A single sample that exceeds a bound is computed alone; what the numerical libraries
+keep for themselves comes on top.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch import Generator, Tensor
 
-from weight_importance.estimators.engine.closed_forms import (
-    PullBack,
-    Term,
-    closed_form_layers,
-    parameter_names,
-    power_sums,
-    single_calls,
-)
-from weight_importance.estimators.engine.layers import PROBE, evaluation_mode, recorded_bytes, samples_per_pass, watch
-from weight_importance.estimators.kinds import Cotangents
-from weight_importance.runtime.errors import UserError
-
-FALLBACK_BYTES = 64 * 2**20
-"""Memory bound on the per-sample gradients, and passes, that the fallback holds at once; at least one sample's."""
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+from weight_importance.estimators.engine.alone import Gradients, pull_back
+from weight_importance.estimators.engine.closed_forms import single_calls
+from weight_importance.estimators.engine.cotangents import Moment, needed_bytes, steps, targets
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import samples_per_pass, watch
+from weight_importance.estimators.engine.probe import Plan, checked_per_sample, go_alone
+from weight_importance.estimators.engine.products import PullBack, Term, power_sums
+from weight_importance.estimators.engine.refusals import refuse_other_size
+from weight_importance.estimators.engine.samples import Samples
+from weight_importance.estimators.engine.sums import COUNT, Sums
+from weight_importance.estimators.engine.vectorised import parts
 
 
-@dataclass(frozen=True)
-class Moment:
-    """What to average: Σ_c w_c |s_c|^power over these cotangents."""
-
-    cotangents: Cotangents
-    power: int
-
-
-def moments(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    wanted: Mapping[str, Moment],
-    generator: Generator | None = None,
-    chunk: int | None = None,
-) -> dict[str, dict[str, Tensor]]:
-    """Mean over samples of Σ_c w_c |s_c|^power for every parameter, of several moments in one go.
+class MomentSums(Sums):
+    """Sums over samples of Σ_c w_c |s_c|^power for every parameter, of several moments in one go.
 
     They share the forward pass, the pull-back of equal cotangents with everything formed of it, and the powers of the
     layers' inputs.
 
     Args:
-        network: any module from ``(N, ...)`` to logits ``(N, K)``; evaluated in evaluation mode.
-        inputs: ``(N, ...)``.
-        labels: ``(N,)`` integers.
-        wanted: by name.
-        generator: randomness for cotangents that sample labels; each moment draws as if it were alone.
-        chunk: samples per forward pass, by default as many as ``PASS_BYTES`` holds and at most ``CHUNK``; memory grows
-            with it, results change by rounding only.
-
-    Returns:
-        name → parameter name → tensor of the parameter's shape and dtype.
-
-    Raises:
-        UserError: there is no sample, samples influence each other, or a parameter's per-sample gradients cannot be
-            formed.
-    """
-    if len(inputs) == 0:
-        raise UserError("an importance needs at least one sample; the inputs are empty")
-    refuse_batch_statistics(network)
-    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    totals = {
-        key: {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in parameters.items()}
-        for key in wanted
-    }
-    draws = {key: None if generator is None else generator.clone_state() for key in wanted}
-    with evaluation_mode(network):
-        probe = inputs[:PROBE]
-        size = recorded_bytes(network, probe) + _cotangent_bytes(network, probe, labels[:PROBE], wanted, generator)
-        chunk = chunk or samples_per_pass(size)
-        layers = closed_form_layers(network, probe)
-        covered = {name for layer in layers for name in parameter_names(layer, network)}
-        others = {name: parameter for name, parameter in parameters.items() if name not in covered}
-        for start in range(0, len(inputs), chunk):
-            samples = inputs[start : start + chunk]
-            with torch.enable_grad():
-                logits, calls = watch(network, samples)
-            pull_backs = _pull_backs(wanted, draws, logits.detach(), labels[start : start + chunk])
-            for key, name, part in power_sums(single_calls(layers, calls), logits, pull_backs):
-                totals[key][name] += part.view_as(totals[key][name])
-            # the graph is used up: free it before the next is built
-            del logits, calls
-            if others:
-                for key, name, part in _fallback_sums(network, others, samples, pull_backs, size):
-                    totals[key][name] += part
-    if generator is not None:
-        # the caller's goes on behind what was drawn; those that nothing was drawn from are where it is
-        before = generator.get_state()
-        for drawn in (each.get_state() for each in draws.values()):
-            if not torch.equal(drawn, before):
-                generator.set_state(drawn)
-    return {
-        key: {name: (total / len(inputs)).to(parameters[name].dtype) for name, total in of_key.items()}
-        for key, of_key in totals.items()
-    }
-
-
-def _pull_backs(
-    wanted: Mapping[str, Moment], draws: Mapping[str, Generator | None], logits: Tensor, labels: Tensor
-) -> list[PullBack]:
-    """Every different cotangent of all moments once, with what is summed of its pull-back.
-
-    Args:
+        forward: the network.
         wanted: the moments by name.
-        draws: a generator for each.
-        logits: ``(N, K)``.
-        labels: ``(N,)``.
+        generator: randomness for cotangents that sample labels; each moment draws as if it were alone.
+        ignored: the label that does not count.
+
+    Attributes:
+        draws: each moment's generator, moved on behind what was drawn.
     """
-    found: list[PullBack] = []
-    for key, moment in wanted.items():
-        at_logits, weights = moment.cotangents(logits.double(), labels, draws[key])
-        for cotangent, weight in zip(at_logits.to(logits.dtype), weights.to(logits.dtype), strict=True):
-            same = (each for each in found if torch.equal(each.cotangent, cotangent))
-            pull_back = next(same, None)
-            if pull_back is None:
-                pull_back = PullBack(cotangent, [])
-                found.append(pull_back)
-            pull_back.terms.append(Term(key, moment.power, weight))
-    return found
+
+    needs_layers = needs_gradients = True
+
+    def __init__(
+        self, forward: Forward, wanted: Mapping[str, Moment], generator: Generator | None, ignored: int | None
+    ) -> None:
+        super().__init__(forward, list(wanted))
+        self._wanted, self._ignored = wanted, ignored
+        self.draws = {key: None if generator is None else generator.clone_state() for key in wanted}
+        self._verified: set[tuple[int, int]] = set()
+
+    def add(self, samples: Samples, plan: Plan, chunk: int | None, rows: Tensor | None = None) -> None:
+        """Take in a batch; ``rows`` are the numbers of the probe's samples in it, where they are in it."""
+        if chunk is None:
+            probed = targets(plan.logits, plan.samples.labels, self._ignored)
+            chunk = samples_per_pass(plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed))
+        for start in range(0, len(samples), chunk):
+            part = samples.take(slice(start, start + chunk))
+            self._add(part, plan, None if rows is None else rows - start)
+
+    def _add(self, samples: Samples, plan: Plan, rows: Tensor | None) -> None:
+        one_by_one = len(samples) == 1 and self.forward.loses_axis
+        with torch.enable_grad():
+            logits, calls = watch(self.forward, samples)
+        if rows is not None:
+            here = (rows >= 0) & (rows < len(samples))
+            refuse_other_size(logits.detach()[rows[here]], plan.logits[here], plan.tolerance)
+        closed = None if one_by_one else single_calls(plan.layers, calls, len(samples))
+        if closed is None:
+            if not one_by_one:
+                go_alone(plan, list(self.forward.parameters), ": its layers are called differently from batch to batch")
+            vectorised, looped = [], list(self.forward.parameters)
+        else:
+            vectorised, looped = list(plan.vectorised), list(plan.looped)
+        target = targets(logits, samples.labels, self._ignored)
+        self.totals[COUNT] += target.samples
+        previous: list[PullBack] = []
+        for pull_backs in steps(self._wanted, self.draws, logits.detach(), target):
+            if previous:
+                self._sum(power_sums(closed or [], logits, previous, keep=True))
+            previous = pull_backs
+            if looped:
+                self._alone(samples, pull_backs, looped)
+            if vectorised:
+                self._vectorised(samples, pull_backs, plan, vectorised)
+        self._sum(power_sums(closed or [], logits, previous))
+
+    def _sum(self, found: Iterator[tuple[str, str, Tensor]]) -> None:
+        for key, name, part in found:
+            total = self.totals.get(f"{key}/{name}")
+            if total is not None:
+                total += part.view_as(total)
+
+    def _vectorised(self, samples: Samples, pull_backs: list[PullBack], plan: Plan, names: list[str]) -> None:
+        """Add the sums for parameters that ``torch.func`` serves; the first part of every size is checked."""
+        moments = {term.key for each in pull_backs for term in each.terms}
+        cotangents = torch.stack([each.cotangent for each in pull_backs], 1)
+        tensors, recorded = len(pull_backs) + len(moments), plan.size * len(pull_backs)
+        for part in parts(self.forward, names, samples, tensors, recorded):
+            some, at_logits, size = samples.take(part), cotangents[part], (part.stop - part.start, len(pull_backs))
+            found, wrong = checked_per_sample(self.forward, plan, names, some, at_logits, size in self._verified)
+            self._verified.add(size)
+            rest = [_of_samples(each, part) for each in pull_backs]
+            if wrong:
+                go_alone(plan, sorted(wrong))
+                self._alone(some, rest, wrong)
+            for name, gradients in found.items():
+                if name in wrong:
+                    continue
+                for index, each in enumerate(rest):
+                    values = gradients[:, index].flatten(1)
+                    for term in each.terms:
+                        total = self.totals[f"{term.key}/{name}"]
+                        total += (term.weight.to(values.dtype) @ values.abs().pow(term.power)).view_as(total)
+
+    def _alone(self, samples: Samples, pull_backs: list[PullBack], names: Iterable[str]) -> None:
+        """Add the sums for parameters that go one sample at a time."""
+        for row in range(len(samples)):
+            of_row = [_of_samples(each, slice(row, row + 1)) for each in pull_backs]
+
+            def take(index: int, gradients: Gradients, of_row: list[PullBack] = of_row) -> None:
+                for name, gradient in gradients.items():
+                    for term in of_row[index].terms:
+                        powered = gradient.abs().pow(term.power)
+                        self.totals[f"{term.key}/{name}"] += term.weight.to(powered.dtype) * powered
+
+            cotangents = [each.cotangent for each in of_row]
+            pull_back(self.forward, samples.take(slice(row, row + 1)), names, cotangents, take)
 
 
-def refuse_batch_statistics(network: nn.Module) -> None:
-    """Batch statistics in evaluation mode would make one sample's output depend on the other samples of its batch."""
-    for name, module in network.named_modules():
-        if isinstance(module, BATCH_NORMS) and module.running_mean is None:
-            raise UserError(
-                f"'{name}' is a {type(module).__name__} without running statistics: a sample's gradient would depend "
-                "on the other samples. Use track_running_stats=True, LayerNorm or GroupNorm."
-            )
-
-
-def _cotangent_bytes(
-    network: nn.Module, inputs: Tensor, labels: Tensor, wanted: Mapping[str, Moment], generator: Generator | None
-) -> int:
-    """Bytes per sample of the cotangents, in float64 and in the network's precision, and of what computes them."""
-    # stand-ins: measuring must not use up the caller's random numbers
-    with torch.no_grad():
-        logits = network(inputs).double()
-        found = [
-            moment.cotangents(logits, labels, None if generator is None else generator.clone_state())[0]
-            for moment in wanted.values()
-        ]
-    return 3 * sum(at_logits.nbytes for at_logits in found) // len(inputs)
-
-
-def _fallback_sums(
-    network: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, pull_backs: list[PullBack], recorded: int
-) -> Iterator[tuple[str, str, Tensor]]:
-    """Sums over the samples for any parameters of any module, by ``vmap`` of the vector-Jacobian product, in parts.
-
-    ``recorded`` is what a pass records per sample, in bytes.
-    """
-    fixed = {name: parameter.detach() for name, parameter in network.named_parameters() if name not in parameters}
-
-    def one(sample: Tensor, cotangents: Tensor, weights: list[Tensor]) -> dict[tuple[str, str], Tensor]:
-        def logits(parameters: dict[str, Tensor]) -> Tensor:
-            return functional_call(network, fixed | parameters, (sample[None],))[0]
-
-        _, pull_back = vjp(logits, parameters)
-        (gradients,) = vmap(pull_back)(cotangents)
-        sums: dict[tuple[str, str], Tensor] = {}
-        for name, s in gradients.items():
-            terms = ((index, term) for index, each in enumerate(pull_backs) for term in each.terms)
-            for (index, term), weight in zip(terms, weights, strict=True):
-                part = weight * s[index].abs().pow(term.power)
-                sums[term.key, name] = sums[term.key, name] + part if (term.key, name) in sums else part
-        return sums
-
-    size = sum(parameter.numel() * parameter.element_size() for parameter in parameters.values())
-    moments = {term.key for each in pull_backs for term in each.terms}
-    step = max(1, FALLBACK_BYTES // (size * (len(pull_backs) + len(moments)) + recorded * len(pull_backs)))
-    cotangents = torch.stack([each.cotangent for each in pull_backs], 1)
-    weights = [term.weight for each in pull_backs for term in each.terms]
-    for start in range(0, len(inputs), step):
-        part = slice(start, start + step)
-        try:
-            sums = vmap(one)(inputs[part], cotangents[part], [weight[part] for weight in weights])
-        except RuntimeError as error:
-            raise UserError(
-                f"cannot form per-sample gradients of {', '.join(parameters)} with torch.func: {error}. The network's "
-                "forward must be traceable by torch.func.vmap (no data-dependent Python branches, no .item())."
-            ) from error
-        for (key, name), values in sums.items():
-            yield key, name, values.sum(0)
+def _of_samples(pull_back: PullBack, part: slice) -> PullBack:
+    terms = [Term(term.key, term.power, term.weight[part]) for term in pull_back.terms]
+    return PullBack(pull_back.cotangent[part], terms)

@@ -2,7 +2,9 @@
 
 Ends with status 1 where a fault survives for which no reason is given, or fewer than 95 % are killed.
 
-    python tests/mutations/run.py [--workers N] [NAME ...]    NAME: part of a module's name or of a fault's original text
+    python tests/mutations/plant.py [--workers N] [NAME ...]
+
+NAME is a part of a module's name or of a fault's original text; by default all faults are planted.
 """
 
 import argparse
@@ -11,23 +13,28 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Queue
 
 import pytest
-
 from faults import MODULES, Fault, Module
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from checkout import REPOSITORY, copy_repository  # noqa: E402 (a folder of the tests)
+from checkout import REPOSITORY, copy_repository
 
 SERVER = get_context("forkserver")
-SERVER.set_forkserver_preload(["pytest", "torch", "torch.fx.experimental.symbolic_shapes", "pandas", "scipy.stats"])
+LOADED = ("pytest", "torch", "safetensors.torch", "pandas", "scipy.stats", "pydantic")
+FOR_TRACES = (  # what torch loads when it first takes a trace, as every training does
+    "torch.fx.experimental.symbolic_shapes", "torch._inductor.compiler_bisector",
+    "torch._inductor.fx_passes.dedupe_symint_uses",
+)  # fmt: skip
+SERVER.set_forkserver_preload([*LOADED, *FOR_TRACES])
 OUTPUT = ".pytest.txt"
 
 LEAST = 0.95
-SECONDS = 600
+SECONDS = 1200
 """That the tests of one fault may take; a fault that makes them run on is killed."""
 
 
@@ -44,9 +51,9 @@ def misplaced(modules: Sequence[Module] = MODULES, repository: Path = REPOSITORY
     return problems
 
 
-def tests_pass(folder: Path, tests: Sequence[str]) -> bool:
-    """Whether the tests pass in a copy; anything else than passing or failing is an error."""
-    process = SERVER.Process(target=_run, args=(folder, [*tests]))
+def tests_pass(folder: Path, file: str) -> bool:
+    """Whether a file of tests passes in a copy; anything else than passing or failing is an error."""
+    process = SERVER.Process(target=_run, args=(folder, file))
     process.start()
     process.join(SECONDS)
     if process.is_alive():
@@ -54,20 +61,22 @@ def tests_pass(folder: Path, tests: Sequence[str]) -> bool:
         return False
     if process.exitcode not in (0, 1):
         output = (folder / OUTPUT).read_text(encoding="utf-8")
-        raise SystemExit(f"pytest {' '.join(tests)} ended with status {process.exitcode}:\n{output}")
+        raise SystemExit(f"pytest {file} ended with status {process.exitcode}:\n{output}")
     return process.exitcode == 0
 
 
-def _run(folder: Path, tests: list[str]) -> None:
+def _run(folder: Path, file: str) -> None:
     """In a process of its own, in which the libraries are loaded and the package is not."""
     output = os.open(folder / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
     os.chdir(folder)
-    os.environ |= {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
-    sys.path[:0] = [str(folder / "src")]
-    sys.dont_write_bytecode = True
-    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+    os.environ |= {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    ours = (str(REPOSITORY / "src"), str(REPOSITORY / "tests"))
+    sys.path[:] = [str(folder / "src"), *(path for path in sys.path if not path.startswith(ours))]
+    for name in ("checkout", "faults"):  # of the repository, not of the copy
+        sys.modules.pop(name, None)
+    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", file]))
 
 
 def main() -> None:
@@ -76,9 +85,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only modules or faults whose name or original text contains one")
     arguments = parser.parse_args()
     if problems := misplaced():
-        sys.exit(
-            "these faults of tests/mutations/faults.py no longer fit the code; adapt them:\n" + "\n".join(problems)
-        )
+        sys.exit("\n".join(["adapt tests/mutations/faults.py to the code:", *problems]))
 
     def wanted(module: Module, fault: Fault) -> bool:
         return not arguments.names or any(name in module.name or name in fault.original for name in arguments.names)
@@ -89,30 +96,46 @@ def main() -> None:
         for number in range(arguments.workers):
             copy_repository(Path(scratch) / str(number))
             copies.put(Path(scratch) / str(number))
-
-        def survives(module: Module, fault: Fault | None) -> bool:
-            folder = copies.get()
-            try:
-                if fault is None:
-                    return tests_pass(folder, module.tests)
-                file = folder / fault.file
-                text = file.read_text(encoding="utf-8")
-                file.write_text(text.replace(fault.original, fault.replacement), encoding="utf-8")
-                try:
-                    survived = tests_pass(folder, [*fault.tests, *module.tests])
-                finally:
-                    file.write_text(text, encoding="utf-8")
-                print(f"{'SURVIVED' if survived else 'killed  '} {fault.file}: {fault.replacement.strip()}", flush=True)
-                return survived
-            finally:
-                copies.put(folder)
-
-        modules = list(dict.fromkeys(module for module, _ in planted))
-        for module, whole in zip(modules, pool.map(lambda module: survives(module, None), modules), strict=True):
-            if not whole:
-                sys.exit(f"the tests of '{module.name}' fail without any fault: {' '.join(module.tests)}")
-        survived = list(pool.map(lambda pair: survives(*pair), planted))
+        files = list(dict.fromkeys(file for module, _ in planted for file in module.tests))
+        for file, passed in zip(files, pool.map(lambda file: unplanted(copies, file), files), strict=True):
+            if not passed:
+                sys.exit(f"{file} fails without any fault")
+        survived = list(pool.map(lambda pair: survives(copies, *pair), planted))
     sys.exit(report(planted, survived))
+
+
+def unplanted(copies: Queue[Path], file: str) -> bool:
+    """Whether a file of tests passes in a copy as it is; otherwise it would seem to kill every fault."""
+    folder = copies.get()
+    try:
+        return tests_pass(folder, file)
+    finally:
+        copies.put(folder)
+
+
+def survives(copies: Queue[Path], module: Module, fault: Fault) -> bool:
+    """Whether the tests of its module pass with a fault."""
+    folder = copies.get()
+    file = folder / fault.file
+    text = file.read_text(encoding="utf-8")
+    try:
+        _write(file, text.replace(fault.original, fault.replacement))
+        survived = all(tests_pass(folder, test) for test in module.tests)
+    finally:
+        _write(file, text)
+        copies.put(folder)
+    print(f"{'survived' if survived else 'killed  '} {fault.file}: {fault.replacement.strip()}", flush=True)
+    return survived
+
+
+_times = count(1)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file with a time that it never had: Python tells by time and size whether to compile it again."""
+    file.write_text(text, encoding="utf-8")
+    moment = next(_times)
+    os.utime(file, (moment, moment))
 
 
 def report(planted: Sequence[tuple[Module, Fault]], survived: Sequence[bool]) -> int:

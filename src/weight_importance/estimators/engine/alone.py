@@ -1,0 +1,69 @@
+"""One sample at a time by plain automatic differentiation: what all else is compared with, and the last resort."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.samples import Samples
+
+Gradients = dict[str, Tensor]
+"""Parameter name → gradient, of the parameters that the output depends on."""
+
+
+def pull_back(
+    forward: Forward,
+    samples: Samples,
+    names: Iterable[str],
+    cotangents: Sequence[Tensor] | Callable[[Tensor], Tensor],
+    take: Callable[[int, Gradients], None],
+) -> Tensor:
+    """Hand over the gradient of Σ cotangent · logits for one cotangent after another.
+
+    Args:
+        forward: the network.
+        samples: usually one.
+        names: of the parameters that gradients are wanted of.
+        cotangents: of the logits' shape; or what makes the only one of the logits.
+        take: ``(the cotangent's number, gradients)``.
+
+    Returns:
+        the logits.
+    """
+    leaves = {name: forward.parameters[name].detach().requires_grad_() for name in names}
+
+    def back(logits: Tensor) -> Tensor:
+        given = [cotangents(logits.detach())] if callable(cotangents) else cotangents
+        for index, cotangent in enumerate(given):
+            more = index + 1 < len(given)
+            at_logits, found = cotangent.to(logits.dtype), {}
+            if logits.requires_grad:
+                found = _gradients(logits, leaves, at_logits, more, forward.reentrant)
+            take(index, found)
+        return logits.detach()
+
+    with torch.enable_grad():
+        try:
+            return forward.within(samples, forward.tensors(leaves), back)
+        except RuntimeError as error:
+            if forward.reentrant or "use_reentrant=True" not in str(error):
+                raise
+            # nothing has been taken: the first way back has failed
+            forward.reentrant = True
+            return forward.within(samples, forward.tensors(leaves), back)
+
+
+def _gradients(logits: Tensor, leaves: dict[str, Tensor], cotangent: Tensor, keep: bool, reentrant: bool) -> Gradients:
+    if reentrant:
+        logits.backward(cotangent, retain_graph=keep)
+        found = [leaf.grad for leaf in leaves.values()]
+        for leaf in leaves.values():
+            leaf.grad = None
+    else:
+        found = torch.autograd.grad(logits, list(leaves.values()), cotangent, retain_graph=keep, allow_unused=True)
+    return {
+        name: gradient.to_dense() if gradient.is_sparse else gradient
+        for name, gradient in zip(leaves, found, strict=True)
+        if gradient is not None
+    }

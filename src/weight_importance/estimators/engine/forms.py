@@ -1,0 +1,104 @@
+"""Closed forms of the per-sample gradient of the common layers.
+
+The gradient of such a layer's weight for one sample is an output factor (the gradient at the layer's output) times an
+input factor (what the weight multiplies), summed over the positions at which the weight is used:
+s_goi = Σ_l output_gol · input_gil with groups g, outputs o, inputs i and positions l. A linear layer on a matrix has
+one position; a convolution's input factor holds the patches of its input; the scale of a normalisation is as many
+groups of one output and one input as it has entries. A bias has the output factor summed over positions.
+
+Nothing here knows of estimators or networks: a form is of one layer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm, group_norm, layer_norm, pad, unfold
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a layer's input and output (or the gradient at it) become the factors.
+
+    Attributes:
+        input_factor: ``(module, input (N, ...)) -> (N, G, I, L)``.
+        output_factor: ``(module, output or its gradient (N, ...)) -> (N, G, O, L)``.
+        fits: whether this module, called on this input, has the form.
+    """
+
+    input_factor: Callable[[nn.Module, Tensor], Tensor]
+    output_factor: Callable[[nn.Module, Tensor], Tensor]
+    fits: Callable[[nn.Module, Tensor], bool] = lambda module, given: True
+
+
+def _linear_input(module: nn.Linear, values: Tensor) -> Tensor:
+    """``(N, ..., in)`` → ``(N, 1, in, L)``."""
+    return values.reshape(len(values), -1, module.in_features).transpose(1, 2)[:, None]
+
+
+def _linear_output(module: nn.Linear, values: Tensor) -> Tensor:
+    """``(N, ..., out)`` → ``(N, 1, out, L)``."""
+    return values.reshape(len(values), -1, module.out_features).transpose(1, 2)[:, None]
+
+
+def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
+    """The padded images' patches ``(N, G, C/G · kernel, L)``."""
+    match module.padding:
+        case "valid":
+            left = right = (0,) * len(module.kernel_size)
+        case "same":
+            total = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+            left = [t // 2 for t in total]
+            right = [t - half for t, half in zip(total, left, strict=True)]
+        case _:
+            left = right = module.padding
+    if any([*left, *right]):
+        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+        # the last axis comes first
+        sides = [side for both in zip(reversed(left), reversed(right), strict=True) for side in both]
+        images = pad(images, sides, mode)
+    kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
+    if images.ndim == 3:  # a sequence is an image of one row
+        images, kernel, dilation, stride = images[:, :, None], (1, *kernel), (1, *dilation), (1, *stride)
+    patches = unfold(images, kernel, dilation=dilation, stride=stride)
+    return patches.unflatten(1, (module.groups, -1))
+
+
+def _convolution_output(module: nn.Conv1d | nn.Conv2d, values: Tensor) -> Tensor:
+    return values.reshape(len(values), module.groups, module.out_channels // module.groups, -1)
+
+
+def _batch_normalised(module: nn.BatchNorm1d | nn.BatchNorm2d, values: Tensor) -> Tensor:
+    mean, variance = module.running_mean.to(values), module.running_var.to(values)
+    return _per_channel(module, batch_norm(values, mean, variance, training=False, eps=module.eps))
+
+
+def _group_normalised(module: nn.GroupNorm, values: Tensor) -> Tensor:
+    return _per_channel(module, group_norm(values, module.num_groups, eps=module.eps))
+
+
+def _layer_normalised(module: nn.LayerNorm, values: Tensor) -> Tensor:
+    return _per_entry(module, layer_norm(values, module.normalized_shape, eps=module.eps))
+
+
+def _per_channel(module: nn.Module, values: Tensor) -> Tensor:
+    """``(N, C, ...)`` → ``(N, C, 1, L)``."""
+    return values.reshape(len(values), len(module.weight), 1, -1)
+
+
+def _per_entry(module: nn.LayerNorm, values: Tensor) -> Tensor:
+    """``(N, ..., *normalised shape)`` → ``(N, P, 1, L)``."""
+    return values.reshape(len(values), -1, module.weight.numel()).transpose(1, 2)[:, :, None]
+
+
+_BATCH_NORM = Form(_batch_normalised, _per_channel, lambda module, given: module.running_mean is not None)
+FORMS: dict[type[nn.Module], Form] = {
+    nn.Linear: Form(_linear_input, _linear_output),
+    nn.Conv1d: Form(_patches, _convolution_output, lambda module, given: given.ndim == 3),
+    nn.Conv2d: Form(_patches, _convolution_output, lambda module, given: given.ndim == 4),
+    nn.BatchNorm1d: _BATCH_NORM,
+    nn.BatchNorm2d: _BATCH_NORM,
+    nn.LayerNorm: Form(_layer_normalised, _per_entry),
+    nn.GroupNorm: Form(_group_normalised, _per_channel),
+}
+"""Layer type → its form. Subclasses may compute something else and are not meant."""

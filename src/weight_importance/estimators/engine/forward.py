@@ -1,0 +1,173 @@
+"""A network as a function of its parameters and of samples, which leaves network, buffers and samples as they are.
+
+Parameters and buffers are put in their places for the time of a call. Half precision is computed in single precision;
+wrappers (compiled, data-parallel) are looked through; outputs other than logits are refused with the wrapper to write.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from weight_importance.estimators.engine.samples import HALVES, Samples
+from weight_importance.runtime.errors import UserError
+
+Call = Callable[[nn.Module, Any], Any]
+"""``(network, inputs) -> logits``, where calling the network on the inputs does not give them."""
+
+Result = TypeVar("Result")
+
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DistributedDataParallel": "module", "DataParallel": "module"}
+"""Types that hold the network itself in an attribute. By name: torch's compiler takes seconds to load."""
+
+
+class Forward:
+    """A network with what is needed to call it.
+
+    Args:
+        network: any module.
+        call: see :data:`Call`; by default the network is called with the inputs: a tensor, a tuple of positional or a
+            dictionary of keyword arguments.
+
+    Attributes:
+        parameters: those that importances are computed of, without a graph: all that require gradients, or all if
+            none does.
+        changes_inputs, changes_weights: a call changes what it is given, found by a probe; it gets copies then.
+        loses_axis: the output of a single sample has no sample axis; such a sample is passed twice.
+        reentrant: checkpoints of the kind that only leads back into the leaves' own gradients, found on the way.
+
+    Raises:
+        UserError: a parameter has no values, or complex ones.
+    """
+
+    def __init__(self, network: nn.Module, call: Call | None = None) -> None:
+        if not isinstance(network, nn.Module):
+            raise UserError(f"the network must be a torch.nn.Module; found {type(network).__name__}")
+        self.network, self.prefix = network, ""
+        while type(self.network).__name__ in WRAPPERS:
+            attribute = WRAPPERS[type(self.network).__name__]
+            self.network, self.prefix = getattr(self.network, attribute), f"{self.prefix}{attribute}."
+        self._called = _Called(self.network, call or _call)
+        every = dict(self.network.named_parameters())
+        for name, parameter in every.items():
+            if isinstance(parameter, nn.parameter.UninitializedParameter) or parameter.is_meta:
+                raise UserError(f"parameter '{name}' has no values yet: load weights, or call the network once")
+            if parameter.is_complex():
+                raise UserError(f"parameter '{name}' is complex; importances are defined for real parameters")
+        learnt = {name for name, parameter in every.items() if parameter.requires_grad} or every.keys()
+        buffers = dict(self.network.named_buffers())
+        self.whole = any(tensor.dtype in HALVES for tensor in [*every.values(), *buffers.values()])
+        working = {name: self._working(tensor) for name, tensor in (every | buffers).items()}
+        self.parameters = {name: working[name] for name in every if name in learnt}
+        self.fixed = {name: working[name] for name in every if name not in learnt}
+        self.buffers = {name: working[name] for name in buffers}
+        self.changes_inputs = self.changes_weights = self.loses_axis = self.reentrant = False
+
+    def _working(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.detach()
+        if tensor.is_inference():
+            tensor = tensor.clone()
+        return tensor.float() if tensor.dtype in HALVES else tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        first = next(iter([*self.parameters.values(), *self.fixed.values(), *self.buffers.values()]), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def tensors(self, parameters: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """What a call puts in its places: these parameters in place of the network's own, and copies of the buffers."""
+        weights = self.fixed | self.parameters
+        if self.changes_weights:
+            weights = {name: weight.clone() for name, weight in weights.items()}
+            if parameters is not None:
+                # a leaf cannot be changed in place; its copy, an inner node, can
+                parameters = {name: parameter.clone() for name, parameter in parameters.items()}
+        return weights | dict(parameters or {}) | {name: buffer.clone() for name, buffer in self.buffers.items()}
+
+    def logits(self, samples: Samples, tensors: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The logits ``(N, ..., K)``.
+
+        Args:
+            samples: N of them.
+            tensors: from :meth:`tensors`.
+        """
+        return self.within(samples, tensors, lambda logits: logits)
+
+    def within(
+        self, samples: Samples, tensors: Mapping[str, Tensor] | None, then: Callable[[Tensor], Result]
+    ) -> Result:
+        """What ``then`` makes of the logits while the tensors are in their places, as recomputing layers need."""
+        tensors = self.tensors() if tensors is None else tensors
+        named = {f"network.{name}": tensor for name, tensor in tensors.items()}
+
+        def run(samples: Samples, then: Callable[[Any], Any]) -> Any:
+            given = samples.copied() if self.changes_inputs else samples
+            return functional_call(self._called, named, (given.inputs, then))
+
+        if len(samples) == 1 and not self.loses_axis:
+            result = run(samples, lambda output: self._of_one(output, then))
+            if not self.loses_axis:
+                return result
+        if len(samples) == 1:
+            return run(samples.twice(), lambda output: then(checked(output, 2)[:1]))
+        return run(samples, lambda output: then(checked(output, len(samples))))
+
+    def _of_one(self, output: Any, then: Callable[[Tensor], Result]) -> Result | None:
+        logits = _logits(output)
+        self.loses_axis = logits.ndim < 2 or len(logits) != 1
+        return None if self.loses_axis else then(checked(output, 1))
+
+
+class _Called(nn.Module):
+    """A network called in some way, and what is done with its output while its tensors are replaced."""
+
+    def __init__(self, network: nn.Module, call: Call) -> None:
+        super().__init__()
+        self.network = network
+        self._call = call
+
+    def forward(self, inputs: Any, then: Callable[[Any], Any]) -> Any:
+        return then(self._call(self.network, inputs))
+
+
+def _call(network: nn.Module, inputs: Any) -> Any:
+    if isinstance(inputs, dict):
+        return network(**inputs)
+    if isinstance(inputs, tuple):
+        return network(*inputs)
+    return network(inputs)
+
+
+def _logits(output: Any) -> Tensor:
+    """The logits in what a network returns."""
+    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
+    if isinstance(found, Tensor) and found.is_floating_point():
+        return found
+    returned = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else f"a {type(output).__name__}"
+    raise UserError(
+        f"the network returns {returned} in place of logits (N, K); say which part they are: "
+        "forward=lambda network, inputs: network(inputs)[0], or a module around the network whose forward returns it"
+    )
+
+
+def checked(output: Any, samples: int) -> Tensor:
+    """The logits ``(N, ..., K)`` in what a network returns for so many samples.
+
+    Raises:
+        UserError: they have another shape.
+    """
+    logits = _logits(output)
+    if logits.ndim < 2 or len(logits) != samples:
+        raise UserError(
+            f"the network returns logits of shape {tuple(logits.shape)} for {samples} samples, expected (N, K) or "
+            "(N, ..., K) with a row per sample. Reshape them in a module around the network, or with forward=."
+        )
+    if logits.shape[-1] < 2:
+        raise UserError(
+            f"the network returns logits of shape {tuple(logits.shape)}: importances need K ≥ 2 classes on the last "
+            "axis. For a single sigmoid output z return the logits (0, z)."
+        )
+    return logits

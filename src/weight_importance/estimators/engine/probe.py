@@ -1,0 +1,227 @@
+"""How importances of a network are computed, decided on a few samples: refusals, and each parameter's way.
+
+Everything is compared with plain automatic differentiation of one sample at a time: the logits of the batch, the closed
+form of each layer, and the gradients that ``torch.func`` gives. What disagrees or fails goes one sample at a time.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from weight_importance.estimators.engine import refusals
+from weight_importance.estimators.engine.alone import Gradients, pull_back
+from weight_importance.estimators.engine.closed_forms import Truth, candidates, disagreeing, parameter_names
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import PROBE, Call, measured
+from weight_importance.estimators.engine.samples import HALVES, Samples, tensors
+from weight_importance.estimators.engine.vectorised import parts, per_sample
+from weight_importance.runtime.errors import UserError
+
+TOLERANCE = 1e-3
+"""Relative error up to which two ways agree; structural errors are far above rounding."""
+
+REDUCED_TOLERANCE = 3e-2
+"""The same where the network itself computes in half precision (autocast)."""
+
+
+class SlowWarning(UserWarning):
+    """Some importances are computed one sample at a time."""
+
+
+@dataclass
+class Plan:
+    """What a probe of a few samples showed.
+
+    Attributes:
+        samples: the probe.
+        logits: its logits, each sample's alone, ``(n, ..., K)``.
+        layers: of closed form, in the order of execution.
+        vectorised: names of the parameters whose gradients ``torch.func`` gives.
+        looped: names of the parameters that go one sample at a time.
+        size: bytes that a pass records per sample.
+        tolerance: relative error up to which two ways agree.
+    """
+
+    samples: Samples
+    logits: Tensor
+    layers: list[str]
+    vectorised: list[str]
+    looped: list[str]
+    size: int
+    tolerance: float
+
+    def covered(self, forward: Forward) -> set[str]:
+        """The parameters of the layers of closed form."""
+        return {name for layer in self.layers for name in parameter_names(layer, forward.network)}
+
+    def restrict(self, earlier: "Plan", forward: Forward) -> None:
+        """Go on with what held on an earlier probe, too."""
+        self.layers = [layer for layer in self.layers if layer in earlier.layers]
+        looped, others = {*self.looped, *earlier.looped}, forward.parameters.keys() - self.covered(forward)
+        self.looped = [name for name in forward.parameters if name in others and name in looped]
+        self.vectorised = [name for name in forward.parameters if name in others and name not in looped]
+
+
+def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: bool = True) -> Plan:
+    """Look at how a network behaves on a few samples.
+
+    Args:
+        forward: the network; what it does to its inputs and weights is noted there.
+        samples: a few.
+        layers: find the layers of closed form.
+        gradients: find ways to the gradients of all other parameters, too.
+
+    Raises:
+        UserError: the network cannot be called on the samples, samples influence each other, the output is random, or
+            no parameter has a gradient.
+    """
+    refusals.refuse_batch_statistics(forward.network)
+    logits, calls, size = _first_pass(forward, samples)
+    halves = logits.dtype in HALVES or any(call.output.dtype in HALVES for call in calls)
+    tolerance = REDUCED_TOLERANCE if halves else TOLERANCE
+    refusals.refuse_random_output(forward, samples, logits.detach(), tolerance / 100)
+    cotangent = _random(logits)
+    tried = candidates(forward, calls, len(samples)) if layers else []
+    pulled = _pulled(logits, tried, cotangent)
+    if pulled is None:
+        tried, pulled = [], []
+    wrong: set[str] = set()
+    alone, connected = [], False
+    for row in range(len(samples)):
+        truths: list[Gradients] = []
+        one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]] if layers else []
+        own = pull_back(forward, one, forward.parameters, at_logits, lambda _, found, to=truths: to.append(found))
+        alone.append(own)
+        refusals.refuse_influence(forward, samples, row, logits.detach(), own, tolerance)
+        for truth in truths:
+            connected = connected or bool(truth)
+            wrong |= disagreeing(tried, pulled, row, Truth(truth), tolerance)
+    if gradients and not connected and forward.parameters:
+        raise UserError(
+            "no parameter has a gradient: the network's output is detached from all of them. Remove torch.no_grad, "
+            "torch.inference_mode and .detach() from its forward."
+        )
+    closed = [call.name for call in tried if call.name not in wrong]
+    plan = Plan(samples, torch.cat(alone), closed, [], [], size, tolerance)
+    if gradients:
+        others = [name for name in forward.parameters if name not in plan.covered(forward)]
+        _choose(forward, plan, others, cotangent)
+    return plan
+
+
+def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call], int]:
+    """A watched pass on copies of everything, to see what the network changes."""
+    forward.changes_inputs, forward.changes_weights = False, True
+    given, replaced = samples.copied(), forward.tensors()
+    try:
+        logits, calls, size = measured(forward, given, replaced)
+    except UserError:
+        raise
+    except Exception as watched:
+        try:
+            logits = forward.logits(samples.copied(), forward.tensors())
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"the network cannot be called on these inputs ({refusals.described(samples.inputs)}): "
+                f"{type(error).__name__}: {error}. Check their shape, dtype and device, or say how to call it with "
+                "forward=lambda network, inputs: ..."
+            ) from watched
+        calls, size = [], 0
+    if not logits.requires_grad:
+        calls = []
+    before = forward.fixed | forward.parameters
+    limits = any(isinstance(module, nn.Embedding) and module.max_norm for module in forward.network.modules())
+    forward.changes_weights = limits or not all(torch.equal(replaced[name], before[name]) for name in before)
+    pairs = zip(tensors(given.inputs), tensors(samples.inputs), strict=True)
+    forward.changes_inputs = not all(torch.equal(after, first) for after, first in pairs)
+    return logits, calls, size
+
+
+def _random(logits: Tensor) -> Tensor:
+    """A random cotangent."""
+    return torch.empty_like(logits).normal_(generator=torch.Generator(logits.device).manual_seed(0))
+
+
+def _pulled(logits: Tensor, calls: list[Call], cotangent: Tensor) -> list[Tensor | None] | None:
+    """The gradients at the calls' outputs; ``None`` where there is no way back in one pass."""
+    outputs = [call.output for call in calls]
+    if not outputs:
+        return []
+    try:
+        return list(torch.autograd.grad(logits, outputs, cotangent, allow_unused=True))
+    except RuntimeError:  # a layer that recomputes, or changes in place what it saved
+        return None
+
+
+def _choose(forward: Forward, plan: Plan, names: list[str], cotangent: Tensor) -> None:
+    """Divide parameters without closed form between ``torch.func`` and one sample at a time."""
+    if not names:
+        return
+    wrong: set[str] = set()
+    reason = ""
+    for part in parts(forward, names, plan.samples, 2, plan.size):
+        some = plan.samples.take(part)
+        try:
+            found = per_sample(forward, names, some, cotangent[part][:, None])
+        except Exception as error:  # whatever torch.func or the network say
+            wrong, reason = set(names), f" ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+            break
+        wrong |= _disagreeing(forward, plan, found, some, cotangent[part][:, None])
+    plan.vectorised = [name for name in names if name not in wrong]
+    go_alone(plan, [name for name in names if name in wrong], reason)
+
+
+def go_alone(plan: Plan, names: list[str], reason: str = "") -> None:
+    """Have parameters go one sample at a time from now on, and say so."""
+    plan.vectorised = [name for name in plan.vectorised if name not in names]
+    new = [name for name in names if name not in plan.looped]
+    if new:
+        plan.looped += new
+        some = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+        warnings.warn(
+            f"importances of {some} are computed one sample at a time, which is right but slow: torch.func does not "
+            f"vectorise the network's gradients correctly{reason}",
+            SlowWarning,
+            stacklevel=2,
+        )
+
+
+def checked_per_sample(
+    forward: Forward, plan: Plan, names: list[str], samples: Samples, cotangents: Tensor, verified: bool
+) -> tuple[dict[str, Tensor], set[str]]:
+    """Per-sample gradients by ``torch.func``, and the parameters for which they are wrong or cannot be formed.
+
+    Args:
+        forward, names, samples, cotangents: as for :func:`per_sample`.
+        plan: how the network is computed.
+        verified: gradients of this shape have been compared before.
+    """
+    try:
+        found = per_sample(forward, names, samples, cotangents)
+    except Exception:  # as in the probe, for data that it did not meet
+        return {}, set(names)
+    return found, set() if verified else _disagreeing(forward, plan, found, samples, cotangents)
+
+
+def _disagreeing(
+    forward: Forward, plan: Plan, found: dict[str, Tensor], samples: Samples, cotangents: Tensor
+) -> set[str]:
+    """Names of the gradients ``(N, C, ...)`` that are not those of plain automatic differentiation."""
+    wrong: set[str] = set()
+    for row in range(min(len(samples), PROBE)):
+
+        def compare(index: int, truth: Gradients, row: int = row) -> None:
+            known = Truth(truth)
+            wrong.update(
+                name
+                for name, gradients in found.items()
+                if not known.agrees(name, gradients[row, index].clone(), plan.tolerance)
+            )
+
+        alone = [cotangents[row : row + 1, index] for index in range(min(2, cotangents.shape[1]))]
+        pull_back(forward, samples.take(slice(row, row + 1)), forward.parameters, alone, compare)
+    return wrong

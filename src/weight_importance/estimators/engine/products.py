@@ -1,0 +1,223 @@
+"""Sums over samples of powers of the per-sample gradient, for layers of closed form, from one backward pass.
+
+Nothing here knows of estimators: it sees weights, powers, and cotangents at the logits.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from weight_importance.estimators.engine.forms import FORMS
+from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.samples import HALVES
+
+PRODUCT_BYTES = 8 * 2**20
+"""Memory bound on the per-sample gradients of one layer formed at once, with their factors; at least one sample's."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """Σ_n weight_n |s_n|^power of a pull-back s, one term of the sum called ``key``; weights ``(N,)``."""
+
+    key: str
+    power: int
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class PullBack:
+    """A cotangent at the logits ``(N, ..., K)`` and the terms that are formed of its pull-back."""
+
+    cotangent: Tensor
+    terms: list[Term]
+
+
+def output_factor(call: Call, values: Tensor) -> Tensor:
+    """The output of a call, or the gradient there, as the output factor ``(N, G, O, L)``, at least single precision."""
+    return FORMS[type(call.module)].output_factor(call.module, _whole(values))
+
+
+def input_factor(call: Call, part: slice = slice(None)) -> Tensor:
+    """What the call's weight multiplies, ``(n, G, I, L)``, for some samples, at least in single precision."""
+    return FORMS[type(call.module)].input_factor(call.module, _whole(call.input.detach()[part]))
+
+
+def _whole(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in HALVES else values
+
+
+def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
+    """The call's samples, a few at a time: as many as :data:`PRODUCT_BYTES` holds, at least one.
+
+    What counts is the input factor and, when the per-sample gradients are formed, these and the output factor.
+    """
+    output = output_factor(call, call.output.detach())
+    samples, _, outputs, positions = output.shape
+    weights = call.module.weight.numel()
+    elements = weights // outputs * positions
+    if with_gradients:
+        elements += weights + output[0].numel()
+    step = max(1, PRODUCT_BYTES // (elements * output.element_size()))
+    return (slice(start, start + step) for start in range(0, samples, step))
+
+
+def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
+    """The per-sample gradients ``(n, G, O, I)`` of the call's weight, for a few samples n at a time.
+
+    Each is a view of one buffer: used up, or overwritten, before the next is asked for.
+    """
+    outputs = output_factor(call, gradient)
+    buffer = None
+    for part in _parts(call, with_gradients=True):
+        left = outputs[part]
+        right = input_factor(call, part)
+        if buffer is None:
+            buffer = left.new_empty(len(left), *left.shape[1:3], right.shape[2])
+        product = buffer[: len(left)]
+        torch.bmm(left.flatten(0, 1), right.flatten(0, 1).transpose(1, 2), out=product.flatten(0, 1))
+        yield product
+
+
+def input_factors(call: Call) -> Iterator[Tensor]:
+    """What the call's weight multiplies, ``(n, G, I, L)``, for a few samples n at a time."""
+    return (input_factor(call, part) for part in _parts(call, with_gradients=False))
+
+
+def power_sums(
+    calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool = False
+) -> Iterator[tuple[str, str, Tensor]]:
+    """The terms' sums over samples for the parameters of the called layers, in parts.
+
+    One backward pass per pull-back, to the layers' outputs.
+
+    Args:
+        calls: of layers of closed form.
+        logits: ``(N, ..., K)``, with the graph to the calls' outputs.
+        pull_backs: what to sum.
+        keep: the graph is needed afterwards.
+
+    Yields:
+        ``(key, parameter's name, a part of its sum)``, which has the parameter's number of elements.
+    """
+    if not calls:
+        return
+    # layer's name and power → key → output factor
+    merged: dict[tuple[str, int], dict[str, Tensor]] = {}
+    outputs = [call.output for call in calls]
+    for index, pull_back in enumerate(pull_backs):
+        again = keep or index + 1 < len(pull_backs)
+        pulled = torch.autograd.grad(logits, outputs, pull_back.cotangent, retain_graph=again, allow_unused=True)
+        for call, gradient in zip(calls, pulled, strict=True):
+            if gradient is None:
+                continue
+            if isinstance(call.module, nn.Embedding):
+                yield from _sums_over_rows(call, gradient, pull_back.terms)
+                continue
+            factor = output_factor(call, gradient)
+            if factor.shape[3] > 1:
+                yield from _sums_over_positions(call, gradient, factor, pull_back.terms)
+                continue
+            # at one position |s|^q is itself a product, and the factors of all cotangents are summed before it
+            for term, powered in _powers(factor[..., 0], pull_back.terms):
+                sums = merged.setdefault((call.name, term.power), {})
+                weight = term.weight.to(powered.dtype)[:, None, None]
+                if term.key in sums:
+                    sums[term.key].addcmul_(powered, weight)
+                else:
+                    sums[term.key] = powered * weight
+    for call in calls:
+        for power in {power for name, power in merged if name == call.name}:
+            yield from _products(call, power, merged.pop((call.name, power)))
+
+
+def _products(call: Call, power: int, factors: dict[str, Tensor]) -> Iterator[tuple[str, str, Tensor]]:
+    """Sums over samples of output factors ``(N, G, O)``, by key, times the input factor to the power."""
+    (powered,) = absolute_powers(input_factor(call)[..., 0], [power])
+    for key, factor in factors.items():
+        product = torch.bmm(factor.permute(1, 2, 0), powered.to(factor.dtype).transpose(0, 1))
+        yield key, full_name(call, "weight"), product
+        if call.module.bias is not None:
+            yield key, full_name(call, "bias"), factor.sum(0)
+
+
+def _sums_over_positions(
+    call: Call, gradient: Tensor, factor: Tensor, terms: list[Term]
+) -> Iterator[tuple[str, str, Tensor]]:
+    sums: dict[str, Tensor] = {}
+    done = 0
+    for gradients in sample_gradients(call, gradient):
+        part = slice(done, done + len(gradients))
+        for term, powered in _powers(gradients.flatten(1), terms, in_place=True):
+            if term.key not in sums:
+                sums[term.key] = powered.new_zeros(powered.shape[1])
+            sums[term.key].addmv_(powered.T, term.weight[part].to(powered.dtype))
+        done += len(gradients)
+    for key, total in sums.items():
+        yield key, full_name(call, "weight"), total
+    if call.module.bias is not None:
+        for term, powered in _powers(factor.sum(3).flatten(1), terms, in_place=True):
+            yield term.key, full_name(call, "bias"), term.weight.to(powered.dtype) @ powered
+
+
+def rows_used(call: Call, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of an embedding's per-sample gradients that are not zero.
+
+    Args:
+        call: of an embedding.
+        gradient: at its output.
+
+    Returns:
+        per row the sample's number, the row's number in the weight, and the gradient ``(U, D)``.
+    """
+    module, numbers = call.module, call.input.reshape(len(call.input), -1)
+    samples = torch.arange(len(numbers), device=numbers.device)
+    keys, places = torch.unique(samples[:, None] * module.num_embeddings + numbers, return_inverse=True)
+    values = _whole(gradient).reshape(-1, module.embedding_dim)
+    rows = values.new_zeros(len(keys), module.embedding_dim).index_add_(0, places.flatten(), values)
+    number = keys % module.num_embeddings
+    if module.padding_idx is not None:
+        rows[number == module.padding_idx] = 0
+    return keys // module.num_embeddings, number, rows
+
+
+def _sums_over_rows(call: Call, gradient: Tensor, terms: list[Term]) -> Iterator[tuple[str, str, Tensor]]:
+    sample, number, rows = rows_used(call, gradient)
+    for term, powered in _powers(rows, terms, in_place=True):
+        weighted = powered * term.weight.to(powered.dtype)[sample][:, None]
+        total = powered.new_zeros(call.module.weight.shape)
+        yield term.key, full_name(call, "weight"), total.index_add_(0, number, weighted)
+
+
+def _powers(values: Tensor, terms: list[Term], in_place: bool = False) -> Iterator[tuple[Term, Tensor]]:
+    """Every term with |values|^power; a tensor is overwritten by the next where that is in place."""
+    powers = sorted({term.power for term in terms})
+    for power, powered in zip(powers, absolute_powers(values, powers, in_place), strict=True):
+        yield from ((term, powered) for term in terms if term.power == power)
+
+
+def absolute_powers(values: Tensor, powers: Sequence[int], in_place: bool = False) -> Iterator[Tensor]:
+    """|values|^power for each of the ascending powers, in as few passes as it takes.
+
+    With ``in_place`` the values' memory is used: each tensor is overwritten by the next.
+    """
+    out = values if in_place else torch.empty_like(values)
+    reached = 0
+    for power in powers:
+        if reached == 0:
+            if power % 2:
+                torch.abs(values, out=out)
+            if power > 1:
+                torch.pow(out if power % 2 else values, power, out=out)
+        elif power == 2 * reached:
+            out.square_()
+        else:
+            out.pow_(power / reached)
+        reached = power
+        yield out
+
+
+def full_name(call: Call, parameter: str) -> str:
+    """The name in the network of a parameter of the called layer."""
+    return f"{call.name}.{parameter}" if call.name else parameter

@@ -1,0 +1,197 @@
+"""Samples as people hold them, in one form: a batch of inputs and, where there are any, its labels. Knows no network.
+
+Inputs are a tensor, several (a tuple: positional arguments) or a dictionary of them (keyword arguments). Tensors whose
+first axis is as long as the batch have a row per sample; everything else is shared by all samples.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from weight_importance.runtime.errors import UserError
+
+HALVES = (torch.float16, torch.bfloat16)
+"""Precisions in which nothing is computed: squared gradients underflow or lose their digits."""
+
+LABELS = "labels"
+"""Key of the labels in a batch that is a dictionary."""
+
+BATCH = 100
+"""Samples taken at once from a data set that is given without a loader."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A batch.
+
+    Attributes:
+        inputs: ``(N, ...)``, or a tuple or dictionary with such tensors.
+        labels: ``(N, ...)`` integers, or ``None``.
+        size: N.
+    """
+
+    inputs: Any
+    labels: Tensor | None
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def take(self, which: slice | Tensor) -> "Samples":
+        """Some of the samples: a slice, or their numbers."""
+        labels = None if self.labels is None else self.labels[which]
+        size = len(range(self.size)[which]) if isinstance(which, slice) else len(which)
+        return Samples(self._each(lambda tensor: tensor[which]), labels, size)
+
+    def split(self, size: int) -> Iterator["Samples"]:
+        """The samples in order, so many at a time."""
+        return (self.take(slice(start, start + size)) for start in range(0, self.size, size))
+
+    def twice(self) -> "Samples":
+        """The samples followed by themselves."""
+        labels = None if self.labels is None else torch.cat([self.labels, self.labels])
+        return Samples(self._each(lambda tensor: torch.cat([tensor, tensor])), labels, 2 * self.size)
+
+    def prepared(self, device: torch.device, whole: bool) -> "Samples":
+        """The same on a device, without a graph; with ``whole`` half precision becomes single precision."""
+
+        def ready(tensor: Tensor) -> Tensor:
+            tensor = tensor.detach().to(device)
+            if tensor.is_inference():
+                tensor = tensor.clone()
+            return tensor.float() if whole and tensor.dtype in HALVES else tensor
+
+        labels = None if self.labels is None else ready(self.labels)
+        return Samples(mapped(self.inputs, ready), labels, self.size)
+
+    def copied(self) -> "Samples":
+        """The same with inputs of their own memory."""
+        return Samples(mapped(self.inputs, torch.clone), self.labels, self.size)
+
+    def has_row_per_sample(self, tensor: Tensor) -> bool:
+        """Whether a tensor among the inputs has a row for every sample."""
+        return tensor.ndim > 0 and len(tensor) == self.size
+
+    def _each(self, change) -> Any:
+        return mapped(self.inputs, lambda tensor: change(tensor) if self.has_row_per_sample(tensor) else tensor)
+
+
+def mapped(inputs: Any, change) -> Any:
+    """The inputs with every tensor changed."""
+    if isinstance(inputs, Tensor):
+        return change(inputs)
+    if isinstance(inputs, Mapping):
+        return {key: mapped(value, change) for key, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(mapped(value, change) for value in inputs)
+    return inputs
+
+
+def tensors(inputs: Any) -> list[Tensor]:
+    """All tensors among the inputs, in order."""
+    found: list[Tensor] = []
+    mapped(inputs, lambda tensor: found.append(tensor) or tensor)
+    return found
+
+
+def batch(given: Any, labels: Tensor | None = None) -> Samples:
+    """One batch as people hold it: inputs, ``(inputs, labels)``, or a dictionary that may hold ``labels``.
+
+    Args:
+        given: the batch.
+        labels: where they are not in the batch.
+
+    Raises:
+        UserError: it is something else, or has no sample.
+    """
+    inputs = _of_numpy(given)
+    if isinstance(inputs, list | tuple) and labels is None and len(inputs) == 2 and _is_labelled(inputs):
+        inputs, labels = inputs
+    if isinstance(inputs, Mapping):
+        inputs = dict(inputs)
+        labels = inputs.pop(LABELS, None) if labels is None else labels
+    inputs = tuple(inputs) if isinstance(inputs, list) else inputs
+    found = [tensor for tensor in tensors(inputs) if tensor.ndim]
+    if not found:
+        raise UserError(
+            f"a batch is a tensor, a pair (inputs, labels) or a dictionary of tensors; found {type(given).__name__}. "
+            "Let the data set or the loader's collate_fn return one of these."
+        )
+    if labels is not None and not isinstance(labels, Tensor):
+        labels = torch.as_tensor(labels)
+    if len(found[0]) == 0:
+        raise UserError("an importance needs at least one sample; the inputs are empty")
+    return Samples(inputs, labels, len(found[0]))
+
+
+def _is_labelled(pair: Sequence) -> bool:
+    """Whether a pair is (inputs, labels) rather than two inputs."""
+    inputs, labels = pair
+    return isinstance(labels, Tensor | np.ndarray) or (isinstance(inputs, Tensor | Mapping) and labels is None)
+
+
+def _of_numpy(given: Any) -> Any:
+    if isinstance(given, np.ndarray):
+        return torch.as_tensor(given)
+    if isinstance(given, list | tuple):
+        return type(given)(map(_of_numpy, given)) if type(given) in (list, tuple) else tuple(map(_of_numpy, given))
+    return given
+
+
+def batches(data: Any, labels: Tensor | None) -> tuple[Iterable[Any], int | None, bool]:
+    """What to go through: the batches, how many they are where that is known, and whether it is a single one.
+
+    Args:
+        data: a batch as :func:`batch` takes it, or an iterable of such batches, or a data set.
+        labels: of a single batch.
+
+    Raises:
+        UserError: labels come with batches that have their own.
+    """
+    if isinstance(data, Tensor | Mapping | np.ndarray | tuple) or _is_pair(data):
+        return [batch(data, labels)], 1, True
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        data = DataLoader(data, BATCH)
+    if not isinstance(data, Iterable):
+        raise UserError(
+            f"data is a tensor, a pair (inputs, labels), a dictionary of tensors, or an iterable of such batches; "
+            f"found {type(data).__name__}"
+        )
+    if labels is not None:
+        raise UserError("labels come in the batches of an iterable: leave the argument labels out")
+    try:
+        return data, len(data), False
+    except TypeError:
+        return data, None, False
+
+
+def _is_pair(data: Any) -> bool:
+    return (
+        isinstance(data, list)
+        and len(data) == 2
+        and all(isinstance(each, Tensor | np.ndarray) for each in data)
+        and len(data[0]) == len(data[1])
+        and not torch.as_tensor(data[1]).is_floating_point()
+        and torch.as_tensor(data[0]).ndim > torch.as_tensor(data[1]).ndim
+    )
+
+
+def drawn(data: Any, count: int) -> Samples | None:
+    """So many samples from all of a loader's data set; ``None`` where only a pass shows them."""
+    draws = torch.Generator().manual_seed(0)
+    if isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset) and data.batch_size is not None:
+        if len(data.dataset) == 0:
+            return None
+        order = torch.randperm(len(data.dataset), generator=draws)[:count].tolist()
+        return batch(data.collate_fn([data.dataset[index] for index in order]))
+    return None
+
+
+def spread(size: int, count: int) -> Tensor:
+    """The numbers of so many of ``size`` samples, drawn from all of them and in no order."""
+    return torch.randperm(size, generator=torch.Generator().manual_seed(0))[:count]

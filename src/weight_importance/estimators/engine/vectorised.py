@@ -1,0 +1,60 @@
+"""Per-sample gradients of any parameters of any module by ``torch.func``, for a few samples at a time."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.func import vjp, vmap
+
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.samples import Samples, mapped, tensors
+
+FALLBACK_BYTES = 64 * 2**20
+"""Memory bound on the per-sample gradients, and passes, that the fallback holds at once; at least one sample's."""
+
+
+def per_sample(forward: Forward, names: Sequence[str], samples: Samples, cotangents: Tensor) -> dict[str, Tensor]:
+    """The gradient of each sample's Σ cotangent · logits.
+
+    Args:
+        forward: the network.
+        names: of parameters.
+        samples: N of them.
+        cotangents: ``(N, C, ..., K)``.
+
+    Returns:
+        name → ``(N, C, *shape)``.
+
+    Raises:
+        RuntimeError, ...: whatever ``torch.func`` or the network say when its forward cannot be vectorised.
+    """
+    learnt = {name: forward.parameters[name] for name in names}
+    rows = [tensor for tensor in tensors(samples.inputs) if samples.has_row_per_sample(tensor)]
+
+    def one(rows: list[Tensor], cotangents: Tensor) -> dict[str, Tensor]:
+        left = iter(rows)
+        inputs = mapped(
+            samples.inputs, lambda tensor: next(left)[None] if samples.has_row_per_sample(tensor) else tensor
+        )
+        sample = Samples(inputs, None, 1)
+        _, pull_back = vjp(lambda learnt: forward.logits(sample, forward.tensors(learnt))[0], learnt)
+        (gradients,) = vmap(pull_back)(cotangents)
+        return gradients
+
+    with torch.no_grad():
+        return vmap(one)(rows, cotangents)
+
+
+def parts(forward: Forward, names: Sequence[str], samples: Samples, gradients: int, recorded: int) -> Iterator[slice]:
+    """The samples, a few at a time: as many as :data:`FALLBACK_BYTES` holds, at least one.
+
+    Args:
+        forward: the network.
+        names: of the parameters whose gradients are formed.
+        samples: all.
+        gradients: how many tensors of the parameters' size a sample takes.
+        recorded: bytes that a pass records per sample, for each cotangent.
+    """
+    size = sum(forward.parameters[name].nbytes for name in names)
+    step = max(1, FALLBACK_BYTES // max(1, size * gradients + recorded))
+    return (slice(start, start + step) for start in range(0, len(samples), step))

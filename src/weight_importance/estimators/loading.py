@@ -1,0 +1,94 @@
+"""Estimators by name. The names are those of the modules in ``catalogue``: to add an estimator, add its module there.
+
+Catalogue modules are imported by name when they are first asked for, so that computing one estimator neither loads
+nor depends on the others, but for those that it is made of. Files of the user's own, one estimator each, are named by
+an environment variable, as all programs and notebooks of a workflow have the same ones.
+"""
+
+import os
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from weight_importance.estimators import catalogue, kinds
+from weight_importance.estimators.kinds import Estimator
+from weight_importance.files.provenance import note_code
+from weight_importance.runtime.errors import UserError, unknown_name
+
+OWN = "IMPORTANCE_ATLAS_ESTIMATORS"
+"""The environment variable that lists files of the user's own, separated as in ``PATH``."""
+
+
+def names() -> list[str]:
+    """The known estimators: those of the catalogue, sorted, then the user's own."""
+    return [*_catalogued(), *_own()]
+
+
+@cache
+def _catalogued() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(catalogue.__path__))
+
+
+def _own() -> dict[str, Path]:
+    files = (Path(file) for file in os.environ.get(OWN, "").split(os.pathsep) if file)
+    return {file.stem: file for file in files}
+
+
+def load(name: str) -> Estimator:
+    """The estimator called ``name``.
+
+    Raises:
+        UserError: there is none, and the nearest known name is suggested; or the user's own file does not define one.
+    """
+    if name not in names():
+        raise unknown_name("estimator", name, names())
+    if name not in _catalogued():
+        return _from_file(name, _own()[name])
+    return import_module(f"{catalogue.__name__}.{name}").ESTIMATOR
+
+
+def _from_file(name: str, file: Path) -> Estimator:
+    """The estimator that a file of the user's own defines; it is run once."""
+    module_name = "weight_importance.own." + name  # below the package's name, so that it counts as code of ours
+    module = sys.modules.get(module_name)
+    if module is None or Path(module.__file__) != file:
+        if file.suffix != ".py" or not file.is_file():
+            raise UserError(f"{OWN} names {file}, expected a Python file that is there. Correct or unset the variable.")
+        note_code(file)
+        specification = spec_from_file_location(module_name, file)
+        module = module_from_spec(specification)
+        try:
+            specification.loader.exec_module(module)
+        except Exception as error:  # whatever the user's code raises
+            raise UserError(
+                f"cannot run the estimator's file {file}: {type(error).__name__}: {error}. It must define ESTIMATOR, "
+                f"one of the kinds in {kinds.__name__}; mend the file, then run the same command again."
+            ) from error
+        sys.modules[module_name] = module
+    found = getattr(module, "ESTIMATOR", None)
+    if not isinstance(found, Estimator):
+        raise UserError(
+            f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {found!r}. Mend it."
+        )
+    return found
+
+
+class _Catalogue(Mapping[str, Estimator]):
+    def __getitem__(self, name: str) -> Estimator:
+        if name not in names():
+            raise KeyError(name)
+        return load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(names())
+
+
+ESTIMATORS: Mapping[str, Estimator] = _Catalogue()
+"""Estimator name → its definition (label, formula, source, kind); loaded on access."""
