@@ -1,30 +1,6 @@
 # Notebooks, executed for every study that lists their analysis: pages, figures, and LaTeX tables for the paper. The
 # executed notebook is a log, so that it survives a failing cell and shows the error in its place.
 
-CAPTIONS = Path(".snakemake/captions")  # as the report needs one file for each
-notebooks.write_captions(REGISTRY, CAPTIONS)
-
-
-def reported(file, category, labels, caption):
-    """A result of one study as the report shows it."""
-    return report(file, category=category, subcategory="{study}", labels=labels, caption=caption)
-
-
-def reported_page(name, notebook):
-    """An executed notebook as a page."""
-    labels = {"notebook": notebook.title}
-    return reported(f"results/notebooks/{name}-{{study}}.html", "Notebooks", labels, "../report/notebook.rst")
-
-
-def reported_figures(notebook):
-    """The figures of a notebook."""
-    files = zip(notebooks.figures(notebook), notebook.figures.items(), strict=True)
-    return [
-        reported(file, "Figures", {"figure": figure.title}, str((CAPTIONS / f"{name}.rst").resolve()))
-        for file, (name, figure) in files
-    ]
-
-
 for name, notebook in REGISTRY.items():
 
     rule:

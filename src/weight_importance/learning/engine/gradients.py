@@ -1,8 +1,9 @@
 """The loss's gradient for the replicas of a stack: written into flat memory, row by row.
 
 On a CPU replicas run one after another. Each step of a network is the same few tensor operations, which
-:mod:`weight_importance.learning.engine.tracing` writes down once: neither modules nor automatic differentiation are gone
-through again, and weight gradients arrive where the optimiser reads them. What cannot be written down takes automatic differentiation.
+:mod:`weight_importance.learning.engine.tracing` records once; later steps replay them without modules or automatic
+differentiation, and weight gradients arrive where the optimiser reads them. A network that cannot be traced takes
+automatic differentiation.
 On other devices, where a single small network leaves the processor idle, replicas of networks without convolutions run
 side by side by ``vmap``; those with convolutions run one after another, as vmap makes grouped convolutions of theirs.
 """
