@@ -1,6 +1,6 @@
 """The published results of Kutalev and Lapina (2021) under the names this repository uses, and how they were computed.
 
-Knows the columns of the two files; the README next to them documents their origin. The comparison is in ``reproduction``.
+Knows the columns of the two files; their README documents their origin. Comparisons are in ``reproduction``.
 """
 
 from collections.abc import Mapping
