@@ -227,15 +227,14 @@ def _module(name: str, sources: Path) -> Path:
 @cache
 def _re_exported(package: Path, sources: Path) -> dict[str, Path]:
     """The public names that a package takes from its modules, by import statements or on first use, and their files."""
-    tree, exported = _tree(package), {}
+    tree, lazy, named = _tree(package), {}, {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
-            exported |= {
-                alias.asname or alias.name: _module(f"{node.module}.{alias.name}", sources) for alias in node.names
-            }
+            modules = {alias: f"{node.module}.{alias.name}" for alias in node.names}
+            named |= {alias.asname or alias.name: _module(name, sources) for alias, name in modules.items()}
         elif isinstance(node, ast.Call) and _name(node) == "import_module" and isinstance(node.args[0], ast.Constant):
-            exported |= dict.fromkeys(_exports(tree), _module(node.args[0].value, sources))
-    return exported
+            lazy |= dict.fromkeys(_exports(tree), _module(node.args[0].value, sources))
+    return lazy | named
 
 
 def _exports(tree: ast.Module) -> list[str]:
