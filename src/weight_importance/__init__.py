@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weight_importance.estimators.accumulator import Accumulator
+    from weight_importance.estimators.recording import record
     from weight_importance.estimators.registry import ESTIMATORS, estimate, estimate_all
 
-_HOMES = {"Accumulator": "accumulator"}
+_HOMES = {"Accumulator": "accumulator", "record": "recording"}
 """Public name → its module in ``estimators``; all others are in ``registry``."""
 
-__all__ = ["ESTIMATORS", "Accumulator", "estimate", "estimate_all"]
+__all__ = ["ESTIMATORS", "Accumulator", "estimate", "estimate_all", "record"]
 
 
 def __getattr__(name: str):

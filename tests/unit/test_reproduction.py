@@ -149,6 +149,11 @@ def test_whatever_is_not_as_published_is_named(changes, expected, matters_for_pr
     assert departures(STUDY, settings, "pruning") == ([expected] if matters_for_pruning else [])
 
 
+def test_words_for_departures_are_what_latex_prints_without_further_packages():
+    setups = [published.SETUP, *published.SETUPS.values()]
+    assert all(words.isascii() and not set(words) & set("_%&#$") for setup in setups for _, _, words in setup)
+
+
 def test_only_a_run_as_published_in_everything_is_taken_for_one():
     assert is_as_published(STUDY, PUBLISHED)
     assert is_as_published(CNN, CNN_SETTINGS[CNN])

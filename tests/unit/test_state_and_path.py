@@ -260,6 +260,7 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
                 "si_bias": -((g - h) * d).sum() / below,
                 "onaf": abs(g).sum(),
                 "sos": math.sqrt(sum(0.001 * 0.999 ** (22 - t) * g[t] ** 2 for t in range(23))),
+                "squisher": sum(0.001 * 0.999 ** (22 - t) * g[t] ** 2 for t in range(23)),
                 "rwalk": sum(max(0, fall / (way + 1e-3)) for fall, way in zip(falls, distances, strict=True)),
             }
             for name in names:

@@ -208,7 +208,8 @@ CALLS = {
     "summary": {"--table": "baseline", **OUTPUT, "FILE": "{sound}/baseline.csv"},
     "selected_lambda": {"--retention": "{sound}/retention.csv", **OUTPUT},
     "paper_numbers": {
-        "--settings": {"studies": {}}, "--summary": "{sound}", "--published": "workflow/resources/published", **OUTPUT
+        "--settings": reading.read(default(), []).model_dump(), "--summary": "{sound}",
+        "--published": "workflow/resources/published", **OUTPUT
     },
     "explorer": {
         "--template": [f"workflow/explorer/{name}" for name in ("page.html", "style.css", "charts.js", "page.js")],

@@ -4,9 +4,8 @@ Not named ``numbers.py``: a program's folder comes first on Python's path, and w
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS, EXPLANATION
@@ -15,11 +14,14 @@ from weight_importance.paper import claims
 from weight_importance.paper.numbers import collect, findings_by_study, render
 from weight_importance.runtime.errors import run_program
 from weight_importance.settings import Configuration
+from weight_importance.settings.jobs import parse
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=configuration, required=True, help="the whole configuration as JSON")
+    parser.add_argument(
+        "--settings", type=partial(parse, Configuration), required=True, help="the whole configuration as JSON"
+    )
     parser.add_argument("--summary", type=Path, required=True, help="folder of the summary tables")
     parser.add_argument("--published", type=Path, required=True, help="folder of the published results")
     parser.add_argument("--output", type=Path, required=True, help="output: macros (.tex)")
@@ -32,14 +34,6 @@ def main() -> None:
     results = collect(arguments.settings, tables, theirs, findings)
     failed = claims.unsupported(findings, results)
     write_text(arguments.output, render(results) + claims.render(failed, arguments.settings.claims))
-
-
-def configuration(text: str) -> Configuration:
-    """The whole configuration in a command line's argument."""
-    try:
-        return Configuration.model_validate_json(text)
-    except ValidationError as error:
-        raise argparse.ArgumentTypeError(f"not a configuration: {error}") from error
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ class PathEstimator:
             out as a tuple of texts (the workflow reads them off the source).
         importance: the importance from these, elementwise, each given by its name; any shape.
         published: of ``records``, those that the published protocol replaces by others: name → name of the other.
+        kept: of ``records``, those that an optimiser may keep itself: name → key in its state for a parameter.
     """
 
     label: str
@@ -99,6 +100,7 @@ class PathEstimator:
     records: tuple[str, ...]
     importance: Callable[..., Tensor]
     published: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
     kind: ClassVar[str] = "path"
 
 

@@ -1,7 +1,6 @@
 """The published results of Kutalev and Lapina (2021) under the names this repository uses, and how they were computed.
 
-Knows the columns of the two files; the README next to them documents their origin. See ``reproduction`` for the
-comparison.
+Knows the columns of the two files; their README documents their origin. Comparisons are in ``reproduction``.
 """
 
 from collections.abc import Mapping
@@ -45,7 +44,7 @@ SETUPS = {
 PROTOCOL = {
     "train_on_validation": "validation images in training",
     "carry_adam": "state of Adam carried from task to task",
-    "select_lambda_on": "selection of λ on",
+    "select_lambda_on": "selection of the penalty strength on",
     "pruning_importance_on": "importances for pruning on",
     "penalised_path": "penalty in the gradient of path estimators",
 }

@@ -6,7 +6,7 @@ A rule makes a job from a study with ``of`` and passes ``sorted_json()``; the st
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -17,7 +17,25 @@ from weight_importance.settings.messages import dotted, problems_of
 from weight_importance.settings.studies import Study
 from weight_importance.settings.tasks import FirstTask, Images, Tasks
 
+Model = TypeVar("Model", bound=Settings)
+
 EXAMPLE = """a JSON object such as '{"study": "mine", "seeds": [0, 1], ...}'; 'snakemake -n -p' prints them"""
+
+
+def parse(model: type[Model], text: str) -> Model:
+    """The settings in a command line's argument.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is not JSON, or not the settings of this model.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not JSON ({error}); allowed is {EXAMPLE}") from error
+    if problems := problems_of(model, data, {}):
+        sentences = " ".join(f"{dotted(path)}: {problem}" for path, problem in problems)
+        raise argparse.ArgumentTypeError(f"not the settings of this stage: {sentences} Allowed is {EXAMPLE}")
+    return model.model_validate(data)
 
 
 class Job(Settings):
@@ -28,19 +46,8 @@ class Job(Settings):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The settings in a command line's argument, for ``type=`` of argparse.
-
-        Raises:
-            argparse.ArgumentTypeError: the text is not JSON, or not the settings of this stage.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"'{text}' is not JSON ({error}); {EXAMPLE}") from error
-        if problems := problems_of(cls, data, {}):
-            sentences = " ".join(f"{dotted(path)}: {problem}" for path, problem in problems)
-            raise argparse.ArgumentTypeError(f"not the settings of this stage: {sentences} Allowed: {EXAMPLE}")
-        return cls.model_validate(data)
+        """The settings in a command line's argument, for ``type=`` of argparse; see :func:`parse`."""
+        return parse(cls, text)
 
 
 class OnFirstTask(Job):

@@ -45,10 +45,7 @@ class Forward:
     def __init__(self, network: nn.Module, call: Call | None = None) -> None:
         if not isinstance(network, nn.Module):
             raise UserError(f"the network must be a torch.nn.Module; found {type(network).__name__}")
-        self.network, self.prefix = network, ""
-        while type(self.network).__name__ in WRAPPERS:
-            attribute = WRAPPERS[type(self.network).__name__]
-            self.network, self.prefix = getattr(self.network, attribute), f"{self.prefix}{attribute}."
+        self.network, self.prefix = unwrapped(network)
         self._called = _Called(self.network, call or _call)
         every = dict(self.network.named_parameters())
         for name, parameter in every.items():
@@ -119,6 +116,15 @@ class Forward:
         logits = _logits(output)
         self.loses_axis = logits.ndim < 2 or len(logits) != 1
         return None if self.loses_axis else then(checked(output, 1))
+
+
+def unwrapped(network: nn.Module) -> tuple[nn.Module, str]:
+    """The network itself inside wrappers, and what these put before the names of its parameters."""
+    prefix = ""
+    while type(network).__name__ in WRAPPERS:
+        attribute = WRAPPERS[type(network).__name__]
+        network, prefix = getattr(network, attribute), f"{prefix}{attribute}."
+    return network, prefix
 
 
 class _Called(nn.Module):

@@ -1,0 +1,28 @@
+"""Squisher: Adam's running mean of squared batch gradients, taken as the diagonal of the Fisher information.
+
+Li et al. (2025): v_t = β₂ v_{t−1} + (1 − β₂) g_t², which an adaptive optimiser keeps anyway, at the end of training. As
+g_t is the gradient of a batch's mean loss, v holds the gradients' variance over the batch size plus their squared mean,
+along the last 1 / (1 − β₂) steps in place of the final weights. It is not corrected for the start from zero, which is
+one factor for all parameters. In :func:`weight_importance.record` it is what the optimiser has in its state and costs
+nothing; elsewhere the running mean is recorded with Adam's default β₂ = 0.999, of the unpenalised loss. ``sos`` is its
+root.
+"""
+
+from torch import Tensor
+
+from weight_importance.estimators.kinds import PathEstimator
+
+
+def importance(squared_gradient: Tensor) -> Tensor:
+    """v itself."""
+    return squared_gradient
+
+
+ESTIMATOR = PathEstimator(
+    label="Squisher",
+    formula=r"0.001\textstyle\sum_t 0.999^{T-t} g_t^2",
+    source="li2025fishers",
+    records=("squared_gradient",),
+    importance=importance,
+    kept={"squared_gradient": "exp_avg_sq"},
+)

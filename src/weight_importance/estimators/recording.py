@@ -1,0 +1,170 @@
+"""Path estimators in any training loop: an optimiser's steps are watched while a block of code runs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from weight_importance.estimators.engine.samples import HALVES
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.estimators.loading import load
+from weight_importance.estimators.path import PathRecorder, importance
+from weight_importance.runtime.errors import UserError
+
+
+class Recording:
+    """What an optimiser's steps did to the parameters of a network.
+
+    Args:
+        optimizer: any of ``torch.optim``, or one with its hooks.
+        network: whose parameters it steps.
+        estimators: of the path, by name.
+        penalty: ``network -> scalar``, the part of the loss that does not count as the task's.
+        independent: ``() -> loss of another batch``, for estimators that need its gradient.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        network: nn.Module,
+        estimators: dict[str, PathEstimator],
+        penalty: Callable[[nn.Module], Tensor] | None,
+        independent: Callable[[], Tensor] | None,
+    ) -> None:
+        self._optimizer, self._network, self._estimators = optimizer, network, estimators
+        self._penalty, self._independent = penalty, independent
+        self._parameters = {name: each for name, each in network.named_parameters() if each.requires_grad}
+        records = {
+            record
+            for estimator in estimators.values()
+            for record in estimator.records
+            if estimator.kept.get(record) not in _state_keys(optimizer)
+        }
+        self._recorder = PathRecorder(sorted(records))
+        self._before: dict[str, Tensor] = {}
+        self._gradients: dict[str, dict[str, Tensor] | None] = {}
+        if self._recorder.needs_independent and independent is None:
+            raise UserError(
+                f"{', '.join(estimators)} needs the gradient of an independent batch at every step: pass "
+                "independent=lambda: loss of another batch"
+            )
+
+    def before(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        """Before a step: keep the weights and the gradients."""
+        # the first of the arguments is the optimiser itself
+        if any(callable(given) for given in [*args[1:], *kwargs.values()]):
+            raise UserError(
+                "an optimiser that computes gradients inside its step (step(closure), as LBFGS) cannot be recorded; "
+                "call backward() before step()"
+            )
+        self._before = {name: _whole(parameter).clone() for name, parameter in self._parameters.items()}
+        if not self._recorder.records:
+            return
+        seen = {name: _gradient(parameter) for name, parameter in self._parameters.items()}
+        plain = seen
+        if self._penalty is not None:
+            parts = self._differentiated(self._penalty(self._network))
+            plain = {name: gradient - parts[name] for name, gradient in seen.items()}
+        independent = self._differentiated(self._independent()) if self._recorder.needs_independent else None
+        # a copy: the optimiser may change gradients in place, for weight decay
+        copied = {name: gradient.clone() for name, gradient in seen.items()}
+        self._gradients = {
+            "gradients": copied if plain is seen else plain, "penalised": copied, "independent": independent
+        }  # fmt: skip
+
+    def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        """After a step: what it changed."""
+        moved = {name: _whole(parameter) - self._before[name] for name, parameter in self._parameters.items()}
+        given = self._gradients or {"gradients": moved}  # which nothing is recorded of
+        self._recorder.step(given.pop("gradients"), moved, **given)
+        self._before, self._gradients = {}, {}
+
+    def _differentiated(self, loss: Tensor) -> dict[str, Tensor]:
+        with torch.enable_grad():
+            found = torch.autograd.grad(loss, list(self._parameters.values()), materialize_grads=True)
+        return {name: _whole(gradient) for name, gradient in zip(self._parameters, found, strict=True)}
+
+    def result(self) -> dict[str, dict[str, Tensor]]:
+        """Estimator's name → parameter name → importance, from all steps so far.
+
+        Raises:
+            UserError: there has been no step.
+        """
+        if self._recorder.steps == 0:
+            raise UserError("the optimiser has not made a step: put the training loop into the block of 'with record'")
+        recorded = self._recorder.recorded()
+        return {
+            name: importance(estimator, recorded | self._kept(estimator))
+            for name, estimator in self._estimators.items()
+        }
+
+    def _kept(self, estimator: PathEstimator) -> dict[str, dict[str, Tensor]]:
+        """What the optimiser itself keeps of the estimator's records."""
+        found = {}
+        for record, key in estimator.kept.items():
+            if record not in self._recorder.records:
+                states = {name: self._optimizer.state.get(each, {}) for name, each in self._parameters.items()}
+                found[record] = {
+                    name: _whole(states[name][key]).clone() if key in states[name] else torch.zeros_like(parameter)
+                    for name, parameter in self._parameters.items()
+                }
+        return found
+
+
+@contextmanager
+def record(
+    optimizer: Optimizer,
+    network: nn.Module,
+    names: Sequence[str],
+    *,
+    penalty: Callable[[nn.Module], Tensor] | None = None,
+    independent: Callable[[], Tensor] | None = None,
+) -> Iterator[Recording]:
+    """Record an optimiser's steps while a block of code runs, for path estimators in any training loop.
+
+    ``with record(optimizer, network, ["si"]) as recorded: ...`` and then ``recorded.result()["si"]``.
+
+    Args:
+        optimizer: whose ``step()`` is called in the block.
+        network: whose parameters it changes.
+        names: path estimators, of :data:`ESTIMATORS`.
+        penalty: ``network -> scalar``, as it is in the loss: estimators take the gradient of the loss without it.
+        independent: ``() -> loss of another batch``, differentiated before every step; for ``si_unbiased``.
+
+    Raises:
+        UserError: unknown name, not a path estimator, or no ``independent`` where one is needed.
+    """
+    estimators = {name: load(name) for name in names}
+    for name, estimator in estimators.items():
+        if not isinstance(estimator, PathEstimator):
+            raise UserError(f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) after training")
+    recording = Recording(optimizer, network, estimators, penalty, independent)
+    handles = [
+        optimizer.register_step_pre_hook(recording.before), optimizer.register_step_post_hook(recording.after)
+    ]  # fmt: skip
+    try:
+        yield recording
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _state_keys(optimizer: Optimizer) -> set[str]:
+    """What the optimiser keeps for each parameter: known by its type before the first step."""
+    adaptive = any(kind.__name__ in ("Adam", "AdamW", "NAdam", "RAdam") for kind in type(optimizer).__mro__)
+    return {"exp_avg_sq"} if adaptive else {key for state in optimizer.state.values() for key in state}
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    gradient = parameter.grad
+    if gradient is None:
+        return torch.zeros_like(_whole(parameter))
+    return _whole(gradient.to_dense() if gradient.is_sparse else gradient)
+
+
+def _whole(tensor: Any) -> Tensor:
+    tensor = tensor.detach()
+    return tensor.float() if tensor.dtype in HALVES else tensor
