@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from studies import PUBLISHED, changed, retention_table
 from weight_importance import ESTIMATORS
 from weight_importance.figures import style
-from weight_importance.figures.ablations import ablation_label, ablations_frontier, ablations_recovery
+from weight_importance.figures.ablations import ablations_frontier, ablations_recovery
 from weight_importance.figures.correlation import correlation_matrix, correlation_null
 from weight_importance.figures.estimators import estimator_factors, estimator_scatter
 from weight_importance.figures.explanation import (
@@ -22,6 +22,7 @@ from weight_importance.figures.explanation import (
     explanation_trajectories,
 )
 from weight_importance.figures.explanation_factors import explanation_factors, explanation_signal
+from weight_importance.figures.labels import ablation_label
 from weight_importance.figures.pruning import pruning
 from weight_importance.figures.reproduction import reproduction_lambda, reproduction_pruning, reproduction_tasks
 from weight_importance.figures.retention import retention_lambda, retention_tasks

@@ -152,10 +152,10 @@ ROWS = {
         ["Learning * of small under si *", *SMALL_RETENTION],
     ),
     # other settings
-    "fractions": (settings(pruning__fractions=[0.0, 0.5]), ["Pruning *", *PRUNING]),
+    "fractions": (settings(pruning__fractions=[0.0, 0.5]), ["Pruning *", *PRUNING, *notebooks("variants")]),
     "analyses": (
         settings(analyses=["correlation", "retention", "pruning", "atlas", "variants", "reproduction"]),
-        PAPER,
+        [*notebooks("variants", "reproduction"), *NUMBERS],  # which read complete settings of the study
     ),
     # a plot function, a notebook: that notebook, the PDF
     "plot function": (more_code(f"{PACKAGE}/figures/pruning.py"), [*notebooks("pruning"), *PAPER]),

@@ -18,9 +18,7 @@ import pandas as pd
 
 from weight_importance.analysis.correlation import COEFFICIENTS
 from weight_importance.analysis.densities import BINS, LEVELS, STEPS_PER_DOUBLING, Density
-from weight_importance.figures.ablations import ablation_label, in_ablation_order
-from weight_importance.figures.correlation import COEFFICIENT_LABELS
-from weight_importance.figures.pruning import SCOPE_LABELS
+from weight_importance.figures.labels import COEFFICIENT_LABELS, SCOPE_LABELS, ablation_label, in_ablation_order
 from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, in_order, label, look
 from weight_importance.findings.correlation import beyond_null
 from weight_importance.findings.pruning import pruning_means

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from weight_importance.figures.labels import ablation_label, in_ablation_order
 from weight_importance.figures.style import (
     CHOSEN,
     DASHES,
@@ -22,37 +23,10 @@ from weight_importance.figures.style import (
     label,
 )
 from weight_importance.findings.ablations import MARGIN, ablations_of, frontier
-from weight_importance.settings.ablation_names import TRANSFORMS, is_ablation, parse
+from weight_importance.settings.ablation_names import parse
 
 PERCENT = 100.0
 FILLED = ("equivalent", "better")
-
-
-def ablation_label(ablation: str, estimator: str) -> str:
-    """The name of an ablation under one of its estimators, in figures and tables.
-
-    Args:
-        ablation: its name, or the estimator's own.
-        estimator: one of those it is made from.
-    """
-    if not is_ablation(ablation):
-        return label(ablation)
-    parts = parse(ablation)
-    if parts.transform != "values_in_ranks":
-        return parts.label
-    values, ranks = parts.estimators
-    return f"values of {label(values)}" if estimator == ranks else f"in ranks of {label(ranks)}"
-
-
-def in_ablation_order(names: Sequence[str]) -> list[str]:
-    """Ablations in the order of the list of transforms, powers by their exponent, those of two estimators last."""
-    known = [*TRANSFORMS, "power", "values_in_ranks"]
-
-    def place(name: str) -> tuple:
-        parts = parse(name)
-        return known.index(parts.transform), parts.exponent, name
-
-    return sorted(names, key=place)
 
 
 def ablations_recovery(found: pd.DataFrame) -> Figure:

@@ -9,7 +9,8 @@ from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram
 
-from weight_importance.figures.correlation import COEFFICIENT_LABELS, SMALLEST_CELL, digits, ink
+from weight_importance.figures.correlation import SMALLEST_CELL, digits, ink
+from weight_importance.figures.labels import COEFFICIENT_LABELS
 from weight_importance.figures.style import ABLATIONS, CHOSEN, GREY, PALETTE, WIDTH, figure, in_view, label
 from weight_importance.findings.atlas import clustered, tree
 

@@ -10,17 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from weight_importance.figures.labels import COEFFICIENT_LABELS
 from weight_importance.figures.style import GREY, WIDTH, figure, grid_shape, in_order, label
 from weight_importance.findings.correlation import null_means
 from weight_importance.findings.statistics import intervals
 from weight_importance.findings.tensors import tensor_order
 
-COEFFICIENT_LABELS = {
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman rank correlation",
-    "pearson_log": "Pearson correlation of logarithms",
-    "overlap_top10": "overlap of the top 10 %",
-}
 CHANCE = {"overlap_top10": 0.1}
 """What two unrelated importances give, where that is not zero."""
 

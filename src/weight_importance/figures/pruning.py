@@ -3,10 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from weight_importance.figures.labels import SCOPE_LABELS
 from weight_importance.figures.style import band, figure, in_order
 from weight_importance.findings.pruning import pruning_means
-
-SCOPE_LABELS = {"tensor": "ranked within each weight matrix", "network": "ranked over the whole network"}
 
 
 def pruning(table: pd.DataFrame) -> Figure:

@@ -1,0 +1,42 @@
+"""Names of ablations, coefficients and scopes, as figures, tables and the explorer show them."""
+
+from collections.abc import Sequence
+
+from weight_importance.figures.style import label
+from weight_importance.settings.ablation_names import TRANSFORMS, is_ablation, parse
+
+COEFFICIENT_LABELS = {
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman rank correlation",
+    "pearson_log": "Pearson correlation of logarithms",
+    "overlap_top10": "overlap of the top 10 %",
+}
+
+SCOPE_LABELS = {"tensor": "ranked within each weight matrix", "network": "ranked over the whole network"}
+
+
+def ablation_label(ablation: str, estimator: str) -> str:
+    """The name of an ablation under one of its estimators, in figures and tables.
+
+    Args:
+        ablation: its name, or the estimator's own.
+        estimator: one of those it is made from.
+    """
+    if not is_ablation(ablation):
+        return label(ablation)
+    parts = parse(ablation)
+    if parts.transform != "values_in_ranks":
+        return parts.label
+    values, ranks = parts.estimators
+    return f"values of {label(values)}" if estimator == ranks else f"in ranks of {label(ranks)}"
+
+
+def in_ablation_order(names: Sequence[str]) -> list[str]:
+    """Ablations in the order of the list of transforms, powers by their exponent, those of two estimators last."""
+    known = [*TRANSFORMS, "power", "values_in_ranks"]
+
+    def place(name: str) -> tuple:
+        parts = parse(name)
+        return known.index(parts.transform), parts.exponent, name
+
+    return sorted(names, key=place)
