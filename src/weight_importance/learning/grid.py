@@ -149,8 +149,6 @@ def _finished(kept: Kept | None, strengths: Sequence[float]) -> dict[Cell, list[
         seed, strength = name.split()
         if float(strength) in wanted:
             finished[int(seed), float(strength)] = values.tolist()
-    if finished:
-        print(f"{len(finished)} networks are kept from an earlier run", file=sys.stderr, flush=True)
     return finished
 
 

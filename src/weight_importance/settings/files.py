@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -50,6 +51,11 @@ def unusable(file: str | Path) -> str | None:
         return f"{byte} is not UTF-8. Save the file as text in UTF-8."
     except OSError as error:
         return f"cannot be opened: {error.strerror}. Make it readable, or name another file after --configfile."
+    return _unusable_text(text)
+
+
+@cache  # the profile and the Snakefile ask for the same files
+def _unusable_text(text: str) -> str | None:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root and (problem := _endless(root)):
