@@ -46,13 +46,16 @@ def fingerprints(
             it computes no importance, and depends on nothing else of the registry.
         sources: the folder that holds the package.
     """
+    return [*_fingerprints(str(program), tuple(map(str, modules)), tuple(map(str, labels)), str(sources))]
+
+
+@cache
+def _fingerprints(program: str, modules: tuple[str, ...], labels: tuple[str, ...], sources: str) -> tuple[str, ...]:
     registry = str(Path(sources, PACKAGE, REGISTRY))
-    labels = [*labels]
     leaves = (registry,) if labels else ()
-    files = closure(str(program), str(sources), leaves)
-    files += tuple(file for module in modules for file in closure(str(module), str(sources)))
+    files = [*closure(program, sources, leaves), *(file for module in modules for file in closure(module, sources))]
     files = [file for file in dict.fromkeys(files) if file not in leaves and not _is_infrastructure(file)]
-    return [*(f"{file} {_fingerprint(file)}" for file in files), *map(_label, map(str, labels))]
+    return (*(f"{file} {_fingerprint(file)}" for file in files), *map(_label, labels))
 
 
 @cache
