@@ -216,8 +216,8 @@ def _si(gradients: Tensor, moved: Tensor) -> Tensor:
     return -(gradients * moved).sum(0) / (moved.sum(0) ** 2 + 0.1)
 
 
-def _sos(gradients: Tensor, moved: Tensor) -> Tensor:
-    return sum(0.001 * 0.999**age * gradient**2 for age, gradient in enumerate(reversed(gradients))).sqrt()
+def _running_square(gradients: Tensor, moved: Tensor) -> Tensor:
+    return sum(0.001 * 0.999**age * gradient**2 for age, gradient in enumerate(reversed(gradients)))
 
 
 def _rwalk(gradients: Tensor, moved: Tensor) -> Tensor:
@@ -238,7 +238,8 @@ PATHS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "si_unbiased": _si,
     "si_undivided": lambda gradients, moved: -(gradients * moved).sum(0),
     "onaf": lambda gradients, moved: gradients.abs().sum(0),
-    "sos": _sos,
+    "squisher": _running_square,
+    "sos": lambda gradients, moved: _running_square(gradients, moved).sqrt(),
     "rwalk": _rwalk,
 }
 """By estimator, its importance from all gradients and movements of a task ``(T, *shape)``."""

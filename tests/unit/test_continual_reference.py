@@ -109,7 +109,9 @@ def test_every_setting_gives_the_numbers_of_the_reference(changes):
     compare(Small, ONE, replace(BASE, **changes))
 
 
-@pytest.mark.parametrize("estimator", ["si", "si_penalised", "si_unbiased", "si_undivided", "onaf", "sos", "rwalk"])
+@pytest.mark.parametrize(
+    "estimator", ["si", "si_penalised", "si_unbiased", "si_undivided", "onaf", "sos", "squisher", "rwalk"]
+)
 def test_path_estimators_over_several_epochs(estimator):
     """Five epochs of five steps: intervals of ten steps, as RWalk's, go across epochs, and one is left incomplete."""
     compare(Small, ONE, replace(BASE, estimators=(estimator,), epochs=5, later_epochs=5, clamp_negative=False, count=3))
