@@ -1,4 +1,7 @@
-"""Elastic weight consolidation for one network in any training loop; :mod:`weight_importance.learning.penalty` is for stacks."""
+"""Elastic weight consolidation of one network in any training loop.
+
+:mod:`weight_importance.learning.penalty` holds that of a stack of replicas.
+"""
 
 from collections.abc import Mapping
 from typing import Any
