@@ -105,7 +105,7 @@ class Recording:
         """What the optimiser itself keeps of the estimator's records."""
         found = {}
         for record, key in estimator.kept.items():
-            if record not in self._recorder.records:
+            if key in _state_keys(self._optimizer):
                 states = {name: self._optimizer.state.get(each, {}) for name, each in self._parameters.items()}
                 found[record] = {
                     name: _whole(states[name][key]).clone() if key in states[name] else torch.zeros_like(parameter)

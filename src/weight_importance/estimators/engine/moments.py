@@ -15,7 +15,7 @@ pass and output of a layer on top. A single sample that exceeds a bound is compu
 keep for themselves comes on top.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Generator, Tensor
@@ -24,7 +24,7 @@ from weight_importance.estimators.engine.alone import Gradients, pull_back
 from weight_importance.estimators.engine.closed_forms import single_calls
 from weight_importance.estimators.engine.cotangents import Moment, needed_bytes, steps, targets
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import samples_per_pass, watch
+from weight_importance.estimators.engine.layers import Call, samples_per_pass, watch
 from weight_importance.estimators.engine.probe import Plan, checked_per_sample, go_alone
 from weight_importance.estimators.engine.products import PullBack, Term, power_sums
 from weight_importance.estimators.engine.refusals import refuse_other_size
@@ -75,31 +75,37 @@ class MomentSums(Sums):
         if rows is not None:
             here = (rows >= 0) & (rows < len(samples))
             refuse_other_size(logits.detach()[rows[here]], plan.logits[here], plan.tolerance)
-        closed = None if one_by_one else single_calls(plan.layers, calls, len(samples))
+        closed = [] if one_by_one else single_calls(plan.layers, calls, len(samples))
         if closed is None:
-            if not one_by_one:
-                go_alone(plan, list(self.forward.parameters), ": its layers are called differently from batch to batch")
+            others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]
+            plan.layers, closed = [], []
+            go_alone(plan, others, ": its layers are called differently from batch to batch")
+        vectorised, looped = list(plan.vectorised), list(plan.looped)
+        if one_by_one:
             vectorised, looped = [], list(self.forward.parameters)
-        else:
-            vectorised, looped = list(plan.vectorised), list(plan.looped)
         target = targets(logits, samples.labels, self._ignored)
         self.totals[COUNT] += target.samples
         previous: list[PullBack] = []
         for pull_backs in steps(self._wanted, self.draws, logits.detach(), target):
             if previous:
-                self._sum(power_sums(closed or [], logits, previous, keep=True))
+                self._closed(closed, logits, previous, True)
             previous = pull_backs
             if looped:
                 self._alone(samples, pull_backs, looped)
             if vectorised:
                 self._vectorised(samples, pull_backs, plan, vectorised)
-        self._sum(power_sums(closed or [], logits, previous))
+        self._closed(closed, logits, previous, False)
 
-    def _sum(self, found: Iterator[tuple[str, str, Tensor]]) -> None:
-        for key, name, part in found:
-            total = self.totals.get(f"{key}/{name}")
-            if total is not None:
-                total += part.view_as(total)
+    def _closed(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
+        """Add the sums for layers of closed form."""
+        for key, name, part in power_sums(calls, logits, pull_backs, keep):
+            if name in self.forward.parameters:
+                self._put(key, name, part)
+
+    def _put(self, key: str, name: str, part: Tensor) -> None:
+        """Add a part of a parameter's sum, of as many elements as the parameter."""
+        total = self.totals[f"{key}/{name}"]
+        total += part.view_as(total)
 
     def _vectorised(self, samples: Samples, pull_backs: list[PullBack], plan: Plan, names: list[str]) -> None:
         """Add the sums for parameters that ``torch.func`` serves; the first part of every size is checked."""
@@ -107,7 +113,8 @@ class MomentSums(Sums):
         cotangents = torch.stack([each.cotangent for each in pull_backs], 1)
         tensors, recorded = len(pull_backs) + len(moments), plan.size * len(pull_backs)
         for part in parts(self.forward, names, samples, tensors, recorded):
-            some, at_logits, size = samples.take(part), cotangents[part], (part.stop - part.start, len(pull_backs))
+            some, at_logits = samples.take(part), cotangents[part]
+            size = (len(some), len(pull_backs))
             found, wrong = checked_per_sample(self.forward, plan, names, some, at_logits, size in self._verified)
             self._verified.add(size)
             rest = [_of_samples(each, part) for each in pull_backs]
@@ -120,8 +127,7 @@ class MomentSums(Sums):
                 for index, each in enumerate(rest):
                     values = gradients[:, index].flatten(1)
                     for term in each.terms:
-                        total = self.totals[f"{term.key}/{name}"]
-                        total += (term.weight.to(values.dtype) @ values.abs().pow(term.power)).view_as(total)
+                        self._put(term.key, name, term.weight.to(values.dtype) @ values.abs().pow(term.power))
 
     def _alone(self, samples: Samples, pull_backs: list[PullBack], names: Iterable[str]) -> None:
         """Add the sums for parameters that go one sample at a time."""
@@ -132,7 +138,7 @@ class MomentSums(Sums):
                 for name, gradient in gradients.items():
                     for term in of_row[index].terms:
                         powered = gradient.abs().pow(term.power)
-                        self.totals[f"{term.key}/{name}"] += term.weight.to(powered.dtype) * powered
+                        self._put(term.key, name, term.weight.to(powered.dtype) * powered)
 
             cotangents = [each.cotangent for each in of_row]
             pull_back(self.forward, samples.take(slice(row, row + 1)), names, cotangents, take)

@@ -1,0 +1,74 @@
+"""Importances in a safetensors file: tensors by the parameters' names and a header that says what they are.
+
+The file loads without unpickling anything, in any program that reads safetensors.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from weight_importance.runtime.errors import UserError
+
+FORMAT = "weight-importance 1"
+"""Value of the header's entry ``format``."""
+
+
+def save_importance(
+    path: str | Path, importance: Mapping[str, Tensor], *, estimator: str, data: str = "", samples: int | None = None
+) -> None:
+    """Write an importance with a header; the file appears under its name when it is whole.
+
+    Args:
+        path: of the file, ``.safetensors``.
+        importance: parameter name → tensor.
+        estimator: its name.
+        data: which data, in words.
+        samples: how many.
+    """
+    header = {
+        "format": FORMAT,
+        "estimator": estimator,
+        "data": data,
+        "samples": "" if samples is None else str(samples),
+        "versions": json.dumps({"weight-importance": _version(), "torch": torch.__version__}, sort_keys=True),
+    }
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file({name: value.detach().cpu().contiguous() for name, value in importance.items()}, unfinished, header)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_importance(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The importance in a file, and its header: ``estimator``, ``data``, ``samples``, ``versions``.
+
+    Raises:
+        UserError: there is no such file, or it is another kind of file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            importance = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read importances from {path}: {error}") from error
+    if header.get("format") != FORMAT:
+        raise UserError(
+            f"{path} holds no importances: its header has the format {header.get('format')!r}, not {FORMAT!r}"
+        )
+    return importance, header
+
+
+def _version() -> str:
+    try:
+        return version("weight-importance")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,29 @@
+"""Importances as scores for :mod:`torch.nn.utils.prune`."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from weight_importance.runtime.errors import UserError
+
+
+def pruning_scores(network: nn.Module, importance: Mapping[str, Tensor]) -> dict[tuple[nn.Module, str], Tensor]:
+    """The importances as ``torch.nn.utils.prune.global_unstructured`` takes them: parameters and their scores in one.
+
+    Args:
+        network: that the importances are of, not yet pruned.
+        importance: parameter name → importance; those that are to be pruned, weights alone for instance.
+
+    Returns:
+        ``(module, name in the module) → score``.
+
+    Raises:
+        UserError: a name that is no parameter's.
+    """
+    parameters, scores = dict(network.named_parameters()), {}
+    for name, values in importance.items():
+        if name not in parameters or parameters[name].shape != values.shape:
+            raise UserError(f"the network has no parameter '{name}' of shape {tuple(values.shape)} to be pruned")
+        module, _, own = name.rpartition(".")
+        scores[network.get_submodule(module), own] = values
+    return scores
