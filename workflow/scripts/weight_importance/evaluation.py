@@ -15,7 +15,7 @@ def accuracy(replicas: Replicas, data: Split) -> list[float]:
     Replicas run one after another, so that a replica's accuracy cannot depend on its shard-mates even by rounding.
     """
     network = replicas.template.eval()
-    chunk = samples_per_pass(recorded_bytes(network, to_inputs(data.images[:PROBE])))
+    chunk = samples_per_pass(recorded_bytes(network, to_inputs(data.images[:PROBE])), data.images.device)
     correct = torch.zeros(len(replicas), dtype=torch.long, device=data.labels.device)
     states = [replicas.state(replica) for replica in range(len(replicas))]
     for images, labels in zip(data.images.split(chunk), data.labels.split(chunk), strict=True):

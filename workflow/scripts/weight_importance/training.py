@@ -2,23 +2,24 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 
+from weight_importance.batch_gradients import batch_gradients
 from weight_importance.checkpoint import Checkpoint
 from weight_importance.consolidation import QuadraticPenalty
 from weight_importance.errors import UserError
 from weight_importance.estimators.path import DISPLACEMENT, PathRecorder
 from weight_importance.flat import Layout
-from weight_importance.gradients import way_to_compute
 from weight_importance.optimiser import Optimiser
 from weight_importance.progress import Progress, ProgressLine
 from weight_importance.replicas import Replicas
 from weight_importance.seeding import generator
-from weight_importance.tasks import Split, to_inputs
+from weight_importance.tasks import Split
 from weight_importance.training_state import AdamState, pack, unpack
 
 ORDER, OTHER_ORDER = "batch order", "independent batch order"
@@ -37,14 +38,31 @@ def batch_indices(
     epochs: int,
     first_epoch: int = 0,
     purpose: str = ORDER,
+    device: torch.device | None = None,
 ) -> Iterator[Tensor]:
     """Per step the sample indices ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
 
     The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
+    With a GPU as the device a thread draws the next epoch's order while this one is trained on, and an epoch's indices
+    travel at once: a copy per step would make the host wait for the GPU.
     """
-    for epoch in range(first_epoch, first_epoch + epochs):
+
+    def order(epoch: int) -> Tensor:
         orders = [torch.randperm(samples, generator=generator(purpose, seed, task, epoch)) for seed in seeds]
-        yield from torch.stack(orders)[:, : samples // batch_size * batch_size].split(batch_size, 1)
+        return torch.stack(orders)[:, : samples // batch_size * batch_size]
+
+    numbers = range(first_epoch, first_epoch + epochs)
+    if device is None or device.type == "cpu":
+        for epoch in numbers:
+            yield from order(epoch).split(batch_size, 1)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        drawn = [thread.submit(order, epoch) for epoch in numbers[:1]]
+        for epoch in numbers:
+            indices = drawn.pop().result().to(device)
+            if epoch + 1 in numbers:
+                drawn.append(thread.submit(order, epoch + 1))
+            yield from indices.split(batch_size, 1)
 
 
 def train(
@@ -106,24 +124,21 @@ def train(
     span = len(data), batch_size, epochs, first_epoch
     others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
-        others = batch_indices(seeds, task, *span, purpose=OTHER_ORDER)
-    for indices, other in zip(batch_indices(seeds, task, *span), others, strict=False):
-        # of every seed, one after another: a stack of all would be copied for every replica that shares a seed
-        batches = [_batch(data, row) for row in indices.to(device)]
-        other_batches = None if other is None else [_batch(data, row) for row in other.to(device)]
-        gradients = gradients or way_to_compute(replicas, layout, *batches[0], label_smoothing)
+        others = batch_indices(seeds, task, *span, purpose=OTHER_ORDER, device=device)
+    for indices, other in zip(batch_indices(seeds, task, *span, device=device), others, strict=False):
+        gradients = gradients or batch_gradients(replicas, layout, data, copies, indices, label_smoothing)
+        batches = gradients.load(indices)
+        other_batches = None if other is None else gradients.load(other)
         optimiser.begin_step()
         for rows in gradients.groups:
-            seed_of_row = [replica // copies for replica in range(rows.start, rows.stop)]
             independent = None
-            if other_batches:
+            if other_batches is not None:
                 # kept apart, as the step's own gradients take the same memory
                 with _buffers_left_alone(replicas, rows):
-                    found = gradients(rows, *_stacked([other_batches[seed] for seed in seed_of_row]))
+                    found = gradients(rows, other_batches)
                 kept = torch.empty_like(found) if kept is None else kept
                 independent = kept[: len(found)].copy_(found)
-            own = gradients(rows, *_stacked([batches[seed] for seed in seed_of_row]))
-            optimiser.update(rows, own, independent)
+            optimiser.update(rows, gradients(rows, batches), independent)
         if progress:
             progress.step(len(replicas))
     return optimiser.finish()
@@ -193,18 +208,6 @@ def _go_on_from(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: Pat
         [under(f"record {number}", names) for number in range(recorder.tensors)], under(DISPLACEMENT, names), adam.steps
     )
     return adam
-
-
-def _batch(data: Split, indices: Tensor) -> tuple[Tensor, Tensor]:
-    return to_inputs(data.images.index_select(0, indices)), data.labels.index_select(0, indices)
-
-
-def _stacked(batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Inputs ``(G, B, ...)`` and labels ``(G, B)``; one batch alone is not copied."""
-    if len(batches) == 1:
-        return batches[0][0][None], batches[0][1][None]
-    inputs, labels = zip(*batches, strict=True)
-    return torch.stack(inputs), torch.stack(labels)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def batch_moments(
         raise UserError("an importance needs at least one sample; the inputs are empty")
     refuse_batch_statistics(network)
     with evaluation_mode(network):
-        most = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]))
+        most = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]), inputs.device)
         return {
             key: _mean_over_batches(network, inputs, labels, moment, generator and generator.clone_state(), most)
             for key, moment in wanted.items()

@@ -60,7 +60,7 @@ def mean_over_samples(
     Returns:
         parameter name → mean, of the parameter's shape.
     """
-    chunk = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]))
+    chunk = chunk or samples_per_pass(recorded_bytes(network, inputs[:PROBE]), inputs.device)
     totals = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in network.named_parameters()}
     for samples in inputs.split(chunk):
         calls, received = successions(network, samples, layers)

@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.functional import batch_norm, group_norm, layer_norm, pad, unfold
 
 from weight_importance.errors import UserError
-from weight_importance.estimators.layers import Call, watch
+from weight_importance.estimators.layers import Call, bound_factor, watch
 
 PRODUCT_BYTES = 8 * 2**20
 """Memory bound on the per-sample gradients of one layer formed at once, with their factors; at least one sample's."""
@@ -240,7 +240,7 @@ def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
     elements = weights // outputs * positions
     if with_gradients:
         elements += weights + output[0].numel()
-    step = max(1, PRODUCT_BYTES // (elements * output.element_size()))
+    step = max(1, PRODUCT_BYTES * bound_factor(output.device) // (elements * output.element_size()))
     return (slice(start, start + step) for start in range(0, samples, step))
 
 

@@ -109,7 +109,7 @@ def _products(
         for name, leaf in leaves.items()
     }
     with evaluation_mode(network), torch.enable_grad():
-        chunk = chunk or samples_per_pass(SECOND_ORDER * recorded_bytes(network, inputs[:PROBE]))
+        chunk = chunk or samples_per_pass(SECOND_ORDER * recorded_bytes(network, inputs[:PROBE]), inputs.device)
         for start in range(0, len(inputs), chunk):
             part = slice(start, start + chunk)
             loss = cross_entropy(

@@ -9,8 +9,8 @@ Layers that use a weight at several positions have their per-sample gradients fo
 
 Memory beyond the inputs and the network is bounded, whatever the number of samples, by ``PASS_BYTES`` (the forward
 pass and the gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) + ``FALLBACK_BYTES``
-(those of ``torch.func``), 136 MiB together, and a few numbers per parameter (float64 totals, a part of a sum, the
-check's gradient); of several moments together, a number per moment, sample of a pass and output of a layer on top. A
+(those of ``torch.func``), 136 MiB together (on a GPU ``GPU_FACTOR`` times as much), and a few numbers per parameter
+(float64 totals, a part of a sum, the check's gradient); of several moments together, a number per moment, sample of a pass and output of a layer on top. A
 single sample that exceeds a bound is computed alone; what the numerical libraries keep for
 themselves comes on top.
 """
@@ -32,7 +32,14 @@ from weight_importance.estimators.closed_forms import (
     single_calls,
 )
 from weight_importance.estimators.kinds import Cotangents
-from weight_importance.estimators.layers import PROBE, evaluation_mode, recorded_bytes, samples_per_pass, watch
+from weight_importance.estimators.layers import (
+    PROBE,
+    bound_factor,
+    evaluation_mode,
+    recorded_bytes,
+    samples_per_pass,
+    watch,
+)
 
 FALLBACK_BYTES = 64 * 2**20
 """Memory bound on the per-sample gradients, and passes, that the fallback holds at once; at least one sample's."""
@@ -89,7 +96,7 @@ def moments(
     with evaluation_mode(network):
         probe = inputs[:PROBE]
         size = recorded_bytes(network, probe) + _cotangent_bytes(network, probe, labels[:PROBE], wanted, generator)
-        chunk = chunk or samples_per_pass(size)
+        chunk = chunk or samples_per_pass(size, inputs.device)
         layers = closed_form_layers(network, probe)
         covered = {name for layer in layers for name in parameter_names(layer, network)}
         others = {name: parameter for name, parameter in parameters.items() if name not in covered}
@@ -190,7 +197,8 @@ def _fallback_sums(
 
     size = sum(parameter.numel() * parameter.element_size() for parameter in parameters.values())
     moments = {term.key for each in pull_backs for term in each.terms}
-    step = max(1, FALLBACK_BYTES // (size * (len(pull_backs) + len(moments)) + recorded * len(pull_backs)))
+    most = FALLBACK_BYTES * bound_factor(inputs.device)
+    step = max(1, most // (size * (len(pull_backs) + len(moments)) + recorded * len(pull_backs)))
     cotangents = torch.stack([each.cotangent for each in pull_backs], 1)
     weights = [term.weight for each in pull_backs for term in each.terms]
     for start in range(0, len(inputs), step):

@@ -1,0 +1,185 @@
+"""Importances by every estimator and training steps on the GPU, compared with the CPU in float32 and float64.
+
+Both devices start from the same weights and Adam state. Errors are maxima over parameter tensors of two quantities:
+``max_error`` is the largest absolute difference over the largest absolute value of the CPU's tensor, ``norm_error`` the
+Frobenius norm of the difference over that of the CPU's tensor. Parameters are compared by their change in training.
+"""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gpu.setting import BATCH_SIZE, LEARNING_RATE, Table, begin, dataset, parser
+from weight_importance.consolidation import Consolidation
+from weight_importance.estimators import registry
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.estimators.path import RECORDS, PathRecorder, importance
+from weight_importance.networks import NETWORKS
+from weight_importance.replicas import Replicas, initialise, stack
+from weight_importance.tasks import Split, to_inputs
+from weight_importance.training import train
+from weight_importance.training_state import AdamState
+
+COLUMNS = ("network", "precision", "compared", "name", "max_error", "norm_error", "threshold", "passed")
+THRESHOLDS = {torch.float32: 1e-3, torch.float64: 1e-9}
+"""On ``norm_error``: far above rounding, far below any mistake."""
+
+SEEDS = (0, 1, 2)
+
+
+class InPrecision(nn.Module):
+    """A network that takes its inputs in the precision of its weights."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.network(inputs.to(next(self.network.parameters()).dtype))
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    device = begin(options)
+    torch.set_num_threads(options.threads)
+    path = options.output / "correctness.csv"
+    path.unlink(missing_ok=True)
+    table = Table(path, COLUMNS)
+    images = dataset("mnist_subset")
+    data = Split(images.train_images, images.train_labels.long())
+    failures = 0
+    for name, (learnt, samples, batch, steps) in sizes(options.quick).items():
+        start = initialise(NETWORKS[name], [0], device)
+        adam = train(
+            start, [0], data.at_most(learnt * BATCH_SIZE).to(device), 0, epochs=1, batch_size=BATCH_SIZE,
+            learning_rate=LEARNING_RATE,
+        )  # fmt: skip
+        network = copy.deepcopy(start.network(0)).cpu()
+        for precision, threshold in THRESHOLDS.items():
+            network = network.to(precision)
+            some = data.last(samples)
+            rows = importances(network, to_inputs(some.images).to(precision), some.labels, device)
+            rows += training(network, adam, precision, data.last(batch * steps), batch, device)
+            label = str(precision).removeprefix("torch.")
+            for compared, what, largest, norm in rows:
+                passed = norm <= threshold
+                failures += not passed
+                table.add((name, label, compared, what, f"{largest:.3g}", f"{norm:.3g}", threshold, passed))
+            summary(name, label, rows, threshold)
+    if failures:
+        raise SystemExit(f"{failures} comparisons beyond their threshold")
+
+
+def sizes(quick: bool) -> dict[str, tuple[int, int, int, int]]:
+    """By network: steps of training before, samples of the importances, images per step, steps compared."""
+    if quick:
+        return {"mlp": (3, 20, 20, 11), "cnn": (1, 4, 5, 11)}
+    return {"mlp": (30, 500, 100, 12), "cnn": (30, 64, 50, 12)}
+
+
+def summary(network: str, precision: str, rows: list[tuple[str, str, float, float]], threshold: float) -> None:
+    """Print the largest errors of every group."""
+    for compared in dict.fromkeys(row[0] for row in rows):
+        group = [row for row in rows if row[0] == compared]
+        worst = max(group, key=lambda row: row[3])
+        largest = max(row[2] for row in group)
+        verdict = "passed" if all(row[3] <= threshold for row in group) else "FAILED"
+        print(
+            f"{network:4} {precision:8} {compared:11} {len(group):3} compared, largest max_error {largest:.1e}, "
+            f"norm_error {worst[3]:.1e} ({worst[1]}), threshold {threshold:.0e}: {verdict}",
+            flush=True,
+        )
+
+
+def importances(
+    network: nn.Module, inputs: Tensor, labels: Tensor, device: torch.device
+) -> list[tuple[str, str, float, float]]:
+    """Errors of every estimator that needs no training."""
+    names = [name for name in registry.names() if not isinstance(registry.load(name), PathEstimator)]
+    found = []
+    for place in (torch.device("cpu"), device):
+        found.append(
+            registry.estimate_all(
+                names, copy.deepcopy(network).to(place), inputs.to(place), labels.to(place),
+                generator=torch.Generator().manual_seed(0),
+            )
+        )  # fmt: skip
+    return [("importance", name, *errors(found[1][name], found[0][name])) for name in names]
+
+
+def training(
+    network: nn.Module, adam: AdamState, precision: torch.dtype, data: Split, batch: int, device: torch.device
+) -> list[tuple[str, str, float, float]]:
+    """Errors of training steps without a penalty, under a penalty, and with everything recorded."""
+    rows = []
+    for what in ("plain", "penalty", "records"):
+        results = {}
+        for place in (torch.device("cpu"), device):
+            replicas = stack([InPrecision(copy.deepcopy(network)) for _ in SEEDS], place)
+            before = {name: value.clone() for name, value in replicas.parameters.items()}
+            recorder = PathRecorder([*RECORDS]) if what == "records" else None
+            train(
+                replicas, SEEDS, data.to(place), 0, epochs=1, batch_size=batch, learning_rate=LEARNING_RATE,
+                penalty=penalty(replicas) if what == "penalty" else None, recorder=recorder,
+                adam=carried(adam, precision, place),
+            )  # fmt: skip
+            results[place.type] = change(replicas.parameters, before), dict(replicas.buffers), recorder
+            if what == "penalty" and place.type == device.type == "cpu":
+                break
+        (moved, buffers, recorder), (reference, reference_buffers, reference_recorder) = (
+            results[device.type],
+            results["cpu"],
+        )
+        rows.append(("training", f"{what}: parameters", *errors(moved, reference)))
+        if buffers:
+            rows.append(("training", f"{what}: buffers", *errors(buffers, reference_buffers)))
+        if recorder:
+            for name in registry.names():
+                estimator = registry.load(name)
+                if isinstance(estimator, PathEstimator):
+                    values = (importance(estimator, each.recorded()) for each in (recorder, reference_recorder))
+                    rows.append(("importance", name, *errors(*values)))
+    return rows
+
+
+def penalty(replicas: Replicas):
+    """A penalty around other weights, with the squared weights as importances and another λ for every replica."""
+    device = next(iter(replicas.parameters.values())).device
+    consolidation = Consolidation(torch.tensor([1.0, 10.0, 100.0], device=device), clamp_negative=True)
+    anchors = {name: value * 0.9 for name, value in replicas.parameters.items()}
+    consolidation.task_learnt(anchors, {name: value.square() for name, value in replicas.parameters.items()})
+    return consolidation.penalty()
+
+
+def carried(adam: AdamState, precision: torch.dtype, device: torch.device) -> AdamState:
+    """Adam's state of one network for every replica."""
+    first, second = (
+        {f"network.{name}": mean.to(device, precision).expand(len(SEEDS), *mean.shape[1:]).clone()
+         for name, mean in means.items()}
+        for means in (adam.first, adam.second)
+    )  # fmt: skip
+    return AdamState(adam.steps, first, second)
+
+
+def change(after: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: after[name] - before[name] for name in after}
+
+
+def errors(found: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> tuple[float, float]:
+    """``max_error`` and ``norm_error``, the largest of all tensors; infinite for what is not finite."""
+    largest = norm = 0.0
+    for name, truth in reference.items():
+        truth = truth.double()
+        difference = found[name].cpu().double() - truth
+        if not difference.isfinite().all():
+            return float("inf"), float("inf")
+        if difference.any():
+            largest = max(largest, (difference.abs().max() / truth.abs().max()).item())
+            norm = max(norm, (difference.norm() / truth.norm()).item())
+    return largest, norm
+
+
+if __name__ == "__main__":
+    main()
