@@ -1,6 +1,7 @@
-"""Correlate stored importances on the CPU, a process for each seed: ``python -m gpu.correlations STUDY FOLDER SEED ...``.
+"""Correlate stored importances on the CPU, a process for each seed.
 
-FOLDER holds ``ESTIMATOR.st`` for every estimator; the table is written to ``FOLDER/correlation.csv``.
+Usage: ``python -m gpu.correlations STUDY FOLDER SEED ...``. FOLDER holds ``ESTIMATOR.st`` for every estimator; the table
+is written to ``FOLDER/correlation.csv``.
 """
 
 import sys

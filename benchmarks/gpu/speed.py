@@ -178,7 +178,7 @@ def plain_loop(network: nn.Module, data: Split, batch: int, measured: Windows) -
 
 def measure_importances(table: Table, network: str, data: Split, device: torch.device, quick: bool) -> None:
     """Three importances and all that need no training together, next to a loop over single samples."""
-    samples, alone, repeats = (20, 4, 1) if quick else (5000, 100, 5)
+    samples, alone, repeats = (20, 4, 1) if quick else (5000, 100, {"mlp": 5, "cnn": 3}[network])
     replicas = initialise(NETWORKS[network], [0], device)
     train(
         replicas, [0], data.at_most(20 if quick else 10_000), 0, epochs=1, batch_size=10 if quick else BATCH_SIZE,

@@ -18,11 +18,14 @@ from weight_importance.replicas import Replicas, convolutional
 from weight_importance.tasks import Split, to_inputs
 from weight_importance.tracing import Trace, Untraceable, loss_gradient, trace, trace_stack
 
-BRANCHES = 4
+BRANCHES = 8
 """Convolutional replicas that a GPU computes at the same time: one alone does not fill it."""
 
 GRAPH_REPLICAS = 32
 """Convolutional replicas in one CUDA graph, at most."""
+
+WEIGHT_PRODUCTS = True
+"""Whether convolutions' weight gradients are matrix products."""
 
 WARM_UP = 2
 """Runs before a capture, in which libraries choose their algorithms and take their memory."""
@@ -171,7 +174,12 @@ class Captured:
             finite = int(self._replicas.finite().int().argmax())
             try:
                 self._traces[1] = trace(
-                    template, *self._replicas.state(finite), inputs[0], labels[0], self._label_smoothing
+                    template,
+                    *self._replicas.state(finite),
+                    inputs[0],
+                    labels[0],
+                    self._label_smoothing,
+                    WEIGHT_PRODUCTS,
                 )
             except Untraceable as reason:
                 print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)

@@ -10,9 +10,9 @@ Layers that use a weight at several positions have their per-sample gradients fo
 Memory beyond the inputs and the network is bounded, whatever the number of samples, by ``PASS_BYTES`` (the forward
 pass and the gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) + ``FALLBACK_BYTES``
 (those of ``torch.func``), 136 MiB together (on a GPU ``GPU_FACTOR`` times as much), and a few numbers per parameter
-(float64 totals, a part of a sum, the check's gradient); of several moments together, a number per moment, sample of a pass and output of a layer on top. A
-single sample that exceeds a bound is computed alone; what the numerical libraries keep for
-themselves comes on top.
+(float64 totals, a part of a sum, the check's gradient); of several moments together, a number per moment, sample of a
+pass and output of a layer on top. A single sample that exceeds a bound is computed alone; what the numerical libraries
+keep for themselves comes on top.
 """
 
 from collections.abc import Iterator, Mapping
