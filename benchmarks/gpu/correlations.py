@@ -1,7 +1,7 @@
 """Correlate stored importances on the CPU, a process for each seed.
 
-Usage: ``python -m gpu.correlations STUDY FOLDER SEED ...``. FOLDER holds ``ESTIMATOR.st`` for every estimator; the table
-is written to ``FOLDER/correlation.csv``.
+Usage: ``python -m gpu.correlations STUDY FOLDER TABLE SEED ...``. FOLDER holds ``ESTIMATOR.st`` for every
+estimator; TABLE is the CSV file to write.
 """
 
 import sys
@@ -35,14 +35,12 @@ def of_seed(study: str, folder: Path, place: int, seed: int) -> pd.DataFrame:
 
 
 def main() -> None:
-    study, folder, *seeds = sys.argv[1:]
+    study, folder, table, *seeds = sys.argv[1:]
     path = Path(folder)
     numbers = [int(seed) for seed in seeds]
     with ProcessPoolExecutor(len(numbers), get_context("spawn")) as pool:
         tables = list(pool.map(partial(of_seed, study, path), range(len(numbers)), numbers))
-    partial_path = path / "correlation.partial"
-    pd.concat(tables, ignore_index=True).to_csv(partial_path, index=False, float_format="%.6g")
-    partial_path.rename(path / "correlation.csv")
+    pd.concat(tables, ignore_index=True).to_csv(table, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

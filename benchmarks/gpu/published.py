@@ -53,6 +53,9 @@ SETTINGS = {
 }
 EPOCHS, SAMPLES = 6, 5000
 
+MARGIN = 1.15
+"""Of the time that a unit is expected to take: small units are slower for each replica."""
+
 FIRST = {
     "cnn": {"fisher_empirical": [0.0, 675.0]},
     "mlp": {"fisher_empirical": [0.0, 41.0], "mas": [4.5], "si": [0.25], "total_signal": [0.1]},
@@ -61,9 +64,9 @@ FIRST = {
 
 GRIDS = {
     "cnn": {
-        "mas": [300.0, 1000.0, 3000.0, 10000.0],
-        "si": [30.0, 100.0, 300.0, 1000.0],
-        "total_signal": [0.1, 0.3, 1.0, 3.0],
+        "mas": [1000.0, 3000.0, 10000.0],
+        "si": [100.0, 400.0, 1600.0],
+        "total_signal": [0.2, 0.7, 2.5],
     },
     "mlp": {
         "fisher_empirical": [26.0, 33.0, 60.0],
@@ -186,8 +189,9 @@ class Work:
             return True
         count = len(seeds) * len(strengths)
         left = self.deadline - time.monotonic()
-        if self.seconds_per_replica and self.seconds_per_replica * count > left:
-            print(f"left out: {unit}, needs {self.seconds_per_replica * count:.0f} s of {left:.0f} s", flush=True)
+        needed = MARGIN * count * (self.seconds_per_replica or 0.0)
+        if needed > left:
+            print(f"left out: {unit}, needs {needed:.0f} s of {left:.0f} s", flush=True)
             return False
         self.train(seeds, ("path_integral",))
         start = time.monotonic()
@@ -236,14 +240,19 @@ class Work:
         averages = averages[averages.index.get_level_values("seed").isin(seeds)]
         return float(averages.groupby(level="lambda").mean().idxmax())
 
-    def correlate(self, seeds: Sequence[int], output: Path) -> subprocess.Popen:
-        """Compute importances by every estimator and start a process that correlates them on the CPU."""
+    def correlate(self, seeds: Sequence[int], scratch: Path, table: Path) -> subprocess.Popen:
+        """Compute importances by every estimator and start a process that correlates them on the CPU into a table."""
         start = time.monotonic()
+        _, _, recorded = self.stacked(seeds)
         for name in registry.names():
+            estimator = registry.load(name)
+            if isinstance(estimator, PathEstimator) and not set(estimator.records) <= set(recorded):
+                print(f"{name} is left out of the correlations: its records need twice the gradients", flush=True)
+                continue
             values = self.importance(name, seeds)
-            save_file({key: value.detach().cpu().contiguous() for key, value in values.items()}, output / f"{name}.st")
+            save_file({key: value.detach().cpu().contiguous() for key, value in values.items()}, scratch / f"{name}.st")
         print(f"{self.name}: importances by all estimators in {time.monotonic() - start:.1f} s", flush=True)
-        command = [sys.executable, "-m", "gpu.correlations", self.study, str(output), *map(str, seeds)]
+        command = [sys.executable, "-m", "gpu.correlations", self.study, str(scratch), str(table), *map(str, seeds)]
         return subprocess.Popen(command)
 
     def _took(self, what: str, replicas: int, steps: int, seconds: float) -> None:
@@ -260,6 +269,10 @@ def main() -> None:
     arguments.add_argument("--grid-seeds", type=int, default=None, help="seeds of the coarse grid (default: a block)")
     arguments.add_argument("--grids-of", nargs="*", help="estimators with a grid (default: all)")
     arguments.add_argument("--correlations", type=int, default=0, help="correlate all estimators for so many seeds")
+    arguments.add_argument("--only-correlations", action="store_true", help="train the first task only")
+    arguments.add_argument(
+        "--dependent", action="store_true", help="leave out estimators that need independent batches while training"
+    )
     options = arguments.parse_args()
     device = begin(options)
     settings = SETTINGS[options.network]
@@ -277,14 +290,16 @@ def main() -> None:
     blocks = [tuple(seeds[start : start + options.block]) for start in range(0, len(seeds), options.block)]
     waiting = None
     if options.correlations:
-        work.train(seeds[: options.correlations], [*RECORDS])
+        wanted = [name for name, one in RECORDS.items() if not (options.dependent and one.gradient == "independent")]
+        work.train(seeds[: options.correlations], wanted)
         folder = Path(os.environ.get("SCRATCH", "/tmp")) / f"importances-{options.network}"
         folder.mkdir(parents=True, exist_ok=True)
-        waiting = work.correlate(list(seeds[: options.correlations]), folder)
-    units(work, blocks, options)
+        table = options.output / f"correlation-{options.network}.csv"
+        waiting = work.correlate(list(seeds[: options.correlations]), folder, table)
+    if not options.only_correlations:
+        units(work, blocks, options)
     if waiting:
         waiting.wait(max(1.0, options.deadline - time.monotonic()))
-        collect(folder / "correlation.csv", options.output / "correlation.csv")
 
 
 def units(work: Work, blocks: Sequence[tuple[int, ...]], options) -> None:
@@ -303,18 +318,6 @@ def units(work: Work, blocks: Sequence[tuple[int, ...]], options) -> None:
         for name in grids:
             if name not in first and name in work.averages().index.get_level_values("estimator"):
                 work.run(Unit(name, (work.best(name, grid_seeds),), block))
-
-
-def collect(found: Path, into: Path) -> None:
-    """Append a study's correlations to the common table."""
-    if not found.exists():
-        print("correlations were not finished in time", flush=True)
-        return
-    table = pd.read_csv(found)
-    if into.exists():
-        before = pd.read_csv(into)
-        table = pd.concat([before[~before["study"].isin(table["study"])], table])
-    table.to_csv(into, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

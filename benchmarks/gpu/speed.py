@@ -64,14 +64,16 @@ class Windows:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--only", nargs="+", default=["training", "importance"], help="what to measure")
+    arguments.add_argument("--networks", nargs="+", default=["mlp", "cnn"], help="whose")
+    arguments.add_argument("--table", default="speed.csv", help="name of the table")
     options = arguments.parse_args()
     device = begin(options)
-    path = options.output / "speed.csv"
+    path = options.output / options.table
     path.unlink(missing_ok=True)
     table = Table(path, COLUMNS)
     images = dataset("mnist" if options.data and not options.quick else "mnist_subset")
     data = Split(images.train_images, images.train_labels.long()).to(device)
-    for network in ("mlp", "cnn"):
+    for network in options.networks:
         if "training" in options.only:
             measure_training(table, network, data, device, options.quick)
         if "importance" in options.only:

@@ -24,9 +24,6 @@ BRANCHES = 8
 GRAPH_REPLICAS = 32
 """Convolutional replicas in one CUDA graph, at most."""
 
-WEIGHT_PRODUCTS = True
-"""Whether convolutions' weight gradients are matrix products."""
-
 WARM_UP = 2
 """Runs before a capture, in which libraries choose their algorithms and take their memory."""
 
@@ -174,12 +171,7 @@ class Captured:
             finite = int(self._replicas.finite().int().argmax())
             try:
                 self._traces[1] = trace(
-                    template,
-                    *self._replicas.state(finite),
-                    inputs[0],
-                    labels[0],
-                    self._label_smoothing,
-                    WEIGHT_PRODUCTS,
+                    template, *self._replicas.state(finite), inputs[0], labels[0], self._label_smoothing
                 )
             except Untraceable as reason:
                 print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)

@@ -16,12 +16,6 @@ from torch.nn.functional import cross_entropy
 aten = torch.ops.aten
 ALIASES = (aten.detach.default, aten.alias.default)
 VIEWS = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
-PATCH = 256
-"""Inputs of a convolution's unit from which on its weight gradient is worth a matrix product."""
-
-TILE, BLOCKS = 64, 132
-"""Side of the square that a block of a GPU computes of a product, and how many blocks fill a large GPU."""
-
 OUT = {aten.mm.default: aten.mm.out, aten.bmm.default: aten.bmm.out}
 """Products and their variants that write into given memory."""
 
@@ -83,13 +77,11 @@ def trace(
     inputs: Tensor,
     labels: Tensor,
     label_smoothing: float = 0.0,
-    weight_products: bool = False,
 ) -> Trace:
     """Record :func:`loss_gradient` for batches of this size; neither parameters nor buffers are changed.
 
     The record is compared with automatic differentiation on another batch, so that a network which computes different
-    things for different data is not mistaken for one that does not. With ``weight_products`` the weight gradients of
-    large convolutions are matrix products of their patches, which a GPU computes faster than its libraries' ways.
+    things for different data is not mistaken for one that does not.
 
     Raises:
         Untraceable: the network's operations depend on the data, or cannot be recorded.
@@ -104,8 +96,6 @@ def trace(
     try:
         module = make_fx(function)(inputs, labels, *copies)
         _simplify(module.graph)
-        if weight_products:
-            _convolution_weights_by_products(module.graph)
         _write_into_memory(module.graph)
         recorded = Trace(module)
         other = inputs.flip(0).mul(0.5), labels.roll(1)
@@ -176,47 +166,6 @@ def trace_stack(
             if not torch.allclose(found[name][replica], value, rtol=1e-4, atol=1e-6, equal_nan=True):
                 raise Untraceable(f"'{name}' comes out differently for another batch when the operations are repeated")
     return recorded
-
-
-def _convolution_weights_by_products(graph: fx.Graph) -> None:
-    """Let the weight gradients of plain convolutions with many inputs be computed by :func:`_weight_gradient`."""
-    for node in list(graph.nodes):
-        if node.target is not aten.convolution_backward.default:
-            continue
-        gradient, inputs, weight, _, stride, padding, dilation, transposed, _, groups, mask = node.args
-        shape = weight.meta["tensor_meta"].shape
-        plain = len(shape) == 4 and not any(padding) and set(dilation) == {1} and not transposed and groups == 1
-        if not plain or not mask[1] or shape[1:].numel() < PATCH:
-            continue
-        for user in list(node.users):
-            if user.args[1] == 1:
-                with graph.inserting_before(user):
-                    product = graph.call_function(_weight_gradient, (gradient, inputs, tuple(shape[2:]), tuple(stride)))
-                user.replace_all_uses_with(product)
-                graph.erase_node(user)
-        node.args = (*node.args[:10], [mask[0], False, mask[2]])
-
-
-def _weight_gradient(gradient: Tensor, inputs: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """The weight gradient ``(O, C, *kernel)`` of a convolution without padding, as products over parts of the batch.
-
-    Args:
-        gradient: at the outputs ``(N, O, H, W)``.
-        inputs: ``(N, C, ...)``.
-        kernel, stride: of the convolution.
-    """
-    samples, outputs, height, width = gradient.shape
-    channels, steps = inputs.shape[1], inputs.stride()
-    patches = inputs.as_strided(
-        (samples, channels, *kernel, height, width),
-        (*steps, stride[0] * steps[2], stride[1] * steps[3]),
-        inputs.storage_offset(),
-    )
-    tiles = -(-outputs // TILE) * -(-channels * kernel[0] * kernel[1] // TILE)
-    parts = next((count for count in range(1, samples) if samples % count == 0 and count * tiles >= BLOCKS), 1)
-    left = gradient.unflatten(0, (parts, -1)).transpose(1, 2).reshape(parts, outputs, -1)
-    right = patches.unflatten(0, (parts, -1)).permute(0, 2, 3, 4, 1, 5, 6).reshape(parts, -1, left.shape[2])
-    return torch.bmm(left, right.transpose(1, 2)).sum(0).view(outputs, channels, *kernel)
 
 
 def _leave_out_equal_views(graph: fx.Graph) -> None:
