@@ -4,6 +4,7 @@ A part writes its results while it runs, so that one killed at its limit leaves 
 """
 
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -66,28 +67,37 @@ def run(part: str, options: argparse.Namespace) -> bool:
         code = "killed at its limit"
     seconds = time.monotonic() - start
     print(f"== {part}: {'finished' if code == 0 else code} after {seconds:.0f} s", flush=True)
-    shown = [argument for argument in arguments if argument not in ("--output", str(options.output))]
-    if options.data:
-        shown[shown.index(str(options.data))] = "DATA"
-    describe(options.output / "machine.json", part, shown, code, seconds)
+    describe(options.output / "machine.json", part, shown(part, options, limit), code, seconds)
     return code == 0
+
+
+def shown(part: str, options: argparse.Namespace, limit: float) -> list[str]:
+    """The options with which the command line repeats a run, without the places of files."""
+    own = getattr(options, f"{part}_options")
+    arguments = [f"--{part}-limit={limit:g}", f"--threads={options.threads}", f"--device={options.device}"]
+    arguments += ["--data=DATA"] if options.data else []
+    arguments += ["--quick"] if options.quick else []
+    return arguments + ([f"--{part}-options={own}"] if own else [])
 
 
 def describe(path: Path, part: str, arguments: list[str], code: int | str, seconds: float) -> None:
     """Add a run of a part to the description of the machine and its runs."""
-    about = json.loads(path.read_text()) if path.exists() else {"runs": []}
-    about["runs"].append(
-        {
-            "part": part,
-            "command": shlex.join(["python", "-m", f"gpu.{part}", *arguments]),
-            "ended": "finished" if code == 0 else str(code),
-            "seconds": round(seconds, 1),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "commit": os.environ.get("COMMIT") or commit(),
-            **machine(),
-        }
-    )
-    path.write_text(json.dumps(about, indent=1) + "\n")
+    run = {
+        "part": part,
+        "command": shlex.join(["benchmarks/gpu.sh", part, *arguments]),
+        "ended": "finished" if code == 0 else str(code),
+        "seconds": round(seconds, 1),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": os.environ.get("COMMIT") or commit(),
+        **machine(),
+    }
+    with path.open("a+", encoding="utf-8") as file:  # parts that run at the same time wait for each other
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        about = json.loads(file.read() or '{"runs": []}')
+        about["runs"].append(run)
+        file.truncate(0)
+        file.write(json.dumps(about, indent=1) + "\n")
 
 
 def commit() -> str | None:
