@@ -11,6 +11,7 @@ fit into the time limit is left out.
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -292,7 +293,7 @@ def main() -> None:
     if options.correlations:
         wanted = [name for name, one in RECORDS.items() if not (options.dependent and one.gradient == "independent")]
         work.train(seeds[: options.correlations], wanted)
-        folder = Path(os.environ.get("SCRATCH", "/tmp")) / f"importances-{options.network}"
+        folder = Path(os.environ.get("SCRATCH", tempfile.gettempdir())) / f"importances-{options.network}"
         folder.mkdir(parents=True, exist_ok=True)
         table = options.output / f"correlation-{options.network}.csv"
         waiting = work.correlate(list(seeds[: options.correlations]), folder, table)

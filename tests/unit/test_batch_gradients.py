@@ -110,7 +110,7 @@ def test_a_network_with_buffers_is_not_recorded_as_a_stack():
         )
 
 
-def test_orders_that_are_drawn_ahead_are_those_drawn_in_turn():
+def test_orders_that_are_drawn_ahead_are_those_drawn_in_turn(monkeypatch):
     class Elsewhere:
         """A device that is no CPU, in name only."""
 
@@ -118,12 +118,8 @@ def test_orders_that_are_drawn_ahead_are_those_drawn_in_turn():
 
     span = (3, 4), 1, 50, 8, 3
     in_turn = list(batch_indices(*span))
-    ahead = torch.Tensor.to
-    try:
-        torch.Tensor.to = lambda self, *arguments: self
-        drawn = list(batch_indices(*span, device=Elsewhere()))
-    finally:
-        torch.Tensor.to = ahead
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *arguments: self)
+    drawn = list(batch_indices(*span, device=Elsewhere()))
     assert len(drawn) == len(in_turn) == 18
     assert all(torch.equal(one, other) for one, other in zip(drawn, in_turn, strict=True))
 

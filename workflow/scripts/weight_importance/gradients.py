@@ -4,7 +4,7 @@ On a CPU replicas run one after another. Each step of a network is the same few 
 :mod:`weight_importance.tracing` writes down once: neither modules nor automatic differentiation are gone through again,
 and weight gradients arrive where the optimiser reads them. What cannot be written down takes automatic differentiation.
 Elsewhere replicas of networks without convolutions run side by side by ``vmap``; those with convolutions run one after
-another, as vmap makes grouped convolutions of theirs. On a GPU :mod:`weight_importance.batch_gradients` has better ways.
+another, as vmap makes grouped convolutions of theirs. On a GPU :mod:`weight_importance.batch_gradients` takes over.
 """
 
 import sys
