@@ -32,7 +32,7 @@ def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
 def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[int]:
     """How many samples each of some replicas classifies correctly."""
     network, images = replicas.template.eval(), data.images
-    chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])))
+    chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])), images.device)
     correct = torch.zeros(len(chosen), dtype=torch.long, device=data.labels.device)
     states = [replicas.state(replica) for replica in chosen]
     for part, labels in zip(images.split(chunk), data.labels.split(chunk), strict=True):
