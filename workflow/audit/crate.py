@@ -2,9 +2,9 @@
 
 A crate is a folder with such a file: here the whole checkout, so nothing is copied; to pack the crate, pack the folder.
 The profile (https://w3id.org/ro/wfrun/provenance/0.5) requires every job as an action with what it read, ran and
-made. All of it comes from the provenance records of the results, and the times of jobs from Snakemake. A run consists of
-all that the paper and the explorer depend on; results of earlier configurations are not part of the crate. Who ran the
-workflow, where and with which command is not recorded, so the crate does not say it.
+made. All of it comes from the provenance records of the results, and the times of jobs from Snakemake. A run consists
+of all that the paper and the explorer depend on; results of earlier configurations are not part of the crate. Who ran
+the workflow, where and with which command is not recorded, so the crate does not say it.
 """
 
 import argparse
@@ -112,9 +112,7 @@ def part_of_run(shelf: Shelf) -> set[str]:
         UserError: there is no finished run, or a result of it differs from its record.
     """
     if missing := [file for file in PAPER if not (shelf.root / file).is_file()]:
-        raise UserError(
-            f"there is no finished run: {missing[0]} is missing. Run the workflow first (make paper)"
-        )
+        raise UserError(f"there is no finished run: {missing[0]} is missing. Run the workflow first (make paper)")
     made: dict[tuple[str, ...], list[str]] = {}
     for file in shelf.all_results():
         made.setdefault(_command(shelf, file), []).append(file)

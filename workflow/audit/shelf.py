@@ -22,7 +22,7 @@ SNAKEMAKE = Path(".snakemake/metadata")
 """Where Snakemake keeps which rule made a file, and when."""
 
 OWN_ESTIMATORS = "IMPORTANCE_ATLAS_ESTIMATORS"
-"""Environment variable: paths of the user's own estimators; records contain only the names of those outside the checkout."""
+"""Environment variable: paths of the user's own estimators; of those outside the checkout, records have only names."""
 
 KEYS = {"sha256", "program", "arguments", "settings", "seeds", "device", "versions", "code", "inputs"}
 """Keys of every record."""

@@ -95,8 +95,7 @@ class Question:
             near = get_close_matches(wanted, [*self.numbers, *self.shelf.all_results()], n=3)
             raise UserError(
                 f"nothing in the paper matches '{wanted}'. Give a number as it is printed (97.31), a key of {NUMBERS}, "
-                "'Figure 3', 'Table 2', or a file under results/."
-                + (f" Similar: {', '.join(near)}." if near else "")
+                "'Figure 3', 'Table 2', or a file under results/." + (f" Similar: {', '.join(near)}." if near else "")
             )
         print(f"'{wanted}' can be:\n")
         places = {key: f"{printed(self.numbers[key])}, {_places(self.quoted[key])}" for key in in_text}

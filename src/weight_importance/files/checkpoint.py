@@ -49,7 +49,11 @@ class Checkpoint:
             forget_input(self.path)
         if about != self._made_from:
             other = sorted(key for key in self._made_from if about.get(key) != self._made_from[key])
-            print(f"{self.path} is not used: it is from a job with another {', '.join(other)}", file=sys.stderr, flush=True)
+            print(
+                f"{self.path} is not used: it is from a job with another {', '.join(other)}",
+                file=sys.stderr,
+                flush=True,
+            )
             return {}
         return tensors
 

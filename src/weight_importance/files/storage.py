@@ -139,7 +139,7 @@ def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], 
         expected: metadata that it must have, such as the estimator and the seeds that it is read for.
 
     Raises:
-        UserError: the file is missing, has changed since it was written, is not a safetensors file, or has other metadata.
+        UserError: the file is missing, has changed since it was written, is not safetensors, or has other metadata.
     """
     _require_whole(path)
     try:

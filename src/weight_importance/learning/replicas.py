@@ -1,4 +1,4 @@
-"""Many networks of one architecture as one: parameters stacked along a leading replica axis ``R``.
+"""Many networks of one architecture as one stack: parameters with a leading replica axis ``R``.
 
 Works for any ``nn.Module`` through ``torch.func``. Knows nothing of data, training or importances.
 """
@@ -26,8 +26,8 @@ class Replicas:
         template: the architecture and its mode (training or evaluation); its own weights are never read.
         parameters: parameter name → tensor ``(R, *shape)``.
         buffers: buffer name → tensor ``(R, *shape)``, such as the running statistics of batch normalisation.
-        seeds: of each replica ``(R)``; copies of a replica have one seed.
-        adam: Adam's state after the latest training, if there was one.
+        seeds: of each replica ``(R)``; copies of a replica have the same seed.
+        adam: Adam's state after the latest training, if any.
     """
 
     template: nn.Module
@@ -41,7 +41,7 @@ class Replicas:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(iter(self.parameters.values())).device
 
     def state(self, replica: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -52,7 +52,7 @@ class Replicas:
         return parameters, buffers
 
     def network(self, replica: int) -> nn.Module:
-        """One replica as the template holding its weights: valid until the next call."""
+        """The template with the weights of one replica; valid until the next call."""
         state = {name: tensor[replica] for name, tensor in (self.parameters | self.buffers).items()}
         self.template.load_state_dict(state)
         return self.template
@@ -68,13 +68,13 @@ class Replicas:
         )
 
     def finite(self) -> Tensor:
-        """Which replicas hold finite weights only: booleans ``(R,)``."""
+        """Which replicas have only finite weights: booleans ``(R,)``."""
         flags = [tensor.detach().isfinite().flatten(1).all(1) for tensor in self.parameters.values()]
         return torch.stack(flags).all(0)
 
 
 def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device | str = "cpu") -> Replicas:
-    """Freshly initialised replicas, one per seed; each depends on its own seed only."""
+    """Freshly initialised replicas, one per seed; each depends on its seed only."""
     networks = []
     with torch.random.fork_rng(devices=[]):
         for seed in seeds:
@@ -87,7 +87,7 @@ def restore(build: Callable[[], nn.Module], trained: Trained, device: torch.devi
     """Replicas of an architecture from a trained stack.
 
     Raises:
-        UserError: the stack is of another architecture.
+        UserError: the stack has another architecture.
     """
     template = build().to(device)
     require_fit(template, trained.parameters, "the weights")
@@ -122,7 +122,7 @@ def require_fit(
             raise UserError(
                 f"{what} do not fit the network {type(network).__name__}: '{name}' is "
                 f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They belong to another "
-                "network: give those of this one, or name theirs as the study's network."
+                "network: give those of this network, or set the study's network to theirs."
             )
 
 
@@ -137,21 +137,21 @@ def stack(networks: Sequence[nn.Module], seeds: Sequence[int], device: torch.dev
 def refuse_dropout(network: nn.Module) -> None:
     """Raise an error that names a layer which draws random numbers in training.
 
-    They would come from a generator that all replicas share, so that a replica depended on its shard-mates.
+    All replicas would share one generator, so that a replica would depend on the others of its shard.
     """
     for name, module in network.named_modules():
         if isinstance(module, DROPOUTS) and module.p > 0:
             raise UserError(
-                f"the network's layer '{name}' is a {type(module).__name__}: replicas that train side by side cannot "
-                "draw random numbers of their own. Leave it out of the network, or set its p to 0."
+                f"the network's layer '{name}' is a {type(module).__name__}: replicas that train together cannot "
+                "draw separate random numbers. Remove it from the network, or set its p to 0."
             )
 
 
 def convolutional(network: nn.Module) -> bool:
-    """Whether the network holds a convolution."""
+    """Whether the network contains a convolution."""
     return any(isinstance(module, CONVOLUTIONS) for module in network.modules())
 
 
 def channels_last(inputs: Tensor) -> Tensor:
-    """Images ``(N, C, H, W)`` laid out channel by channel in memory, which convolutions on a CPU are faster on."""
+    """Images ``(N, C, H, W)`` in memory format channels last, with which convolutions on a CPU are faster."""
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs

@@ -67,8 +67,8 @@ def choose(wanted: str) -> torch.device:
     kind, _, index = wanted.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
         raise UserError(
-            f"{VARIABLE} is '{wanted}'; allowed are auto, cpu, cuda, and cuda: with a number. Set it to one of these, or "
-            f"remove it: unset {VARIABLE}"
+            f"{VARIABLE} is '{wanted}'; allowed are auto, cpu, cuda, and cuda: with a number. Set it to one of "
+            f"these, or remove it: unset {VARIABLE}"
         )
     if kind == "cuda" and int(index or 0) >= there:
         raise UserError(
