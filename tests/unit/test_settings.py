@@ -163,7 +163,8 @@ def jobs(settings):
         ({"protocol__select_lambda_on": "test"}, set()),
         ({"protocol__pruning_importance_on": "test"}, set()),
     ],
-    ids=str,
+    # sorted: the processes of a test run have to name the cases alike
+    ids=lambda value: str(value if isinstance(value, dict) else sorted(value)),
 )
 def test_a_setting_changes_the_jobs_that_depend_on_it(change, changed_jobs):
     before, after = jobs(study()), jobs(study(**change))

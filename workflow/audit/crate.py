@@ -1,10 +1,10 @@
 """Describe a finished run as a Provenance Run Crate: ro-crate-metadata.json in the root of the checkout.
 
-A crate is a folder with such a file: here the whole checkout, so nothing is copied, and who packs the folder packs the
-crate. The profile (https://w3id.org/ro/wfrun/provenance/0.5) wants every job as an action with what it read, ran and
-made. All of it is taken from the records beside the results; only when jobs ran, from Snakemake. A run is what the
-paper and the explorer go back to; results of earlier configurations may lie beside it, and are no part of the crate.
-Who ran the workflow, where and by which command nobody has recorded, so the crate does not say.
+A crate is a folder with such a file: here the whole checkout, so nothing is copied; to pack the crate, pack the folder.
+The profile (https://w3id.org/ro/wfrun/provenance/0.5) requires every job as an action with what it read, ran and
+made. All of it comes from the provenance records of the results, and the times of jobs from Snakemake. A run consists
+of all that the paper and the explorer depend on; results of earlier configurations are not part of the crate. Who ran
+the workflow, where and with which command is not recorded, so the crate does not say it.
 """
 
 import argparse
@@ -45,7 +45,7 @@ LICENCES = "DATA_LICENCES.md"
 """Says in a table which files are under which licence; all others are code."""
 
 SHOWN = 10
-"""Files that are named on the screen of each sort."""
+"""Number of files of each kind that are named on the screen."""
 
 TYPES = {
     ".safetensors": "application/octet-stream",
@@ -76,7 +76,7 @@ class Job:
 
     @property
     def code(self) -> dict[str, str]:
-        """All code of ours and of the user's own that it ran."""
+        """All code of the project, and the user's own estimators, that it ran."""
         return {file: sha256 for record in self.made.values() for file, sha256 in record["code"]["files"].items()}
 
 
@@ -90,31 +90,29 @@ def main() -> None:
     reread = ROCrate(shelf.root)
     actions = len(reread.get_by_type("CreateAction"))
     files = len(reread.get_by_type("File"))
-    print(f"{METADATA}: {actions - 1} jobs, {files} files; read again with the library, and whole")
-    tell("are not part of this run, and left out", sorted({*shelf.all_results()} - run))
-    tell("have no record of what they were made from, and are left out", sorted(shelf.without_record()))
+    print(f"{METADATA}: {actions - 1} jobs, {files} files; read back and checked")
+    report("are not part of this run and are left out", sorted({*shelf.all_results()} - run))
+    report("have no provenance record and are left out", sorted(shelf.without_record()))
 
 
-def tell(what: str, files: Sequence[str]) -> None:
-    """Say of some results what is the matter with them."""
+def report(problem: str, files: Sequence[str]) -> None:
+    """Print a problem with some results."""
     if files:
         more = [f"  and {len(files) - SHOWN} more"] if len(files) > SHOWN else []
-        print("\n".join([f"{len(files)} results {what}:", *(f"  {file}" for file in files[:SHOWN]), *more]))
+        print("\n".join([f"{len(files)} results {problem}:", *(f"  {file}" for file in files[:SHOWN]), *more]))
 
 
 def part_of_run(shelf: Shelf) -> set[str]:
-    """The results that the paper and the explorer go back to, and what else the jobs made that made these.
+    """The results that the paper and the explorer depend on, and the other results of the same jobs.
 
-    Of the latter, those named in the job's command; others, as the figures of a notebook are, only if they are sound: a
-    figure that a notebook does not draw any more may still lie there.
+    Of the latter, those named in the job's command; others, such as the figures of a notebook, only if they agree with
+    their records: a figure that a notebook no longer draws may still exist.
 
     Raises:
-        UserError: there is no finished run, or a result of it is not what its record says.
+        UserError: there is no finished run, or a result of it differs from its record.
     """
     if missing := [file for file in PAPER if not (shelf.root / file).is_file()]:
-        raise UserError(
-            f"there is no finished run here, as {missing[0]} is missing: run the workflow first (make paper)"
-        )
+        raise UserError(f"there is no finished run: {missing[0]} is missing. Run the workflow first (make paper)")
     made: dict[tuple[str, ...], list[str]] = {}
     for file in shelf.all_results():
         made.setdefault(_command(shelf, file), []).append(file)
@@ -137,9 +135,9 @@ def part_of_run(shelf: Shelf) -> set[str]:
     if wrong:
         lines = [f"  {file} {'; '.join(found)}" for file, found in sorted(wrong.items())[:SHOWN]]
         raise UserError(
-            f"{len(wrong)} results are not what their records say, and cannot be described truly:\n"
+            f"{len(wrong)} results differ from their records and cannot be described:\n"
             + "\n".join(lines)
-            + "\nRun the workflow again first (make paper): it makes anew what has changed or lost its record."
+            + "\nRun the workflow again first (make paper): it makes these results again."
         )
     return {file for file, _ in seen if shelf.record(file)}
 
@@ -157,7 +155,7 @@ def jobs_of(shelf: Shelf, run: Iterable[str]) -> list[Job]:
         made.setdefault(_command(shelf, file), {})[file] = shelf.record(file)
     jobs = []
     for command, files in made.items():
-        # of an executed notebook Snakemake keeps nothing, as it is a log
+        # an executed notebook is a log, for which Snakemake keeps no metadata
         noted = next(filter(None, map(shelf.job, files)), {})
         rule = noted.get("rule") or Path(command[0]).stem
         name = min(files, key=lambda file: (file.count("."), file)).removeprefix("results/")
@@ -201,7 +199,7 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     )  # fmt: skip
     configuration = _context(
         crate, "#configuration", "PropertyValue", name="configuration",
-        description="as the run resolved it, from whichever files it was given",
+        description="the whole configuration of the run, after all files were merged",
         value=_text(shelf.record(NUMBERS)["settings"]),
     )  # fmt: skip
     starts = [job.times["starttime"] for job in jobs if "starttime" in job.times]
@@ -211,16 +209,16 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     run["instrument"] = workflow
     run["object"] = [configuration, *_of(files, (file for file in read if file not in made))]
     run["result"] = _of(files, made - read.keys())
-    ablations = [
+    controls = [
         _context(
-            crate, f"#ablation/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
+            crate, f"#control/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
             instrument=crate.dereference(f"#step/{job.rule}"), object=actions[job.name],
         )
         for job in jobs
     ]  # fmt: skip
     organised = _context(
         crate, "#organise", "OrganizeAction", name=f"Run of Snakemake {version('snakemake')}", instrument=engine,
-        object=ablations, result=run, startTime=run["startTime"], endTime=finished,
+        object=controls, result=run, startTime=run["startTime"], endTime=finished,
     )  # fmt: skip
     root["mentions"] = [run, organised, *actions.values()]
     return crate
@@ -229,7 +227,7 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
 def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, Entity]:
     """Every file that some job made, read or ran, and what explains them, each with its checksum.
 
-    What lay outside the checkout is named, too, though it is not in the crate.
+    Files outside the checkout are named, too, though they are not in the crate.
     """
     wanted = {file for job in jobs for file in (*job.made, *job.inputs, *job.code)}
     programs = {job.program for job in jobs}
@@ -237,7 +235,7 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
     for file, sha256 in _elsewhere({name: of for job in jobs for name, of in (job.inputs | job.code).items()}).items():
         found[file] = _context(
             crate, f"#elsewhere/{sha256[:12]}/{Path(file).name}", "CreativeWork", name=Path(file).name, sha256=sha256,
-            description="Lay outside the checkout, and is no part of this crate; known by its name and SHA-256.",
+            description="A file outside the checkout, not part of this crate; identified by its name and SHA-256.",
         )  # fmt: skip
     for file in sorted({*wanted, *DOCUMENTS} - found.keys()):
         path = shelf.root / file
@@ -265,14 +263,14 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
 
 
 def _elsewhere(files: Mapping[str, str]) -> dict[str, str]:
-    """Those of some files that lay outside the checkout."""
+    """The files that are outside the checkout."""
     return {file: sha256 for file, sha256 in files.items() if is_elsewhere(file)}
 
 
 def licences(text: str) -> dict[str, tuple[str, str | None]]:
-    """What DATA_LICENCES.md says: pattern of paths → name of the licence and its address, ``None`` where there is none.
+    """The content of DATA_LICENCES.md: pattern of paths → name and address (or ``None``) of the licence.
 
-    Later patterns go before earlier ones; one that ends in ``/`` means all that the folder holds.
+    Later patterns take precedence; a pattern that ends in ``/`` means everything in the folder.
     """
     rows = [line.split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
     found = {}
@@ -286,7 +284,7 @@ def licences(text: str) -> dict[str, tuple[str, str | None]]:
 
 
 def _license(crate: ROCrate, shelf: Shelf, files: Mapping[str, Entity], code: Entity) -> None:
-    """Give every file its licence, or say that none is stated."""
+    """Give every file its licence, or state that there is none."""
     stated = licences((shelf.root / LICENCES).read_text(encoding="utf-8"))
     for file, entity in files.items():
         if is_elsewhere(file):
@@ -330,7 +328,7 @@ def _workflow(crate: ROCrate, shelf: Shelf, jobs: Iterable[Job], files: Mapping[
 
 
 def _action(crate: ROCrate, job: Job, files: Mapping[str, Entity]) -> Entity:
-    """A job: what it read, ran and made, with which settings, on what, when."""
+    """A job as an action: inputs, code, outputs, settings, device, times."""
     record = next(iter(job.made.values()))
     about = {
         "settings": record["settings"], "versions": record["versions"], "device": record["device"],
@@ -354,7 +352,7 @@ def _action(crate: ROCrate, job: Job, files: Mapping[str, Entity]) -> Entity:
 
 
 def _context(crate: ROCrate, identifier: str, kind: str, **properties: object) -> Entity:
-    """A new entity that is no file; entities among its properties are referred to."""
+    """A new entity that is not a file; its properties may refer to other entities."""
     entity = crate.add(ContextEntity(crate, identifier, properties={"@type": kind}))
     for name, value in properties.items():
         entity[name] = _unwrapped(value)
@@ -362,7 +360,7 @@ def _context(crate: ROCrate, identifier: str, kind: str, **properties: object) -
 
 
 def _unwrapped(value: object) -> object:
-    """A list of one as its only element, as RO-Crate would have it."""
+    """The only element of a list of one, as RO-Crate recommends."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

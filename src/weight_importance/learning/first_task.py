@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weight_importance.settings import Optimisation
 
 SECONDS = 10.0
-"""Least time between two checkpoints, as epochs may be short."""
+"""Shortest time between two checkpoints; epochs may be shorter."""
 
 
 def learn_first_task(
@@ -59,7 +59,7 @@ def learn_first_task(
 
 
 def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
-    """Everything that a training continues from, as one flat set of named tensors."""
+    """The state of a training, as one flat set of named tensors."""
     tensors = pack(replicas.buffers, replicas.adam)
     tensors |= {f"parameter/{name}": value for name, value in replicas.parameters.items()}
     for number, state in enumerate(recorder.states(replicas.parameters)):
@@ -69,7 +69,7 @@ def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
 
 
 def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> None:
-    """Restore what :func:`_state` returned, in fresh replicas and an empty recorder."""
+    """Restore the result of :func:`_state` in fresh replicas and an empty recorder."""
     device = replicas.device
 
     def under(prefix: str, names: Iterable[str]) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ class Consolidation:
         penalty: a name in :data:`PENALTIES`.
         learning_rate: of the optimiser.
         accumulation: a name in :data:`ACCUMULATIONS`: how the importances of the tasks become Ω.
-        decay: what ``online`` keeps of the earlier tasks with every further one.
+        decay: factor of the earlier tasks' importances in ``online``, applied with each further task.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Consolidation:
             self.anchor[name] = parameter.detach().clone()
 
     def resume(self, tasks: int, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Restore the state after so many tasks, given the weights and :attr:`importance` of that moment."""
+        """Restore the state after ``tasks`` tasks, given the weights and :attr:`importance` at that time."""
         self._tasks = tasks
         self.importance = dict(importance)
         self.anchor = {name: parameter.detach().clone() for name, parameter in parameters.items()}
