@@ -4,10 +4,6 @@
 # Results are written to $OUT (default: benchmarks/results/gpu).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-for folder in "$root/src" "$root/workflow/scripts"; do
-	if [ -d "$folder/weight_importance" ]; then
-		PYTHONPATH="$folder:$root/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
-	fi
-done
-export PYTHONPATH PYTHONUNBUFFERED=1
+# the package need not be installed
+export PYTHONPATH="$root/src:$root/benchmarks${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 exec "${PYTHON:-python3}" -m gpu --output "${OUT:-$root/benchmarks/results/gpu}" "$@"

@@ -17,22 +17,21 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from gpu.setting import BATCH_SIZE, LEARNING_RATE, Table, begin, dataset, parser
-from weight_importance.data.tasks import Split, to_inputs
+from gpu.setting import Optimisation, Table, begin, is_path_estimator, parser, training_samples, untrained_estimators
+from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators import registry
-from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.path import RECORDS, PathRecorder, importance
 from weight_importance.files.trained import AdamState
-from weight_importance.learning.loop import train
+from weight_importance.learning.loop import Options, train
 from weight_importance.learning.networks import NETWORKS
-from weight_importance.learning.penalty import Consolidation
+from weight_importance.learning.penalty import Consolidation, QuadraticPenalty
 from weight_importance.learning.replicas import Replicas, initialise, stack
 
 COLUMNS = (
     "network", "precision", "compared", "name", "max_error", "norm_error", "tensor", "rounding", "threshold", "passed",
 )  # fmt: skip
 THRESHOLDS = {torch.float64: 1e-9, torch.float32: 1e-3}
-"""On ``norm_error``: far above rounding, far below any mistake."""
+"""Of ``norm_error``: far above rounding, far below any mistake. Float64 comes first, as the reference for float32."""
 
 ROUNDING = 10
 """How many times the rounding of the CPU's float32 is accepted in float32."""
@@ -68,22 +67,20 @@ def main() -> None:
     path = options.output / "correctness.csv"
     path.unlink(missing_ok=True)
     table = Table(path, COLUMNS)
-    images = dataset("mnist_subset")
-    data = Split(images.train_images, images.train_labels.long())
+    data = training_samples("mnist_subset")
     failures = 0
     for name, (learnt, samples, batch, steps) in sizes(options.quick).items():
         start = initialise(NETWORKS[name], [0], device)
-        adam = train(
-            start, [0], data.at_most(learnt * BATCH_SIZE).to(device), 0, epochs=1, batch_size=BATCH_SIZE,
-            learning_rate=LEARNING_RATE,
-        )  # fmt: skip
+        optimisation = Optimisation()
+        some = data.at_most(learnt * optimisation.batch_size).to(device)
+        train(start, [some], 0, epochs=1, optimisation=optimisation)
         network = copy.deepcopy(start.network(0)).cpu()
         exact: dict[tuple[str, str], Values] = {}
         for precision, threshold in THRESHOLDS.items():
             network = network.to(precision)
             some = data.last(samples)
             pairs = importances(network, to_inputs(some.images).to(precision), some.labels, device)
-            pairs += training(network, adam, precision, data.last(batch * steps), batch, device)
+            pairs += training(network, start.adam, precision, data.last(batch * steps), batch, device)
             failures += judge(table, name, precision, pairs, threshold, exact)
     if failures:
         raise SystemExit(f"{failures} comparisons beyond their threshold")
@@ -107,16 +104,16 @@ def judge(
     label = str(precision).removeprefix("torch.")
     worst: dict[str, list[tuple[float, float, str]]] = {}
     failures = 0
-    for kind, name, found, reference in pairs:
+    for kind, name, values, reference in pairs:
         if precision == torch.float64:
             exact[kind, name] = {key: value.clone() for key, value in reference.items()}
         for undetermined in (False, True):
             part = {key: value for key, value in reference.items() if key.endswith(UNDETERMINED) == undetermined}
-            if kind == "importance" and not registry_is_path(name):
+            if kind == "importance" and not is_path_estimator(name):
                 part = {} if undetermined else reference
             if not part:
                 continue
-            largest, norm, tensor = errors(found, part)
+            largest, norm, tensor = errors(values, part)
             shown = f"{name} (undetermined)" if undetermined else name
             row = [network, label, kind, shown, f"{largest:.3g}", f"{norm:.3g}", tensor]
             if undetermined:
@@ -142,62 +139,51 @@ def judge(
     return failures
 
 
-def registry_is_path(name: str) -> bool:
-    """Whether an estimator is formed along the training."""
-    return isinstance(registry.load(name), PathEstimator)
-
-
 def importances(network: nn.Module, inputs: Tensor, labels: Tensor, device: torch.device) -> list[Pair]:
-    """Errors of every estimator that needs no training."""
-    names = [name for name in registry.names() if not isinstance(registry.load(name), PathEstimator)]
-    found = []
-    for place in (torch.device("cpu"), device):
-        found.append(
-            registry.estimate_all(
-                names, copy.deepcopy(network).to(place), inputs.to(place), labels.to(place),
-                generator=torch.Generator().manual_seed(0),
-            )
-        )  # fmt: skip
-    return [("importance", name, found[1][name], found[0][name]) for name in names]
+    """The importances by every estimator that needs no training."""
+    names = untrained_estimators()
+    reference, values = (
+        registry.estimate_all(
+            names, copy.deepcopy(network).to(place), inputs.to(place), labels.to(place),
+            generator=torch.Generator().manual_seed(0),
+        )
+        for place in (torch.device("cpu"), device)
+    )  # fmt: skip
+    return [("importance", name, values[name], reference[name]) for name in names]
 
 
 def training(
-    network: nn.Module, adam: AdamState, precision: torch.dtype, data: Split, batch: int, device: torch.device
+    network: nn.Module, adam: AdamState, precision: torch.dtype, data: Samples, batch: int, device: torch.device
 ) -> list[Pair]:
-    """Errors of training steps without a penalty, under a penalty, and with everything recorded."""
-    rows = []
+    """Training steps without a penalty, under a penalty, and with every record."""
+    pairs: list[Pair] = []
     for what in ("plain", "penalty", "records"):
-        results = {}
-        for place in (torch.device("cpu"), device):
-            replicas = stack([InPrecision(copy.deepcopy(network)) for _ in SEEDS], place)
+        results = []
+        for place in (device, torch.device("cpu")):
+            replicas = stack([InPrecision(copy.deepcopy(network)) for _ in SEEDS], SEEDS, place)
+            replicas.adam = carried(adam, precision, place)
             before = {name: value.clone() for name, value in replicas.parameters.items()}
             recorder = PathRecorder([*RECORDS]) if what == "records" else None
             train(
-                replicas, SEEDS, data.to(place), 0, epochs=1, batch_size=batch, learning_rate=LEARNING_RATE,
+                replicas, [data.to(place)] * len(SEEDS), 0, epochs=1, optimisation=Optimisation(batch),
                 penalty=penalty(replicas) if what == "penalty" else None, recorder=recorder,
-                adam=carried(adam, precision, place),
+                options=Options(carry_adam=True),
             )  # fmt: skip
-            results[place.type] = change(replicas.parameters, before), dict(replicas.buffers), recorder
-        (moved, buffers, recorder), (reference, reference_buffers, reference_recorder) = (
-            results[device.type],
-            results["cpu"],
-        )
-        rows.append(("training", f"{what}: parameters", moved, reference))
+            recorded = recorder.recorded() if recorder else None
+            results.append((change(replicas.parameters, before), dict(replicas.buffers), recorded))
+        (moved, buffers, recorded), (reference, reference_buffers, reference_recorded) = results
+        pairs.append(("training", f"{what}: parameters", moved, reference))
         if buffers:
-            rows.append(("training", f"{what}: buffers", buffers, reference_buffers))
-        if recorder:
-            for name in registry.names():
-                estimator = registry.load(name)
-                if isinstance(estimator, PathEstimator):
-                    values = (importance(estimator, each.recorded()) for each in (recorder, reference_recorder))
-                    rows.append(("importance", name, *values))
-    return rows
+            pairs.append(("training", f"{what}: buffers", buffers, reference_buffers))
+        for name in filter(is_path_estimator, registry.names() if recorded else ()):
+            values = (importance(registry.load(name), each) for each in (recorded, reference_recorded))
+            pairs.append(("importance", name, *values))
+    return pairs
 
 
-def penalty(replicas: Replicas):
-    """A penalty around other weights, with the squared weights as importances and another λ for every replica."""
-    device = next(iter(replicas.parameters.values())).device
-    consolidation = Consolidation(torch.tensor([1.0, 10.0, 100.0], device=device), clamp_negative=True)
+def penalty(replicas: Replicas) -> QuadraticPenalty:
+    """A penalty around other weights, with the squared weights as importances and a different λ for each replica."""
+    consolidation = Consolidation(torch.tensor([1.0, 10.0, 100.0], device=replicas.device), clamp_negative=True)
     anchors = {name: value * 0.9 for name, value in replicas.parameters.items()}
     consolidation.task_learnt(anchors, {name: value.square() for name, value in replicas.parameters.items()})
     return consolidation.penalty()
@@ -213,16 +199,17 @@ def carried(adam: AdamState, precision: torch.dtype, device: torch.device) -> Ad
     return AdamState(adam.steps, first, second)
 
 
-def change(after: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def change(after: Values, before: Values) -> dict[str, Tensor]:
+    """The displacement of every parameter."""
     return {name: after[name] - before[name] for name in after}
 
 
-def errors(found: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> tuple[float, float, str]:
-    """``max_error`` and ``norm_error``, the largest of all tensors, and the tensor of the latter."""
+def errors(values: Values, reference: Values) -> tuple[float, float, str]:
+    """The largest ``max_error`` and ``norm_error`` over all tensors, and the name of the tensor with the latter."""
     largest, norm, worst = 0.0, 0.0, ""
     for name, truth in reference.items():
         truth = truth.double()
-        difference = found[name].cpu().double() - truth
+        difference = values[name].cpu().double() - truth
         if not difference.isfinite().all():
             return float("inf"), float("inf"), name
         if difference.any():

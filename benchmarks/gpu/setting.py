@@ -1,19 +1,29 @@
-"""What the GPU parts share: options, images, tables that are written row by row."""
+"""Options, images and settings that the GPU parts share, and tables that are written row by row."""
 
 import argparse
 import csv
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from weight_importance.data import catalogue as datasets
+from weight_importance.data import catalogue
 from weight_importance.data.image_file import Dataset
+from weight_importance.data.samples import Samples
+from weight_importance.estimators import registry
+from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.runtime.device import prepare
 
-BATCH_SIZE, LEARNING_RATE = 100, 1e-3
+
+@dataclass(frozen=True)
+class Optimisation:
+    """The optimiser's settings, like :class:`weight_importance.settings.Optimisation` but without pydantic."""
+
+    batch_size: int = 100
+    learning_rate: float = 1e-3
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -28,24 +38,45 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def begin(options: argparse.Namespace) -> torch.device:
-    """Choose the device; make data sets readable from the folder that holds them."""
+    """Choose the device; make the folder of the options the source of data sets; set the deadline."""
     if options.data:
-        os.environ[datasets.DATA_FOLDER_VARIABLE] = str(options.data.resolve())
+        os.environ[catalogue.DATA_FOLDER_VARIABLE] = str(options.data.resolve())
     options.deadline = time.monotonic() + options.seconds
     return prepare(options.threads)
 
 
 def dataset(name: str) -> Dataset:
     """A data set, every byte checked against its pinned SHA-256."""
-    arrays = datasets.fetch(name).arrays
+    arrays = catalogue.fetch(name).arrays
     return Dataset(**{role: torch.from_numpy(array) for role, array in arrays.items()})
 
 
+def training_samples(name: str) -> Samples:
+    """All training images of a data set."""
+    images = dataset(name)
+    return Samples(images.train_images, images.train_labels.long())
+
+
+def repeated(samples: Samples, count: int) -> Samples:
+    """The first ``count`` samples, starting over if there are fewer."""
+    return samples.take(torch.arange(count) % len(samples))
+
+
+def is_path_estimator(name: str) -> bool:
+    """Whether an estimator is computed from the record of a training."""
+    return isinstance(registry.load(name), PathEstimator)
+
+
+def untrained_estimators() -> list[str]:
+    """The estimators that need no record of a training."""
+    return [name for name in registry.names() if not is_path_estimator(name)]
+
+
 class Table:
-    """A CSV file that every row is appended to as soon as it is known.
+    """A CSV file to which rows are appended at once.
 
     Args:
-        path: of the file; what it holds already stays.
+        path: of the file; existing rows are kept.
         columns: its header.
     """
 
@@ -64,6 +95,6 @@ class Table:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for all that the device still computes."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
