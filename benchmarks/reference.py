@@ -134,10 +134,12 @@ def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], toleran
     In float64 rounding is allowed for: an entry that is a sum of others' terms has the rounding of these. A failure
     prints the entry, both values and their ratio.
     """
-    assert actual.keys() == expected.keys()
+    if actual.keys() != expected.keys():
+        raise AssertionError(f"names differ: {sorted(actual)}, expected {sorted(expected)}")
     for name, truth in expected.items():
         value, truth = actual[name].double(), truth.double()
-        assert value.shape == truth.shape, name
+        if value.shape != truth.shape:
+            raise AssertionError(f"{name}: shape {tuple(value.shape)}, expected {tuple(truth.shape)}")
         error, scale = (value - truth).abs(), truth.abs().max()
         allowed = tolerance * scale
         if actual[name].dtype == torch.float64:
