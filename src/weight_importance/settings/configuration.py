@@ -21,7 +21,7 @@ from weight_importance.settings.studies import Common, Study
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
 """Keys at the top level that are the defaults of every study."""
 
-OF_NETWORKS = ("network", "datasets", "tasks", "images", "protocol", "training", "importance")
+OF_NETWORKS = ("network", "datasets", "tasks", "images", "inputs", "protocol", "training", "importance")
 """Keys that a study takes from the one named by ``networks_of``, unless it has its own."""
 
 COMPARISONS = ("variants", "reproduction")
