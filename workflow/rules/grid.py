@@ -24,6 +24,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "explanation": ("explanation",),
     "variants": ("retention",),
     "reproduction": ("retention", "pruning"),
+    "benchmarks": ("retention",),
 }
 """The stages that an analysis reads the tables of; optional ones are run where the study has their settings."""
 

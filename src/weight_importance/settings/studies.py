@@ -34,6 +34,7 @@ Analysis = Literal[
     "explanation",
     "variants",
     "reproduction",
+    "benchmarks",
 ]
 
 SECTIONS: dict[Analysis, str] = {
@@ -41,6 +42,7 @@ SECTIONS: dict[Analysis, str] = {
     "ablations": "retention",
     "pruning": "pruning",
     "explanation": "explanation",
+    "benchmarks": "retention",
 }
 """The section of a study's settings that an analysis cannot do without."""
 
@@ -66,7 +68,7 @@ class Study(Common):
         "in place of own ones.",
     )
     companion_of: str | None = Field(
-        None, description="A study in whose notebooks 'variants' and 'reproduction' this study is shown."
+        None, description="A study in whose notebooks 'variants', 'reproduction' and 'benchmarks' this study is shown."
     )
     estimators: OneOrMore[EstimatorName] = Field(
         description="Importance estimators of this study: names of modules in estimators/catalogue, or Python files."

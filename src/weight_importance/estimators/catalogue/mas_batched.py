@@ -21,7 +21,7 @@ def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> t
 
 ESTIMATOR = MomentEstimator(
     label="MAS (batched)",
-    formula=r"\mathbb{E}_{B}\bigl[\lvert\partial_\theta \tfrac{1}{128\,K}\textstyle\sum_{x\in B}\sum_k z_k^2\rvert\bigr]",
+    formula=r"\mathbb{E}_{B}\bigl[\lvert\partial_\theta \tfrac{1}{128K}\textstyle\sum_{x\in B,k} z_k^2\rvert\bigr]",
     source="hsu2018reevaluating",
     cotangents=cotangents,
     power=1,
