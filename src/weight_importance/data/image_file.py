@@ -66,11 +66,11 @@ def load(path: str | Path) -> Dataset:
         found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
         if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
             raise UserError(
-                f"{path} contains {found}; expected uint8 (N, height, width) or (N, channels, height, width), and uint8 "
-                f"(N,). {REMAKE}"
+                f"{path} contains {found}; expected uint8 (N, height, width) or (N, channels, height, width), and "
+                f"uint8 (N,). {REMAKE}"
             )
         if not len(images) or len(images) != len(labels):
-            raise UserError(f"{path} contains {found}; expected equally many images and labels, at least one. {REMAKE}")
+            raise UserError(f"{path} contains {found}; expected equally many images and labels. {REMAKE}")
     return Dataset(**tensors)
 
 
