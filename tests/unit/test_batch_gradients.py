@@ -75,7 +75,7 @@ def task_data(seeds, images, labels, shared, device):
     whole = Samples(images, labels).to(device)
     orders = {seed: torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)) for seed in SEEDS}
     own = {seed: whole if shared else whole.take(orders[seed].to(device)) for seed in SEEDS}
-    return TaskData(seeds, [own[seed] for seed in seeds])
+    return TaskData(seeds, [own[seed] for seed in seeds], BATCH)
 
 
 @pytest.mark.parametrize("build", [MLP, CNN, Normalised])
@@ -90,7 +90,7 @@ def test_graphs_have_the_gradients_of_replicas_one_by_one(build, most, shared, d
     data = task_data(replicas.seeds, images, labels, shared, device)
     others, _ = stack(build, device)
     graphs = one_by_one = None
-    for indices in data.orders(0, BATCH, range(1)):
+    for indices in data.orders(0, range(1)):
         graphs = graphs or Captured(replicas, layout, data, indices, 0.1)
         if one_by_one is None:
             way = batch_gradients.OneByOne(others, layout, *data.batch(0, indices[0]), 0.1)
@@ -125,11 +125,10 @@ def test_orders_that_are_drawn_ahead_are_those_drawn_in_turn(monkeypatch):
 
         type = "cuda"
 
-    span = (3, 4), 1, (50, 50), 8, range(3)
-    in_turn = list(batch_indices(*span))
-    monkeypatch.setattr(batches.torch, "device", lambda device: device)
+    monkeypatch.setattr(batches, "STEPS_AHEAD", 5)
+    in_turn = list(batch_indices((3, 4), 1, (50, 50), 8, range(3)))
     monkeypatch.setattr(torch.Tensor, "to", lambda self, *arguments: self)
-    drawn = list(batch_indices(*span, device=Elsewhere()))
+    drawn = list(batches.moved(batch_indices((3, 4), 1, (50, 50), 8, range(3)), Elsewhere()))
     assert len(drawn) == len(in_turn) == 18
     assert all(torch.equal(one, other) for one, other in zip(drawn, in_turn, strict=True))
 

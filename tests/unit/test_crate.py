@@ -10,6 +10,7 @@ import yaml
 from rocrate.rocrate import ROCrate
 
 import crate
+import shelf
 from shelf import OWN_ESTIMATORS, Shelf
 from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import ELSEWHERE, record_of
@@ -89,7 +90,7 @@ def test_the_run_is_what_the_paper_and_the_explorer_go_back_to(checkout, monkeyp
     checkpoint = checkout.make("results/runs/small/baseline/.seeds-0-0.safetensors.checkpoint", "baseline")
     unrecorded = checkout.write("results/summary/mine.csv", "a\n")
     found = described(checkout, monkeypatch)
-    assert {checkout.data, checkout.table, checkout.figure, checkout.page, *crate.PAPER} <= found.keys()
+    assert {checkout.data, checkout.table, checkout.figure, checkout.page, *shelf.PAPER} <= found.keys()
     assert not {leftover, page, checkpoint, unrecorded} & found.keys()
     assert len([1 for name in found if name.startswith("#job/")]) == 6
     said = capsys.readouterr().out

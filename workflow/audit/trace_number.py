@@ -5,7 +5,6 @@ Not named ``trace.py``, because that is a module of the standard library.
 """
 
 import argparse
-import ast
 import json
 import os
 import sys
@@ -13,19 +12,16 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-import pandas as pd
 from safetensors import safe_open
 
-from quotations import Quotation, cells, floats, numbers, printed, quotations, says
+from formatting import SHOWN, configuration_keys, described_device, listed, place, places, quoted_argument, summarised
+from quotations import cells, floats, numbers, printed, quotations, says
 from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
 from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError, run_program
 
 NUMBERS = "results/paper/numbers.tex"
-SHOWN = 3
-"""Number of files of one stage, and of candidates of one kind, that are shown without ``--all``."""
-
 HASH = 12
 """Number of characters of a checksum that are shown without ``--all``."""
 
@@ -70,7 +66,7 @@ class Question:
         shown = floats(root / "paper", root / "results/paper/build")
         named = {name.lower(): files for name, files in shown.items()}
         if wanted.lower() in named:
-            print(f"{wanted.capitalize()} of the paper shows {_listed(named[wanted.lower()])}.\n")
+            print(f"{wanted.capitalize()} of the paper shows {listed(named[wanted.lower()])}.\n")
             return all([self.file(file) for file in named[wanted.lower()]])
         files = self._files(wanted)
         if len(files) == 1:
@@ -98,7 +94,7 @@ class Question:
                 "'Figure 3', 'Table 2', or a file under results/." + (f" Similar: {', '.join(near)}." if near else "")
             )
         print(f"'{wanted}' can be:\n")
-        places = {key: f"{printed(self.numbers[key])}, {_places(self.quoted[key])}" for key in in_text}
+        places = {key: f"{printed(self.numbers[key])}, {places(self.quoted[key])}" for key in in_text}
         self._list("quoted in the text", places)
         said = {file: f"{count} cells" if count > 1 else "one cell" for file, count in in_tables.items()}
         self._list("in tables", {file: f"{shown.get(file, 'not in the paper')}, {text}" for file, text in said.items()})
@@ -124,11 +120,11 @@ class Question:
         again = recomputed(self.shelf)
         value = again.get(key)
         print(f"{key} = {printed(self.numbers[key])}\n")
-        self._say("in the paper", _places(self.quoted.get(key, [])) or "not quoted in the text")
+        self._say("in the paper", places(self.quoted.get(key, [])) or "not quoted in the text")
         self._say("macro", f"\\result{{{key}}} of {NUMBERS}")
         if not isinstance(value, Derived):
             raise UserError(f"the current code does not compute '{key}'. Run the workflow again.")
-        self._say("made by", f"{value.maker}, {_place(value.maker)}")
+        self._say("made by", f"{value.maker}, {place(value.maker)}")
         tables = [source for source in value.sources if isinstance(source, Rows)]
         for source in value.sources:
             self._say("from", self._source(source))
@@ -148,14 +144,14 @@ class Question:
                     settings = settings.get(name, {}) if isinstance(settings, dict) else {}
                 return f"the configuration: {key}: {json.dumps(settings)}"
             case Constant(module, name):
-                return f"{name} of {module}, {_place(f'{module}.{name}')}"
+                return f"{name} of {module}, {place(f'{module}.{name}')}"
             case Package(name):
                 return f"the installed {name}"
         files = [file for file in self.shelf.made_from(NUMBERS) if Path(file).stem == source.table]
-        lines = [f"{_listed(files)}: {source}"]
+        lines = [f"{listed(files)}: {source}"]
         for file in files:
             rows = source.of(self.shelf.table(file))
-            lines.append(f"{len(rows)} row{'s' * (len(rows) != 1)}{_summarised(rows)}")
+            lines.append(f"{len(rows)} row{'s' * (len(rows) != 1)}{summarised(rows)}")
             shown = rows if self.everything else rows.head(0)
             lines += shown.to_string().splitlines() if len(shown) else []
         return ("\n" + " " * 15).join(lines)
@@ -195,7 +191,7 @@ class Question:
         named = {code for record in records for code in record["code"]["files"]}
         unknown = sorted(file for file in named.union(files) if is_elsewhere(file) and not self.shelf.checksum(file))
         if unknown:
-            print(f"  Not checked, because they are outside the checkout: {_listed(unknown)}.")
+            print(f"  Not checked, because they are outside the checkout: {listed(unknown)}.")
 
     def _stage(self, file: str) -> str:
         record = self.shelf.record(file)
@@ -206,9 +202,9 @@ class Question:
     def _print_stage(self, stage: str, steps: Sequence[Step], problems: dict[str, list[str]]) -> None:
         record = self.shelf.record(steps[0].file)
         codes = {of["code"]["sha256"] for step in steps if (of := self.shelf.record(step.file))}
-        about = f"({record['program']}, code {_listed(self._short(code) for code in sorted(codes))})" if record else ""
+        about = f"({record['program']}, code {listed(self._short(code) for code in sorted(codes))})" if record else ""
         print(f"{stage} {about}".rstrip())
-        keys = record and _keys(record["settings"], self.shelf.record(NUMBERS)["settings"])
+        keys = record and configuration_keys(record["settings"], self.shelf.record(NUMBERS)["settings"])
         if keys:
             print(f"  settings: {keys}")
         shown = steps if self.everything else steps[:SHOWN]
@@ -219,7 +215,7 @@ class Question:
             rows = "" if step.matching is None else f"  {step.matching} row{'s' * (step.matching != 1)}"
             print(f"  {mark} {sha256}  {step.file}{rows}")
             if self.everything and (of := self.shelf.record(step.file)):
-                print(f"      python {of['program']} {' '.join(map(_quoted, of['arguments']))}")
+                print(f"      python {of['program']} {' '.join(map(quoted_argument, of['arguments']))}")
         if len(steps) > len(shown):
             print(f"    and {len(steps) - len(shown)} more (ARGS=--all)")
         print()
@@ -236,7 +232,7 @@ class Question:
 
     def _print_circumstances(self, records: Sequence[dict]) -> None:
         seeds = sorted({seed for record in records for seed in record["seeds"] or ()})
-        devices = dict.fromkeys(_device(record["device"]) for record in records if record["device"])
+        devices = dict.fromkeys(described_device(record["device"]) for record in records if record["device"])
         versions = {name: of for record in records for name, of in record["versions"].items()}
         self._say("seeds", ", ".join(map(str, seeds)) or "none")
         self._say("device", "; ".join(devices) or "none: tables and text only")
@@ -266,7 +262,7 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
     lost = [file.name for file, place in places.items() if place is None]
     if lost:
         raise UserError(
-            f"the numbers were made with {_listed(lost)}, outside this checkout. Set its path, then run again:\n"
+            f"the numbers were made with {listed(lost)}, outside this checkout. Set its path, then run again:\n"
             f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
@@ -286,74 +282,6 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
         tables,
         (published.retention(folder), published.pruning(folder)),
     )
-
-
-def _place(dotted: str) -> str:
-    """File and line of a function or a constant of the package."""
-    module, _, name = dotted.rpartition(".")
-    file = Path("src", *module.split(".")).with_suffix(".py")
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        names = [getattr(node, "name", None), *(getattr(of, "id", None) for of in getattr(node, "targets", []))]
-        if name in names:
-            return f"{file}, line {node.lineno}"
-    return str(file)
-
-
-def _places(quoted: Sequence[Quotation]) -> str:
-    return "; ".join(map(str, quoted))
-
-
-def _listed(items: Iterable[str]) -> str:
-    return ", ".join(items)
-
-
-def _summarised(rows: pd.DataFrame) -> str:
-    """A summary of the rows: their range and mean, or the first of them."""
-    if rows.empty:
-        return ""
-    last = rows.columns[-1]
-    if not pd.api.types.is_numeric_dtype(rows[last]):
-        first = rows.head(SHOWN).to_dict("records")
-        return ": " + "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first)
-    value = "mean_accuracy" if "mean_accuracy" in rows else "accuracy" if "accuracy" in rows else last
-    of = rows[value]
-    over = f" over seeds {_listed(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
-    return f"{over}: {value} from {of.min():.6g} to {of.max():.6g}, mean {of.mean():.6g}"
-
-
-def _keys(settings: dict, config: dict) -> str:
-    """The keys of the configuration that a stage's settings come from."""
-    if not settings:
-        return ""
-    if settings.get("study") not in config["studies"]:
-        return "the whole configuration"
-    study = config["studies"][settings["study"]]
-    of_study = {_key(key, value, study) for key, value in settings.items()} - {None}
-    others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
-    named = [f"studies.{settings['study']}: {_listed(sorted(of_study))}"] if of_study else []
-    return "; ".join([*named, *others])
-
-
-def _key(key: str, value: object, study: dict) -> str | None:
-    """The key, or the section, of a study that a setting of a stage comes from."""
-    if key in study:
-        return key
-    keys = {*value} if isinstance(value, dict) else {key}
-    section = next((name for name, part in study.items() if isinstance(part, dict) and keys <= {*part}), None)
-    return section if section is None or isinstance(value, dict) else f"{section}.{key}"
-
-
-def _holds(section: object, key: str) -> bool:
-    return isinstance(section, dict) and key in section and key != "studies"
-
-
-def _device(device: dict) -> str:
-    threads = f"{device['threads']} thread{'s' * (device['threads'] != 1)}"
-    return f"{device['device']} ({device['processor']}, {threads}, precision '{device['precision']}')"
-
-
-def _quoted(argument: str) -> str:
-    return f"'{argument}'" if set(argument) & set(' {}"*();&|') else argument
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`
 
 from collections.abc import Iterable, Sequence
 
-from weight_importance.settings import Configuration, Study
+from weight_importance.settings import UNPENALISED, Configuration, Study
 from weight_importance.settings.ablation_names import folder, is_ablation, parse
 
 RUNS, SUMMARY = "results/runs", "results/summary"
 
-WITHOUT_IMPORTANCE = ("none", "random")
+WITHOUT_IMPORTANCE = (*UNPENALISED, "random")
 """The references that estimators are compared with: learning without a penalty, random pruning."""
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -24,6 +24,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "explanation": ("explanation",),
     "variants": ("retention",),
     "reproduction": ("retention", "pruning"),
+    "benchmarks": ("retention",),
 }
 """The stages whose tables an analysis reads; optional ones run if the study has their settings."""
 
@@ -158,7 +159,7 @@ def penalised_by(name: str) -> Sequence[str]:
     """The estimators whose importances weight the penalty: one, those that an ablation is made from, or none."""
     if is_ablation(name):
         return parse(name).estimators
-    return () if name == "none" else (name,)
+    return () if name in UNPENALISED else (name,)
 
 
 def penalty_importances(configuration: Configuration, study: str, shard: str, estimator: str) -> list[str]:

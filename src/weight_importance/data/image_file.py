@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from weight_importance.files.storage import REMAKE, load_tensors
 from weight_importance.runtime.errors import UserError
@@ -52,8 +53,12 @@ def common_form(datasets: Sequence[Dataset]) -> tuple[tuple[int, int, int], int]
     return shapes[0], max(dataset.classes for dataset in datasets)
 
 
-def load(path: str | Path) -> Dataset:
+def load(path: str | Path, padding: int = 0) -> Dataset:
     """Read a data set that :func:`weight_importance.data.catalogue.save` wrote.
+
+    Args:
+        path: of the file.
+        padding: black pixels to add on each side of an image.
 
     Raises:
         UserError: the file is missing, damaged, or is not a data set.
@@ -66,11 +71,14 @@ def load(path: str | Path) -> Dataset:
         found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
         if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
             raise UserError(
-                f"{path} contains {found}; expected uint8 (N, height, width) or (N, channels, height, width), and uint8 "
-                f"(N,). {REMAKE}"
+                f"{path} contains {found}; expected uint8 (N, height, width) or (N, channels, height, width), and "
+                f"uint8 (N,). {REMAKE}"
             )
         if not len(images) or len(images) != len(labels):
             raise UserError(f"{path} contains {found}; expected equally many images and labels, at least one. {REMAKE}")
+    if padding:
+        for part in ("train_images", "test_images"):
+            tensors[part] = pad(tensors[part], (padding,) * 4)
     return Dataset(**tensors)
 
 

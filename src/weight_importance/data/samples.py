@@ -48,12 +48,14 @@ class Samples:
         """The samples at ``indices``."""
         return replace(self, stored=self.stored[indices], labels=self.labels[indices])
 
-    def last(self, count: int) -> "Samples":
-        """The last ``count`` samples, to average importances over.
+    def last(self, count: int | None) -> "Samples":
+        """The last ``count`` samples, to average importances over; ``None`` for all.
 
         Raises:
             UserError: there are fewer.
         """
+        if count is None:
+            return self
         if not 0 < count <= len(self):
             raise UserError(
                 f"importance.samples is {count}, but importances are averaged over images of a task that has "

@@ -171,7 +171,7 @@ def _listed(strengths: Sequence[float]) -> str:
 def _steps(tasks: Sequences, job: "RetentionJob") -> list[int]:
     """Optimiser steps of every task after the first."""
     sizes = (len(task.training.at_most(job.learning.images)) for task in tasks[0][1:])
-    return [size // job.optimisation.batch_size * job.learning.epochs for size in sizes]
+    return [job.learning.steps(size, job.optimisation.batch_size) for size in sizes]
 
 
 def blocks(seeds: int, strengths: int, most: int) -> list[tuple[list[int], list[int]]]:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from weight_importance.data.samples import Samples
 from weight_importance.estimators.path import PathRecorder
-from weight_importance.learning.batches import OTHER_ORDER, TaskData
+from weight_importance.learning.batches import OTHER_ORDER, Data, TaskData
 from weight_importance.learning.engine.batch_gradients import batch_gradients
 from weight_importance.learning.engine.flat import Layout
 from weight_importance.learning.engine.optimiser import Optimiser, Penalty
 from weight_importance.learning.replicas import Replicas
-from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +33,8 @@ class Options:
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
         label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
         first_epoch: the number of the first epoch, for a training that continues after so many.
+        steps: the numbers of the optimiser steps to take, counted through as many epochs as they need, in place of
+            whole epochs.
         progress: is notified of every step.
     """
 
@@ -42,6 +42,7 @@ class Options:
     freeze_statistics: bool = False
     label_smoothing: float = 0.0
     first_epoch: int = 0
+    steps: range | None = None
     progress: Progress | None = None
 
 
@@ -50,10 +51,10 @@ PLAIN = Options()
 
 def train(
     replicas: Replicas,
-    data: Sequence[Samples],
+    data: Sequence[Data],
     task: int,
     *,
-    epochs: int,
+    epochs: int | None = None,
     optimisation: "Optimisation",
     penalty: Penalty | None = None,
     recorder: PathRecorder | None = None,
@@ -67,7 +68,7 @@ def train(
         replicas: the stack; replicas of one seed take the same batches.
         data: each replica's training images, on the replicas' device; the same object for replicas of one seed.
         task: the task's number, part of the batch order's seed.
-        epochs: passes over the data.
+        epochs: passes over the data; ``None`` with ``options.steps``.
         optimisation: images per step and replica, and the step size of Adam (Kingma and Ba 2015), whose other constants
             are torch's defaults.
         penalty: added to the loss.
@@ -79,12 +80,7 @@ def train(
     Raises:
         UserError: there are too few images for one batch.
     """
-    batch_size = optimisation.batch_size
-    if len(data[0]) < batch_size:
-        raise UserError(
-            f"training.batch_size is {batch_size}, but a task has {len(data[0])} training images; lower the one or "
-            "raise images.training in the config"
-        )
+    samples = TaskData(replicas.seeds, data, optimisation.batch_size)
     _set_mode(replicas.template, options.freeze_statistics)
     layout = Layout({name: tensor.shape[1:] for name, tensor in replicas.parameters.items()})
     memory = layout.filled({name: tensor.detach() for name, tensor in replicas.parameters.items()})
@@ -92,8 +88,8 @@ def train(
     adam, replicas.adam = replicas.adam if options.carry_adam else None, None
     optimiser = Optimiser(layout, memory, optimisation.learning_rate, adam, penalty, recorder)
     gradients = kept = None
-    samples = TaskData(replicas.seeds, data)
-    order = task, batch_size, range(options.first_epoch, options.first_epoch + epochs)
+    duration = options.steps or range(options.first_epoch, options.first_epoch + epochs)
+    order = task, duration, options.steps is not None
     others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
         others = samples.orders(*order, OTHER_ORDER)

@@ -117,7 +117,7 @@ class Captured:
         if not self._data.shared:
             return stacked([self._data.batch(place, self._indices[place]) for place in places])
         chosen = self._indices.index_select(0, on_device)
-        inputs, labels = self._data.batch(0, chosen.flatten())
+        inputs, labels = self._data.shared_batch(chosen.flatten())
         return inputs.unflatten(0, chosen.shape), labels.view(chosen.shape)
 
     def _batched(self, rows: slice) -> Callable[[], None]:
