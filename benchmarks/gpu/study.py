@@ -56,11 +56,16 @@ class LaterTasks:
 
     images: None = None
     epochs: int = 6
+    iterations: None = None
     clamp_negative: bool = False
     accumulation: str = "sum"
     decay: float = 1.0
     penalty: str = "plain"
     batch_norm: str = "running"
+
+    def steps(self, images: int, batch_size: int) -> int:
+        """Optimiser steps on so many images; a last, smaller batch of an epoch is dropped."""
+        return images // batch_size * self.epochs
 
 
 @dataclass(frozen=True)
@@ -141,13 +146,18 @@ class Study:
             return
         replicas = initialise(self._build, seeds, self.device)
         recorder = PathRecorder(records)
-        data, epochs = self.tasks[0].training, self.job.learning.epochs
+        data, learning, optimisation = self.tasks[0].training, self.job.learning, self.job.optimisation
         start = time.monotonic()
         train(
-            replicas, [data] * len(seeds), 0, epochs=epochs, optimisation=self.job.optimisation, recorder=recorder
-        )  # fmt: skip
+            replicas,
+            [data] * len(seeds),
+            0,
+            epochs=learning.epochs,
+            optimisation=optimisation,
+            recorder=recorder,
+        )
         synchronise(self.device)
-        steps = len(data) // self.job.optimisation.batch_size * epochs * len(seeds)
+        steps = learning.steps(len(data), optimisation.batch_size) * len(seeds)
         self._took(f"first task, records {' '.join(records)}", len(seeds), steps, time.monotonic() - start)
         table = pd.read_csv(self.baseline.path)
         known = set(table[table["study"] == self.job.study]["seed"])
@@ -214,8 +224,8 @@ class Study:
         observations = retention(self.stacked(seeds)[0], [self.tasks] * len(seeds), weighting, job)
         seconds = time.monotonic() - start
         self.seconds_per_replica = seconds / count
-        steps = sum(len(task.training) // job.optimisation.batch_size for task in self.tasks[1:])
-        self._took(f"{unit.estimator} {strengths}", count, steps * job.learning.epochs * count, seconds)
+        steps = sum(job.learning.steps(len(task.training), job.optimisation.batch_size) for task in self.tasks[1:])
+        self._took(f"{unit.estimator} {strengths}", count, steps * count, seconds)
         self.retention.add(
             *(
                 (
