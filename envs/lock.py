@@ -48,7 +48,7 @@ def main() -> None:
         direct = [canonical(line) for line in wanted] if name == "workflow.yaml" else []
         file.write_text(conda(file.read_text(encoding="utf-8"), versions, direct), encoding="utf-8")
 
-    changes = [line for file in after for line in changed(before[file], after[file])]
+    changes = [line for file in after for line in told(before[file], after[file])]
     print("\n".join(changes) if changes else "nothing has changed")
 
 
@@ -95,7 +95,7 @@ def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[
         command = [uv(), "pip", "compile", "-", "--quiet", "--no-header", *options, "--output-file", str(held)]
         run = subprocess.run(command, input="\n".join(requirements), stdout=subprocess.DEVNULL, text=True, check=False)
         if run.returncode:
-            sys.exit("error: no compatible versions were found; see uv's message above. Nothing was changed.")
+            sys.exit("error: no versions were found that fit together; see uv's message above. Nothing was changed.")
         found = pins(held.read_text(encoding="utf-8"))
     finally:
         held.unlink()
@@ -117,7 +117,7 @@ def conda(text: str, versions: Mapping[str, str], direct: Iterable[str]) -> str:
     return "\n".join([*renewed, ""])
 
 
-def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+def told(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """The changed versions, one per line."""
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return [f"{name}: {before.get(name, 'new')} -> {after.get(name, 'gone')}" for name in names]
