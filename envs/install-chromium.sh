@@ -1,11 +1,10 @@
 #!/bin/sh
-# Install the browser that `make test-browser` looks at pages with, where it is missing: as root through apt-get; anyone else
-# is told the command.
+# Install Chromium for `make test-browser` if it is missing: as root with apt-get; for other users, print the command.
 set -eu
 
 if command -v chromium >/dev/null; then exit 0; fi
 
-# the typefaces with the signs of formulas come as a recommendation only
+# fonts with mathematical symbols, which are only a recommended package
 install="apt-get install --yes --no-install-recommends chromium fonts-dejavu-core"
 if ! command -v apt-get >/dev/null; then
     echo "error: there is no program 'chromium', and no apt-get to install it. Install Chromium with this system's package" >&2
@@ -22,10 +21,10 @@ echo "Installing chromium ..."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
-# a fresh machine has no list of packages yet
+# a new machine has no list of packages yet
 if ! { apt-get update && $install; } >"$log" 2>&1; then
     tail -n 15 "$log" >&2
-    echo "error: chromium could not be installed; the end of apt-get's output stands above. Try:" >&2
+    echo "error: chromium could not be installed; the end of apt-get's output is above. Try:" >&2
     echo "  apt-get update && $install" >&2
     exit 1
 fi

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Install the LaTeX packages that paper/ needs and this machine lacks: as root through apt-get; anyone else is told the
-# command. Looks for the very programs and files, so it does nothing, quickly, where they are there from any source.
+# Install missing LaTeX packages of paper/: as root with apt-get; for other users, print the command. Checks for programs
+# and files, not for packages, so LaTeX from any source is accepted.
 set -eu
 
-# what is looked for, and the Debian package that holds it (without recommended packages this is the smallest set)
+# program or file, and the Debian package that contains it (without recommended packages this is the smallest set)
 needed="
 latexmk            latexmk
 pdflatex           texlive-latex-base
@@ -31,7 +31,7 @@ is_there() {
     esac
 }
 
-# prints the names in column $1 (1: what is looked for, 2: its package) of all that is missing, each once, on one line
+# print column $1 (1: program or file, 2: package) of all missing entries, without duplicates, on one line
 missing() {
     echo "$needed" | while read -r name package; do
         if [ -n "$name" ] && ! is_there "$name"; then
@@ -60,10 +60,10 @@ echo "Installing LaTeX packages ($packages) ..."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
-# a fresh machine has no list of packages yet
+# a new machine has no list of packages yet
 if ! { apt-get update && $install; } >"$log" 2>&1; then
     tail -n 15 "$log" >&2
-    echo "error: the LaTeX packages could not be installed; the end of apt-get's output stands above. Try:" >&2
+    echo "error: the LaTeX packages could not be installed; the end of apt-get's output is above. Try:" >&2
     echo "  apt-get update && $install" >&2
     exit 1
 fi

@@ -1,8 +1,8 @@
-"""Renew what pins versions, from the one list envs/requirements.in: make lock (docs/environments.md).
+"""Write all files with pinned versions, from the list envs/requirements.in: make lock (docs/environments.md).
 
-Writes requirements.lock (everything the project runs on), benchmark.txt (what `make benchmark` adds to it) and the
-versions in the files for conda users. What is pinned stays so where it still fits; with --upgrade everything becomes
-as new as the list allows.
+Writes requirements.lock (all packages of the project), benchmark.txt (additional packages of `make benchmark`) and the
+versions in the files for conda users. Pinned versions are kept where possible; with --upgrade all become the newest
+that the list allows.
 """
 
 import argparse
@@ -16,13 +16,13 @@ ENVS = Path(__file__).parent
 LIST = ENVS / "requirements.in"
 
 OLDEST_PYTHON = "3.11.2"
-"""Debian 12's; the newest versions of some packages need a later one."""
+"""The version in Debian 12; the newest versions of some packages need a later one."""
 
 BENCHMARK = "# benchmark:"
 """The comment in the list after which come packages for `make benchmark` only."""
 
 LEFT_TO_TORCH = re.compile(r"(nvidia|cuda)-.+|triton")
-"""Libraries of torch's CUDA build: it names their exact versions itself, and its CPU build needs none."""
+"""Libraries of torch's CUDA build: torch requires their exact versions, and its CPU build needs none."""
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 """Packages that conda-forge or bioconda call by another name."""
@@ -30,7 +30,7 @@ CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--upgrade", action="store_true", help="as new as the list allows, not as they are pinned")
+    parser.add_argument("--upgrade", action="store_true", help="update to the newest versions that the list allows")
     upgrade = parser.parse_args().upgrade
 
     wanted, wanted_by_benchmark = parts(LIST.read_text(encoding="utf-8"))
@@ -86,16 +86,16 @@ def comment(text: str) -> list[str]:
 def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[str, str]:
     """Versions of all that the requirements need on Linux, the preferred ones where they fit.
 
-    Left out are libraries that torch brings along, and what says how torch was built (``+cpu``).
+    Without libraries that torch installs, and without the suffix of torch's build (``+cpu``).
     """
     options = ["--python-version", OLDEST_PYTHON, "--python-platform", "x86_64-unknown-linux-gnu", "--no-annotate"]
-    held = ENVS / ".held.txt"  # versions that uv prefers are those of the file that it is told to write
+    held = ENVS / ".held.txt"  # uv prefers the versions in its output file
     held.write_text("\n".join(as_lines(preferred)), encoding="utf-8")
     try:
         command = [uv(), "pip", "compile", "-", "--quiet", "--no-header", *options, "--output-file", str(held)]
         run = subprocess.run(command, input="\n".join(requirements), stdout=subprocess.DEVNULL, text=True, check=False)
         if run.returncode:
-            sys.exit("error: no versions were found that fit together; uv's message stands above. Nothing was changed.")
+            sys.exit("error: no versions were found that fit together; see uv's message above. Nothing was changed.")
         found = pins(held.read_text(encoding="utf-8"))
     finally:
         held.unlink()
@@ -103,7 +103,7 @@ def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[
 
 
 def uv() -> str:
-    """uv's program, beside the Python that runs this."""
+    """Path of uv, next to the Python that runs this program."""
     return str(Path(sys.executable).with_name("uv"))
 
 
@@ -118,7 +118,7 @@ def conda(text: str, versions: Mapping[str, str], direct: Iterable[str]) -> str:
 
 
 def told(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """What has changed, a line each."""
+    """The changed versions, one per line."""
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return [f"{name}: {before.get(name, 'new')} -> {after.get(name, 'gone')}" for name in names]
 

@@ -336,7 +336,7 @@ def test_an_address_leads_back_to_what_was_seen(opened):
 def test_an_address_of_something_else_is_told(opened):
     page = opened(PAGE, hash="#study=nonsense&layer=%3Cb%3E")
     page.wait_for_selector("#density svg")
-    assert "not here: study “nonsense”, layer “<b>”" in page.locator("#summary").inner_text()
+    assert "unknown names: study “nonsense”, layer “<b>”" in page.locator("#summary").inner_text()
 
 
 def test_charts_follow_the_width_of_the_window(opened):

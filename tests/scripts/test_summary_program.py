@@ -107,14 +107,20 @@ def test_a_file_cut_off_within_a_line_is_named(shards: list[Path], tmp_path: Pat
 def test_a_shard_that_is_not_given_is_missed(shards: list[Path], tmp_path: Path) -> None:
     absent = shards.pop(0)
     result = run("retention", tmp_path / "out.csv", shards)
-    assert_refused(result, tmp_path / "out.csv", "study a, estimator mas", "seed 0", "give the table of that shard too")
+    assert_refused(
+        result, tmp_path / "out.csv", "study a, estimator mas", "seed 0", "give the table of that shard, too"
+    )
     assert str(absent) not in result.stderr
 
 
 def test_a_table_given_twice_is_refused(shards: list[Path], tmp_path: Path) -> None:
     result = run("retention", tmp_path / "out.csv", [*shards, shards[1]])
     assert_refused(
-        result, tmp_path / "out.csv", str(shards[1]), "more than once", "study a, estimator mas, lambda 10.0, seed 2"
+        result,
+        tmp_path / "out.csv",
+        str(shards[1]),
+        "rows are duplicated",
+        "study a, estimator mas, lambda 10.0, seed 2",
     )
 
 

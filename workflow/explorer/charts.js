@@ -1,6 +1,6 @@
 "use strict";
 // Charts as SVG elements, drawn at the width they have on the screen, so that text keeps its size. A chart is one picture
-// with a text that says what it shows; its numbers are in the table beside it. Knows nothing of the page.
+// with a description as text; its numbers are in the table below it. Knows nothing of the page.
 
 /** An SVG element with attributes and children (elements or text). */
 function mark(name, attributes = {}, ...children) {
@@ -157,7 +157,7 @@ function intervalChart(width, rows, text) {
   return picture(width, bottom + 24, text, ...parts);
 }
 
-// Accuracies on an axis that is logarithmic in the error, as in the figures: 95 and 96 % stay apart beside 60 %
+// Accuracies on an axis that is logarithmic in the error, as in the figures: 95 and 96 % stay apart next to 60 %
 const ofError = (accuracy) => -Math.log(Math.max(100.5 - 100 * accuracy, 1e-3));
 
 /** Ends and ticks of that axis for rows [x, mean, low, high, n]; intervals of fewer than three networks are cut. */
@@ -235,7 +235,7 @@ function drawnCurve({ kind, dashes, marker: shape, label, rows, chosen, name }, 
   return group;
 }
 
-/** A short piece of a curve, for a legend: kind, dashes and marker as above; or of what stands in `inside`. */
+/** A short piece of a curve, for a legend: kind, dashes and marker as above; or of the content of `inside`. */
 function sample({ kind, dashes = "", marker: shape }, ...inside) {
   const line = mark("path", { d: "M1 9H33", class: "curve", "stroke-dasharray": dashes });
   const drawn = inside.length ? inside : [line, ...(shape ? [marker(shape, 17, 9)] : [])];

@@ -1,4 +1,4 @@
-// The page: what is chosen, in the form and in the address, and the charts and tables of it.
+// The page: the choice, in the form and in the address, with its charts and tables.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const STUDIES = new Map(DATA.studies.map((study) => [study.name, study]));
@@ -20,7 +20,7 @@ const label = (name) => look(name).label;
 const layerName = (tensor) => (tensor === "all" ? "all parameters" : tensor);
 const networks = (count) => (count === 1 ? "1 network" : `${count} networks`);
 
-/** Where a pair stands among all of a study, and whether the other way round; null for no pair of importances. */
+/** The position of a pair among all pairs of a study, and whether it is reversed; null if there is no such pair. */
 function pairOf(names, first, second) {
   let [i, j] = [names.indexOf(first), names.indexOf(second)];
   if (i < 0 || j < 0 || i === j) return null;
@@ -31,7 +31,7 @@ function pairOf(names, first, second) {
 
 // ---------------------------------------------------------------------------------------------- choices and address
 
-/** Makes the choice one that exists, of two different estimators where there are two: the first ones for what is not there. */
+/** Replaces missing parts of the choice by the first existing ones; the two estimators differ if there are two. */
 function settle() {
   const { names, tensors } = study();
   const layers = tensors.map((tensor) => tensor.name);
@@ -42,7 +42,7 @@ function settle() {
   }
 }
 
-/** What the address asks for; what it names and does not exist is told. */
+/** Reads the choice from the address; returns a sentence about unknown names. */
 function readAddress() {
   const asked = new URLSearchParams(location.hash.slice(1)), unknown = [];
   const take = (key, allowed) => {
@@ -58,7 +58,7 @@ function readAddress() {
   take("coefficient", DATA.coefficients.map(([name]) => name));
   take("scope", DATA.scopes.map(([name]) => name));
   settle();
-  return unknown.length ? `The address names what is not here: ${unknown.join(", ")}. ` : "";
+  return unknown.length ? `The address contains unknown names: ${unknown.join(", ")}. ` : "";
 }
 
 function writeAddress() {
@@ -152,10 +152,10 @@ function drawDensity() {
   });
   const [entries, positive, seen] = [tensor.entries, tensor.positive[place], tensor.shown[place]];
   const many = (count) => count.toLocaleString("en");
-  if (!seen) return absent("density", "No weight is positive by both estimators, so none has a place on logarithmic axes.");
+  if (!seen) return absent("density", "No weight is positive by both estimators, so none can be shown on logarithmic axes.");
   const parts = [`${many(seen)} of ${many(entries)} importances, of all networks together.`];
   if (positive < entries) parts.push(`${many(entries - positive)} are zero or negative by one of the two and have no logarithm.`);
-  if (seen < positive) parts.push(`${many(positive - seen)} lie beyond the axes.`);
+  if (seen < positive) parts.push(`${many(positive - seen)} are beyond the axes.`);
   byId("density-lead").textContent = parts.join(" ");
 
   const text = `Density of importances in ${layerName(choice.layer)}: ${label(choice.first)} across, ${label(choice.second)} up.`;
@@ -192,7 +192,7 @@ function pointsOf({ offset, entries }, estimators) {
   return found;
 }
 
-/** The second estimator's quartiles for every stretch of the first: what the density shows, in numbers. */
+/** Quartiles of the second estimator for each interval of the first: the density in numbers. */
 function densityTable(weighted, stretches, x, y) {
   const groups = Array.from({ length: stretches }, () => []);
   for (const [a, b, count] of weighted) groups[Math.min(Math.floor(a * stretches), stretches - 1)].push([b, count]);
@@ -233,7 +233,7 @@ function drawAgreement() {
     return absent("layers", missing() ?? "There are no coefficients of this pair.");
   }
   byId("agreement-lead").textContent =
-    `Mean over ${networks(rows[0].n)} with its 95 % interval; the grey bar is where 95 % of such means lie when the weights are shuffled.`;
+    `Mean over ${networks(rows[0].n)} with its 95 % interval; the grey bar contains 95 % of such means for shuffled weights.`;
   const short = { pearson: "Pearson", spearman: "Spearman", pearson_log: "Pearson, logs", overlap_top10: "Top 10 % shared" };
   const drawn = rows.map((row, place) => ({ ...row, label: short[DATA.coefficients[place][0]] ?? row.label }));
   const said = rows.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
@@ -302,7 +302,7 @@ function drawPruning() {
   byId("pruning-lead").textContent = "";
   byId("scopes").hidden = !names.length;
   if (!names.length) {
-    return absent("pruning", estimators.length ? "Nothing is pruned by these two in this study." : missing());
+    return absent("pruning", estimators.length ? "This study has no pruning by these two." : missing());
   }
   byId("pruning-lead").textContent = "Test accuracy (%) on the first task as the least important weights are removed.";
   const all = [...names, ...(found.random ? ["random"] : [])], axis = errorAxis(all.flatMap((name) => found[name]));
@@ -322,7 +322,7 @@ function drawPruning() {
       [label(name), shown(100 * fraction, 0), percent(mean), percent(low), percent(high), String(n)])));
 }
 
-/** In a sentence or two, what the charts show; read aloud whenever it changes. */
+/** A summary of the charts in one or two sentences, for screen readers. */
 function summarise(notice) {
   const { retention, selected, text } = study(), said = [];
   const found = agreementOf(choice.layer, choice.coefficient), title = DATA.coefficients.find(([name]) => name === choice.coefficient)[1];
