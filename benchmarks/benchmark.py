@@ -3,17 +3,11 @@
 `make benchmark` runs this in an environment that holds the other libraries. What is not installed is left out.
 """
 
-# ruff: noqa: E402 (where the library lies must be said before it is imported)
-
 import argparse
 import os
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / folder) for folder in ("workflow/scripts", "tests/support")]
 
 import torch
 
@@ -24,6 +18,8 @@ from speed.timing import Effort
 from speed.ways import COMPILED, FUNC, LOOP, OURS
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import UserError, run_program
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)

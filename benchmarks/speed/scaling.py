@@ -1,6 +1,5 @@
 """How time and memory grow with samples, replicas and tasks."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -120,11 +119,8 @@ def _memory(count: int, device: torch.device, setting: Setting) -> Row:
         taken = torch.cuda.max_memory_allocated() - before
     else:
         # a process of its own, whose peak is this importance's
-        paths = os.pathsep.join(str(ROOT / folder) for folder in ("workflow/scripts", "tests/support"))
-        command = [sys.executable, str(ROOT / "tests/support/peak_memory.py"), ESTIMATORS[0], str(count)]
-        said = subprocess.run(
-            command, env=os.environ | {"PYTHONPATH": paths}, check=True, capture_output=True, text=True
-        ).stdout
+        command = [sys.executable, str(ROOT / "benchmarks/peak_memory.py"), ESTIMATORS[0], str(count)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         before, peak = map(int, said.split())
         taken = peak - before
     measured = summary([taken / 2**20])

@@ -21,7 +21,8 @@ from speed.timing import Contestant, Effort, rates, summary
 from weight_importance.data.image_file import Dataset
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.path import PathRecorder
-from weight_importance.learning.loop import batch_indices, train
+from weight_importance.learning.batches import batch_indices
+from weight_importance.learning.loop import train
 from weight_importance.learning.networks import NETWORKS
 from weight_importance.learning.penalty import Consolidation
 from weight_importance.learning.replicas import Replicas, initialise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weight_importance.estimators.accumulator import Accumulator
+    from weight_importance.estimators.factored import factored
     from weight_importance.estimators.importance_file import load_importance, save_importance
     from weight_importance.estimators.pruning_scores import pruning_scores
     from weight_importance.estimators.recording import record
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Accumulator": "estimators.accumulator",
     "Penalty": "learning.consolidation",
+    "factored": "estimators.factored",
     "load_importance": "estimators.importance_file",
     "pruning_scores": "estimators.pruning_scores",
     "record": "estimators.recording",
@@ -31,6 +33,7 @@ __all__ = [
     "Penalty",
     "estimate",
     "estimate_all",
+    "factored",
     "load_importance",
     "pruning_scores",
     "record",

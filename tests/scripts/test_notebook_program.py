@@ -107,4 +107,4 @@ def test_a_missing_notebook_is_named(tmp_path):
     outputs = ["--executed", "executed.ipynb", "--html", "page.html"]
     run = programs.run("notebook", "--notebook", "none.ipynb", "--parameters", "{}", *outputs, cwd=tmp_path)
     assert run.returncode == 1
-    assert run.stderr.startswith("error: there is no notebook none.ipynb; ours are in notebooks/")
+    assert run.stderr.startswith("error: there is no notebook none.ipynb; name one of those in notebooks/")

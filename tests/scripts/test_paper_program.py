@@ -68,7 +68,7 @@ def test_two_runs_in_two_folders_give_the_same_bytes(tmp_path):
     [
         ("\\accuracy", "\\acuracy", r"main\.tex:7: Undefined control sequence"),
         ("figures/drawn", "figures/drown", r"File `figures/drown.pdf' not found"),
-        ("{known}", "{unknown}", r"refers to things that do not exist, or exist twice:\n.*Citation `unknown'"),
+        ("{known}", "{unknown}", r"has undefined or duplicate references:\n.*Citation `unknown'"),
         ("\\maketitle", "\\maketitle\\ref{nowhere}", r"Reference `nowhere'"),
         ("hyperref", "hyperref,nosuchpackage", r"nosuchpackage\.sty' not found[\s\S]*apt-get install"),
     ],

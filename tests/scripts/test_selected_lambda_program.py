@@ -41,5 +41,5 @@ def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
     write_retention(source)
     source.write_bytes(source.read_bytes()[:-2])
     result = run(source, tmp_path / "selected_lambda.csv")
-    programs.assert_refused(result, f"error: cannot read {source}: it is not what was written")
+    programs.assert_refused(result, f"error: cannot read {source}: it has changed since it was written")
     assert not (tmp_path / "selected_lambda.csv").exists()

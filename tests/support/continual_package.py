@@ -19,8 +19,8 @@ from weight_importance.learning.grid import Kept, retention
 from weight_importance.learning.importance import stacked_importance
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Weighting
+from weight_importance.settings import Duration, RetentionJob
 from weight_importance.settings.ablation_names import parse
-from weight_importance.settings.jobs import RetentionJob
 
 
 def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
@@ -65,7 +65,7 @@ def package_run(
     paths = [name for name in s.estimators if isinstance(load(name), PathEstimator)]
     recorder = PathRecorder(sorted({record for name in paths for record in load(name).records}))
     first = [each[0] for each in tasks]
-    learn_first_task(replicas, first, recorder, epochs=s.epochs, optimisation=job.optimisation)
+    learn_first_task(replicas, first, recorder, duration=Duration(epochs=s.epochs), optimisation=job.optimisation)
     samples = once_each(lambda task: task.training.last(s.samples), first)
     importances = [
         importance(load(name), recorder.recorded()) if name in paths else stacked_importance(name, replicas, samples, 0)

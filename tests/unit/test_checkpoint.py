@@ -27,7 +27,7 @@ def test_what_was_kept_comes_back_bit_by_bit(tmp_path):
 def test_a_checkpoint_of_another_job_is_not_taken(key, tmp_path, capsys):
     Checkpoint(tmp_path / "x.csv", JOB | {key: "other"}).save(STATE)
     assert Checkpoint(tmp_path / "x.csv", JOB).load() == {}
-    assert f"is of another {key}" in capsys.readouterr().err
+    assert f"is not used: it is from a job with another {key}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sealed", [True, False])

@@ -10,6 +10,7 @@ import yaml
 from rocrate.rocrate import ROCrate
 
 import crate
+import shelf
 from shelf import OWN_ESTIMATORS, Shelf
 from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import ELSEWHERE, record_of
@@ -89,11 +90,11 @@ def test_the_run_is_what_the_paper_and_the_explorer_go_back_to(checkout, monkeyp
     checkpoint = checkout.make("results/runs/small/baseline/.seeds-0-0.safetensors.checkpoint", "baseline")
     unrecorded = checkout.write("results/summary/mine.csv", "a\n")
     found = described(checkout, monkeypatch)
-    assert {checkout.data, checkout.table, checkout.figure, checkout.page, *crate.PAPER} <= found.keys()
+    assert {checkout.data, checkout.table, checkout.figure, checkout.page, *shelf.PAPER} <= found.keys()
     assert not {leftover, page, checkpoint, unrecorded} & found.keys()
     assert len([1 for name in found if name.startswith("#job/")]) == 6
     said = capsys.readouterr().out
-    parts = said.partition("have no record")
+    parts = said.partition("have no provenance record")
     assert f"  {leftover}" in parts[0] and f"  {page}" in parts[0] and unrecorded not in parts[0]
     assert f"  {unrecorded}\n" in parts[2] and checkpoint not in said
 
@@ -111,9 +112,9 @@ def test_a_leftover_of_a_job_of_the_run_blocks_nothing_and_is_named(checkout, mo
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        ("results/summary/pruning.csv", "has changed since what is made from it was made"),
-        ("results/notebooks/a-small.html", "is not what was written"),
-        ("workflow/scripts/paper.py", "was made by other code than lies here: workflow/scripts/paper.py"),
+        ("results/summary/pruning.csv", "has changed since it was read"),
+        ("results/notebooks/a-small.html", "has changed since it was written"),
+        ("workflow/scripts/paper.py", "was made by code that has changed since: workflow/scripts/paper.py"),
         ("workflow/explorer/page.js", "has changed since"),
     ],
 )
@@ -131,17 +132,17 @@ def test_a_lost_record_and_a_cut_one_are_told_with_their_remedy(checkout, monkey
     for text in (whole[: len(whole) // 2], "[]", "{}"):
         record.write_text(text)
         with pytest.raises(
-            UserError, match=r"(?s)\.pruning\.csv\.provenance\.json.*cut off or altered.*Delete results"
+            UserError, match=r"(?s)\.pruning\.csv\.provenance\.json.*truncated or altered.*Delete results"
         ):
             described(checkout, monkeypatch)
     record.unlink()
-    with pytest.raises(UserError, match=r"(?s)pruning\.csv has no record.*lost its record"):
+    with pytest.raises(UserError, match=r"(?s)pruning\.csv has no provenance record.*makes these results again"):
         described(checkout, monkeypatch)
 
 
 def test_where_nothing_is_finished_the_first_step_is_told(checkout, monkeypatch):
     (checkout.folder / "results/paper/main.pdf").unlink()
-    with pytest.raises(UserError, match=r"results/paper/main\.pdf is missing: run the workflow first"):
+    with pytest.raises(UserError, match=r"results/paper/main\.pdf is missing. Run the workflow first"):
         described(checkout, monkeypatch)
 
 
@@ -203,7 +204,7 @@ def test_an_estimator_from_elsewhere_is_named_by_name_and_checksum(checkout, mon
     assert not Shelf(checkout.folder).problems(table)
     mine.write_text("ESTIMATOR = 2\n")
     [problem] = Shelf(checkout.folder).problems(table)
-    assert "was made by other code than lies here" in problem and "mine.py" in problem
+    assert "was made by code that has changed since" in problem and "mine.py" in problem
 
 
 def test_files_of_one_name_from_elsewhere_are_told_apart(checkout, monkeypatch):

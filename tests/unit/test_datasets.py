@@ -468,7 +468,7 @@ def test_error_lists_every_source_with_its_reason(raw: Path, tmp_path: Path) -> 
         "npm is not installed (Debian: apt-get install npm)",
         "'npm view' failed: npm error code ENOTFOUND",
         "apt-get is not installed (it is part of Debian)",
-        "'apt-get download' failed: E: Unable to locate package digits (a package list that is missing or old",
+        "'apt-get download' failed: E: Unable to locate package digits (if the package list is missing or old",
     ]
     for number, (line, part) in enumerate(zip(lines[1:], expected, strict=False), start=1):
         assert line.startswith(f"  {number}. ")

@@ -58,7 +58,7 @@ def test_one_inaccurate_product_is_enough_to_refuse_a_route(monkeypatch):
 
 @pytest.mark.parametrize("wanted", ["gpu", "cpu:1", "cuda:x", "", "CPU"])
 def test_a_device_that_is_none_is_refused(wanted):
-    with pytest.raises(UserError, match=f"IMPORTANCE_ATLAS_DEVICE is '{wanted}'; it can be auto, cpu, cuda"):
+    with pytest.raises(UserError, match=f"IMPORTANCE_ATLAS_DEVICE is '{wanted}'; allowed are auto, cpu, cuda"):
         device.choose(wanted)
 
 

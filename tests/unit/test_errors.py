@@ -51,7 +51,7 @@ def test_a_program_ends_when_its_run_is_killed(tmp_path):
         run.kill()
         run.wait()
         _, said = job.communicate(timeout=20)
-    assert job.returncode == 1 and said.startswith("interrupted: nothing half-written was kept")
+    assert job.returncode == 1 and said.startswith("interrupted: no half-written file was kept")
     assert (tmp_path / "tidied").exists()
 
 

@@ -11,7 +11,7 @@ from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.files.trained import pack, pack_path
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.replicas import initialise
-from weight_importance.settings import Optimisation
+from weight_importance.settings import Duration, Optimisation
 
 EPOCHS = 3
 OPTIMISATION = Optimisation(batch_size=10, learning_rate=1e-3)
@@ -37,7 +37,12 @@ def test_interrupted_after_every_epoch_the_bits_are_the_same(classes, tmp_path):
     def learn(checkpoint):
         replicas, recorder = initialise(NormalisedVector, [5, 6]), PathRecorder([*RECORDS])
         learn_first_task(
-            replicas, [task] * 2, recorder, epochs=EPOCHS, optimisation=OPTIMISATION, checkpoint=checkpoint
+            replicas,
+            [task] * 2,
+            recorder,
+            duration=Duration(epochs=EPOCHS),
+            optimisation=OPTIMISATION,
+            checkpoint=checkpoint,
         )
         return pack(replicas.parameters | replicas.buffers, replicas.adam) | pack_path(recorder.recorded())
 

@@ -171,4 +171,4 @@ def test_results_of_another_job_are_not_taken(tasks, tmp_path, monkeypatch, caps
     )
     learn(tasks, ["mas"], kept=other)
     assert sorted(learnt) == sorted(STRENGTHS * len(SEEDS))
-    assert "is of another code and is not used" in capsys.readouterr().err
+    assert "is not used: it is from a job with another code" in capsys.readouterr().err

@@ -7,10 +7,11 @@ from torch.nn.functional import cross_entropy
 from networks_under_test import NormalisedVector as Small
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.data.tasks.task import Task
+from weight_importance.learning.batches import batch_indices
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.heads import heads
 from weight_importance.learning.importance import stacked_importance
-from weight_importance.learning.loop import batch_indices, train
+from weight_importance.learning.loop import train
 from weight_importance.learning.replicas import initialise
 from weight_importance.settings import Optimisation
 

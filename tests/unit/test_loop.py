@@ -9,8 +9,9 @@ from networks_under_test import NormalisedVector
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.path import RECORDS, PathRecorder, Step
 from weight_importance.files.trained import pack, unpack
+from weight_importance.learning.batches import OTHER_ORDER, batch_indices
 from weight_importance.learning.evaluation import accuracy
-from weight_importance.learning.loop import OTHER_ORDER, Options, batch_indices
+from weight_importance.learning.loop import Options
 from weight_importance.learning.loop import train as train_stack
 from weight_importance.learning.penalty import Consolidation
 from weight_importance.learning.replicas import initialise

@@ -21,7 +21,7 @@ ALLOWANCE = 16 * 2**20
 @pytest.fixture(scope="module")
 def memory() -> dict[int, tuple[int, int]]:
     """Number of samples → resident memory before, and at its peak."""
-    program = ROOT / "tests/support/peak_memory.py"
+    program = ROOT / "benchmarks/peak_memory.py"
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("workflow/scripts", "tests/support"))
     measured = {}
     for samples in SAMPLES:

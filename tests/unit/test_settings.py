@@ -49,8 +49,8 @@ def nodes(node, path=()):
     """Every value of the configuration as ``(key path, schema)``."""
     [alternative] = [one for one in node.get("anyOf", [node]) if one.get("type") != "null"]
     node = {"description": node.get("description")} | alternative
-    if "oneOf" in node:  # the kinds of tasks, of which the study has this one
-        node = {"$ref": "PermutedTasks"}
+    if "oneOf" in node:  # of alternatives, such as the kinds of tasks, the study has the first
+        node = {"description": node.get("description")} | node["oneOf"][0]
     if "$ref" in node:
         node = SCHEMA["$defs"][node["$ref"].rpartition("/")[2]]
     yield path, node

@@ -213,6 +213,13 @@ def test_total_signal_refuses_what_it_does_not_define(build, message):
         estimate("total_signal", network, inputs, labels)
 
 
+def test_l2_is_one_everywhere():
+    network = MLP()
+    importance = estimate("l2", network, torch.rand(2, 1, 28, 28), torch.tensor([0, 1]))
+    for name, parameter in network.named_parameters():
+        assert torch.equal(importance[name], torch.ones_like(parameter))
+
+
 def test_magnitude():
     network = MLP()
     importance = estimate("magnitude", network, torch.rand(2, 1, 28, 28), torch.tensor([0, 1]))

@@ -95,7 +95,7 @@ def kind_of_tasks(folder: Path) -> None:
     Edit(
         (
             (file, "\n\nTasks = ", f"\n\n{block('class InvertedTasks')}\n\nTasks = "),
-            (file, "PermutedTasks | RotatedTasks", "PermutedTasks | RotatedTasks | InvertedTasks"),
+            (file, "Annotated[PermutedTasks | ", "Annotated[InvertedTasks | PermutedTasks | "),
             (file, 'kind: Literal["permuted", "rotated"]', 'kind: Literal["permuted", "rotated", "inverted"]'),
         )
     ).make(folder)

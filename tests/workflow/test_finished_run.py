@@ -58,7 +58,7 @@ def test_damaged_results_are_set_aside_and_made_again(tiny_run):
     command = [sys.executable, "workflow/audit/verify.py"]
     verified = subprocess.run(command, cwd=tiny_run.folder, capture_output=True, text=True, check=False)
     assert verified.returncode == 1
-    assert all(f"{damaged}: is not what was written" in verified.stderr for damaged in DAMAGED)
+    assert all(f"{damaged}: has changed since it was written" in verified.stderr for damaged in DAMAGED)
     assert verified.stderr.count("renamed to") == len(DAMAGED)
     again = tiny_run.run("--cores", "2")
     assert again.returncode == 0, again.stderr

@@ -94,7 +94,7 @@ ROWS = {
     "docstring of errors": (text(f"{PACKAGE}/runtime/errors.py"), []),
     "message of errors": (edit(f"{PACKAGE}/runtime/errors.py", 'Make "\n', 'Free "\n'), []),
     "code of errors": (more_code(f"{PACKAGE}/runtime/errors.py"), []),
-    "message of a program": (edit(f"{SCRIPTS}/summary.py", "holds no rows", "is empty"), []),
+    "message of a program": (edit(f"{SCRIPTS}/summary.py", "has no rows", "is empty"), []),
     "help of a program": (edit(f"{SCRIPTS}/baseline.py", "CPU threads", "threads"), []),
     "progress line": (edit(f"{PACKAGE}/runtime/progress.py", "s left", "seconds left"), []),
     "what is counted": (edit(f"{SCRIPTS}/pruning.py", '"networks and scopes"', '"cases"'), []),

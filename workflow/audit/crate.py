@@ -1,30 +1,29 @@
 """Describe a finished run as a Provenance Run Crate: ro-crate-metadata.json in the root of the checkout.
 
-A crate is a folder with such a file: here the whole checkout, so nothing is copied, and who packs the folder packs the
-crate. The profile (https://w3id.org/ro/wfrun/provenance/0.5) wants every job as an action with what it read, ran and
-made. All of it is taken from the records beside the results; only when jobs ran, from Snakemake. A run is what the
-paper and the explorer go back to; results of earlier configurations may lie beside it, and are no part of the crate.
-Who ran the workflow, where and by which command nobody has recorded, so the crate does not say.
+A crate is a folder with such a file: here the whole checkout, so nothing is copied; to pack the crate, pack the folder.
+The profile (https://w3id.org/ro/wfrun/provenance/0.5) requires every job as an action with what it read, ran and
+made. All of it comes from the provenance records of the results, and the times of jobs from Snakemake. A run consists
+of all that the paper and the explorer depend on; results of earlier configurations are not part of the crate. Who ran
+the workflow, where and with which command is not recorded, so the crate does not say it.
 """
 
 import argparse
 import fnmatch
-import json
 import mimetypes
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import yaml
-from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from shelf import PAPER, Shelf, is_elsewhere
-from weight_importance.runtime.errors import UserError, run_program
+from entities import as_text, as_time, context, entities_of, licences
+from recorded_jobs import SHOWN, Job, jobs_of, part_of_run
+from shelf import Shelf, is_elsewhere
+from weight_importance.runtime.errors import run_program
 
 METADATA = "ro-crate-metadata.json"
 PROFILES = {
@@ -44,9 +43,6 @@ DOCUMENTS = ("README.md", "CITATION.cff", "LICENSE", "DATA_LICENCES.md", "config
 LICENCES = "DATA_LICENCES.md"
 """Says in a table which files are under which licence; all others are code."""
 
-SHOWN = 10
-"""Files that are named on the screen of each sort."""
-
 TYPES = {
     ".safetensors": "application/octet-stream",
     ".ipynb": "application/x-ipynb+json",
@@ -59,27 +55,6 @@ TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """One process: the command that ran, and the records of the files that it made, by their paths."""
-
-    name: str
-    rule: str
-    program: str
-    made: Mapping[str, dict]
-    times: Mapping[str, float]
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """All that it read."""
-        return {file: sha256 for record in self.made.values() for file, sha256 in record["inputs"].items()}
-
-    @property
-    def code(self) -> dict[str, str]:
-        """All code of ours and of the user's own that it ran."""
-        return {file: sha256 for record in self.made.values() for file, sha256 in record["code"]["files"].items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
@@ -90,80 +65,16 @@ def main() -> None:
     reread = ROCrate(shelf.root)
     actions = len(reread.get_by_type("CreateAction"))
     files = len(reread.get_by_type("File"))
-    print(f"{METADATA}: {actions - 1} jobs, {files} files; read again with the library, and whole")
-    tell("are not part of this run, and left out", sorted({*shelf.all_results()} - run))
-    tell("have no record of what they were made from, and are left out", sorted(shelf.without_record()))
+    print(f"{METADATA}: {actions - 1} jobs, {files} files; read back and checked")
+    report("are not part of this run and are left out", sorted({*shelf.all_results()} - run))
+    report("have no provenance record and are left out", sorted(shelf.without_record()))
 
 
-def tell(what: str, files: Sequence[str]) -> None:
-    """Say of some results what is the matter with them."""
+def report(problem: str, files: Sequence[str]) -> None:
+    """Print a problem with some results."""
     if files:
         more = [f"  and {len(files) - SHOWN} more"] if len(files) > SHOWN else []
-        print("\n".join([f"{len(files)} results {what}:", *(f"  {file}" for file in files[:SHOWN]), *more]))
-
-
-def part_of_run(shelf: Shelf) -> set[str]:
-    """The results that the paper and the explorer go back to, and what else the jobs made that made these.
-
-    Of the latter, those named in the job's command; others, as the figures of a notebook are, only if they are sound: a
-    figure that a notebook does not draw any more may still lie there.
-
-    Raises:
-        UserError: there is no finished run, or a result of it is not what its record says.
-    """
-    if missing := [file for file in PAPER if not (shelf.root / file).is_file()]:
-        raise UserError(
-            f"there is no finished run here, as {missing[0]} is missing: run the workflow first (make paper)"
-        )
-    made: dict[tuple[str, ...], list[str]] = {}
-    for file in shelf.all_results():
-        made.setdefault(_command(shelf, file), []).append(file)
-    seen: set[tuple[str, str | None]] = set()
-    wrong: dict[str, list[str]] = {}
-    waiting: list[tuple[str, str | None]] = [(file, None) for file in PAPER]
-    while waiting:
-        file, sha256 = waiting.pop()
-        if (file, sha256) in seen:
-            continue
-        seen.add((file, sha256))
-        if found := shelf.problems(file, sha256):
-            wrong[file] = list(dict.fromkeys([*wrong.get(file, ()), *found]))
-        if shelf.record(file):
-            command = _command(shelf, file)
-            waiting += shelf.made_from(file).items()
-            waiting += [
-                (other, None) for other in made.get(command, ()) if other in command or not shelf.problems(other)
-            ]
-    if wrong:
-        lines = [f"  {file} {'; '.join(found)}" for file, found in sorted(wrong.items())[:SHOWN]]
-        raise UserError(
-            f"{len(wrong)} results are not what their records say, and cannot be described truly:\n"
-            + "\n".join(lines)
-            + "\nRun the workflow again first (make paper): it makes anew what has changed or lost its record."
-        )
-    return {file for file, _ in seen if shelf.record(file)}
-
-
-def _command(shelf: Shelf, file: str) -> tuple[str, ...]:
-    """The command that made a result."""
-    record = shelf.record(file)
-    return (record["program"], *record["arguments"])
-
-
-def jobs_of(shelf: Shelf, run: Iterable[str]) -> list[Job]:
-    """The jobs that made the results of a run, by their names."""
-    made: dict[tuple[str, ...], dict[str, dict]] = {}
-    for file in sorted(run):
-        made.setdefault(_command(shelf, file), {})[file] = shelf.record(file)
-    jobs = []
-    for command, files in made.items():
-        # of an executed notebook Snakemake keeps nothing, as it is a log
-        noted = next(filter(None, map(shelf.job, files)), {})
-        rule = noted.get("rule") or Path(command[0]).stem
-        name = min(files, key=lambda file: (file.count("."), file)).removeprefix("results/")
-        times = {key: noted[key] for key in ("starttime", "endtime") if noted.get(key)}
-        jobs.append(Job(name, rule, command[0], files, times))
-    return sorted(jobs, key=lambda job: job.name)
+        print("\n".join([f"{len(files)} results {problem}:", *(f"  {file}" for file in files[:SHOWN]), *more]))
 
 
 def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
@@ -172,55 +83,55 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     files = _add_files(crate, shelf, jobs)
-    code_licence = _context(
+    code_licence = context(
         crate, f"https://spdx.org/licenses/{about['license']}", "CreativeWork", name=about["license"]
     )
     _license(crate, shelf, files, code_licence)
-    developers = _context(crate, "#developers", "Organization", name=about["authors"][0]["name"])
-    engine = _context(
+    developers = context(crate, "#developers", "Organization", name=about["authors"][0]["name"])
+    engine = context(
         crate, "https://snakemake.github.io", "SoftwareApplication", name="Snakemake",
         softwareVersion=version("snakemake"), url="https://snakemake.github.io",
     )  # fmt: skip
     ends = [job.times["endtime"] for job in jobs if "endtime" in job.times]
-    finished = _time(max(ends)) if ends else datetime.now(UTC).isoformat(timespec="seconds")
+    finished = as_time(max(ends)) if ends else datetime.now(UTC).isoformat(timespec="seconds")
     root = crate.root_dataset
     root["name"], root["description"] = f"{about['title']}: a run of the workflow", " ".join(about["abstract"].split())
     files["README.md"]["about"] = root
     root["license"], root["author"], root["datePublished"] = files[LICENCES], developers, finished
     root["conformsTo"] = [
-        _context(crate, profile, "CreativeWork", name=name, version=profile.rpartition("/")[2])
+        context(crate, profile, "CreativeWork", name=name, version=profile.rpartition("/")[2])
         for profile, name in PROFILES.items()
     ]
 
     workflow = _workflow(crate, shelf, jobs, files)
     workflow["license"], workflow["author"] = code_licence, developers
     actions = {job.name: _action(crate, job, files) for job in jobs}
-    run = _context(
+    run = context(
         crate, "#run", "CreateAction", name="Run of the whole workflow", endTime=finished,
         actionStatus="http://schema.org/CompletedActionStatus",
     )  # fmt: skip
-    configuration = _context(
+    configuration = context(
         crate, "#configuration", "PropertyValue", name="configuration",
-        description="as the run resolved it, from whichever files it was given",
-        value=_text(shelf.record(NUMBERS)["settings"]),
+        description="the whole configuration of the run, after all files were merged",
+        value=as_text(shelf.record(NUMBERS)["settings"]),
     )  # fmt: skip
     starts = [job.times["starttime"] for job in jobs if "starttime" in job.times]
-    run["startTime"] = _time(min(starts)) if starts else finished
+    run["startTime"] = as_time(min(starts)) if starts else finished
     made = {file for job in jobs for file in job.made}
     read = {file: sha256 for job in jobs for file, sha256 in (job.inputs | _elsewhere(job.code)).items()}
     run["instrument"] = workflow
-    run["object"] = [configuration, *_of(files, (file for file in read if file not in made))]
-    run["result"] = _of(files, made - read.keys())
-    ablations = [
-        _context(
-            crate, f"#ablation/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
+    run["object"] = [configuration, *entities_of(files, (file for file in read if file not in made))]
+    run["result"] = entities_of(files, made - read.keys())
+    controls = [
+        context(
+            crate, f"#control/{job.name}", "ControlAction", name=f"Orchestrate {job.name}",
             instrument=crate.dereference(f"#step/{job.rule}"), object=actions[job.name],
         )
         for job in jobs
     ]  # fmt: skip
-    organised = _context(
+    organised = context(
         crate, "#organise", "OrganizeAction", name=f"Run of Snakemake {version('snakemake')}", instrument=engine,
-        object=ablations, result=run, startTime=run["startTime"], endTime=finished,
+        object=controls, result=run, startTime=run["startTime"], endTime=finished,
     )  # fmt: skip
     root["mentions"] = [run, organised, *actions.values()]
     return crate
@@ -229,15 +140,15 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
 def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, Entity]:
     """Every file that some job made, read or ran, and what explains them, each with its checksum.
 
-    What lay outside the checkout is named, too, though it is not in the crate.
+    Files outside the checkout are named, too, though they are not in the crate.
     """
     wanted = {file for job in jobs for file in (*job.made, *job.inputs, *job.code)}
     programs = {job.program for job in jobs}
     found = {}
     for file, sha256 in _elsewhere({name: of for job in jobs for name, of in (job.inputs | job.code).items()}).items():
-        found[file] = _context(
+        found[file] = context(
             crate, f"#elsewhere/{sha256[:12]}/{Path(file).name}", "CreativeWork", name=Path(file).name, sha256=sha256,
-            description="Lay outside the checkout, and is no part of this crate; known by its name and SHA-256.",
+            description="A file outside the checkout, not part of this crate; identified by its name and SHA-256.",
         )  # fmt: skip
     for file in sorted({*wanted, *DOCUMENTS} - found.keys()):
         path = shelf.root / file
@@ -265,28 +176,12 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
 
 
 def _elsewhere(files: Mapping[str, str]) -> dict[str, str]:
-    """Those of some files that lay outside the checkout."""
+    """The files that are outside the checkout."""
     return {file: sha256 for file, sha256 in files.items() if is_elsewhere(file)}
 
 
-def licences(text: str) -> dict[str, tuple[str, str | None]]:
-    """What DATA_LICENCES.md says: pattern of paths → name of the licence and its address, ``None`` where there is none.
-
-    Later patterns go before earlier ones; one that ends in ``/`` means all that the folder holds.
-    """
-    rows = [line.split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
-    found = {}
-    for _, what, licence, *_ in rows[1:]:
-        stated = re.search(r"\[(.*?)\]\((.*?)\)", licence)
-        for pattern in re.findall(r"`(.*?)`", what):
-            found[f"{pattern}*" if pattern.endswith("/") else pattern] = (
-                stated.groups() if stated else (licence.strip(), None)
-            )
-    return found
-
-
 def _license(crate: ROCrate, shelf: Shelf, files: Mapping[str, Entity], code: Entity) -> None:
-    """Give every file its licence, or say that none is stated."""
+    """Give every file its licence, or state that there is none."""
     stated = licences((shelf.root / LICENCES).read_text(encoding="utf-8"))
     for file, entity in files.items():
         if is_elsewhere(file):
@@ -296,7 +191,7 @@ def _license(crate: ROCrate, shelf: Shelf, files: Mapping[str, Entity], code: En
         if pattern is None:
             entity["license"] = code
         elif address:
-            entity["license"] = crate.dereference(address) or _context(crate, address, "CreativeWork", name=name)
+            entity["license"] = crate.dereference(address) or context(crate, address, "CreativeWork", name=name)
         else:
             entity["description"] = f"Licence: {name}; see {LICENCES}."
 
@@ -317,12 +212,12 @@ def _workflow(crate: ROCrate, shelf: Shelf, jobs: Iterable[Job], files: Mapping[
     )  # fmt: skip
     programs = {job.rule: job.program for job in jobs}
     steps = [
-        _context(crate, f"#step/{rule}", "HowToStep", name=rule, position=str(position), workExample=files[program])
+        context(crate, f"#step/{rule}", "HowToStep", name=rule, position=str(position), workExample=files[program])
         for position, (rule, program) in enumerate(sorted(programs.items()))
     ]
     workflow["step"], workflow["hasPart"] = steps, [files[program] for program in sorted(set(programs.values()))]
     workflow["softwareRequirements"] = files["envs/requirements.lock"]
-    workflow["conformsTo"] = _context(
+    workflow["conformsTo"] = context(
         crate, "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE", "CreativeWork",
         name="Bioschemas ComputationalWorkflow", version="1.0-RELEASE",
     )  # fmt: skip
@@ -330,52 +225,27 @@ def _workflow(crate: ROCrate, shelf: Shelf, jobs: Iterable[Job], files: Mapping[
 
 
 def _action(crate: ROCrate, job: Job, files: Mapping[str, Entity]) -> Entity:
-    """A job: what it read, ran and made, with which settings, on what, when."""
+    """A job as an action: inputs, code, outputs, settings, device, times."""
     record = next(iter(job.made.values()))
     about = {
         "settings": record["settings"], "versions": record["versions"], "device": record["device"],
         "code": record["code"]["sha256"],
     }  # fmt: skip
     values = [
-        _context(crate, f"#{key}/{job.name}", "PropertyValue", name=key, value=_text(value))
+        context(crate, f"#{key}/{job.name}", "PropertyValue", name=key, value=as_text(value))
         for key, value in about.items()
         if value
     ]
-    action = _context(
+    action = context(
         crate, f"#job/{job.name}", "CreateAction", name=f"{job.rule}: {job.name}", instrument=files[job.program],
-        object=[*_of(files, job.inputs | _elsewhere(job.code)), *values], result=_of(files, job.made),
+        object=[*entities_of(files, job.inputs | _elsewhere(job.code)), *values], result=entities_of(files, job.made),
         description=" ".join(["python", record["program"], *record["arguments"]]),
         actionStatus="http://schema.org/CompletedActionStatus",
     )  # fmt: skip
     for key, name in (("starttime", "startTime"), ("endtime", "endTime")):
         if key in job.times:
-            action[name] = _time(job.times[key])
+            action[name] = as_time(job.times[key])
     return action
-
-
-def _context(crate: ROCrate, identifier: str, kind: str, **properties: object) -> Entity:
-    """A new entity that is no file; entities among its properties are referred to."""
-    entity = crate.add(ContextEntity(crate, identifier, properties={"@type": kind}))
-    for name, value in properties.items():
-        entity[name] = _unwrapped(value)
-    return entity
-
-
-def _unwrapped(value: object) -> object:
-    """A list of one as its only element, as RO-Crate would have it."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-def _of(files: Mapping[str, Entity], names: Iterable[str]) -> list[Entity]:
-    return [files[name] for name in sorted(names) if name in files]
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 if __name__ == "__main__":

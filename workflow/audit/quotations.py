@@ -1,6 +1,6 @@
-r"""Where the paper's text quotes a result, and what a number, figure or table that one reads in the paper can be.
+r"""Where the paper's text quotes a result, and which keys match a number, figure or table as printed in the paper.
 
-Reads LaTeX only as far as this paper writes it: ``\result{key}``, macros that put a study before the key, macros of one
+Reads only the LaTeX that this paper uses: ``\result{key}``, macros that put a study before the key, macros of one
 line whose arguments are parts of a key, and figures and tables by the name of their file.
 """
 
@@ -51,7 +51,7 @@ def quotations(paper: Path) -> dict[str, list[Quotation]]:
 
 
 def _expanded(line: str, macros: Mapping[str, tuple[int, str]]) -> str:
-    """A line with the macros of several arguments, or around several keys, replaced by what they stand for."""
+    """A line in which macros with several arguments, or around several keys, are replaced by their definitions."""
     for name, (count, body) in macros.items():
         if body.count("\\") > 1:
             use = re.compile(rf"\\{name}" + r"\{([^{}#]*)\}" * count)
@@ -66,7 +66,7 @@ def printed(value: str) -> str:
 
 
 def says(value: str, wanted: str) -> bool:
-    """Whether a reader who saw this value could have written it down so: the same words, or the same number rounded."""
+    """Whether a reader could have written this value so: the same words, or the same number rounded."""
     shown, wanted = printed(value), " ".join(wanted.replace("%", " ").split())
     if wanted.replace("\N{EN DASH}", "-") in (shown, shown.replace(" to ", "-")):
         return True
@@ -109,7 +109,7 @@ def _labels(auxiliary: Path) -> Iterator[tuple[str, str]]:
 
 
 def cells(tables: Path, wanted: str) -> dict[str, int]:
-    """Tables of the paper that hold a number, with how often they do."""
+    """Tables of the paper that contain a number, with the count of cells."""
     counts: Mapping[str, int] = {
         f"results/tables/{file.name}": sum(says(rf"\num{{{found[0]}}}", wanted) for found in NUMBER.findall(text))
         for file in sorted(tables.glob("*.tex"))

@@ -1,6 +1,6 @@
-"""Results with the records of what they were made from, as they lie on disk, each judged by its checksums.
+"""The results on disk with their provenance records, each checked by its checksums.
 
-Reads only. Nothing here is part of the workflow: it looks at what the workflow left.
+Reads only; not part of the workflow.
 """
 
 import base64
@@ -22,10 +22,10 @@ SNAKEMAKE = Path(".snakemake/metadata")
 """Where Snakemake keeps which rule made a file, and when."""
 
 OWN_ESTIMATORS = "IMPORTANCE_ATLAS_ESTIMATORS"
-"""Environment variable: where files of the user's own estimators lie; records name those outside the checkout only."""
+"""Environment variable: paths of the user's own estimators; of those outside the checkout, records have only names."""
 
 KEYS = {"sha256", "program", "arguments", "settings", "seeds", "device", "versions", "code", "inputs"}
-"""What every record holds."""
+"""Keys of every record."""
 
 ESTIMATOR_COLUMNS = ("estimator", "estimator_a", "estimator_b", "criterion")
 
@@ -46,20 +46,20 @@ class Shelf:
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def checksum(self, file: str) -> str | None:
-        """SHA-256 of a file as it lies here now; ``None`` if it does not, or lies where only the user knows."""
+        """SHA-256 of a file now; ``None`` if it is missing, or outside the checkout in an unknown folder."""
         if file not in self._checksums:
             path = own_estimators().get(Path(file).name, Path()) if is_elsewhere(file) else self.root / file
             self._checksums[file] = checksum(path) if path.is_file() else None
         return self._checksums[file]
 
     def record(self, file: str) -> dict | None:
-        """The record of what a result was made from, as :func:`weight_importance.files.provenance.record` writes it.
+        """The provenance record of a result, as :func:`weight_importance.files.provenance.record` writes it.
 
-        Only files outside the checkout have the beginning of their checksums in their paths here, as different ones may
-        have one name.
+        Paths of files outside the checkout contain the beginning of their checksums, because different files may have
+        the same name.
 
         Raises:
-            UserError: it is cut off or altered.
+            UserError: it is truncated or altered.
         """
         if file not in self._records:
             path = record_of(self.root / file)
@@ -67,55 +67,55 @@ class Shelf:
         return self._records[file]
 
     def table(self, file: str) -> pd.DataFrame:
-        """A table (.csv); empty if it is not here."""
+        """A table (.csv); empty if the file is missing."""
         if file not in self._tables:
             path = self.root / file
             self._tables[file] = pd.read_csv(path) if path.is_file() else pd.DataFrame()
         return self._tables[file]
 
     def job(self, file: str) -> dict:
-        """What Snakemake noted of the job that made a file: ``rule``, ``starttime``, ``endtime``; empty if nothing."""
+        """Snakemake's metadata of the job that made a file: ``rule``, ``starttime``, ``endtime``; may be empty."""
         name = base64.urlsafe_b64encode(file.encode()).decode()
         path = self.root / SNAKEMAKE / name
         try:
             return json.loads(path.read_text(encoding="utf-8")) if len(name) < 255 and path.is_file() else {}
-        except ValueError:  # cut off: Snakemake knows no more of it either
+        except ValueError:  # truncated, for Snakemake as well
             return {}
 
     def problems(self, file: str, sha256: str | None = None) -> list[str]:
-        """Where a file is not as its record, or the record of what was made from it, says.
+        """Differences between a file and its record.
 
         Args:
             file: its path.
-            sha256: what it must be, where that is known from elsewhere.
+            sha256: its checksum when the next stage read it, if that is recorded.
         """
         found, record = self.checksum(file), self.record(file)
         if found is None:
             return [] if is_elsewhere(file) else ["is missing"]
         if sha256 and sha256 != found:
-            return ["has changed since what is made from it was made"]
+            return ["has changed since it was read for the result made from it"]
         if record is None:
-            return ["has no record of what it was made from"] if file.startswith("results/") else []
-        wrong = [] if record["sha256"] == found else ["is not what was written"]
+            return ["has no provenance record"] if file.startswith("results/") else []
+        wrong = [] if record["sha256"] == found else ["has changed since it was written"]
         unknown = {code for code in record["code"]["files"] if is_elsewhere(code) and self.checksum(code) is None}
         changed = [
             code for code, was in record["code"]["files"].items() if self.checksum(code) != was and code not in unknown
         ]
-        return wrong + ([f"was made by other code than lies here: {', '.join(changed)}"] if changed else [])
+        return wrong + ([f"was made by code that has changed since: {', '.join(changed)}"] if changed else [])
 
     def made_from(self, file: str) -> dict[str, str]:
-        """The files that were read for a result, with their checksums then."""
+        """The files that were read for a result, with their checksums at that time."""
         return (self.record(file) or {"inputs": {}})["inputs"]
 
     def all_results(self) -> Iterator[str]:
-        """Every result that has a record; what a job keeps halfway (hidden) is none."""
+        """Every result that has a record; hidden files, such as checkpoints, are not results."""
         for record in sorted((self.root / "results").rglob(".*.provenance.json")):
             file = record.with_name(record.name.removeprefix(".").removesuffix(".provenance.json"))
             if file.is_file() and not file.name.startswith("."):
                 yield str(file.relative_to(self.root))
 
     def without_record(self) -> Iterator[str]:
-        """Every file in the place of a result that has no record."""
+        """Every file in a folder of results that has no record."""
         for folder in RESULTS:
             for file in sorted((self.root / folder).rglob("*")):
                 name = str(file.relative_to(self.root))
@@ -125,7 +125,7 @@ class Shelf:
 
 
 def is_elsewhere(file: str) -> bool:
-    """Whether a record names a file that lay outside the checkout."""
+    """Whether a path in a record is that of a file outside the checkout."""
     return file.startswith(f"{ELSEWHERE}/")
 
 
@@ -142,15 +142,15 @@ def _read(path: Path, file: str) -> dict:
         record = None
     if not isinstance(record, dict) or not record.keys() >= KEYS:
         raise UserError(
-            f"{path}, the record of what {file} was made from, is cut off or altered; expected is JSON with "
-            f"{', '.join(sorted(KEYS))}. Delete {file} and run the workflow again: it makes both anew."
+            f"{path}, the provenance record of {file}, is truncated or altered; it must be JSON with "
+            f"{', '.join(sorted(KEYS))}. Delete {file} and run the workflow again: it makes both again."
         )
-    record["inputs"] = _told_apart(record["inputs"])
-    record["code"]["files"] = _told_apart(record["code"]["files"])
+    record["inputs"] = _distinct(record["inputs"])
+    record["code"]["files"] = _distinct(record["code"]["files"])
     return record
 
 
-def _told_apart(files: Mapping[str, str]) -> dict[str, str]:
+def _distinct(files: Mapping[str, str]) -> dict[str, str]:
     return {
         f"{ELSEWHERE}/{sha256[:12]}/{Path(file).name}" if is_elsewhere(file) else file: sha256
         for file, sha256 in files.items()
@@ -159,13 +159,13 @@ def _told_apart(files: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Step:
-    """A file that a value goes back to.
+    """A file that a value depends on.
 
     Attributes:
         file: its path.
-        depth: over how many files it is read, by the longest way.
-        sha256: what it was when it was read for the file before it; ``None`` for the first.
-        matching: how many of its rows the value was made from; ``None`` where it is no table, or all count.
+        depth: number of files on the longest path to the value.
+        sha256: its checksum when the previous file's job read it; ``None`` for the first.
+        matching: number of its rows that the value depends on; ``None`` if it is not a table, or all rows count.
     """
 
     file: str
@@ -175,23 +175,23 @@ class Step:
 
 
 def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
-    """All files that a result, or some rows of tables that it was made from, go back to, nearest first.
+    """All files that a result, or some rows of the tables that it was made from, depend on, nearest first.
 
-    Tables without any of these rows are left out, and tensors of an estimator that the rows do not name, where others
-    that were read with them are named.
+    Tables without any of these rows are left out. Of tensors of several estimators read together, those of estimators
+    that the rows do not name are left out.
 
     Args:
         shelf: the files.
         file: the result to begin with.
-        of: the rows; without any, all that was read counts.
+        of: the rows; without any, all files that were read count.
     """
-    wanted: dict[str, tuple[Rows, ...]] = {file: tuple(of)}  # by file, the rows that count; none: all that it holds
-    read: dict[str, dict[str, str]] = {}  # by file, what was read for it and counts
+    wanted: dict[str, tuple[Rows, ...]] = {file: tuple(of)}  # by file, the rows that count; empty: all
+    read: dict[str, dict[str, str]] = {}  # by file, the inputs that count
     waiting = [file]
     while waiting:
         here = waiting.pop()
         inputs, rows = shelf.made_from(here), wanted[here]
-        if here == file and rows:  # one that is made from many tables: only those that are named
+        if here == file and rows:  # made from many tables: only those that the rows name
             inputs = {name: sha256 for name, sha256 in inputs.items() if _named(name, rows)}
         others = _other_estimators(shelf, inputs, rows)
         read[here] = {}
@@ -200,7 +200,7 @@ def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
             if name in others or (name.endswith(".csv") and meant and not _matching(shelf.table(name), meant)):
                 continue
             read[here][name] = inputs[name]
-            # one table may be read in two ways, as that of retention for an accuracy and for the choice of lambda
+            # a table may be read twice, such as retention: for an accuracy and for the selection of lambda
             union = tuple(dict.fromkeys([*wanted.get(name, ()), *meant])) if meant else ()
             if name not in wanted or wanted[name] != union:
                 wanted[name] = union
@@ -235,7 +235,7 @@ def _matching(table: pd.DataFrame, wanted: Sequence[Rows]) -> int:
 
 
 def _other_estimators(shelf: Shelf, inputs: dict[str, str], wanted: Sequence[Rows]) -> set[str]:
-    """Inputs of estimators that are not among those of the rows, if some others are."""
+    """Inputs of estimators that the rows do not name, if they name some of the others."""
     names = {
         value for rows in wanted for column, values in rows.where if column in ESTIMATOR_COLUMNS for value in values
     }

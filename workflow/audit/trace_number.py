@@ -1,11 +1,10 @@
-"""Answer "where does this number in the paper come from?", down to files and checksums, and check them all.
+"""Print where a number, figure or table of the paper comes from, down to files and checksums, and check them all.
 
-Asked for a key of numbers.tex, a number or words as they are printed, ``Figure 3``, ``Table 2``, or a file of results.
-Not named ``trace.py``, which is a module of Python's own.
+The argument is a key of numbers.tex, a number or words as they are printed, ``Figure 3``, ``Table 2``, or a result.
+Not named ``trace.py``, because that is a module of the standard library.
 """
 
 import argparse
-import ast
 import json
 import os
 import sys
@@ -13,21 +12,18 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-import pandas as pd
 from safetensors import safe_open
 
-from quotations import Quotation, cells, floats, numbers, printed, quotations, says
+from formatting import SHOWN, configuration_keys, described_device, listed, place, places, quoted_argument, summarised
+from quotations import cells, floats, numbers, printed, quotations, says
 from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
 from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError, run_program
 
 NUMBERS = "results/paper/numbers.tex"
-SHOWN = 3
-"""Files of one stage, and candidates of one sort, that are shown unless all are asked for."""
-
 HASH = 12
-"""Characters of a checksum that are shown unless all are asked for."""
+"""Number of characters of a checksum that are shown without ``--all``."""
 
 
 def main() -> None:
@@ -40,18 +36,18 @@ def main() -> None:
             f"there is no {NUMBERS} yet: run the workflow first (make paper), in the folder of the checkout"
         )
     if not arguments.wanted.strip():
-        raise UserError("say which number: make trace NUMBER=97.31 (or 'Figure 3', a file, a key of numbers.tex)")
+        raise UserError("give a number: make trace NUMBER=97.31 (or 'Figure 3', a file, a key of numbers.tex)")
     try:
         found = Question(Shelf(Path()), arguments.all).answer(arguments.wanted.strip())
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads this has seen enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         found = True
     sys.exit(0 if found else 1)
 
 
 class Question:
-    """What is asked of one checkout."""
+    """Answers about the results of one checkout."""
 
     def __init__(self, shelf: Shelf, everything: bool = False) -> None:
         self.shelf, self.everything = shelf, everything
@@ -59,10 +55,10 @@ class Question:
         self.quoted = quotations(shelf.root / "paper")
 
     def answer(self, wanted: str) -> bool:
-        """Print the answer; whether everything that was looked at is as it was recorded.
+        """Print the answer; return whether all files and numbers agree with their records.
 
         Raises:
-            UserError: nothing of the paper and its results is called so, or reads so.
+            UserError: nothing in the paper and its results matches.
         """
         root = self.shelf.root
         if wanted in self.numbers:
@@ -70,7 +66,7 @@ class Question:
         shown = floats(root / "paper", root / "results/paper/build")
         named = {name.lower(): files for name, files in shown.items()}
         if wanted.lower() in named:
-            print(f"{wanted.capitalize()} of the paper shows {_listed(named[wanted.lower()])}.\n")
+            print(f"{wanted.capitalize()} of the paper shows {listed(named[wanted.lower()])}.\n")
             return all([self.file(file) for file in named[wanted.lower()]])
         files = self._files(wanted)
         if len(files) == 1:
@@ -78,13 +74,13 @@ class Question:
         return self._candidates(wanted, files, {file: name for name, of in shown.items() for file in of})
 
     def _files(self, wanted: str) -> list[str]:
-        """Results with this path, or of this name with or without its ending."""
+        """Results with this path, or with this name, with or without its suffix."""
         path = os.path.relpath(wanted, self.shelf.root) if os.path.exists(wanted) else wanted
         results = list(self.shelf.all_results())
         return [path] if path in results else [file for file in results if wanted in (Path(file).name, Path(file).stem)]
 
     def _candidates(self, wanted: str, files: Sequence[str], shown: dict[str, str]) -> bool:
-        """List what may be meant, and answer at once if it is one number of the text."""
+        """List the candidates; answer at once if there is exactly one number of the text."""
         matching = [key for key, value in self.numbers.items() if says(value, wanted)]
         matching = matching or [key for key in self.numbers if wanted in key]
         in_text = [key for key in matching if key in self.quoted]
@@ -94,12 +90,11 @@ class Question:
         if not (matching or in_tables or files):
             near = get_close_matches(wanted, [*self.numbers, *self.shelf.all_results()], n=3)
             raise UserError(
-                f"nothing in the paper is called or reads '{wanted}'. Ask for a number as it is printed (97.31), a key "
-                f"of {NUMBERS}, 'Figure 3', 'Table 2', or a file under results/."
-                + (f" Near: {', '.join(near)}." if near else "")
+                f"nothing in the paper matches '{wanted}'. Give a number as it is printed (97.31), a key of {NUMBERS}, "
+                "'Figure 3', 'Table 2', or a file under results/." + (f" Similar: {', '.join(near)}." if near else "")
             )
         print(f"'{wanted}' can be:\n")
-        places = {key: f"{printed(self.numbers[key])}, {_places(self.quoted[key])}" for key in in_text}
+        places = {key: f"{printed(self.numbers[key])}, {places(self.quoted[key])}" for key in in_text}
         self._list("quoted in the text", places)
         said = {file: f"{count} cells" if count > 1 else "one cell" for file, count in in_tables.items()}
         self._list("in tables", {file: f"{shown.get(file, 'not in the paper')}, {text}" for file, text in said.items()})
@@ -109,7 +104,7 @@ class Question:
             print(f"and {len(rest)} numbers that the text does not quote (shown with ARGS=--all)\n" if rest else "")
         else:
             self._list("not quoted", rest)
-        print("Ask again for one of them: make trace NUMBER='...'")
+        print("Run again with one of them: make trace NUMBER='...'")
         return True
 
     def _list(self, title: str, entries: dict[str, str]) -> None:
@@ -121,15 +116,15 @@ class Question:
             print(f"  and {len(entries) - most} more (ARGS=--all)\n" if len(entries) > most else "")
 
     def number(self, key: str) -> bool:
-        """Print where a number comes from."""
+        """Print where a number comes from; return whether it and its files agree with their records."""
         again = recomputed(self.shelf)
         value = again.get(key)
         print(f"{key} = {printed(self.numbers[key])}\n")
-        self._say("in the paper", _places(self.quoted.get(key, [])) or "not quoted in the text")
+        self._say("in the paper", places(self.quoted.get(key, [])) or "not quoted in the text")
         self._say("macro", f"\\result{{{key}}} of {NUMBERS}")
         if not isinstance(value, Derived):
-            raise UserError(f"the code that lies here does not make '{key}' any more. Run the workflow again.")
-        self._say("made by", f"{value.maker}, {_place(value.maker)}")
+            raise UserError(f"the current code does not compute '{key}'. Run the workflow again.")
+        self._say("made by", f"{value.maker}, {place(value.maker)}")
         tables = [source for source in value.sources if isinstance(source, Rows)]
         for source in value.sources:
             self._say("from", self._source(source))
@@ -149,26 +144,26 @@ class Question:
                     settings = settings.get(name, {}) if isinstance(settings, dict) else {}
                 return f"the configuration: {key}: {json.dumps(settings)}"
             case Constant(module, name):
-                return f"{name} of {module}, {_place(f'{module}.{name}')}"
+                return f"{name} of {module}, {place(f'{module}.{name}')}"
             case Package(name):
                 return f"the installed {name}"
         files = [file for file in self.shelf.made_from(NUMBERS) if Path(file).stem == source.table]
-        lines = [f"{_listed(files)}: {source}"]
+        lines = [f"{listed(files)}: {source}"]
         for file in files:
             rows = source.of(self.shelf.table(file))
-            lines.append(f"{len(rows)} row{'s' * (len(rows) != 1)}{_summarised(rows)}")
+            lines.append(f"{len(rows)} row{'s' * (len(rows) != 1)}{summarised(rows)}")
             shown = rows if self.everything else rows.head(0)
             lines += shown.to_string().splitlines() if len(shown) else []
         return ("\n" + " " * 15).join(lines)
 
     def file(self, file: str) -> bool:
-        """Print where a file comes from."""
+        """Print where a file comes from; return whether it agrees with its record."""
         print(file + "\n")
         return self._goes_back(chain(self.shelf, file))
 
     def _goes_back(self, steps: Sequence[Step], verdict: str = "") -> bool:
-        """Print the files that something goes back to, stage by stage, and what the checks say."""
-        print("\ngoes back to, nearest first\n")
+        """Print the files of these steps, stage by stage, and the outcome of the checks."""
+        print("\ndepends on, nearest first\n")
         problems = {step.file: self.shelf.problems(step.file, step.sha256) for step in steps}
         stages: dict[str, list[Step]] = {}
         for step in steps:
@@ -183,22 +178,20 @@ class Question:
         if not wrong:
             checked = sum(self.shelf.checksum(step.file) is not None for step in steps)
             print(f"✓ All files ({checked}) have the checksums with which they were written and read, and were made by")
-            print("  the code that lies here.")
+            print("  the current code.")
             self._print_elsewhere(records, [step.file for step in steps])
         for name, found in wrong.items():
             print(f"✗ {name} {'; '.join(found)}.")
         if wrong:
-            print(
-                "  Run the workflow again: it makes anew what has changed or lost its record, and what follows from it."
-            )
+            print("  Run the workflow again: it makes these results again, and all that depend on them.")
         return not wrong
 
     def _print_elsewhere(self, records: Sequence[dict], files: Sequence[str]) -> None:
-        """Name what could not be checked, as nothing says where it lies."""
+        """Name the files that could not be checked, because their folders are not recorded."""
         named = {code for record in records for code in record["code"]["files"]}
         unknown = sorted(file for file in named.union(files) if is_elsewhere(file) and not self.shelf.checksum(file))
         if unknown:
-            print(f"  Not checked, as they lie outside the checkout: {_listed(unknown)}.")
+            print(f"  Not checked, because they are outside the checkout: {listed(unknown)}.")
 
     def _stage(self, file: str) -> str:
         record = self.shelf.record(file)
@@ -209,9 +202,9 @@ class Question:
     def _print_stage(self, stage: str, steps: Sequence[Step], problems: dict[str, list[str]]) -> None:
         record = self.shelf.record(steps[0].file)
         codes = {of["code"]["sha256"] for step in steps if (of := self.shelf.record(step.file))}
-        about = f"({record['program']}, code {_listed(self._short(code) for code in sorted(codes))})" if record else ""
+        about = f"({record['program']}, code {listed(self._short(code) for code in sorted(codes))})" if record else ""
         print(f"{stage} {about}".rstrip())
-        keys = record and _keys(record["settings"], self.shelf.record(NUMBERS)["settings"])
+        keys = record and configuration_keys(record["settings"], self.shelf.record(NUMBERS)["settings"])
         if keys:
             print(f"  settings: {keys}")
         shown = steps if self.everything else steps[:SHOWN]
@@ -222,7 +215,7 @@ class Question:
             rows = "" if step.matching is None else f"  {step.matching} row{'s' * (step.matching != 1)}"
             print(f"  {mark} {sha256}  {step.file}{rows}")
             if self.everything and (of := self.shelf.record(step.file)):
-                print(f"      python {of['program']} {' '.join(map(_quoted, of['arguments']))}")
+                print(f"      python {of['program']} {' '.join(map(quoted_argument, of['arguments']))}")
         if len(steps) > len(shown):
             print(f"    and {len(steps) - len(shown)} more (ARGS=--all)")
         print()
@@ -239,10 +232,10 @@ class Question:
 
     def _print_circumstances(self, records: Sequence[dict]) -> None:
         seeds = sorted({seed for record in records for seed in record["seeds"] or ()})
-        devices = dict.fromkeys(_device(record["device"]) for record in records if record["device"])
+        devices = dict.fromkeys(described_device(record["device"]) for record in records if record["device"])
         versions = {name: of for record in records for name, of in record["versions"].items()}
         self._say("seeds", ", ".join(map(str, seeds)) or "none")
-        self._say("device", "; ".join(devices) or "none: nothing but tables and text")
+        self._say("device", "; ".join(devices) or "none: tables and text only")
         self._say("versions", ", ".join(f"{name} {of}" for name, of in sorted(versions.items())) + "\n")
 
     def _say(self, name: str, text: str) -> None:
@@ -253,28 +246,28 @@ class Question:
 
 
 def recomputed(shelf: Shelf) -> dict[str, Derived]:
-    """All numbers, made again from the tables that lie here, with the settings they were made with.
+    """All numbers, computed again from the current tables, with the recorded settings.
 
     Raises:
-        UserError: there is no record of the numbers, or a table is not what was written.
+        UserError: there is no record of the numbers, or a table differs from its seal.
     """
     record = shelf.record(NUMBERS)
     if record is None:
         raise UserError(
-            f"{NUMBERS} has no record of what it was made from. Run the workflow again: it makes anew what lost its."
+            f"{NUMBERS} has no provenance record. Run the workflow again: it makes results without a record again."
         )
-    # estimators of the user's own are loaded by the numbers, for their labels
-    own = [Path(file) for file in record["code"]["files"] if not file.startswith("workflow/")]
+    # the program of the numbers loads the user's own estimators, for their labels
+    own = [Path(file) for file in record["code"]["files"] if not file.startswith(("src/", "workflow/"))]
     places = {file: own_estimators().get(file.name) if is_elsewhere(str(file)) else file for file in own}
     lost = [file.name for file, place in places.items() if place is None]
     if lost:
         raise UserError(
-            f"the numbers were made with {_listed(lost)}, outside this checkout. Say where, and ask again after\n"
+            f"the numbers were made with {listed(lost)}, outside this checkout. Set its path, then run again:\n"
             f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
     from weight_importance.files.storage import read_table
-    from weight_importance.findings import published  # PyTorch comes with these: only where numbers are made
+    from weight_importance.findings import published  # these import PyTorch, which takes seconds
     from weight_importance.paper.numbers import collect
     from weight_importance.settings import Configuration
 
@@ -289,74 +282,6 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
         tables,
         (published.retention(folder), published.pruning(folder)),
     )
-
-
-def _place(dotted: str) -> str:
-    """The file and line where a function or a constant of ours stands."""
-    module, _, name = dotted.rpartition(".")
-    file = Path("src", *module.split(".")).with_suffix(".py")
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        names = [getattr(node, "name", None), *(getattr(of, "id", None) for of in getattr(node, "targets", []))]
-        if name in names:
-            return f"{file}, line {node.lineno}"
-    return str(file)
-
-
-def _places(quoted: Sequence[Quotation]) -> str:
-    return "; ".join(map(str, quoted))
-
-
-def _listed(items: Iterable[str]) -> str:
-    return ", ".join(items)
-
-
-def _summarised(rows: pd.DataFrame) -> str:
-    """What a person looks at first: the values, or the choice, that the rows hold."""
-    if rows.empty:
-        return ""
-    last = rows.columns[-1]
-    if not pd.api.types.is_numeric_dtype(rows[last]):
-        first = rows.head(SHOWN).to_dict("records")
-        return ": " + "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first)
-    value = "mean_accuracy" if "mean_accuracy" in rows else "accuracy" if "accuracy" in rows else last
-    of = rows[value]
-    over = f" over seeds {_listed(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
-    return f"{over}: {value} from {of.min():.6g} to {of.max():.6g}, mean {of.mean():.6g}"
-
-
-def _keys(settings: dict, config: dict) -> str:
-    """The keys of the configuration that a stage's settings come from."""
-    if not settings:
-        return ""
-    if settings.get("study") not in config["studies"]:
-        return "the whole configuration"
-    study = config["studies"][settings["study"]]
-    of_study = {_place(key, value, study) for key, value in settings.items()} - {None}
-    others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
-    named = [f"studies.{settings['study']}: {_listed(sorted(of_study))}"] if of_study else []
-    return "; ".join([*named, *others])
-
-
-def _place(key: str, value: object, study: dict) -> str | None:
-    """The key, or the section, of a study that a setting of a stage comes from."""
-    if key in study:
-        return key
-    keys = {*value} if isinstance(value, dict) else {key}
-    section = next((name for name, part in study.items() if isinstance(part, dict) and keys <= {*part}), None)
-    return section if section is None or isinstance(value, dict) else f"{section}.{key}"
-
-
-def _holds(section: object, key: str) -> bool:
-    return isinstance(section, dict) and key in section and key != "studies"
-
-
-def _device(device: dict) -> str:
-    threads = f"{device['threads']} thread{'s' * (device['threads'] != 1)}"
-    return f"{device['device']} ({device['processor']}, {threads}, precision '{device['precision']}')"
-
-
-def _quoted(argument: str) -> str:
-    return f"'{argument}'" if set(argument) & set(' {}"*();&|') else argument
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ RESULTS, LOCK = Path("results"), ".snakemake/run.lock"
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    RunLock(LOCK).acquire()  # beside a run a result may be in the middle of being replaced
+    RunLock(LOCK).acquire()  # during a run a result may be in the middle of being replaced
     results = [*sealed(RESULTS)]
     damaged = {file: problem for file in results if (problem := damage(file))}
     for file, problem in damaged.items():
@@ -42,7 +42,7 @@ def sealed(folder: Path) -> Iterator[Path]:
 
 
 def damage(file: Path) -> str | None:
-    """What is wrong with a result or its provenance record; ``None`` if nothing is."""
+    """The problem with a result or its provenance record; ``None`` if there is none."""
     sha256, problem = judged(file)
     if problem:
         return problem

@@ -13,13 +13,13 @@ import jobs
 import notebooks
 from weight_importance.runtime import errors
 from weight_importance.runtime.lock import RunLock
-from weight_importance.settings import known
+from weight_importance.settings import UNPENALISED, known
 
 # `python` in the rules is the interpreter that runs Snakemake, even if its environment is not activated; an environment
-# that Snakemake activates for a job (conda) still comes first.
+# that Snakemake activates for a job (conda) takes precedence.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
 
-# Jobs end when this process is killed (errors.RUN), and report why they were killed themselves (job.sh).
+# Jobs end when this process is killed (errors.RUN); if a job is killed, it reports why (job.sh).
 os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
 shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
 
@@ -62,7 +62,7 @@ def records(name: str) -> list[str]:
 
 
 def growing(amount: int) -> Callable:
-    """Memory or time that grows with every further try of a job, which may have ended for lack of it."""
+    """Memory or time that grows with every attempt at a job, which may have failed for lack of it."""
     return lambda wildcards, attempt: amount * attempt
 
 
@@ -73,7 +73,7 @@ def paper_text():
 
 
 def begin_run():
-    """Lock the folder and remove what killed runs left half-written; end the program where a run cannot work."""
+    """Lock the folder and remove half-written files of killed runs; end the program if a run is impossible."""
     try:
         errors.require_space("results")
         RUN_LOCK.acquire(cluster=not workflow.local_exec)
@@ -83,12 +83,12 @@ def begin_run():
         file.unlink(missing_ok=True)
 
 
-CAPTIONS = Path(".snakemake/captions")  # as the report needs one file for each
+CAPTIONS = Path(".snakemake/captions")  # the report needs one file for each
 notebooks.write_captions(REGISTRY, CAPTIONS)
 
 
 def reported(file, category, labels, caption):
-    """A result of one study as the report shows it."""
+    """A result of one study in the report."""
     return report(file, category=category, subcategory="{study}", labels=labels, caption=caption)
 
 

@@ -1,6 +1,6 @@
 """The code that each job depends on, as fingerprints: its program, and the modules that this imports by name.
 
-``own`` names the files of the user's own estimators; see :mod:`sources` for what a fingerprint leaves out.
+``own`` names the files of the user's own estimators; see :mod:`sources` for the content of a fingerprint.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ def importance(configuration: Configuration, own: Own, study: str, estimator: st
 
 
 def retention(configuration: Configuration, own: Own, study: str, estimator: str) -> list[str]:
-    """The program of retention, with the estimators of the penalty; for an ablation, with what makes it."""
+    """The program of retention, with the estimators of the penalty; for an ablation, with its module."""
     condition = grid.condition(configuration, estimator)
     names = grid.penalised_by(condition)
     ablation = [f"{PACKAGE}/learning/ablations.py"] if is_ablation(condition) else []

@@ -1,6 +1,6 @@
-"""Whether jobs compute on a GPU: decided once, as the workflow starts, so that each job asks for what it will take.
+"""Whether jobs compute on a GPU: decided once, when the workflow starts, so that jobs request the resources they use.
 
-Knows nothing of torch but whether it finds a GPU; see weight_importance.runtime.device for the use of it.
+Imports no torch; see weight_importance.runtime.device for the use of a GPU.
 """
 
 import subprocess
@@ -11,13 +11,13 @@ VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 """Environment variable with the device of every job, as :mod:`weight_importance.runtime.device` reads it."""
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What drivers of Nvidia, of AMD and of Linux under Windows put into place; without any, torch need not be asked."""
+"""Device files of the drivers of Nvidia, of AMD and of Linux under Windows; without any, torch is not asked."""
 
 
 def decided(wanted: str) -> str:
-    """The device that jobs are told: ``wanted``, but for ``auto``, which becomes ``cuda`` or ``cpu``.
+    """The device of all jobs: ``wanted``, except ``auto``, which becomes ``cuda`` or ``cpu``.
 
-    A job that is told ``cpu`` takes no GPU, whatever the node that it comes to has.
+    With ``cpu`` a job uses no GPU, even on a node that has one.
     """
     if wanted != "auto":
         return wanted
@@ -25,12 +25,12 @@ def decided(wanted: str) -> str:
 
 
 def per_job(device: str) -> int:
-    """GPUs that a job on this device takes: one or none."""
+    """Number of GPUs of a job on this device: one or none."""
     return int(device.startswith("cuda"))
 
 
 def _torch_finds_one() -> bool:
-    """Ask in a process of its own: torch takes seconds to import, and much memory as long as Snakemake runs."""
+    """Ask torch in a separate process: its import takes seconds, and memory as long as Snakemake runs."""
     question = "import torch; print(torch.cuda.is_available())"
     answer = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=False)
     return answer.stdout.strip() == "True"

@@ -1,4 +1,4 @@
-"""From the configuration to files: shards, shared networks, tables, and what all studies together make.
+"""From the configuration to files: shards, shared networks, tables, and the results of all studies together.
 
 Functions of a :class:`~weight_importance.settings.Configuration`; ``study`` and ``shard`` are names. Knows nothing of
 Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`notebooks`).
@@ -6,12 +6,12 @@ Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`
 
 from collections.abc import Iterable, Sequence
 
-from weight_importance.settings import Configuration, Study
+from weight_importance.settings import UNPENALISED, Configuration, Study
 from weight_importance.settings.ablation_names import folder, is_ablation, parse
 
 RUNS, SUMMARY = "results/runs", "results/summary"
 
-WITHOUT_IMPORTANCE = ("none", "random")
+WITHOUT_IMPORTANCE = (*UNPENALISED, "random")
 """The references that estimators are compared with: learning without a penalty, random pruning."""
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -24,11 +24,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "explanation": ("explanation",),
     "variants": ("retention",),
     "reproduction": ("retention", "pruning"),
+    "benchmarks": ("retention",),
 }
-"""The stages that an analysis reads the tables of; optional ones are run where the study has their settings."""
+"""The stages whose tables an analysis reads; optional ones run if the study has their settings."""
 
 OPTIONAL = ("retention", "pruning", "explanation")
-"""Stages that a study without the section of this name does without."""
+"""Stages that run only if the study has the section of this name."""
 
 EXPLANATION = ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared")
 """The tables of the stage ``explanation``."""
@@ -136,7 +137,7 @@ def estimators(configuration: Configuration) -> list[str]:
 
 
 def users(configuration: Configuration, study: str) -> list[str]:
-    """The estimators that the networks of a study serve: its own, those explained, and those of sharing studies."""
+    """The estimators that use the networks of a study: its own, those explained, and those of sharing studies."""
     sharing = [other for name, other in configuration.studies.items() if network_owner(configuration, name) == study]
     names = {name for other in sharing for name in other.estimators}
     explained = [other.explanation for other in sharing if "explanation" in stages(other)]
@@ -144,7 +145,7 @@ def users(configuration: Configuration, study: str) -> list[str]:
 
 
 def ablations(configuration: Configuration) -> dict[str, str]:
-    """The ablations of all studies by the names of their folders, which hold no brackets."""
+    """The ablations of all studies by the names of their folders, which have no brackets."""
     retained = [study.retention for study in configuration.studies.values() if study.retention]
     return {folder(name): name for retention in retained for name in retention.ablations}
 
@@ -155,10 +156,10 @@ def condition(configuration: Configuration, estimator: str) -> str:
 
 
 def penalised_by(name: str) -> Sequence[str]:
-    """The estimators whose importances weigh the penalty: one, those that an ablation is made from, or none."""
+    """The estimators whose importances weight the penalty: one, those that an ablation is made from, or none."""
     if is_ablation(name):
         return parse(name).estimators
-    return () if name == "none" else (name,)
+    return () if name in UNPENALISED else (name,)
 
 
 def penalty_importances(configuration: Configuration, study: str, shard: str, estimator: str) -> list[str]:
@@ -188,7 +189,7 @@ def study_tables(configuration: Configuration, table: str) -> list[str]:
 
 
 def summaries(configuration: Configuration, tables: Iterable[str] = tuple(STAGE_OF)) -> list[str]:
-    """Those of the tables of all studies together that have rows."""
+    """The tables of all studies together, without those that would be empty."""
     return [f"{SUMMARY}/{table}.csv" for table in tables if study_tables(configuration, table)]
 
 

@@ -1,7 +1,8 @@
 """The settings of every job as one line of sorted JSON: exactly those that its result depends on.
 
 Snakemake compares these lines with those of the last run: a change of settings runs the jobs again whose line changes.
-What a stage needs of a study is defined in :mod:`weight_importance.settings.jobs`; ``study`` and ``shard`` are names.
+The settings that each stage needs are defined in :mod:`weight_importance.settings.jobs`; ``study`` and ``shard`` are
+names.
 """
 
 import json
@@ -82,7 +83,7 @@ def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: 
 
 
 def explorer(configuration: Configuration) -> str:
-    """What the explorer shows of every study, and the shards of those that train networks."""
+    """The settings of every study that the explorer shows, and the shards of those that train networks."""
     return _line({name: _shown(study) for name, study in configuration.studies.items()})
 
 

@@ -1,6 +1,6 @@
-"""The registry of notebooks: what each reads and makes, and for which studies it is executed.
+"""The registry of notebooks: inputs and outputs of each, and the studies that it is executed for.
 
-Reads ``notebooks/registry.yaml``, the one place that lists notebooks, figures, captions and tables. Knows nothing of
+Reads ``notebooks/registry.yaml``, the only list of notebooks, figures, captions and tables. Knows nothing of
 Snakemake.
 """
 
@@ -18,7 +18,7 @@ REGISTRY = Path("notebooks/registry.yaml")
 PUBLISHED = Path("workflow/resources/published")
 
 OWN_ONLY = ("retention", "pruning", "correlation")
-"""Analyses of which a companion has tables only: the notebooks of the study that it accompanies show them."""
+"""Analyses of which a companion has tables only, shown in the notebooks of the study that it accompanies."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -37,7 +37,7 @@ class Figure(Entry):
 
 
 class Notebook(Entry):
-    """A notebook: the analysis that it belongs to, what it reads, and what it makes."""
+    """A notebook: the analysis that it belongs to, its inputs and outputs."""
 
     analysis: Text
     title: Text
@@ -68,12 +68,12 @@ def studies(configuration: Configuration, notebook: Notebook) -> list[str]:
 
 
 def figures(notebook: Notebook) -> list[str]:
-    """The files of a notebook's figures; ``{study}`` stands for the study."""
+    """The files of a notebook's figures; ``{study}`` is a placeholder."""
     return [f"results/figures/{name}-{{study}}.pdf" for name in notebook.figures]
 
 
 def tables(notebook: Notebook) -> list[str]:
-    """The files of a notebook's LaTeX tables; ``{study}`` stands for the study."""
+    """The files of a notebook's LaTeX tables; ``{study}`` is a placeholder."""
     return [f"results/tables/{name}-{{study}}.tex" for name in notebook.tables]
 
 
@@ -129,7 +129,7 @@ def published(notebook: Notebook) -> list[str]:
 
 
 def write_captions(registry: Registry, folder: Path) -> None:
-    """Write the caption of every figure into a file of a folder, as Snakemake's report needs them."""
+    """Write the caption of every figure into a file, as required by Snakemake's report."""
     folder.mkdir(parents=True, exist_ok=True)
     for notebook in registry.values():
         for name, figure in notebook.figures.items():

@@ -121,7 +121,7 @@ def _hash(*texts: str) -> str:
 
 
 class _Essence(ast.NodeTransformer):
-    """Removes from a syntax tree what no result depends on."""
+    """Removes from a syntax tree everything that no result depends on."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for block in BLOCKS:
@@ -138,7 +138,7 @@ class _Essence(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """A call without texts for people: help, labels of estimators, the name of what is counted on the screen."""
+        """A call without texts for people: help, labels of estimators, names of counted parts in progress lines."""
         if _name(node) == "counted":
             return self.visit(node.args[0])
         left_out = SHOWN if _is_estimator(node) else HELP if _name(node) in ("add_argument", "ArgumentParser") else ()

@@ -12,10 +12,10 @@ rule baseline:
         "results/logs/baseline/{study}/{shard}.log",
     benchmark:
         "results/benchmarks/baseline/{study}/{shard}.tsv"
-    priority: 2  # short, and the long jobs of retention wait for it
+    priority: 2  # short, and the long jobs of retention depend on it
     conda:
         "../../envs/workflow.yaml"
-    # One thread per job: jobs side by side use the cores best, and results do not depend on the number of cores.
+    # One thread per job: parallel jobs use the cores best, and results do not depend on the number of cores.
     threads: 1
     resources:
         mem_mb=growing(3000),

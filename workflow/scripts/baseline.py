@@ -26,15 +26,17 @@ def main() -> None:
     arguments = parser.parse_args()
     job, device = arguments.settings, prepare(arguments.threads)
 
-    datasets = [load(file) for file in arguments.data]
+    datasets = [load(file, job.inputs.padding) for file in arguments.data]
     plain = plain_task(datasets[0], training=job.images).to(device)
     tasks = first_tasks(job.first_task, plain, job.seeds)
-    replicas = initialise(network(job.network, *common_form(datasets)), job.seeds, device)
+    replicas = initialise(network(job.network, *common_form(datasets), job.inputs), job.seeds, device)
     recorder = PathRecorder(job.records)
     settings = job.model_dump(mode="json")
     origin = made_from("baseline", settings, job.seeds, arguments.data, device)
     checkpoint = Checkpoint(arguments.trained, origin)
-    learn_first_task(replicas, tasks, recorder, epochs=job.epochs, optimisation=job.optimisation, checkpoint=checkpoint)
+    learn_first_task(
+        replicas, tasks, recorder, duration=job.duration, optimisation=job.optimisation, checkpoint=checkpoint
+    )
     adam = replicas.adam if job.carry_adam else None
     stack = trained.Trained(replicas.seeds, replicas.parameters, replicas.buffers, adam)
     trained.write(arguments.trained, stack, recorder.recorded(), settings)

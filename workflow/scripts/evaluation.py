@@ -31,12 +31,12 @@ def main() -> None:
     arguments = parser.parse_args()
     job, device = arguments.settings, prepare(arguments.threads)
 
-    datasets = [load(file) for file in arguments.data]
+    datasets = [load(file, job.inputs.padding) for file in arguments.data]
     plain = plain_task(datasets[0], **job.images.model_dump(), train_on_validation=job.train_on_validation).to(device)
     tasks = first_tasks(job.first_task, plain, job.seeds)
     stack = trained.read(arguments.trained, job.seeds)
     rows = []
-    with heads(restore(network(job.network, *common_form(datasets)), stack, device), tasks) as replicas:
+    with heads(restore(network(job.network, *common_form(datasets), job.inputs), stack, device), tasks) as replicas:
         for split in ("validation", "test"):
             samples = once_each(lambda task, split=split: task.part(split), tasks)
             accuracies = accuracy(replicas, samples)

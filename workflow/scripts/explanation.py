@@ -71,8 +71,8 @@ def main() -> None:
     job, device = arguments.settings, prepare(arguments.threads)
 
     chosen, names = job.explanation, job.explanation.estimators
-    datasets = [load(file) for file in arguments.data]
-    build = network(job.network, *common_form(datasets))
+    datasets = [load(file, job.inputs.padding) for file in arguments.data]
+    build = network(job.network, *common_form(datasets), job.inputs)
     baseline = restore(build, trained.read(arguments.trained, job.seeds), device)
     of_path = along_path(divided(names)[0], trained.read_path(arguments.trained, job.seeds))
     plain = [plain_task(dataset, training=job.images).to(device) for dataset in datasets]

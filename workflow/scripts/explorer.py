@@ -1,4 +1,4 @@
-"""Write the explorer: one page, complete in itself, to look at any two estimators, layer by layer."""
+"""Write the explorer: one self-contained page that compares any two estimators, layer by layer."""
 
 import argparse
 from collections.abc import Mapping
@@ -23,9 +23,11 @@ TABLES = ("correlation", "correlation_null", "retention", "selected_lambda", "pr
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--template", type=Path, nargs="+", required=True, help="page.html and what it is filled with")
+    parser.add_argument(
+        "--template", type=Path, nargs="+", required=True, help="page.html, and the style and scripts that are inserted"
+    )
     parser.add_argument("--tables", type=Path, nargs="*", default=[], help=f"tables (.csv) among {', '.join(TABLES)}")
-    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, where importances lie")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, which contains importances")
     parser.add_argument("--settings", type=json_object, required=True, help="JSON: study → settings, shards")
     parser.add_argument("--output", type=Path, required=True, help="output: the page (.html)")
     arguments = parser.parse_args()

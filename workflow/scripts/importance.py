@@ -40,13 +40,12 @@ def main() -> None:
         values = importance(estimator, trained.read_path(arguments.trained, job.seeds))
     else:
         stack = trained.read(arguments.trained, job.seeds)
-        datasets = [load(file) for file in arguments.data]
+        datasets = [load(file, job.inputs.padding) for file in arguments.data]
         plain = plain_task(datasets[0], **{job.part: job.images}).to(device)
         tasks = first_tasks(job.first_task, plain, job.seeds)
         samples = once_each(lambda task: task.part(job.part), tasks)
-        if job.samples:
-            samples = once_each(lambda part: part.last(job.samples), samples)
-        replicas = restore(network(job.network, *common_form(datasets)), stack, device)
+        samples = once_each(lambda part: part.last(job.samples), samples)
+        replicas = restore(network(job.network, *common_form(datasets), job.inputs), stack, device)
         with heads(replicas, tasks) as headed, torch.no_grad():
             values = stacked_importance(arguments.estimator, headed, samples, 0)
     save_tensors(arguments.output, values, metadata(arguments.estimator, job.model_dump(mode="json"), job.seeds))

@@ -1,7 +1,7 @@
-"""Execute a notebook with the given parameters; keep the executed notebook and a readable page.
+"""Execute a notebook with the given parameters; write the executed notebook and a page (HTML).
 
-Nothing of the user's Jupyter settings takes part, the kernel talks through files of a private folder (kernels that run
-side by side cannot meet on a port), and the page fetches nothing from the network.
+The user's Jupyter settings are not used; the kernel communicates through files in a private folder, so that kernels
+that run in parallel cannot use the same port; the page loads nothing from the network.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from weight_importance.files.storage import write_text
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
-# The page of nbconvert's "lab" template without the scripts that it would load from the network, and legible on a
-# narrow screen, too: code is wrapped, what is wider scrolls by itself
+# The page of nbconvert's "lab" template without scripts from the network, and legible on a narrow screen: code is
+# wrapped, wider content scrolls
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
@@ -51,15 +51,15 @@ def main() -> None:
     parser.add_argument("--notebook", type=Path, required=True, help="notebook to execute (.ipynb)")
     parser.add_argument("--parameters", type=json_object, required=True, help="values of its parameters cell, as JSON")
     parser.add_argument("--executed", type=Path, required=True, help="output: executed notebook, also if a cell fails")
-    parser.add_argument("--html", type=Path, required=True, help="output: the same as a page (.html)")
+    parser.add_argument("--html", type=Path, required=True, help="output: the executed notebook as a page (.html)")
     arguments = parser.parse_args()
     if not arguments.notebook.is_file():
-        raise UserError(f"there is no notebook {arguments.notebook}; ours are in notebooks/: name one that is there.")
+        raise UserError(f"there is no notebook {arguments.notebook}; name one of those in notebooks/.")
     with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
         isolate(Path(scratch))
         check(arguments.notebook, arguments.parameters)
-        note_input(arguments.notebook)  # as it is now, whatever becomes of it meanwhile
-        # what the kernel writes and reads is recorded as done by this command
+        note_input(arguments.notebook)  # as it is now, even if it is edited during the run
+        # the kernel's inputs and outputs are recorded as those of this command
         readings = Path(scratch) / "readings.jsonl"
         os.environ[COMMAND_VARIABLE] = json.dumps([sys.argv, [__file__, str(arguments.notebook)]])
         os.environ[READINGS_VARIABLE] = str(readings)
@@ -69,14 +69,14 @@ def main() -> None:
     write_text(arguments.executed, text)
     if failure:
         raise UserError(
-            f"{arguments.notebook}, {failure}\nThe executed notebook, {arguments.executed}, shows the error in its "
-            f"place. Mend {arguments.notebook} or the module named above, then run the same command again."
+            f"{arguments.notebook}, {failure}\nThe executed notebook, {arguments.executed}, shows the error at its "
+            f"cell. Fix {arguments.notebook} or the module named above, then run the same command again."
         )
     write_text(arguments.html, page(text, title=arguments.html.stem))
 
 
 def isolate(scratch: Path) -> None:
-    """Keep the user's own Jupyter and IPython settings out, and let the kernel import our package."""
+    """Ignore the user's Jupyter and IPython settings, and let the kernel import the project's modules."""
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         folder = scratch / variable.lower()
         folder.mkdir()
@@ -86,10 +86,10 @@ def isolate(scratch: Path) -> None:
 
 
 def check(notebook: Path, parameters: dict) -> None:
-    """Refuse parameters that the notebook does not have, and values of another type than its own.
+    """Refuse parameters that the notebook does not have, and values of another type than its defaults.
 
     Raises:
-        UserError: it names the parameter, the value and what is allowed; or the file, if it is no notebook.
+        UserError: the text names the parameter, the value and the allowed ones; or the file, if it is not a notebook.
     """
     import nbformat  # see execute()
 
@@ -98,8 +98,8 @@ def check(notebook: Path, parameters: dict) -> None:
     except (ValueError, nbformat.ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{notebook} is no Jupyter notebook: {reason}; expected is a file .ipynb as Jupyter writes it. "
-            "Restore it, or name another."
+            f"{notebook} is not a Jupyter notebook: {reason}; expected is an .ipynb file as Jupyter writes it. "
+            "Restore it, or name another one."
         ) from error
     sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
     assignments = [node for source in sources for node in ast.parse(source).body if isinstance(node, ast.Assign)]
@@ -119,7 +119,7 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
     """Run every cell in a fresh kernel, in the current folder.
 
     Returns:
-        the executed notebook as JSON, and what failed (cell, error, its traceback), if anything did.
+        the executed notebook as JSON, and a description of the failure (cell, error, traceback) or ``None``.
     """
     import nbformat  # Jupyter reads the variables set by isolate() when it is first imported
     from papermill.exceptions import PapermillExecutionError, strip_color
@@ -133,9 +133,9 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
             notebook, executed, parameters, kernel_name="python3", language="python", progress_bar=False, config=private
         )
     except PapermillExecutionError as error:
-        # what a user can mend is told in one message; of anything else, where it happened
-        told = error.evalue if error.ename == UserError.__name__ else "\n".join(error.traceback)
-        failure = f"cell [{error.exec_count}] failed:\n" + strip_color(told)
+        # an error that the user can fix as one message; any other with its traceback
+        text = error.evalue if error.ename == UserError.__name__ else "\n".join(error.traceback)
+        failure = f"cell [{error.exec_count}] failed:\n" + strip_color(text)
     content = nbformat.read(executed, as_version=4)
     for index, cell in enumerate(content.cells):  # the identifiers of cells that papermill adds are random
         cell.id = f"cell-{index}"

@@ -1,4 +1,4 @@
-"""Typeset the paper: bring text, figures, tables and numbers together in one folder and run LaTeX there.
+"""Typeset the paper: copy text, figures, tables and numbers into one folder and run LaTeX there.
 
 In that folder main.tex finds its figures as figures/NAME.pdf, its tables as tables/NAME.tex, the numbers as numbers.tex
 and the state of the code as version.tex (macro \\version). The PDF holds no dates and no paths: the same text and
@@ -23,28 +23,28 @@ from weight_importance.runtime.errors import FULL, UserError, full_disk, run_pro
 PACKAGES = "latexmk lmodern texlive-binaries texlive-latex-base texlive-latex-recommended texlive-science"
 INSTALL = f"sudo apt-get install --no-install-recommends {PACKAGES}"
 LEAST_FREE = 2**20
-"""Bytes of the disk below which LaTeX is taken to have failed for want of room."""
+"""Bytes of free disk space below which a failure of LaTeX is attributed to a full disk."""
 
 APART = [f":!workflow/{folder}" for folder in ("explorer", "report", "audit")]
-"""Folders that change nothing in the paper."""
+"""Folders without influence on the paper."""
 
 PRETEX = r"\pdfinfoomitdate=1\pdftrailerid{}\pdfsuppressptexinfo=-1"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--text", type=Path, nargs="+", required=True, help="main.tex, then all that it reads by name")
+    parser.add_argument("--text", type=Path, nargs="+", required=True, help="main.tex, then the files that it includes")
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="figures (.pdf)")
     parser.add_argument("--tables", type=Path, nargs="*", default=[], help="tables (.tex)")
     parser.add_argument("--numbers", type=Path, required=True, help="macros of all quoted numbers (numbers.tex)")
-    parser.add_argument("--version", help="state of the code, to be printed; by default the git commit")
+    parser.add_argument("--version", help="version of the code to print; by default the git commit")
     parser.add_argument("--build", type=Path, required=True, help="folder to typeset in; emptied first")
     parser.add_argument("--output", type=Path, required=True, help="output: the paper (.pdf)")
     arguments = parser.parse_args()
     if shutil.which("latexmk") is None or shutil.which("pdflatex") is None:
         raise UserError(
             "LaTeX is missing: the paper needs the programs latexmk and pdflatex. Install them with\n"
-            f"  {INSTALL}\nthen run the same command again; nothing but the paper is left to make."
+            f"  {INSTALL}\nthen run the same command again; only the paper remains to be made."
         )
     with alone_in(arguments.build) as lock:
         gather(arguments)
@@ -55,7 +55,7 @@ def main() -> None:
 
 @contextmanager
 def alone_in(build: Path) -> Iterator[int]:
-    """Hold a lock that LaTeX inherits: where it outlives a program that was killed, the next one waits for its end."""
+    """Hold a lock that LaTeX inherits: if LaTeX outlives a killed program, the next one waits for its end."""
     build.parent.mkdir(parents=True, exist_ok=True)
     with open(build.parent / f".{build.name}.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -63,7 +63,7 @@ def alone_in(build: Path) -> Iterator[int]:
 
 
 def gather(arguments: argparse.Namespace) -> None:
-    """Copy everything that LaTeX reads into a fresh build folder."""
+    """Copy all files that LaTeX reads into a new build folder."""
     build = arguments.build
     shutil.rmtree(build, ignore_errors=True)
     try:
@@ -103,7 +103,7 @@ def typeset(build: Path, lock: int) -> None:
     """Run latexmk in the build folder; it holds the file descriptor ``lock``, too.
 
     Raises:
-        UserError: LaTeX failed; the lines of its log that say why come last.
+        UserError: LaTeX failed; the text contains the lines of its log with the reason.
     """
     command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error"]
     command += ["-no-shell-escape", f"-usepretex={PRETEX}", "main.tex"]
@@ -116,12 +116,10 @@ def typeset(build: Path, lock: int) -> None:
         if shutil.disk_usage(build).free < LEAST_FREE:
             raise full_disk(build / "main.pdf")
         lines = errors + said(build / "main.blg", BIBTEX_ERROR, 1) or undefined
-        lines = lines or [f"(no reason found; all that LaTeX said is in {build / 'main.log'})"]
+        lines = lines or [f"(no reason found; the log of LaTeX is {build / 'main.log'})"]
         raise UserError("\n".join(["LaTeX could not typeset the paper:", *lines, hint(lines)]))
     if undefined:
-        raise UserError(
-            "\n".join(["the paper refers to things that do not exist, or exist twice:", *undefined, hint(undefined)])
-        )
+        raise UserError("\n".join(["the paper has undefined or duplicate references:", *undefined, hint(undefined)]))
 
 
 ERROR = re.compile(r"! |\S+\.(tex|sty|cls|bib|bbl):\d+: (?! ==>)")
@@ -142,7 +140,7 @@ def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
 
 
 def hint(lines: Sequence[str]) -> str:
-    """The remedy."""
+    """The advice for these errors."""
     if any("Package claims Error" in line for line in lines):
         return (
             "The sentence at this line claims more than the results show. Change the sentence, or its condition in "

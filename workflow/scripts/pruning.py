@@ -42,9 +42,9 @@ def main() -> None:
     if is_random != (arguments.importance is None):
         parser.error("--importance goes with every estimator and not with 'random'")
 
-    datasets = [load(file) for file in arguments.data]
+    datasets = [load(file, job.inputs.padding) for file in arguments.data]
     stack = trained.read(arguments.trained, job.seeds)
-    replicas = restore(network(job.network, *common_form(datasets)), stack, device)
+    replicas = restore(network(job.network, *common_form(datasets), job.inputs), stack, device)
     if is_random:
         importance = random_scores(stack.parameters, job.seeds)
     else:

@@ -21,13 +21,15 @@ from weight_importance.learning.replicas import require_fit, restore
 from weight_importance.learning.retention import Weighting
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
-from weight_importance.settings import RetentionJob
+from weight_importance.settings import UNPENALISED, RetentionJob
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--estimator", required=True, help="an estimator, an ablation, or 'none' for no penalty")
+    parser.add_argument(
+        "--estimator", required=True, help="an estimator, an ablation, 'none' for no penalty, or 'joint'"
+    )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--trained", type=Path, required=True, help=trained.FILES)
     parser.add_argument(
@@ -45,13 +47,13 @@ def main() -> None:
     name, ablation = arguments.estimator, None
     if is_ablation(name):
         ablation = parse(name)
-    estimators = ablation.estimators if ablation else [] if name == "none" else [name]
+    estimators = ablation.estimators if ablation else [] if name in UNPENALISED else [name]
     if len(arguments.importance) != len(estimators):
         parser.error(f"--importance needs {len(estimators)} files for {name}, found {len(arguments.importance)}")
 
-    datasets = [load(file) for file in arguments.data]
+    datasets = [load(file, job.inputs.padding) for file in arguments.data]
     stack = trained.read(arguments.trained, job.seeds)
-    baseline = restore(network(job.network, *common_form(datasets)), stack, device)
+    baseline = restore(network(job.network, *common_form(datasets), job.inputs), stack, device)
     importances = []
     for estimator, file in zip(estimators, arguments.importance, strict=True):
         importance, _ = load_tensors(file, **identity(estimator, job.seeds))
@@ -67,7 +69,8 @@ def main() -> None:
     files = [*arguments.data, *trained.file_names(arguments.trained).values(), *arguments.importance]
     origin = made_from(name, of_one, job.seeds, files, device)
     kept = Kept(Checkpoint(arguments.output, origin), Checkpoint(arguments.output, origin, "strengths"))
-    observations = retention(baseline, tasks, Weighting(estimators, importances, transform), job, kept)
+    weighting = Weighting(estimators, importances, transform, joint=name == "joint")
+    observations = retention(baseline, tasks, weighting, job, kept)
     rows = [
         (job.study, name, seen.strength, seen.seed, seen.tasks_learnt, seen.task, seen.split, seen.accuracy)
         for seen in observations

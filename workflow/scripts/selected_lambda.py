@@ -12,7 +12,9 @@ from weight_importance.runtime.errors import UserError, run_program
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--retention", type=Path, required=True, help="table of retention")
-    parser.add_argument("--split", choices=("validation", "test"), default="validation", help="what it is chosen on")
+    parser.add_argument(
+        "--split", choices=("validation", "test"), default="validation", help="images whose accuracy selects it"
+    )
     parser.add_argument("--output", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
     retention = read_table(arguments.retention, COLUMNS["retention"])

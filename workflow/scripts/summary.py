@@ -1,4 +1,4 @@
-"""Join the tables of all shards, or of all studies, into one, once it is clear that no row is lost or comes twice."""
+"""Join the tables of all shards, or of all studies, into one; check that no row is missing or duplicated."""
 
 import argparse
 import re
@@ -12,14 +12,14 @@ from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
 SHARD = re.compile(r"seeds-(\d+)-(\d+)")
-# what tells one run, or one comparison of two, from another; each must be observed under the same circumstances
+# key columns that identify a run, or a comparison of two estimators; all must have rows with the same other keys
 RUN = ("seed", "estimator", "lambda", "criterion", "estimator_a", "estimator_b")
 SHOWN = 3  # rows that a message quotes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, help="name of the table, which fixes its columns")
+    parser.add_argument("--table", required=True, help="name of the table, which determines its columns")
     parser.add_argument("--output", type=Path, required=True, help="table to write")
     parser.add_argument("shards", nargs="+", type=Path, metavar="FILE", help="the same table of one shard")
     arguments = parser.parse_args()
@@ -41,15 +41,15 @@ def read_shard(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A shard's table with one more column, ``file``; its seeds must be those that the file's name declares."""
     frame = read_table(path, columns)
     if frame.empty:
-        raise UserError(f"{path} holds no rows. {REMAKE}")
+        raise UserError(f"{path} has no rows. {REMAKE}")
     declared = SHARD.match(path.name)
     if declared:
         expected = set(range(int(declared[1]), int(declared[2]) + 1))
         found = set(frame["seed"])
         if found != expected:
             raise UserError(
-                f"{path} holds the seeds {sorted(found)}, but its name declares {sorted(expected)}: it is cut off or "
-                f"was renamed. {REMAKE}"
+                f"{path} contains the seeds {sorted(found)}, but its name declares {sorted(expected)}: it is truncated "
+                f"or was renamed. {REMAKE}"
             )
     return frame.assign(file=str(path))
 
@@ -59,20 +59,20 @@ def refuse_duplicates(rows: pd.DataFrame, keys: list[str]) -> None:
     twice = rows[rows.duplicated(keys, keep=False)]
     if not twice.empty:
         raise UserError(
-            f"rows come more than once, in {', '.join(twice['file'].unique())}: {described(twice[keys])}. Give each "
-            "shard's table once, and delete tables that stem from another division into shards."
+            f"rows are duplicated, in {', '.join(twice['file'].unique())}: {described(twice[keys])}. Give each "
+            "shard's table once, and delete tables with another division into shards."
         )
 
 
 def refuse_gaps(rows: pd.DataFrame, keys: list[str], run: list[str]) -> None:
     """Raise an error that names the file unless all runs of a study have rows with the same keys.
 
-    This finds a file that was cut off between two lines, which looks whole by itself.
+    This finds a file that was truncated between two lines and looks whole otherwise.
 
     Args:
         rows: all rows, with their files.
         keys: the key columns.
-        run: those of the key columns that tell the runs of a study apart.
+        run: the key columns that identify the runs of a study.
     """
     others = [key for key in keys if key not in run]
     runs = rows[["study", *run]].drop_duplicates()
@@ -81,19 +81,21 @@ def refuse_gaps(rows: pd.DataFrame, keys: list[str], run: list[str]) -> None:
     if missing.empty:
         return
     files = suspects(rows, missing.iloc[[0]], run, others)
-    remedy = f"{' or '.join(files)} is cut off, or was made with other settings than the rest. {REMAKE}"
+    remedy = f"{' or '.join(files)} is truncated, or was made with other settings than the rest. {REMAKE}"
     if not files:
-        remedy = "No given file holds rows of this kind and seed: give the table of that shard too."
-    raise UserError(f"{len(missing)} rows are missing that others of their study have: {described(missing)}. {remedy}")
+        remedy = "No given file contains rows of this kind and seed: give the table of that shard, too."
+    raise UserError(
+        f"{len(missing)} rows are missing, which other runs of the study have: {described(missing)}. {remedy}"
+    )
 
 
 def suspects(rows: pd.DataFrame, missing: pd.DataFrame, run: list[str], others: list[str]) -> list[str]:
-    """The files where a missing row should stand: of those with rows of its run, the likest to one that is whole there.
+    """The files that probably lack a missing row: of those with rows of its run, the most similar to a whole one.
 
     Args:
         rows: all rows, with their files.
         missing: one row with the keys that are missing.
-        run: the key columns that tell the runs of a study apart.
+        run: the key columns that identify the runs of a study.
         others: the other key columns.
     """
     whole = rows[rows["file"] == missing[others].merge(rows, on=others)["file"].iloc[0]]

@@ -1,7 +1,7 @@
-"""Data sets of images: their sources, the pinned content of every file, their file format, and how they are kept.
+"""Data sets of images: their sources, the pinned content of every file, and their file format.
 
 :func:`fetch` tries the sources of a data set in order and accepts only content with the pinned SHA-256; :func:`save`
-keeps it as one safetensors file. Knows nothing of tasks, studies and command lines.
+writes it as one safetensors file. Knows nothing of tasks, studies and command lines.
 """
 
 import json
@@ -27,7 +27,7 @@ RESOURCES = Path(__file__).resolve().parents[3] / "workflow/resources"
 
 
 class Source(Protocol):
-    """A place to get a data set from; ``str(source)`` says which."""
+    """A place to get a data set from; ``str(source)`` is its name."""
 
     def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         """Return the content of every file, each read through ``read_checked``, or raise :class:`SourceError`."""
@@ -45,7 +45,7 @@ class DataSource:
     Args:
         files: its files by name; in the IDX format one per role (:data:`ROLES`).
         sources: in the order in which they are tried.
-        remedy: what a user can do when all of them fail.
+        remedy: advice for the user if all of them fail.
         arrays: reads the file format: from the content of every file to one uint8 array per role, images
             ``(N, height, width)`` or ``(N, channels, height, width)``, labels ``(N,)``.
     """
@@ -58,7 +58,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched data set: arrays by role, the source they came from, and why the sources before it failed."""
+    """A fetched data set: arrays by role, their source, and the reasons why earlier sources failed."""
 
     arrays: dict[str, np.ndarray]
     source: str
@@ -66,11 +66,11 @@ class Fetched:
 
 
 def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetched:
-    """Get a data set from the first source that gives exactly the pinned content.
+    """Get a data set from the first source that provides exactly the pinned content.
 
     Args:
         name: the data set's name in ``datasets``.
-        datasets: the table of data sets; :data:`DATASETS` when not given.
+        datasets: the table of data sets; :data:`DATASETS` by default.
 
     Returns:
         Arrays ``train_images``, ``test_images`` ``(N, height, width)`` or ``(N, channels, height, width)`` and
@@ -95,12 +95,12 @@ def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetche
     wanted = "\n".join(f"  {file.name} ({file.size} bytes, SHA-256 {file.sha256})" for file in entry.files.values())
     raise UserError(
         f"could not download data set '{name}' from any source:\n{listed}\n{entry.remedy}\n"
-        f"Its files, each raw or gzipped with the ending .gz:\n{wanted}"
+        f"Its files, each raw or gzipped with the suffix .gz:\n{wanted}"
     )
 
 
 def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, DataSource] | None = None) -> None:
-    """Write a fetched data set as one safetensors file; its metadata says data set, source and SHA-256 of each file."""
+    """Write a fetched data set as one safetensors file; its metadata has data set, source and SHA-256 of each file."""
     files = (DATASETS if datasets is None else datasets)[name].files
     metadata = {
         "dataset": name,
@@ -111,7 +111,7 @@ def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, D
 
 
 def idx_files(*contents: tuple[int, str]) -> dict[str, DataFile]:
-    """The four files of a data set by role, under the names they carry everywhere, from ``(size, sha256)`` of each."""
+    """The four files of a data set by role, under their usual names, from ``(size, sha256)`` of each."""
     names = (
         "train-images-idx3-ubyte",
         "train-labels-idx1-ubyte",
@@ -124,7 +124,7 @@ def idx_files(*contents: tuple[int, str]) -> dict[str, DataFile]:
 
 
 def supply_by_hand(name: str) -> str:
-    """The remedy for a data set of the open internet."""
+    """The advice for a data set that is downloaded."""
     return (
         f"To supply it by hand, put its four files into /path/to/data/{name} and run the same command again after\n"
         f"  export {DATA_FOLDER_VARIABLE}=/path/to/data"
@@ -132,11 +132,11 @@ def supply_by_hand(name: str) -> str:
 
 
 def restore(name: str) -> str:
-    """The remedy for a data set of the repository."""
+    """The advice for a data set of the repository."""
     return f"It is part of the repository: restore it with\n  git checkout -- workflow/resources/{name}"
 
 
-# One entry per data set; nothing else names them. Size and SHA-256 are those of the raw IDX content.
+# One entry per data set; no other code lists them. Size and SHA-256 are those of the raw IDX content.
 DATASETS: dict[str, DataSource] = {
     "mnist": DataSource(
         files=idx_files(

@@ -1,6 +1,6 @@
-"""A data set as the workflow keeps it: one safetensors file of images and labels.
+"""A data set as a file of the workflow: one safetensors file of images and labels.
 
-Separate from :mod:`weight_importance.data.catalogue`, so that a new source or data set there changes no reader.
+Separate from :mod:`weight_importance.data.catalogue`, so that a new source or data set there affects no reader.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from weight_importance.files.storage import REMAKE, load_tensors
 from weight_importance.runtime.errors import UserError
@@ -52,25 +53,32 @@ def common_form(datasets: Sequence[Dataset]) -> tuple[tuple[int, int, int], int]
     return shapes[0], max(dataset.classes for dataset in datasets)
 
 
-def load(path: str | Path) -> Dataset:
+def load(path: str | Path, padding: int = 0) -> Dataset:
     """Read a data set that :func:`weight_importance.data.catalogue.save` wrote.
+
+    Args:
+        path: of the file.
+        padding: black pixels to add on each side of an image.
 
     Raises:
         UserError: the file is missing, damaged, or is not a data set.
     """
     tensors, _ = load_tensors(path)
     if set(tensors) != set(ROLES):
-        raise UserError(f"{path} holds {sorted(tensors)}, not a data set ({', '.join(ROLES)}). {REMAKE}")
+        raise UserError(f"{path} contains {sorted(tensors)}, not a data set ({', '.join(ROLES)}). {REMAKE}")
     for part in ("train", "test"):
         images, labels = tensors[f"{part}_images"], tensors[f"{part}_labels"]
         found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
         if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
             raise UserError(
-                f"{path} holds {found}; expected uint8 (N, height, width) or (N, channels, height, width), and uint8 "
-                f"(N,). {REMAKE}"
+                f"{path} contains {found}; expected uint8 (N, height, width) or (N, channels, height, width), and "
+                f"uint8 (N,). {REMAKE}"
             )
         if not len(images) or len(images) != len(labels):
-            raise UserError(f"{path} holds {found}; expected as many labels as images, one at least. {REMAKE}")
+            raise UserError(f"{path} contains {found}; expected equally many images and labels, at least one. {REMAKE}")
+    if padding:
+        for part in ("train_images", "test_images"):
+            tensors[part] = pad(tensors[part], (padding,) * 4)
     return Dataset(**tensors)
 
 

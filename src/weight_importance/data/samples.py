@@ -1,6 +1,6 @@
 """Labelled images as views of a data set: a selection and a transform, applied when the images are read.
 
-Images stay ``uint8`` until a batch is formed; :func:`to_inputs` is the one place where they become network inputs.
+Images stay ``uint8`` until a batch is formed; only :func:`to_inputs` converts them to network inputs.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ class Samples:
     """Images and labels of one part of a task.
 
     Attributes:
-        stored: the images as the data set holds them, uint8 ``(N, height, width)`` or ``(N, channels, height, width)``.
+        stored: the images of the data set, uint8 ``(N, height, width)`` or ``(N, channels, height, width)``.
         labels: int64 ``(N,)``, positions among the logits of the task's head.
         transform: of the stored images; ``None`` for none.
     """
@@ -37,23 +37,25 @@ class Samples:
 
     @property
     def images(self) -> Tensor:
-        """The images as the task shows them; a transform is computed at every access, so keep the result in a loop."""
+        """The images of the task; the transform is computed at each access, so keep the result in a loop."""
         return self.transform(self.stored) if self.transform else self.stored
 
     def transformed(self, transform: Transform) -> "Samples":
-        """The same samples, shown through a transform."""
+        """The same samples with a transform of their images."""
         return replace(self, transform=transform)
 
     def take(self, indices: Tensor | slice) -> "Samples":
         """The samples at ``indices``."""
         return replace(self, stored=self.stored[indices], labels=self.labels[indices])
 
-    def last(self, count: int) -> "Samples":
-        """The last ``count`` samples, to average importances over.
+    def last(self, count: int | None) -> "Samples":
+        """The last ``count`` samples, to average importances over; ``None`` for all.
 
         Raises:
             UserError: there are fewer.
         """
+        if count is None:
+            return self
         if not 0 < count <= len(self):
             raise UserError(
                 f"importance.samples is {count}, but importances are averaged over images of a task that has "
@@ -62,7 +64,7 @@ class Samples:
         return self.take(slice(-count, None))
 
     def at_most(self, count: int | None) -> "Samples":
-        """The last ``count`` samples where there are more; ``None`` for all."""
+        """The last ``count`` samples if there are more, else all; ``None`` for all."""
         return self if count is None or count >= len(self) else self.take(slice(-count, None))
 
     def to(self, device: torch.device) -> "Samples":

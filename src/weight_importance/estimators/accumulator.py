@@ -1,52 +1,28 @@
 """Importances that are added up batch by batch: in one go, over interrupted sessions, or over several processes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from weight_importance.estimators.engine.batches import BatchMoment, BatchSums
-from weight_importance.estimators.engine.by_layer import ReadingSums
-from weight_importance.estimators.engine.cotangents import Moment
-from weight_importance.estimators.engine.curvature import CurvatureSums, signs
+from weight_importance.estimators.assembly import Options, finished, loaded, sums_of
+from weight_importance.estimators.engine.batches import BatchSums
 from weight_importance.estimators.engine.forward import Call, Forward
-from weight_importance.estimators.engine.guard import untouched
+from weight_importance.estimators.engine.guard import keeping_random_numbers, untouched
 from weight_importance.estimators.engine.layers import PROBE
 from weight_importance.estimators.engine.moments import MomentSums
 from weight_importance.estimators.engine.probe import Plan, examine
-from weight_importance.estimators.engine.samples import Samples, batch, spread
+from weight_importance.estimators.engine.samples import Samples, batch, batches, drawn, spread
 from weight_importance.estimators.engine.sums import COUNT, Sums
 from weight_importance.estimators.kinds import (
     CurvatureEstimator,
-    Estimator,
-    MomentEstimator,
-    PathEstimator,
-    StateEstimator,
 )
-from weight_importance.estimators.loading import load
 from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.progress import counted
 
 FORMAT = 1
 """Of :meth:`Accumulator.state_dict`."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the samples are computed, apart from what they are.
-
-    Attributes:
-        generator: randomness, needed by estimators that sample labels or probes.
-        chunk: samples per pass, by default as many as a fixed bound on memory allows and at most 1,000.
-        ignore_index: the label that does not count; needed for logits ``(N, ..., K)``.
-        forward: ``(network, inputs) -> logits``, by default a call of the network.
-    """
-
-    generator: Generator | None = None
-    chunk: int | None = None
-    ignore_index: int | None = None
-    forward: Call | None = None
 
 
 class Accumulator:
@@ -61,6 +37,9 @@ class Accumulator:
     Raises:
         UserError: unknown name; an estimator of the path; one that draws, without a generator.
     """
+
+    moments: type[MomentSums] = MomentSums
+    """How the sums of moments are kept."""
 
     @torch.inference_mode(False)
     def __init__(
@@ -78,7 +57,7 @@ class Accumulator:
         self._forward = Forward(network, forward)
         self._plan: Plan | None = None
         self._updates = 0
-        self._sums, self._alike = _sums(self._estimators, self._forward, self._options)
+        self._sums, self._alike = sums_of(self._estimators, self._forward, self._options, self.moments)
 
     def update(self, data: Any, labels: Tensor | None = None) -> None:
         """Take in a batch.
@@ -93,7 +72,7 @@ class Accumulator:
         self.add(batch(data, labels))
 
     @torch.inference_mode(False)
-    def look(self, samples: Samples) -> None:
+    def _look(self, samples: Samples) -> None:
         """Decide how to compute from these samples, drawn from all, before the first batch."""
         samples = samples.prepared(self._forward.device, self._forward.whole)
         with untouched(self._forward.network, self._forward.device):
@@ -148,7 +127,7 @@ class Accumulator:
         means |= {name: means[other] for name, other in self._alike.items()}
         return {
             name: {
-                self._forward.prefix + parameter: _finished(estimator, means.get(name, {}).get(parameter), value)
+                self._forward.prefix + parameter: finished(estimator, means.get(name, {}).get(parameter), value)
                 for parameter, value in self._forward.parameters.items()
             }
             for name, estimator in self._estimators.items()
@@ -211,7 +190,25 @@ class Accumulator:
     def _count(sums: Sums) -> float:
         return sums.filled[1] + sums.totals[COUNT].item() if isinstance(sums, BatchSums) else sums.totals[COUNT].item()
 
-    def move_on(self) -> None:
+    def go_through(self, data: Any, labels: Tensor | None = None) -> None:
+        """Take in all of some data, then move the generator behind what was drawn.
+
+        Args:
+            data, labels: as for :func:`weight_importance.estimate_all`.
+        """
+        found, total, single = batches(data, labels)
+        if single:
+            self.add(*found)
+        else:
+            with keeping_random_numbers():
+                probe = drawn(data, PROBE)
+                if probe is not None:
+                    self._look(probe)
+                for each in found if total is None else counted(found, total, "batches"):
+                    self.update(each)
+        self._move_on()
+
+    def _move_on(self) -> None:
         """Move the generator behind what was drawn; of several estimators that drew, behind the last one's."""
         generator = self._options.generator
         if generator is None:
@@ -220,66 +217,3 @@ class Accumulator:
         for draw in (draw for sums in self._sums for draw in sums.draws.values()):
             if draw is not None and not torch.equal(draw.get_state(), before):
                 generator.set_state(draw.get_state())
-
-
-def loaded(name: str) -> Estimator:
-    """The estimator called ``name``, which is computed from samples.
-
-    Raises:
-        UserError: unknown name, or a path estimator.
-    """
-    estimator = load(name)
-    if isinstance(estimator, PathEstimator):
-        raise UserError(
-            f"'{name}' is a path estimator: it is computed from the training itself. Put the training loop into "
-            f"with record(optimizer, network, ['{name}']) as recorded: ... and take recorded.result() at the end."
-        )
-    return estimator
-
-
-def _sums(estimators: Mapping[str, Estimator], forward: Forward, options: Options) -> tuple[list[Sums], dict[str, str]]:
-    """The sums to keep, and estimator's name → the name that its mean goes by, where that is another's."""
-    generator, ignored = options.generator, options.ignore_index
-    moment = {
-        name: (
-            Moment(each.cotangents, each.power, each.needs_labels, each.separate_positions),
-            each.batch,
-        )
-        for name, each in estimators.items()
-        if isinstance(each, MomentEstimator)
-    }
-    alike: dict[str, str] = {}
-    found: list[Sums] = [
-        BatchSums(forward, name, BatchMoment(each, size), generator, ignored)
-        for name, (each, size) in moment.items()
-        if size > 1
-    ]
-    by_sample = {name: each for name, (each, size) in moment.items() if size == 1}
-    if by_sample:
-        # those that differ in what is made of the mean have the same mean
-        first = {each: name for name, each in reversed(by_sample.items())}
-        alike = {name: first[each] for name, each in by_sample.items()}
-        found.append(MomentSums(forward, {name: each for each, name in first.items()}, generator, ignored))
-    probes: dict[int, list[str]] = {}
-    for name, estimator in estimators.items():
-        if isinstance(estimator, CurvatureEstimator):
-            probes.setdefault(estimator.probes, []).append(name)
-    if probes and generator is None:
-        curved = ", ".join(name for names in probes.values() for name in names)
-        raise UserError(f"{curved} draws probes: pass generator=torch.Generator().manual_seed(...)")
-    for number in sorted(probes):
-        draw = generator.clone_state()
-        found.append(CurvatureSums(forward, probes[number], signs(forward, draw, number), ignored))
-        found[-1].draws = {"probes": draw}
-    found += [
-        ReadingSums(forward, name, estimator.reading)
-        for name, estimator in estimators.items()
-        if isinstance(estimator, StateEstimator) and estimator.reading is not None
-    ]
-    return found, alike
-
-
-def _finished(estimator: Estimator, mean: Tensor | None, parameter: Tensor) -> Tensor:
-    if isinstance(estimator, StateEstimator):
-        return estimator.finish(parameter if mean is None else mean, parameter).to(parameter.dtype)
-    return estimator.finish(mean.to(parameter.dtype), parameter)

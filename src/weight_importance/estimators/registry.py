@@ -7,14 +7,10 @@ from torch import Generator, Tensor, nn
 
 from weight_importance.estimators.accumulator import Accumulator
 from weight_importance.estimators.engine.forward import Call
-from weight_importance.estimators.engine.guard import keeping_random_numbers
-from weight_importance.estimators.engine.layers import PROBE
-from weight_importance.estimators.engine.samples import batches, drawn
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.loading import ESTIMATORS, OWN, load, names
 from weight_importance.estimators.path import ImportanceRecorder
 from weight_importance.runtime.errors import UserError
-from weight_importance.runtime.progress import counted
 
 __all__ = ["ESTIMATORS", "OWN", "estimate", "estimate_all", "load", "names", "recorder"]
 
@@ -84,17 +80,7 @@ def estimate_all(
     accumulator = Accumulator(
         names, network, generator=generator, chunk=chunk, ignore_index=ignore_index, forward=forward
     )
-    found, total, single = batches(data, labels)
-    if single:
-        accumulator.add(*found)
-    else:
-        with keeping_random_numbers():
-            probe = drawn(data, PROBE)
-            if probe is not None:
-                accumulator.look(probe)
-            for each in found if total is None else counted(found, total, "batches"):
-                accumulator.update(each)
-    accumulator.move_on()
+    accumulator.go_through(data, labels)
     return accumulator.result()
 
 

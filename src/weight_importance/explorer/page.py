@@ -1,7 +1,7 @@
-"""What the explorer shows, and the page that holds it: tables as JSON, densities as bytes, both inside one file.
+"""The explorer's page: tables as JSON and densities as bytes, inside one HTML file.
 
 The page fetches nothing: its Content-Security-Policy allows its own script and style, by their checksums, and no
-connection. Knows nothing of files; how things are drawn stands in the page's own script.
+connection. Knows nothing of files; the page's script draws the charts.
 """
 
 import base64
@@ -28,10 +28,10 @@ from weight_importance.settings import KUTALEV_LAPINA
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 SURFACES = {"light": "#ffffff", "dark": "#181b20"}
-"""What charts are drawn on in both themes; the same as in the page's style."""
+"""Background colours of charts in both themes, as in the page's style."""
 
 LEAST_CONTRAST = 3.0
-"""Of a line against its surface (WCAG 2.2, criterion 1.4.11)."""
+"""Smallest contrast of a line with its background (WCAG 2.2, criterion 1.4.11)."""
 
 Shaped = tuple[tuple[int, ...], Density]
 MEAN = ["mean", "low", "high", "n"]
@@ -40,13 +40,13 @@ MEAN = ["mean", "low", "high", "n"]
 def contents(
     settings: Mapping[str, Mapping], tables: Mapping[str, pd.DataFrame], densities: Mapping[str, Mapping[str, Shaped]]
 ) -> tuple[dict[str, Any], bytes]:
-    """All that the page shows.
+    """All data that the page shows.
 
     Args:
         settings: study → its configuration, complete.
         tables: ``correlation``, ``correlation_null``, ``retention``, ``selected_lambda``, ``pruning``, of all studies;
             without rows where nothing asks for them.
-        densities: study with networks of its own → tensor → shape in one network (none for ``all``), and densities.
+        densities: study that trains networks → tensor → shape in one network (none for ``all``), and densities.
 
     Returns:
         what goes into the page as JSON, and the bytes of all densities, one after the other; where those of a tensor
@@ -144,7 +144,7 @@ def _agreement(estimators: Sequence[str], correlation: pd.DataFrame, null: pd.Da
 
 
 def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
-    """Estimator → λ with the mean test accuracy over all tasks, its interval and how many networks, by λ."""
+    """Estimator → λ with the mean test accuracy over all tasks, its interval and the number of networks, by λ."""
     if retention.empty:
         return {}
     found = final_means(retention, "test")
@@ -155,7 +155,7 @@ def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
 
 
 def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
-    """Scope → criterion → fraction with the mean test accuracy, its interval and how many networks."""
+    """Scope → criterion → fraction with the mean test accuracy, its interval and the number of networks."""
     if pruning.empty:
         return {}
     found = pruning_means(pruning)
@@ -169,14 +169,14 @@ def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | Non
 
 
 def _rounded(value: Any, digits: int = 6) -> Any:
-    """Numbers with so many significant digits, more than are shown; ``None`` for what does not exist."""
+    """Numbers rounded to significant digits, more than the page shows; ``None`` for missing values."""
     if isinstance(value, list):
         return [_rounded(one, digits) for one in value]
     return None if math.isnan(value) else float(f"{value:.{digits}g}")
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
-    """Estimators in the order of their list, then their ablations, then what is no estimator."""
+    """Estimators in the order of their list, then their ablations, then references."""
     names = set(names)
     own = in_order(name for name in names if not is_ablation(name))
     plain = [name for name in own if name not in ABLATIONS]
@@ -188,7 +188,7 @@ def looks(name: str, place: int) -> dict[str, Any]:
 
     Args:
         name: as the tables give it.
-        place: of an ablation, among all names; the figures give ablations no colours of their own.
+        place: of an ablation, among all names; the figures give ablations no separate colours.
     """
     if is_ablation(name):
         drawn = {
@@ -211,7 +211,7 @@ def looks(name: str, place: int) -> dict[str, Any]:
 
 
 def against(colour: str, surface: str) -> str:
-    """The colour, mixed with as little black or white as gives it :data:`LEAST_CONTRAST` on a surface (``#rrggbb``)."""
+    """The colour, mixed with the least black or white that gives :data:`LEAST_CONTRAST` on a surface (``#rrggbb``)."""
     end = 0 if _luminance(surface) > 0.5 else 255
     channels = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
     for share in range(101):
@@ -234,19 +234,19 @@ def _luminance(colour: str) -> float:
 
 
 def fill(texts: Mapping[str, str], data: Mapping[str, Any], densities: bytes) -> str:
-    """The page: the template with style, script and all that is shown in it.
+    """The page: the template with style, script and data.
 
     Args:
-        texts: ``page.html``, the template, with ``{{name}}`` where something is filled in; ``style.css``,
+        texts: ``page.html``, the template, with placeholders ``{{name}}``; ``style.css``,
             ``charts.js``, ``page.js``.
-        data, densities: what :func:`contents` returns.
+        data, densities: the result of :func:`contents`.
     """
     style, script = texts["style.css"], texts["charts.js"] + texts["page.js"]
     inside = {
         "policy": policy(script, style),
         "style": style,
         "script": script,
-        # "</" would end the element that holds it
+        # "</" would end the element
         "data": json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("</", r"<\/"),
         "densities": base64.b64encode(gzip.compress(densities, mtime=0)).decode("ascii"),
     }
@@ -254,7 +254,7 @@ def fill(texts: Mapping[str, str], data: Mapping[str, Any], densities: bytes) ->
 
 
 def policy(script: str, style: str) -> str:
-    """The page's Content-Security-Policy: this script, this style, and nothing from anywhere else."""
+    """The page's Content-Security-Policy: this script, this style, and nothing from elsewhere."""
 
     def checksum(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,8 +1,8 @@
 """Checkpoints: the intermediate state of a long job, kept next to its result until the result is written.
 
-The checkpoint of a result ``NAME`` is ``.NAME.checkpoint`` in the same folder. It is written atomically, as every
-result is, with everything that it was made from. Only a job that would compute the same continues from it: same
-settings and seeds, code, versions, input files, device and precision. Knows nothing of what the tensors mean.
+The checkpoint of a result ``NAME`` is ``.NAME.checkpoint`` in the same folder. It is written atomically, like every
+result, with a description of its origin. Only a job that would compute the same continues from it: same settings and
+seeds, code, versions, input files, device and precision. Knows nothing of the meaning of the tensors.
 """
 
 import json
@@ -25,8 +25,8 @@ class Checkpoint:
 
     Args:
         result: the file that the job writes at its end.
-        made_from: everything that the bits of the job depend on; see :func:`made_from`.
-        ending: of the checkpoint's name.
+        made_from: everything that the result depends on, bit for bit; see :func:`made_from`.
+        ending: suffix of the checkpoint's name.
     """
 
     def __init__(self, result: str | Path, made_from: Mapping[str, str], ending: str = "checkpoint") -> None:
@@ -37,7 +37,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Tensor]:
-        """What was kept; nothing if there is no checkpoint, or none of this very job."""
+        """The saved tensors; empty if there is no checkpoint of exactly this job."""
         if not self.path.is_file():
             return {}
         try:
@@ -49,34 +49,38 @@ class Checkpoint:
             forget_input(self.path)
         if about != self._made_from:
             other = sorted(key for key in self._made_from if about.get(key) != self._made_from[key])
-            print(f"{self.path} is of another {', '.join(other)} and is not used", file=sys.stderr, flush=True)
+            print(
+                f"{self.path} is not used: it is from a job with another {', '.join(other)}",
+                file=sys.stderr,
+                flush=True,
+            )
             return {}
         return tensors
 
     def due(self, seconds: float) -> bool:
-        """Whether so much time has gone by since it was last written: shorter work is sooner done again."""
+        """Whether so many seconds have passed since it was last written; less work is not worth saving."""
         return time.monotonic() - self._last >= seconds
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
-        """Keep these in place of what was kept before; where that fails, say so and leave the earlier ones."""
+        """Save these in place of the earlier ones; if this fails, print a message and keep the earlier ones."""
         try:
             save_tensors(self.path, tensors, self._made_from)
             self._last = time.monotonic()
-        except UserError as error:  # the work itself is not lost by it
+        except UserError as error:  # the job itself can continue
             print(f"no checkpoint: {error}", file=sys.stderr, flush=True)
 
     def once(self, step: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """What a step of the job computes: as kept from an earlier try, else computed and kept now.
+        """The tensors of a step of the job: loaded from an earlier run, or computed and saved now.
 
         Args:
-            step: its name, without ``/``; steps are many and each is one call.
-            compute: is called if nothing of the step is kept; returns named tensors, at least one.
+            step: its name, without ``/``.
+            compute: is called if the step is not saved; returns named tensors, at least one.
         """
         if self._steps is None:
             self._steps = self.load()
         found = {name: value for name, value in self._steps.items() if name.partition("/")[0] == step}
         if found:
-            print(f"{step}: kept from an earlier try", file=sys.stderr, flush=True)
+            print(f"{step}: loaded from a checkpoint", file=sys.stderr, flush=True)
         else:
             found = {f"{step}/{name}": value.detach().cpu() for name, value in compute().items()}
             self._steps |= found
@@ -84,7 +88,7 @@ class Checkpoint:
         return {name.partition("/")[2]: value for name, value in found.items()}
 
     def remove(self) -> None:
-        """Remove it: the result is written."""
+        """Remove the checkpoint, after the result is written."""
         for file in (self.path, seal_of(self.path), record_of(self.path)):
             file.unlink(missing_ok=True)
 
@@ -92,14 +96,14 @@ class Checkpoint:
 def made_from(
     name: str, settings: Mapping, seeds: Sequence[int], files: Iterable[str | Path], device: torch.device
 ) -> dict[str, str]:
-    """All that the bits of a job depend on. Call it when all modules that the job needs are loaded.
+    """Everything that the bits of a job's result depend on. Call it after all modules of the job are loaded.
 
     Args:
-        name: what is computed.
+        name: of the computed quantity.
         settings: the stage's settings.
         seeds: of the replicas.
-        files: all that it reads, in its order.
-        device: where it computes, with as many threads and in the precision that are set now.
+        files: all files that it reads, in order.
+        device: of the computation; threads and precision are those set now.
     """
     how = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
@@ -119,5 +123,5 @@ def text_tensor(text: str) -> Tensor:
 
 
 def tensor_text(tensor: Tensor) -> str:
-    """The text that :func:`text_tensor` made a tensor of."""
+    """The text of a tensor made by :func:`text_tensor`."""
     return bytes(tensor.tolist()).decode()

@@ -1,8 +1,7 @@
-"""What a quoted value was made from, carried by the value itself.
+"""The sources of a quoted value, carried by the value itself.
 
-The code that forms a value names the rows it forms it from, in the place where it does so. So the derivation of a
-number is found by making the number, and there is no second list that could fall behind. Knows nothing of files and of
-LaTeX.
+The code that computes a value names the rows that it uses. So the derivation of a number is a by-product of computing
+it, and no separate list can become outdated. Knows nothing of files and of LaTeX.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,18 +14,18 @@ Value = str | float
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table that hold one of the given values in each of the given columns.
+    """The rows of a table that have one of the given values in each of the given columns.
 
     Attributes:
-        table: the table's name, its file's without the ending.
-        where: ``((column, (value, ...)), ...)``; without any, all rows are meant.
+        table: the table's name, the name of its file without the suffix.
+        where: ``((column, (value, ...)), ...)``; if empty, all rows.
     """
 
     table: str
     where: tuple[tuple[str, tuple[Value, ...]], ...] = ()
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """These rows of a table; a condition on a column that it lacks is not asked."""
+        """These rows of a table; a condition on a column that it lacks is ignored."""
         for column, values in self.where:
             if column in table:
                 table = table[table[column].isin(values)]
@@ -45,7 +44,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Constant:
-    """A value that stands in the code: module and name."""
+    """A constant in the code: module and name."""
 
     module: str
     name: str
@@ -62,7 +61,7 @@ Source = Rows | Setting | Constant | Package
 
 
 class Derived(str):
-    """A value as it is printed, with what it was made from and by which function of which module."""
+    """A value as it is printed, with its sources and the function that computed it."""
 
     sources: tuple[Source, ...]
     maker: str
@@ -74,7 +73,7 @@ class Derived(str):
 
 
 def rows(table: str, **where: Value | Collection[Value]) -> Rows:
-    """:class:`Rows` of a table, written briefly; ``lambda_`` is the column ``lambda``."""
+    """:class:`Rows` of a table, in short notation; ``lambda_`` is the column ``lambda``."""
     conditions = {
         column.rstrip("_"): tuple(values) if isinstance(values, list | tuple | set) else (values,)
         for column, values in where.items()
@@ -83,20 +82,20 @@ def rows(table: str, **where: Value | Collection[Value]) -> Rows:
 
 
 def derived(values: Mapping[str, str], *sources: Source) -> dict[str, str]:
-    """The same values; those that do not know yet what they were made from were made from these sources."""
+    """The same values; those without sources get these."""
     return {key: value if isinstance(value, Derived) else Derived(value, sources) for key, value in values.items()}
 
 
 def completed(values: Mapping[str, str], maker: str, **where: Value) -> dict[str, Derived]:
-    """The same values with the name of what made them, and these conditions on rows where none are on the column.
+    """The same values with the name of their maker, and these conditions on rows for columns without a condition.
 
     Raises:
-        TypeError: a value does not know what it was made from.
+        TypeError: a value has no sources.
     """
     found = {}
     for key, value in values.items():
         if not isinstance(value, Derived):
-            raise TypeError(f"{maker} does not say what '{key}' was made from; pass it through derived()")
+            raise TypeError(f"{maker} gives no sources of '{key}'; pass it through derived()")
         sources = tuple(_narrowed(source, where) if isinstance(source, Rows) else source for source in value.sources)
         found[key] = Derived(value, sources, value.maker or maker)
     return found

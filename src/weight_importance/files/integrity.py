@@ -1,7 +1,6 @@
-"""Seals: beside every result a hidden file with the checksum of what was written, against which it can be judged later.
+"""Seals: a hidden file next to every result, with the checksum of its content when it was written.
 
-Imports nothing but the standard library, so that the workflow can look over every result before it plans. Knows nothing
-of what the files mean.
+Imports the standard library only, so that checking a result is cheap. Knows nothing of the meaning of files.
 """
 
 import hashlib
@@ -9,7 +8,7 @@ from pathlib import Path
 
 
 def seal_of(path: Path) -> Path:
-    """Where a result's seal lies."""
+    """The path of a result's seal."""
     return path.with_name(f".{path.name}.sha256")
 
 
@@ -20,16 +19,16 @@ def checksum(path: Path) -> str:
 
 
 def damage(path: str | Path) -> str | None:
-    """What is wrong with a result, judged by its seal; ``None`` for a whole one and for a file without a seal."""
+    """The difference between a result and its seal; ``None`` if there is no difference, or no seal."""
     return judged(path)[1]
 
 
 def judged(path: str | Path) -> tuple[str | None, str | None]:
-    """A result's checksum, and what is wrong with it as :func:`damage` says; the file is read once for both."""
+    """A result's checksum, and its damage as in :func:`damage`; the file is read once for both."""
     path = Path(path)
     if not path.is_file():
         return None, "does not exist"
     found, seal = checksum(path), seal_of(path)
     if not seal.is_file() or seal.read_bytes().strip() == found.encode():
         return found, None
-    return found, "is not what was written (cut off or altered)"
+    return found, "has changed since it was written (truncated or altered)"

@@ -1,12 +1,12 @@
-"""What a result was made from, told by the process that made it.
+"""Provenance records: the origin of a result, recorded by the process that made it.
 
-Beside every result lies a record, ``.NAME.provenance.json``: command, settings, seeds, code, versions, device, and the
-SHA-256 of the result and of every file that was read before it was written. Nothing in it is declared by hand, and
-nothing in it depends on when or where the process ran; so equal results have equal records. Tensor files hold the main
-of it in their metadata, too.
+The record of a result is ``.NAME.provenance.json`` next to it: command, settings, seeds, code, versions, device, and
+the SHA-256 of the result and of every file that was read before it was written. Nothing in it is declared by hand or
+depends on when or where the process ran, so equal results have equal records. Tensor files also contain the most
+important entries in their metadata.
 
-Code counts as it was when it was loaded, whatever is done to the files while a long job runs: a module of ours is
-hashed right before it is imported, and those that were loaded earlier are when this one is.
+Code is recorded as it was when it was loaded, even if files are edited during a long job: a module of the project is
+hashed immediately before it is imported; those loaded earlier are hashed when this module is.
 """
 
 import hashlib
@@ -28,25 +28,25 @@ from weight_importance.runtime.process import noted_device
 PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "pandas", "safetensors", "matplotlib", "papermill", "nbconvert",
 )  # fmt: skip
-"""A record names the versions of those that the process has loaded."""
+"""Packages whose versions a record contains if the process has loaded them."""
 
 COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
 """Environment variable, for a notebook's kernel: JSON list of the command that started it, and of its code files."""
 
 READINGS_VARIABLE = "IMPORTANCE_ATLAS_READINGS"
-"""Environment variable: the file in which a notebook's kernel writes down what it reads, for the program that waits."""
+"""Environment variable: the file in which a notebook's kernel notes what it reads, for the program that started it."""
 
 PACKAGE = "weight_importance"
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 ELSEWHERE = "(elsewhere)"
-"""In a record, the folder of all files outside the checkout: they are known by name and checksum, not by place."""
+"""In a record, the folder of all files outside the checkout: only their names and checksums are recorded."""
 
 
 @dataclass
 class Process:
-    """What this process has done so far. One process makes one job's results, so this is kept once, not passed."""
+    """Files that this process has read and loaded so far; global, because one process is one job."""
 
     inputs: dict[str, str] = field(default_factory=dict)
     code: dict[Path, str] = field(default_factory=dict)  # as it was when it was first seen
@@ -56,16 +56,16 @@ THIS = Process()
 
 
 def record_of(path: Path) -> Path:
-    """Where the record of a result lies."""
+    """The path of a result's record."""
     return path.with_name(f".{path.name}.provenance.json")
 
 
 def note_input(path: str | Path, sha256: str | None = None) -> None:
-    """Remember that this process has read a file; every record that it writes from now on names it.
+    """Note that this process has read a file; every later record names it.
 
     Args:
         path: the file.
-        sha256: of its content, where that is known already.
+        sha256: checksum of its content, if known already.
     """
     THIS.inputs[_shown(path)] = sha256 or checksum(Path(path))
     readings = os.environ.get(READINGS_VARIABLE)
@@ -75,24 +75,24 @@ def note_input(path: str | Path, sha256: str | None = None) -> None:
 
 
 def note_code(file: Path) -> None:
-    """Remember a file of code as it is now, right before it is run; what ``import`` finds of ours notes itself."""
+    """Note a file of code immediately before it is run; imported modules of the project are noted automatically."""
     _as_run(file.resolve())
 
 
 def read_noted(path: Path) -> bytes:
-    """A file's content; the file counts as read, with the checksum of just this content."""
+    """A file's content; the file is noted as an input, with the checksum of exactly this content."""
     content = path.read_bytes()
     note_input(path, hashlib.sha256(content).hexdigest())
     return content
 
 
 def forget_input(path: str | Path) -> None:
-    """Leave a file out of all further records: what this process itself has kept halfway is nothing it is made from."""
+    """Leave a file out of all later records, such as a checkpoint that this job itself wrote."""
     THIS.inputs.pop(_shown(path), None)
 
 
 def note_readings(readings: Path) -> None:
-    """Take over what another process has written down under :data:`READINGS_VARIABLE`."""
+    """Add the inputs that another process noted under :data:`READINGS_VARIABLE`."""
     if readings.is_file():
         THIS.inputs.update(json.loads(line) for line in readings.read_text(encoding="utf-8").splitlines())
 
@@ -119,7 +119,7 @@ def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[st
     """Metadata of a tensor file.
 
     Args:
-        estimator: the estimator's name, or what else the tensors are.
+        estimator: the estimator's name, or another name of the tensors.
         settings: the stage's settings, kept as sorted JSON.
         seeds: the seed of each replica, along the leading axis of every tensor.
     """
@@ -140,7 +140,7 @@ def versions() -> dict[str, str]:
 
 
 def device() -> dict[str, str | int] | None:
-    """Where and how tensors are computed: what the last bits of a result can depend on; ``None`` where none are."""
+    """Device, threads and precision, on which the last bits of a result can depend; ``None`` without tensors."""
     torch = sys.modules.get("torch")
     noted = noted_device()
     if torch is None or noted is None:
@@ -155,7 +155,7 @@ def device() -> dict[str, str | int] | None:
 
 
 def identity(estimator: str, seeds: Sequence[int]) -> dict[str, str]:
-    """The part of the metadata that a stage which reads the file asks for; the study may be one that it is like."""
+    """The part of the metadata that readers check; the study is not part of it, because studies share files."""
     return {"estimator": estimator, "seeds": json.dumps(list(seeds))}
 
 
@@ -168,17 +168,17 @@ def code_hash() -> str:
 
 
 def _own_files() -> list[Path]:
-    """The files of our modules that are loaded; of a notebook's kernel, the notebook in place of the main program."""
+    """The loaded modules of the project; in a notebook's kernel, the notebook in place of the main program."""
     given = os.environ.get(COMMAND_VARIABLE)
     roots = (PACKAGE,) if given else ("__main__", PACKAGE)
     own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
     files = {Path(module.__file__).resolve() for module in own if getattr(module, "__file__", None)}
-    files = {file for file in files if file.is_file()}  # code from standard input has the name of none
+    files = {file for file in files if file.is_file()}  # code from standard input has no file
     return sorted(files | {Path(file).resolve() for file in (json.loads(given)[1] if given else ())})
 
 
 def _command() -> tuple[str, list[str]]:
-    """This process's program and arguments; a notebook's kernel has those of the program that started it."""
+    """This process's program and arguments; in a notebook's kernel, those of the program that started it."""
     given = os.environ.get(COMMAND_VARIABLE)
     program, *arguments = json.loads(given)[0] if given else sys.argv
     return _shown(program), arguments
@@ -192,7 +192,7 @@ def _as_run(file: Path) -> str:
 
 
 class _Watch(MetaPathFinder):
-    """Hashes our modules right before they are loaded, and leaves it to others to find and load them."""
+    """Hashes modules of the project immediately before they are loaded; other finders load them."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.partition(".")[0] == PACKAGE:
@@ -204,7 +204,7 @@ class _Watch(MetaPathFinder):
 
 def _shown(path: str | Path) -> str:
     """A path from the working directory, or from the checkout, so that records do not depend on where these are."""
-    for place in (Path(os.path.abspath(path)), Path(path).resolve()):  # results may be a link to another disk
+    for place in (Path(os.path.abspath(path)), Path(path).resolve()):  # results may be a symbolic link
         for root in (Path.cwd(), CHECKOUT):
             if place.is_relative_to(root):
                 return str(place.relative_to(root))

@@ -3,9 +3,9 @@
 Every write goes to a temporary file next to the target, is flushed to disk, sealed with its checksum (see
 :mod:`weight_importance.files.integrity`) and then renamed over the target; a record next to it names its origin (see
 :mod:`weight_importance.files.provenance`). Every read checks that the file is whole and names it if it is not. Knows
-nothing of what the tensors and tables mean.
+nothing of the meaning of tensors and tables.
 
-PyTorch and pandas are imported where tensors and tables are: loading them takes longer than most jobs without either.
+PyTorch and pandas are imported inside functions: importing them takes longer than most jobs that need neither.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from weight_importance.files.provenance import note_input, record, record_of
 from weight_importance.files.tables import SHARES, TEXT, WHOLE
 from weight_importance.runtime.errors import FULL, UserError, full_disk
 
-REMAKE = "Delete it and run the same command again: it will be made anew."
-"""What to do with a result that is wrong."""
+REMAKE = "Delete it and run the same command again: it will be made again."
+"""The fix for a damaged result."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success flush it to disk, seal it and rename it to ``path``.
+    """Yield a temporary path next to ``path``; on success flush it to disk, seal it and rename it to ``path``.
 
     The record of its provenance is written, too.
 
@@ -48,14 +48,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = about = seal = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path)
+        temporary = _temporary_file(path)
         yield temporary
         sha256 = checksum(temporary)
-        about, seal = _beside(path), _beside(path)
+        about, seal = _temporary_file(path), _temporary_file(path)
         about.write_text(record(sha256), encoding="utf-8")
         seal.write_text(sha256 + "\n", encoding="ascii")
-        # record and seal first: whatever happens in between, a file that does not fit its seal is made anew; flushing
-        # may take long, so all is flushed before the first gets its name
+        # record and seal first: after an interruption in between, a file that differs from its seal is made again;
+        # flushing may take long, so all files are flushed before the first is renamed
         finals = {about: record_of(path), seal: seal_of(path), temporary: path}
         for written in finals:
             _flush(written)
@@ -73,7 +73,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             leftover.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
+def _temporary_file(path: Path) -> Path:
     """A new, empty, hidden file in the folder of ``path``."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     os.close(handle)
@@ -82,7 +82,7 @@ def _beside(path: Path) -> Path:
 
 def _flush(temporary: Path) -> None:
     """Flush a file to disk, and give it the usual permissions."""
-    # safetensors and LaTeX may replace the file: open it anew to flush what is there now
+    # safetensors and LaTeX may replace the file: open it again to flush the current one
     with open(temporary, "rb") as written:
         os.fsync(written.fileno())
     umask = os.umask(0)
@@ -103,9 +103,9 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         try:
-            save_file(contiguous, temporary, metadata=dict(metadata) or None)  # of none at all it makes a broken header
+            save_file(contiguous, temporary, metadata=dict(metadata) or None)  # an empty mapping makes a broken header
             _sort_header(temporary)
-        except SafetensorError as error:  # how safetensors reports a failed write
+        except SafetensorError as error:  # safetensors reports a failed write so
             number = re.search(r"\(os error (\d+)\)", str(error))
             raise OSError(int(number[1]) if number else None, str(error)) from error
 
@@ -123,10 +123,10 @@ def _sort_header(path: Path) -> None:
 
 
 def _require_whole(path: str | Path) -> None:
-    """Raise an error unless a file is there and is what was written; it counts as read from here on."""
+    """Raise an error unless a file exists and agrees with its seal; record it as an input of this process."""
     sha256, problem = judged(path)
     if problem:
-        make = f"Name a file that is there, or have it made: snakemake --cores all {path}"
+        make = f"Name an existing file, or make it: snakemake --cores all {path}"
         raise UserError(f"cannot read {path}: it {problem}. {REMAKE if Path(path).exists() else make}")
     note_input(path, sha256)
 
@@ -139,7 +139,7 @@ def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], 
         expected: metadata that it must have, such as the estimator and the seeds that it is read for.
 
     Raises:
-        UserError: the file is missing, is not what was written, is not a whole safetensors file, or is another one.
+        UserError: the file is missing, has changed since it was written, is not safetensors, or has other metadata.
     """
     _require_whole(path)
     try:
@@ -162,15 +162,15 @@ def write_table(path: str | Path, frame: pd.DataFrame, columns: Sequence[str]) -
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV table with exactly ``columns``: numbers as they were written, to the bit, and text as it stands.
+    """Read a CSV table with exactly ``columns``: numbers bit for bit as they were written, and text unchanged.
 
     Args:
         path: the file.
         columns: their names; those in :data:`weight_importance.files.tables.TEXT` hold text, all others numbers.
 
     Raises:
-        UserError: the file is missing, is not what was written, has other columns, or a value that its column cannot
-            have.
+        UserError: the file is missing, has changed since it was written, has other columns, or a value that its column
+            cannot have.
     """
     import pandas as pd
 
@@ -183,7 +183,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
             keep_default_na=False,  # "null" may be a name
             na_values={name: ["nan"] for name in numbers},
         )
-    except ValueError as error:  # no table, nothing at all, or no text
+    except ValueError as error:  # not a table, empty, or not text
         raise UserError(f"{path} is not a table: {' '.join(str(error).split())}. {REMAKE}") from error
     if list(frame.columns) != list(columns):
         raise UserError(f"{path} has columns {list(frame.columns)}, expected {list(columns)}. {REMAKE}")
@@ -197,14 +197,14 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_table_if_there(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """As :func:`read_table`; a table without rows where there is no file."""
+    """As :func:`read_table`; a table without rows if there is no file."""
     import pandas as pd
 
     return read_table(path, columns) if Path(path).exists() else pd.DataFrame(columns=list(columns))
 
 
 def _not_allowed(column: pd.Series) -> tuple[pd.Series, str]:
-    """Which values a column of numbers cannot have, and which it can."""
+    """Which values of a column of numbers are not allowed, and a description of the allowed ones."""
     import pandas as pd
 
     numbers = pd.to_numeric(column, errors="coerce")

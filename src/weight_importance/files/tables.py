@@ -1,4 +1,4 @@
-"""The columns of every table the workflow writes: the contract with programs that read ``results/summary``."""
+"""The columns of every table that the workflow writes: the interface for programs that read ``results/summary``."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "baseline": ("study", "seed", "split", "accuracy"),
@@ -26,7 +26,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))
-"""The tables of the stage ``explanation``, which a configuration may do without."""
+"""The tables of the stage ``explanation``, which is optional."""
 
 TEXT = frozenset(
     {
@@ -34,10 +34,10 @@ TEXT = frozenset(
         "condition", "quantity",
     }
 )  # fmt: skip
-"""Columns of text; all others hold numbers."""
+"""Columns of text; all others contain numbers."""
 
 WHOLE = frozenset({"seed", "permutation", "tasks_learnt", "task"})
 """Columns of whole numbers."""
 
 SHARES = frozenset({"accuracy", "fraction"})
-"""Columns of numbers from 0 to 1; what does not exist is ``nan``."""
+"""Columns of numbers from 0 to 1, or ``nan`` for a missing value."""

@@ -1,4 +1,4 @@
-"""A trained stack of networks as one object, and the files that it is kept in.
+"""A trained stack of networks as one object, and its files.
 
 The weights are in ``NAME.safetensors``; buffers and Adam's state next to it in ``NAME.state.safetensors``, the record
 of the optimiser's path in ``NAME.path.safetensors``.
@@ -15,7 +15,7 @@ from weight_importance.files.provenance import identity, metadata
 from weight_importance.files.storage import load_tensors, save_tensors
 
 FILES = "NAME.safetensors, the weights; NAME.state.safetensors and NAME.path.safetensors belong to it"
-"""How command lines describe the files of a trained stack, of which they name the first."""
+"""Help text for the files of a trained stack, of which a command line names the first."""
 
 Recorded = Mapping[str, Mapping[str, Tensor]]
 """Record → parameter name → value; see :meth:`weight_importance.estimators.path.PathRecorder.recorded`."""
@@ -39,7 +39,7 @@ class AdamState:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained stack, tensors ``(R, *shape)``; ``adam`` is ``None`` where it was not kept."""
+    """A trained stack, tensors ``(R, *shape)``; ``adam`` is ``None`` if it was not kept."""
 
     seeds: Sequence[int]
     parameters: Mapping[str, Tensor]
@@ -112,7 +112,7 @@ def pack(buffers: Mapping[str, Tensor], adam: AdamState | None) -> dict[str, Ten
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], AdamState | None]:
-    """The buffers and Adam's state (``None`` where it was not kept) from what :func:`pack` returned."""
+    """The buffers and Adam's state (``None`` if it was not kept) from the result of :func:`pack`."""
     steps = tensors.get("adam/steps")
     adam = None if steps is None else AdamState(int(steps), under("adam/first", tensors), under("adam/second", tensors))
     return under("buffer", tensors), adam
@@ -124,5 +124,5 @@ def pack_path(recorded: Recorded) -> dict[str, Tensor]:
 
 
 def unpack_path(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Record → parameter name → value, from what :func:`pack_path` returned."""
+    """Record → parameter name → value, from the result of :func:`pack_path`."""
     return {record: under(record, tensors) for record in dict.fromkeys(name.partition("/")[0] for name in tensors)}

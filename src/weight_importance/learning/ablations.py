@@ -1,10 +1,10 @@
-"""Ablations: transforms of an importance, each of which keeps one thing and destroys another.
+"""Ablations: transforms of an importance, each of which keeps one property and destroys another.
 
-Whether the later tasks are learnt as well under the transformed importance tells whether what it destroys matters.
-They work on one network's importance, parameter name → tensor with the outputs along its first axis: a *row* holds
-what belongs to one output unit, a *column* what belongs to one input, for a convolution to one input channel at one
-position of the kernel. A bias, or a scale of normalisation, is a single column. Importances are taken to be zero or
-more: negative ones are to be counted as zero before, as in the penalty. Knows nothing of estimators, tasks or training.
+If average accuracy is lower under the transformed importance, the destroyed property matters. Transforms work on one
+network's importance, parameter name → tensor with the outputs along its first axis: a *row* belongs to one output
+unit, a *column* to one input; in a convolution, to one input channel at one position of the kernel. A bias, or a scale
+of normalisation, is a single column. Importances must not be negative: negative ones are set to zero before, as in the
+penalty. Knows nothing of estimators, tasks or training.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +31,11 @@ def ablated(
 ) -> dict[str, Tensor]:
     """An ablation of the importances of a stack of networks on one task.
 
-    What is random is drawn anew for every task, and depends on the ablation, the network's seed, the task and the
-    tensor's name alone: replicas of one seed draw alike.
+    Random numbers depend on the ablation, the network's seed, the task and the tensor's name only: replicas with the
+    same seed have the same ones.
 
     Args:
-        ablation: which.
+        ablation: the ablation.
         importances: one for each of the ablation's estimators, of tensors ``(R, *shape)``; zero or more, or ``nan``
             throughout for a network that has diverged.
         seeds: the seed of each replica ``(R)``.
@@ -94,7 +94,7 @@ def input_factor(values: Tensor, draw: Generator) -> Tensor:
 def output_factor(values: Tensor, draw: Generator) -> Tensor:
     """Every row gets its mean over inputs and positions.
 
-    Keeps the totals of output units; destroys all differences between their inputs. A bias stays as it is.
+    Keeps the totals of output units; destroys all differences between their inputs. A bias is not changed.
     """
     rows = _rows(values)
     return rows.double().mean(1, keepdim=True).to(values.dtype).expand_as(rows).reshape(values.shape)
@@ -103,36 +103,36 @@ def output_factor(values: Tensor, draw: Generator) -> Tensor:
 def rank_one(values: Tensor, draw: Generator) -> Tensor:
     """Row sums times column sums over the total.
 
-    Keeps the totals of output units and of inputs; destroys what an output unit and an input share beyond them. For a
-    convolution the columns are pairs of an input channel and a position. A bias stays as it is.
+    Keeps the totals of output units and of inputs; destroys interactions of output units and inputs. For a
+    convolution the columns are pairs of an input channel and a position. A bias is not changed.
     """
     rows = _rows(values)
-    # a tensor of zeros has no factors and stays what it is
+    # a tensor of zeros has no factors and is not changed
     return torch.where(rows.sum() == 0, rows, factors.rank_one(rows).to(rows.dtype)).reshape(values.shape)
 
 
 def in_order_of_factors(values: Tensor, draw: Generator) -> Tensor:
-    """The tensor's own values in the order of its :func:`rank_one`.
+    """The tensor's values in the order of its :func:`rank_one`.
 
-    Keeps the tensor's values, as far apart as they lie, and which of them the factors of output and input put above
-    which; destroys the order that an output unit and an input share beyond them. Of equal entries chance decides.
+    Keeps the tensor's values, and the order given by the factors of outputs and inputs; destroys the part of the order
+    that comes from interactions. Equal entries are ordered at random.
     """
     return values_in_ranks(values, rank_one(values, draw), draw)
 
 
 def shuffled(values: Tensor, draw: Generator) -> Tensor:
-    """A random rearrangement within the tensor.
+    """A random permutation within the tensor.
 
-    Keeps the tensor's values; destroys which parameter has which, rows and columns included.
+    Keeps the tensor's values; destroys their assignment to parameters, rows and columns included.
     """
     order = torch.randperm(values.numel(), generator=draw).to(values.device)
     return values.flatten()[order].reshape(values.shape)
 
 
 def shuffled_within_neuron(values: Tensor, draw: Generator) -> Tensor:
-    """A random rearrangement within every row, of each its own.
+    """A random permutation within each row, independent between rows.
 
-    Keeps each output unit's values; destroys which of its inputs has which. A bias stays as it is.
+    Keeps each output unit's values; destroys their assignment to its inputs. A bias is not changed.
     """
     rows = _rows(values)
     order = torch.rand(rows.shape, generator=draw, dtype=torch.float64).argsort(1).to(values.device)
@@ -140,9 +140,9 @@ def shuffled_within_neuron(values: Tensor, draw: Generator) -> Tensor:
 
 
 def power(values: Tensor, exponent: float) -> Tensor:
-    """Absolute values to a power, scaled to the mean absolute value that the tensor had.
+    """Absolute values to a power, scaled to the original mean absolute value of the tensor.
 
-    Keeps ranks and each tensor's total; destroys how far apart values lie: below 1 they come together, above 1 apart.
+    Keeps ranks and each tensor's total; changes the spread of values: exponents below 1 reduce it, above 1 increase it.
     """
     sizes = values.double().abs()
     # to the largest first, so that a power of tiny numbers does not vanish
@@ -152,9 +152,9 @@ def power(values: Tensor, exponent: float) -> Tensor:
 
 
 def reversed_ranks(values: Tensor, draw: Generator) -> Tensor:
-    """The largest value goes where the smallest was, and so on.
+    """The largest value takes the place of the smallest, and so on.
 
-    Keeps the tensor's values; turns the order of its entries round. Of equal entries chance decides which is above.
+    Keeps the tensor's values; reverses the order of its entries. Equal entries are ordered at random.
     """
     ascending = _ascending(values, draw)
     return _placed(values.flatten()[ascending.flip(0)], ascending, values.shape)
@@ -163,8 +163,8 @@ def reversed_ranks(values: Tensor, draw: Generator) -> Tensor:
 def values_in_ranks(values: Tensor, ranks: Tensor, draw: Generator) -> Tensor:
     """The values of one importance, within each tensor in the order of another's.
 
-    Keeps the values of the one and the ranks of the other; destroys which parameter has which of the former. Of equal
-    entries of the latter chance decides which is above.
+    Keeps the values of the first and the ranks of the second; destroys the first's assignment to parameters. Equal
+    entries of the second are ordered at random.
     """
     return _placed(values.flatten().sort().values, _ascending(ranks, draw), values.shape)
 

@@ -262,7 +262,10 @@ def trajectories(
                 train(
                     replicas, [data] * count, task, epochs=learning.epochs, optimisation=optimisation,
                     penalty=sums[estimator].penalty(), recorder=recorder,
-                    options=Options(freeze_statistics=learning.batch_norm == "frozen"),
+                    options=Options(
+                        freeze_statistics=learning.batch_norm == "frozen",
+                        steps=learning.iterations and range(learning.iterations),
+                    ),
                 )  # fmt: skip
                 values, _ = sampled(others, replicas, [data.last(samples)] * count, draw=(task,))
                 values |= along_path(paths, recorder.recorded())

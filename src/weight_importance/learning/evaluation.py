@@ -13,7 +13,8 @@ from weight_importance.learning.replicas import Replicas, channels_last
 def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
     """Each replica's accuracy on its samples; ``nan`` for a replica whose weights are not finite.
 
-    Replicas run one after another, so that a replica's accuracy cannot depend on its shard-mates even by rounding.
+    Replicas run one after another, so that a replica's accuracy does not depend on the others of its shard, not even by
+    rounding.
 
     Args:
         replicas: the stack.
@@ -30,9 +31,9 @@ def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
 
 @torch.no_grad()
 def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[int]:
-    """How many samples each of some replicas classifies correctly."""
+    """The number of samples that each of some replicas classifies correctly."""
     network, images = replicas.template.eval(), data.images
-    chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])))
+    chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])), images.device)
     correct = torch.zeros(len(chosen), dtype=torch.long, device=data.labels.device)
     states = [replicas.state(replica) for replica in chosen]
     for part, labels in zip(images.split(chunk), data.labels.split(chunk), strict=True):

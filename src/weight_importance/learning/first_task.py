@@ -1,7 +1,8 @@
-"""Training on the first task, epoch by epoch, with checkpoints."""
+"""Training on the first task, epoch by epoch or some iterations at a time, with checkpoints."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,10 +18,13 @@ from weight_importance.learning.replicas import Replicas
 from weight_importance.runtime.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from weight_importance.settings import Optimisation
+    from weight_importance.settings import Duration, Optimisation
 
 SECONDS = 10.0
-"""Least time between two checkpoints, as epochs may be short."""
+"""Shortest time between two checkpoints; epochs may be shorter."""
+
+PART = 200
+"""Iterations of a training between which a checkpoint may be made."""
 
 
 def learn_first_task(
@@ -28,7 +32,7 @@ def learn_first_task(
     tasks: Sequence[Task],
     recorder: PathRecorder,
     *,
-    epochs: int,
+    duration: "Duration",
     optimisation: "Optimisation",
     checkpoint: Checkpoint | None = None,
 ) -> None:
@@ -38,28 +42,37 @@ def learn_first_task(
         replicas: the stack; ``adam`` is the state after the last step.
         tasks: the first task of each replica.
         recorder: of the optimiser's path; empty.
-        epochs: passes over the training images.
+        duration: epochs, or iterations.
         optimisation: batches and the optimiser.
-        checkpoint: keeps the state after an epoch, at most every :data:`SECONDS`.
+        checkpoint: keeps the state after an epoch, or :data:`PART` iterations, at most every :data:`SECONDS`.
     """
     done = 0
     data = [task.training for task in tasks]
-    progress = ProgressLine([len(data[0]) // optimisation.batch_size * epochs], len(replicas))
+    parts = _parts(duration)
+    progress = ProgressLine([duration.steps(len(data[0]), optimisation.batch_size)], len(replicas))
     if kept := checkpoint.load() if checkpoint else {}:
-        done = int(kept["epochs"])
+        done = int(kept["parts"])
         _restore(kept, replicas, recorder)
-        print(f"continuing from a checkpoint, after {done} of {epochs} epochs", file=sys.stderr, flush=True)
+        print(f"continuing from a checkpoint, after {replicas.adam.steps} steps", file=sys.stderr, flush=True)
         progress.skip(len(replicas), replicas.adam.steps)
-    for epoch in range(done, epochs):
-        options = Options(carry_adam=epoch > 0, first_epoch=epoch, progress=progress)
+    for number, part in [*enumerate(parts)][done:]:
+        options = replace(part, carry_adam=number > 0, progress=progress)
         with heads(replicas, tasks) as headed:
             train(headed, data, 0, epochs=1, optimisation=optimisation, recorder=recorder, options=options)
-        if checkpoint and epoch + 1 < epochs and checkpoint.due(SECONDS):
-            checkpoint.save({"epochs": torch.tensor(epoch + 1)} | _state(replicas, recorder))
+        if checkpoint and number + 1 < len(parts) and checkpoint.due(SECONDS):
+            checkpoint.save({"parts": torch.tensor(number + 1)} | _state(replicas, recorder))
+
+
+def _parts(duration: "Duration") -> list[Options]:
+    """The parts of a training between which checkpoints are made: epochs, or some iterations."""
+    if duration.epochs:
+        return [Options(first_epoch=epoch) for epoch in range(duration.epochs)]
+    starts = range(0, duration.iterations, PART)
+    return [Options(steps=range(start, min(start + PART, duration.iterations))) for start in starts]
 
 
 def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
-    """Everything that a training continues from, as one flat set of named tensors."""
+    """The state of a training, as one flat set of named tensors."""
     tensors = pack(replicas.buffers, replicas.adam)
     tensors |= {f"parameter/{name}": value for name, value in replicas.parameters.items()}
     for number, state in enumerate(recorder.states(replicas.parameters)):
@@ -69,7 +82,7 @@ def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
 
 
 def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> None:
-    """Restore what :func:`_state` returned, in fresh replicas and an empty recorder."""
+    """Restore the result of :func:`_state` in fresh replicas and an empty recorder."""
     device = replicas.device
 
     def under(prefix: str, names: Iterable[str]) -> dict[str, Tensor]:

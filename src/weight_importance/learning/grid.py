@@ -1,7 +1,7 @@
-"""Retention over a grid of seeds and penalty strengths: in blocks that fit memory, and never a cell twice.
+"""Retention over a grid of seeds and penalty strengths, in blocks that fit into memory.
 
-The accuracies of every finished cell are kept next to the result, so that a job with one more strength computes that
-strength only. No cell's results depend on the others of its block.
+The accuracies of each finished cell are kept next to the result, so that a job with one more strength computes only
+that strength. The results of a cell do not depend on the others of its block.
 """
 
 import sys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from weight_importance.settings import RetentionJob
 
 ROWS_KEPT = 14
-"""Numbers per parameter that a replica keeps while it learns: weights, Adam's means, anchor, importances, one record of
+"""Numbers per parameter that a replica needs while it learns: weights, Adam's means, anchor, importances, one record of
 the path, ..."""
 
 Cell = tuple[int, float]
@@ -45,11 +45,11 @@ class Observation:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a job keeps next to its result.
+    """Files that a job keeps next to its result.
 
     Attributes:
         state: of a block after its latest task; removed when the result is complete.
-        finished: accuracies of all finished cells; stays.
+        finished: accuracies of all finished cells; kept after the job.
     """
 
     state: Checkpoint
@@ -67,7 +67,7 @@ def retention(
     """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every strength λ.
 
     After each task the importance is computed on that task, combined with the earlier ones, and the anchor moves. A
-    replica that diverges continues as ``nan`` and disturbs no other.
+    replica that diverges continues as ``nan`` and affects no other.
 
     Args:
         baseline: S replicas, of S different seeds, that have learnt the first task; with ``job.carry_adam`` it has
@@ -75,10 +75,10 @@ def retention(
         tasks: of each of the S replicas.
         weighting: the importances that the penalty uses.
         job: the settings, with the strengths.
-        kept: results and states of earlier attempts: the run continues from them, with the same bits as without an
+        kept: results and states of earlier runs; the run continues from them, with the same bits as without an
             interruption.
-        most_bytes: of memory for the replicas of a block; by default as many as
-            :func:`weight_importance.runtime.device.replica_bytes` grants.
+        most_bytes: of memory for the replicas of a block; by default
+            :func:`weight_importance.runtime.device.replica_bytes`.
 
     Returns:
         Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
@@ -126,7 +126,7 @@ def retention(
 
 
 def _learn(run: Run, cells: Sequence[Cell], steps: Sequence[int], progress: ProgressLine, kept: Kept | None) -> None:
-    """Take a block through all tasks, from its kept state if there is one."""
+    """Learn all tasks with a block, from its saved state if there is one."""
     numbers = torch.tensor(cells, dtype=torch.float64)
     state = kept.state.load() if kept else {}
     if state and torch.equal(state["cells"], numbers):
@@ -157,7 +157,7 @@ def _tensor(values: Sequence[float]) -> Tensor:
 
 
 def _most(baseline: Replicas, weighting: Weighting, most_bytes: int | None) -> int:
-    """The number of replicas that memory holds at once."""
+    """The number of replicas that fit into memory."""
     path = weighting.path_estimator()
     records = recorder(path).tensors - 1 if path else 0
     one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
@@ -171,11 +171,11 @@ def _listed(strengths: Sequence[float]) -> str:
 def _steps(tasks: Sequences, job: "RetentionJob") -> list[int]:
     """Optimiser steps of every task after the first."""
     sizes = (len(task.training.at_most(job.learning.images)) for task in tasks[0][1:])
-    return [size // job.optimisation.batch_size * job.learning.epochs for size in sizes]
+    return [job.learning.steps(size, job.optimisation.batch_size) for size in sizes]
 
 
 def blocks(seeds: int, strengths: int, most: int) -> list[tuple[list[int], list[int]]]:
-    """The grid of seeds × strengths cut into rectangles of at most ``most`` cells, whole seeds where they fit.
+    """The grid of seeds × strengths cut into rectangles of at most ``most`` cells, whole seeds if they fit.
 
     Returns:
         ``(indices of seeds, indices of strengths)`` of every rectangle.

@@ -15,7 +15,7 @@ from weight_importance.data.tasks.task import Task
 from weight_importance.learning.replicas import Replicas
 
 CLASSES = "head_classes"
-"""The name of the buffer: the outputs that the head selects, in this order."""
+"""The name of the buffer: the outputs that the head selects, in this order; of joint heads, those of every image."""
 
 
 @contextmanager
@@ -27,7 +27,27 @@ def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
         tasks: one for each replica; either all have all outputs (``classes`` is ``None``), or all have the same number
             of classes.
     """
-    classes = [task.classes for task in tasks]
+    with _selecting(replicas, [task.classes for task in tasks]) as headed:
+        yield headed
+
+
+@contextmanager
+def joint_heads(replicas: Replicas, tasks: Sequence[Sequence[Task]], batch_size: int) -> Iterator[Replicas]:
+    """Yield the replicas with the heads of several tasks, for batches of equal parts, one per task.
+
+    Args:
+        replicas: as for :func:`heads`.
+        tasks: some for each replica, as many for all.
+        batch_size: images of a batch, before it is divided.
+    """
+    share = batch_size // len(tasks[0])
+    every = [[task.classes for task in of_one for _ in range(share)] for of_one in tasks]
+    with _selecting(replicas, every if every[0][0] is not None else [None]) as headed:
+        yield headed
+
+
+@contextmanager
+def _selecting(replicas: Replicas, classes: Sequence) -> Iterator[Replicas]:
     if all(each is None for each in classes):
         yield replicas
         return
@@ -44,4 +64,5 @@ def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
 
 
 def _select(network: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> Tensor:
-    return logits.index_select(-1, getattr(network, CLASSES))
+    classes = getattr(network, CLASSES)
+    return logits.index_select(-1, classes) if classes.ndim == 1 else logits.gather(-1, classes[: len(logits)])

@@ -21,7 +21,7 @@ def stacked_importance(estimator: str, replicas: Replicas, data: Sequence[Sample
     Args:
         estimator: its name.
         replicas: the stack; label sampling depends on the seeds and on the task.
-        data: of each replica, the samples to average over; samples that several replicas share are one object.
+        data: of each replica, the samples to average over; samples shared by several replicas are one object.
         task: the task's number.
 
     Returns:

@@ -12,46 +12,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.path import PathRecorder
+from weight_importance.learning.batches import OTHER_ORDER, Data, TaskData
+from weight_importance.learning.engine.batch_gradients import batch_gradients
 from weight_importance.learning.engine.flat import Layout
-from weight_importance.learning.engine.gradients import way_to_compute
 from weight_importance.learning.engine.optimiser import Optimiser, Penalty
 from weight_importance.learning.replicas import Replicas
-from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import Progress
-from weight_importance.runtime.seeding import generator
 
 if TYPE_CHECKING:
     from weight_importance.settings import Optimisation
-
-ORDER, OTHER_ORDER = "batch order", "independent batch order"
-"""The purposes of random orders: the batches of the steps, and those of :attr:`PathRecorder.needs_independent`."""
-
-
-def batch_indices(
-    seeds: Sequence[int], task: int, sizes: Sequence[int], batch_size: int, epochs: range, purpose: str = ORDER
-) -> Iterator[Tensor]:
-    """Per step the sample indices ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
-
-    The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
-
-    Args:
-        seeds: S seeds.
-        task: the task's number.
-        sizes: number of samples of each seed's task.
-        batch_size: samples per step.
-        epochs: the numbers of the passes over the samples.
-        purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
-    """
-    for epoch in epochs:
-        orders = [
-            torch.randperm(size, generator=generator(purpose, seed, task, epoch)).split(batch_size)[
-                : size // batch_size
-            ]
-            for seed, size in zip(seeds, sizes, strict=True)
-        ]
-        yield from map(torch.stack, zip(*orders, strict=True))
 
 
 @dataclass(frozen=True)
@@ -63,6 +33,8 @@ class Options:
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
         label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
         first_epoch: the number of the first epoch, for a training that continues after so many.
+        steps: the numbers of the optimiser steps to take, counted through as many epochs as they need, in place of
+            whole epochs.
         progress: is notified of every step.
     """
 
@@ -70,21 +42,19 @@ class Options:
     freeze_statistics: bool = False
     label_smoothing: float = 0.0
     first_epoch: int = 0
+    steps: range | None = None
     progress: Progress | None = None
 
 
 PLAIN = Options()
 
-Batch = tuple[Tensor, Tensor]
-"""Inputs ``(B, ...)`` and labels ``(B,)``."""
-
 
 def train(
     replicas: Replicas,
-    data: Sequence[Samples],
+    data: Sequence[Data],
     task: int,
     *,
-    epochs: int,
+    epochs: int | None = None,
     optimisation: "Optimisation",
     penalty: Penalty | None = None,
     recorder: PathRecorder | None = None,
@@ -98,7 +68,7 @@ def train(
         replicas: the stack; replicas of one seed take the same batches.
         data: each replica's training images, on the replicas' device; the same object for replicas of one seed.
         task: the task's number, part of the batch order's seed.
-        epochs: passes over the data.
+        epochs: passes over the data; ``None`` with ``options.steps``.
         optimisation: images per step and replica, and the step size of Adam (Kingma and Ba 2015), whose other constants
             are torch's defaults.
         penalty: added to the loss.
@@ -110,12 +80,7 @@ def train(
     Raises:
         UserError: there are too few images for one batch.
     """
-    batch_size = optimisation.batch_size
-    if len(data[0]) < batch_size:
-        raise UserError(
-            f"training.batch_size is {batch_size}, but a task has {len(data[0])} training images; lower the one or "
-            "raise images.training in the config"
-        )
+    samples = TaskData(replicas.seeds, data, optimisation.batch_size)
     _set_mode(replicas.template, options.freeze_statistics)
     layout = Layout({name: tensor.shape[1:] for name, tensor in replicas.parameters.items()})
     memory = layout.filled({name: tensor.detach() for name, tensor in replicas.parameters.items()})
@@ -123,66 +88,28 @@ def train(
     adam, replicas.adam = replicas.adam if options.carry_adam else None, None
     optimiser = Optimiser(layout, memory, optimisation.learning_rate, adam, penalty, recorder)
     gradients = kept = None
-    batches = _Batches(replicas.seeds, data, task, batch_size)
-    epochs_done = range(options.first_epoch, options.first_epoch + epochs)
-    others: Iterator[list | None] = repeat(None)
+    duration = options.steps or range(options.first_epoch, options.first_epoch + epochs)
+    order = task, duration, options.steps is not None
+    others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
-        others = batches.steps(epochs_done, OTHER_ORDER)
-    for own_batches, other_batches in zip(batches.steps(epochs_done, ORDER), others, strict=False):
-        gradients = gradients or way_to_compute(replicas, layout, *own_batches[0], options.label_smoothing)
+        others = samples.orders(*order, OTHER_ORDER)
+    for indices, other_indices in zip(samples.orders(*order), others, strict=False):
+        gradients = gradients or batch_gradients(replicas, layout, samples, indices, options.label_smoothing)
+        batches = gradients.load(indices)
+        other_batches = None if other_indices is None else gradients.load(other_indices)
         optimiser.begin_step()
         for rows in gradients.groups:
             independent = None
-            if other_batches:
+            if other_batches is not None:
                 # kept apart, as the step's own gradients take the same memory
                 with _buffers_left_alone(replicas, rows):
-                    values = gradients(rows, *_stacked(other_batches[rows]))
+                    values = gradients(rows, other_batches)
                 kept = torch.empty_like(values) if kept is None else kept
                 independent = kept[: len(values)].copy_(values)
-            own = gradients(rows, *_stacked(own_batches[rows]))
-            optimiser.update(rows, own, independent)
+            optimiser.update(rows, gradients(rows, batches), independent)
         if options.progress:
             options.progress.step(len(replicas))
     replicas.adam = optimiser.finish()
-
-
-class _Batches:
-    """The batches of a task, formed once per seed.
-
-    Args:
-        seeds: of each replica.
-        data: of each replica.
-        task: the task's number.
-        batch_size: images per step.
-    """
-
-    def __init__(self, seeds: Sequence[int], data: Sequence[Samples], task: int, batch_size: int) -> None:
-        self._task, self._size = task, batch_size
-        self._places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
-        self._seeds = seeds
-        images = {samples: samples.images for samples in dict.fromkeys(data)}  # transformed once
-        own = dict(zip(seeds, data, strict=True))
-        self._data = [(images[own[seed]], own[seed].labels) for seed in self._places]
-
-    def steps(self, epochs: range, purpose: str) -> Iterator[list[Batch]]:
-        """Per step the batch of each replica; those of one seed are one object."""
-        device = self._data[0][1].device
-        sizes = [len(labels) for _, labels in self._data]
-        for indices in batch_indices([*self._places], self._task, sizes, self._size, epochs, purpose):
-            # one seed after another: a stack of all would be copied for every replica that shares a seed
-            batches = [
-                (to_inputs(images.index_select(0, row)), labels.index_select(0, row))
-                for (images, labels), row in zip(self._data, indices.to(device), strict=True)
-            ]
-            yield [batches[self._places[seed]] for seed in self._seeds]
-
-
-def _stacked(batches: Sequence[Batch]) -> Batch:
-    """Inputs ``(G, B, ...)`` and labels ``(G, B)``; one batch alone is not copied."""
-    if len(batches) == 1:
-        return batches[0][0][None], batches[0][1][None]
-    inputs, labels = zip(*batches, strict=True)
-    return torch.stack(inputs), torch.stack(labels)
 
 
 @contextmanager

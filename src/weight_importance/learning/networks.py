@@ -8,11 +8,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from math import prod
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, max_pool2d, relu
 
 from weight_importance.runtime.errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from weight_importance.settings import Inputs, Network
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -96,17 +101,38 @@ class CNN(nn.Module):
 NETWORKS: dict[str, Callable[[Shape, int], nn.Module]] = {"mlp": MLP, "mlp_wide": WideMLP, "cnn": CNN}
 
 
-def network(name: str, shape: Shape, classes: int) -> Callable[[], nn.Module]:
-    """A function that builds the network called ``name`` with new weights.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "leaky_relu": leaky, "tanh": torch.tanh}
+"""Of fully connected networks."""
+
+
+def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None" = None) -> Callable[[], nn.Module]:
+    """A function that builds a network with new weights.
 
     Args:
-        name: in :data:`NETWORKS`.
+        which: a name in :data:`NETWORKS`, or the settings of a fully connected network.
         shape: of an image.
         classes: number of logits.
+        inputs: mean and standard deviation that the network normalises images by.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no network of this name.
     """
-    if name not in NETWORKS:
-        raise unknown_name("network", name, NETWORKS)
-    return partial(NETWORKS[name], shape, classes)
+    if isinstance(which, str):
+        if which not in NETWORKS:
+            raise unknown_name("network", which, NETWORKS)
+        build = partial(NETWORKS[which], shape, classes)
+    else:
+        build = partial(MLP, shape, classes, which.hidden, ACTIVATIONS[which.activation])
+    return build if inputs is None or (inputs.mean, inputs.sd) == (0, 1) else partial(_normalising, build, inputs)
+
+
+def _normalising(build: Callable[[], nn.Module], inputs: "Inputs") -> nn.Module:
+    """A network that subtracts a mean from its inputs and divides them by a standard deviation; no parameter more."""
+    built = build()
+    built.register_forward_pre_hook(partial(_normalised, mean=inputs.mean, sd=inputs.sd))
+    return built
+
+
+def _normalised(network: nn.Module, arguments: tuple[Tensor, ...], mean: float, sd: float) -> tuple[Tensor, ...]:
+    images, *others = arguments
+    return (images - mean) / sd, *others

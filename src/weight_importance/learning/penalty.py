@@ -1,17 +1,21 @@
 """Elastic weight consolidation: importances accumulated over tasks, and the quadratic penalty around an anchor.
 
-The plain penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018); the stabilised one, by the
-same authors, is ½ Σ λΩ / (λΩη + 1) (θ − θ*)² with the learning rate η. There is one anchor θ*, the weights after the
-latest task; Ω is accumulated from the importances of all tasks so far; all parameters are included.
+The plain penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018); the halved one is half of
+it (Kirkpatrick et al. 2017, eq. 3); the stabilised one, by Kutalev and Lapina, is ½ Σ λΩ / (λΩη + 1) (θ − θ*)² with the
+learning rate η. Ω is accumulated from the importances of all tasks so far; all parameters are included. There is one
+anchor θ*, the weights after the latest task. One penalty per task, each with its own importances and anchor, adds up to
+the same form: Σ_t Ω_t (θ − θ_t)² is Ω (θ − θ*)² plus a constant, with Ω = Σ_t Ω_t and θ* = Σ_t Ω_t θ_t / Ω.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "plain": lambda weighted, learning_rate: 2 * weighted,
+    "halved": lambda weighted, learning_rate: weighted,
     "stabilised": lambda weighted, learning_rate: weighted / (weighted * learning_rate + 1),
 }
 """By name, the stiffness (factor of θ − θ* in the penalty's gradient) from λΩ and the learning rate.
@@ -24,11 +28,12 @@ ACCUMULATIONS: dict[str, Callable[[Tensor, Tensor, int, float], Tensor]] = {
     "sum": lambda before, values, tasks, decay: before + values,
     "mean": lambda before, values, tasks, decay: before + (values - before) / tasks,
     "online": lambda before, values, tasks, decay: decay * before + values,
+    "per_task": lambda before, values, tasks, decay: before + values,
 }
 """By name, Ω after a further task from Ω before it, the task's importances, the number of tasks and the decay.
 
 Their sum (Huszár 2018), their mean, or the running sum of online EWC, in which earlier tasks fade (Schwarz et al. 2018,
-sec. 3.2).
+sec. 3.2). The sum of one penalty per task (Kirkpatrick et al. 2017) has an anchor between those of the tasks.
 """
 
 
@@ -41,7 +46,7 @@ class Consolidation:
         penalty: a name in :data:`PENALTIES`.
         learning_rate: of the optimiser.
         accumulation: a name in :data:`ACCUMULATIONS`: how the importances of the tasks become Ω.
-        decay: what ``online`` keeps of the earlier tasks with every further one.
+        decay: factor of the earlier tasks' importances in ``online``, applied with each further task.
     """
 
     def __init__(
@@ -58,13 +63,14 @@ class Consolidation:
         self._stiffness = PENALTIES[penalty]
         self._learning_rate = learning_rate
         self._accumulate = ACCUMULATIONS[accumulation]
+        self._one_anchor = accumulation != "per_task"
         self._decay = decay
         self._tasks = 0
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}
 
     def task_learnt(self, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Add a finished task's importances ``(R, *shape)`` and move the anchor to the current weights."""
+        """Add a finished task's importances ``(R, *shape)`` and move the anchor to, or towards, the current weights."""
         self._tasks += 1
         for name, parameter in parameters.items():
             values = importance[name].clamp_min(0) if self._clamp_negative else importance[name]
@@ -73,13 +79,20 @@ class Consolidation:
             self.importance[name] = (
                 values.clone() if first else self._accumulate(before, values, self._tasks, self._decay)
             )
-            self.anchor[name] = parameter.detach().clone()
+            weights = parameter.detach().clone()
+            self.anchor[name] = weights if first or self._one_anchor else self._moved(name, weights, values)
 
-    def resume(self, tasks: int, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Restore the state after so many tasks, given the weights and :attr:`importance` of that moment."""
+    def _moved(self, name: str, weights: Tensor, values: Tensor) -> Tensor:
+        """The anchor of one penalty per task: the mean of the tasks' weights, weighted by their importances."""
+        total = self.importance[name]
+        share = torch.where(total > 0, values / total, torch.ones_like(total))
+        return torch.lerp(self.anchor[name], weights, share)
+
+    def resume(self, tasks: int, anchor: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
+        """Restore the state after ``tasks`` tasks, given :attr:`anchor` and :attr:`importance` at that time."""
         self._tasks = tasks
         self.importance = dict(importance)
-        self.anchor = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        self.anchor = {name: values.detach().clone() for name, values in anchor.items()}
 
     def penalty(self) -> "QuadraticPenalty":
         """The penalty to train the next task under."""

@@ -1,6 +1,6 @@
 """Pruning by importance: the least important weights are set to zero, per tensor or over the whole network.
 
-Only weight tensors are pruned; biases and normalisation parameters stay, as in Kutalev and Lapina (2021).
+Only weight tensors are pruned; biases and normalisation parameters are kept, as in Kutalev and Lapina (2021).
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ def prune(
     Args:
         parameters: of one network, name → tensor.
         importance: name → tensor of the same shape.
-        fraction: share of weights to remove, in [0, 1]; of k weights, ``round(fraction · k)`` go.
-        scope: ``"tensor"`` ranks each weight tensor by itself, ``"network"`` all weights together.
+        fraction: share of weights to remove, in [0, 1]; of k weights, ``round(fraction · k)`` are removed.
+        scope: ``"tensor"`` ranks each weight tensor separately, ``"network"`` all weights together.
 
     Returns:
         New tensors; ties are broken by position.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from weight_importance.data.samples import once_each
+from weight_importance.data.samples import Samples, once_each
 from weight_importance.data.tasks.task import Task
 from weight_importance.estimators.kinds import PathEstimator
 from weight_importance.estimators.registry import load, recorder
 from weight_importance.files.trained import pack, under, unpack
 from weight_importance.learning.evaluation import accuracy
-from weight_importance.learning.heads import heads
+from weight_importance.learning.heads import heads, joint_heads
 from weight_importance.learning.importance import Stacked, stacked_importance
 from weight_importance.learning.loop import Options, train
 from weight_importance.learning.penalty import Consolidation
@@ -40,16 +40,18 @@ class Weighting:
             for an ablation to make one importance of.
         first: of every estimator the importance on the first task, ``(R, *shape)`` per parameter.
         ablation: of every task's importances; negative ones count as zero first where they do in the penalty.
+        joint: each later task is learnt together with all earlier ones.
     """
 
     estimators: Sequence[str] = ()
     first: Sequence[Stacked] = ()
     ablation: Ablation | None = None
+    joint: bool = False
 
     def take(self, indices: Sequence[int]) -> "Weighting":
         """The same for the replicas at ``indices``."""
         chosen = [{name: values[list(indices)] for name, values in each.items()} for each in self.first]
-        return Weighting(self.estimators, chosen, self.ablation)
+        return replace(self, first=chosen)
 
     def path_estimator(self) -> str | None:
         """The path estimator among the estimators, if there is one.
@@ -117,24 +119,32 @@ class Run:
 
     def learn_next(self, progress: Progress | None = None) -> None:
         """Learn the next task."""
-        number, learning = self.learnt, self.job.learning
+        number, learning, optimisation = self.learnt, self.job.learning, self.job.optimisation
         tasks = [tasks[number] for tasks in self.tasks]
         data = once_each(lambda task: task.training.at_most(learning.images), tasks)
         path = self._path_estimator and recorder(self._path_estimator, self.job.penalised_path)
+        options = Options(
+            carry_adam=self.job.carry_adam,
+            freeze_statistics=learning.batch_norm == "frozen",
+            steps=learning.iterations and range(learning.iterations),
+            progress=progress,
+        )
+        if self.weighting.joint:
+            self._learn_jointly(
+                data, replace(options, steps=range(learning.steps(len(data[0]), optimisation.batch_size)))
+            )
+            self._finish_task([])
+            return
         with heads(self.replicas, tasks) as headed:
             train(
                 headed,
                 data,
                 number,
                 epochs=learning.epochs,
-                optimisation=self.job.optimisation,
+                optimisation=optimisation,
                 penalty=self._consolidation and self._consolidation.penalty(),
                 recorder=path,
-                options=Options(
-                    carry_adam=self.job.carry_adam,
-                    freeze_statistics=learning.batch_norm == "frozen",
-                    progress=progress,
-                ),
+                options=options,
             )
             if not self.job.carry_adam:
                 headed.adam = None
@@ -149,13 +159,23 @@ class Run:
                 ]
         self._finish_task(importances)
 
+    def _learn_jointly(self, data: Sequence[Samples], options: Options) -> None:
+        """Learn the next task together with all earlier ones, for as many steps as it would take alone."""
+        number, optimisation = self.learnt, self.job.optimisation
+        tasks = [[task.after(tasks[number]) for task in tasks[: number + 1]] for tasks in self.tasks]
+        parts = [[*(task.training for task in of_one[:-1]), own] for of_one, own in zip(tasks, data, strict=True)]
+        with joint_heads(self.replicas, tasks, optimisation.batch_size) as headed:
+            train(headed, parts, number, optimisation=optimisation, options=options)
+            if not self.job.carry_adam:
+                headed.adam = None
+
     def _finish_task(self, importances: Sequence[Stacked]) -> None:
         """Observe all tasks learnt so far, and consolidate by the importances on the latest, if there are any."""
         if self._consolidation and importances:
             self._consolidation.task_learnt(self.replicas.parameters, self._weights(importances))
         self.learnt += 1
         for number in range(self.learnt):
-            tasks = [tasks[number] for tasks in self.tasks]
+            tasks = [tasks[number].after(tasks[self.learnt - 1]) for tasks in self.tasks]
             for split in SPLITS:
                 with heads(self.replicas, tasks) as headed:
                     values = accuracy(headed, once_each(lambda task, split=split: task.part(split), tasks))
@@ -178,6 +198,8 @@ class Run:
         tensors |= {f"parameter/{name}": value for name, value in self.replicas.parameters.items()}
         if self._consolidation:
             tensors |= {f"importance/{name}": value for name, value in self._consolidation.importance.items()}
+            if self.job.learning.accumulation == "per_task":  # otherwise the anchor is the weights
+                tensors |= {f"anchor/{name}": value for name, value in self._consolidation.anchor.items()}
         accuracies = torch.tensor(self.accuracies, dtype=torch.float64)
         return tensors | {"learnt": torch.tensor(self.learnt), "accuracies": accuracies}
 
@@ -195,4 +217,5 @@ class Run:
         replicas.buffers = restored("buffer", [*replicas.buffers])
         _, replicas.adam = unpack(tensors)
         if self._consolidation:
-            self._consolidation.resume(self.learnt, replicas.parameters, restored("importance", names))
+            anchor = restored("anchor", names) or replicas.parameters
+            self._consolidation.resume(self.learnt, anchor, restored("importance", names))

@@ -1,4 +1,4 @@
-"""A stage's settings as its program is given them: one argument of JSON, whose mistakes are told like any other's."""
+"""Settings of a program as one JSON argument, with error messages like those of other arguments."""
 
 import argparse
 import json
@@ -11,18 +11,14 @@ FORM = (
 
 
 class Settings(dict):
-    """A JSON object, every key of which is needed that is asked for.
-
-    Raises:
-        UserError: on reading a key that is not there.
-    """
+    """A JSON object; reading a missing key raises UserError."""
 
     def __missing__(self, key: str) -> None:
         raise UserError(f"the settings lack '{key}', found: {', '.join(self) or 'nothing'}. Allowed is {FORM}.")
 
 
 def json_object(text: str) -> Settings:
-    """The settings that a command line gives, for ``type=`` of an argument."""
+    """Parse the JSON object of an argument; for ``type=`` of ``add_argument``."""
     try:
         found = json.loads(text, object_hook=Settings)
     except ValueError as error:

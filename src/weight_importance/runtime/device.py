@@ -1,6 +1,6 @@
-"""Where tensors live, how matrix products are computed, how many CPU threads do it and how memory is kept.
+"""The device of tensors, the precision of matrix products, the number of CPU threads, and the use of memory.
 
-All of it is decided here, once per process. Nothing of it belongs to the science: results change by rounding only.
+All of this is set here, once per process. It affects results by rounding only.
 """
 
 import ctypes
@@ -18,29 +18,29 @@ VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 # of mallopt(3), from malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_KEPT = 32 * 2**20
-"""Bytes: the largest block that glibc can be told to keep; larger ones always go back to the system."""
+"""Bytes of the largest block that glibc can keep; larger ones always go back to the system."""
 
 CPU_REPLICA_BYTES = 2 * 2**30
-"""What the replicas that train in one process may keep on a CPU; the rule ``retention`` asks for more memory."""
+"""Memory for the replicas that train in one process on a CPU; the rule ``retention`` requests more than this."""
 
 PROBES = ((1, 100, 784, 300), (1, 300, 100, 784), (1, 1000, 784, 300), (4, 128, 576, 100))
-"""(B, M, K, N) of the products by which precisions are judged: of training, of importances, of convolutions."""
+"""(B, M, K, N) of the products that precisions are tested with: of training, of importances, of convolutions."""
 
 ACCEPTED = 3
-"""Times the error of torch's default precision: more is another precision, less is another order of summation."""
+"""Largest ratio to the error of torch's default precision that another order of summation explains."""
 
 
 def prepare(threads: int) -> torch.device:
-    """Set up this process, say how in one line, and return its device.
+    """Set up this process, print the choices in one line, and return its device.
 
     Denormal numbers are flushed to zero: squared gradients of confident samples underflow by the million, and the
     processor handles such numbers a hundred times slower.
 
     Args:
-        threads: CPU threads for tensor operations; with one, results do not depend on what else runs.
+        threads: CPU threads for tensor operations; with one, results do not depend on other processes.
 
     Raises:
-        UserError: :data:`VARIABLE` names no device, or one that is not there.
+        UserError: :data:`VARIABLE` is not a device, or is not present.
     """
     if threads < 1:
         raise UserError(f"--threads is {threads}; it must be 1 or more. Give each job the threads that its rule names.")
@@ -49,7 +49,7 @@ def prepare(threads: int) -> torch.device:
     torch.set_flush_denormal(True)
     keep_freed_memory()
     torch.set_float32_matmul_precision(precision(device))
-    # convolutions on a GPU have a switch of their own, on by default: ten bits of mantissa
+    # convolutions on a GPU have a separate switch, on by default: ten bits of mantissa
     torch.backends.cudnn.allow_tf32 = False
     note_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
@@ -60,15 +60,15 @@ def prepare(threads: int) -> torch.device:
 
 
 def choose(wanted: str) -> torch.device:
-    """The device called ``wanted``; for ``auto`` the GPU when there is one, else the CPU."""
+    """The device named ``wanted``; for ``auto`` the GPU if there is one, else the CPU."""
     there = torch.cuda.device_count()
     if wanted == "auto":
         return torch.device("cuda" if there else "cpu")
     kind, _, index = wanted.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
         raise UserError(
-            f"{VARIABLE} is '{wanted}'; it can be auto, cpu, cuda, or cuda: and a number. Set it to one of these, or "
-            f"leave it out: unset {VARIABLE}"
+            f"{VARIABLE} is '{wanted}'; allowed are auto, cpu, cuda, and cuda: with a number. Set it to one of "
+            f"these, or remove it: unset {VARIABLE}"
         )
     if kind == "cuda" and int(index or 0) >= there:
         raise UserError(
@@ -83,8 +83,8 @@ def precision(device: torch.device) -> str:
 
     "medium" permits a lower precision. Whether it is used depends on the processor: on some, torch only takes another
     library at full precision, which can be twice as fast; on others, and on GPUs, it does use shorter numbers. So the
-    products' errors against float64 decide, not the processor's name; and not times, which would let results depend on
-    what else runs.
+    errors of products against float64 decide, not the processor's name; and not run times, which would make results
+    depend on other processes.
     """
     generator = torch.Generator().manual_seed(0)
     for batch, rows, inner, columns in PROBES:
@@ -96,7 +96,7 @@ def precision(device: torch.device) -> str:
 
 
 def product_error(setting: str, left: Tensor, right: Tensor) -> float:
-    """Relative error (Frobenius norms) of a matrix product under a setting of torch, which stays as it was."""
+    """Relative error (Frobenius norms) of a matrix product under a setting of torch, which is restored."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(setting)
     try:
@@ -108,15 +108,15 @@ def product_error(setting: str, left: Tensor, right: Tensor) -> float:
 
 
 def replica_bytes(device: torch.device) -> int:
-    """What the replicas that train in one process may keep: a fixed amount on a CPU, half of what is free on a GPU."""
+    """Bytes for the replicas that train in one process: a fixed amount on a CPU, half of the free memory on a GPU."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_REPLICA_BYTES
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep freed blocks for the next step instead of handing them back to the system.
+    """Make the C library keep freed blocks for the next step instead of returning them to the system.
 
-    A training step frees and asks again for the same tensors; by default glibc returns them each time, and the system
-    must map and clear every page anew. Other C libraries are left as they are.
+    A training step frees and allocates the same tensors again and again; by default glibc returns them each time, and
+    the system must map and clear every page again. Other C libraries are not changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:

@@ -20,17 +20,17 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of a used-up quota."""
 
 LEAST_FREE = 2 * 2**20
-"""Bytes; with less free on the disk no run begins."""
+"""Bytes of free disk space below which no run starts."""
 
 RUN = "IMPORTANCE_ATLAS_RUN"
 """Environment variable: the process of the run that started a program. A program ends with its run."""
 
 GRACE = 10.0
-"""Seconds that a program has for cleaning up after the death of its run."""
+"""Seconds that a program has for cleaning up after the end of its run."""
 
 
 class UserError(Exception):
-    """An error that the user can fix; its text states what is wrong, what is allowed and where to fix it."""
+    """An error that the user can fix; its text states the problem, the allowed values and where to fix it."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
@@ -42,7 +42,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def full_disk(path: str | Path) -> UserError:
-    """The error for a file that a full disk cannot take."""
+    """The error for a file that cannot be written because the disk is full."""
     place = Path(path).resolve()
     while not os.path.ismount(place):
         place = place.parent
@@ -74,19 +74,19 @@ def run_program(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except SystemExit as error:
-        if error.code == 2:  # argparse has printed what is wrong with the command line
-            print(f"'python {sys.argv[0]} --help' says what each option takes.", file=sys.stderr)
+        if error.code == 2:  # argparse has printed the error
+            print(f"'python {sys.argv[0]} --help' describes each option.", file=sys.stderr)
         raise
     except KeyboardInterrupt:
-        sys.exit("interrupted: nothing half-written was kept; the same command continues")
+        sys.exit("interrupted: no half-written file was kept; the same command continues")
     except (MemoryError, RuntimeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:  # its log, if it is no file that has a name
+        if isinstance(error, OSError) and error.errno in FULL:  # the log, if the error names no file
             sys.exit(f"error: {full_disk(error.filename or '.')}")
         if isinstance(error, OSError) or not _is_about_memory(error):
             raise
         sys.exit(
-            f"error: memory ran out ({error}). Run fewer jobs side by side (--cores 1), or put fewer networks into a "
-            "job (shard_size in the config), then run the same command again: it goes on from what is finished."
+            f"error: memory ran out ({error}). Run fewer jobs in parallel (--cores 1), or put fewer networks into a "
+            "job (shard_size in the config), then run the same command again: it continues from the finished results."
         )
 
 

@@ -1,7 +1,7 @@
-"""The lock of a folder of results: one run at a time works in it. Knows nothing of Snakemake or of what is computed.
+"""The lock of a folder of results, for one run at a time. Knows nothing of Snakemake or of the computations.
 
 The operating system holds the lock (flock) and releases it when the process ends, however it ends; so a killed run
-leaves nothing to unlock. Only jobs on a cluster outlive their run: the lock file remembers them.
+leaves nothing to unlock. Only jobs on a cluster outlive their run: the lock file records that there are such jobs.
 """
 
 import fcntl

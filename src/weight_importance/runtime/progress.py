@@ -1,4 +1,4 @@
-"""How far a job is, told line by line: trainings by their steps, anything else by its parts."""
+"""Progress of a job in lines of text: of training by optimiser steps, of other work by its parts."""
 
 import sys
 import time
@@ -10,18 +10,18 @@ Part = TypeVar("Part")
 
 
 class Progress(Protocol):
-    """Is told about every optimiser step."""
+    """Receives every optimiser step."""
 
     def step(self, replicas: int) -> None:
-        """So many replicas have made one more step each."""
+        """``replicas`` replicas have made one more step each."""
 
 
 class ProgressLine:
-    """Prints a line every few seconds: how much is done, rate in replica-steps per second, time left.
+    """Prints a line every few seconds: finished steps, rate in replica-steps per second, time left.
 
     Args:
-        steps: of every task that is learnt.
-        replicas: that learn them, side by side or one block after another.
+        steps: number of steps of each task that is learnt.
+        replicas: number of replicas that learn them, together or one block after another.
         first_task: the number of the first of these tasks, counted from 0.
         every: seconds between two lines.
     """
@@ -34,7 +34,7 @@ class ProgressLine:
         self._start = self._said = time.monotonic()
 
     def skip(self, replicas: int, steps: int) -> None:
-        """So many replicas have made so many steps each in an earlier try."""
+        """``replicas`` replicas have made ``steps`` steps each in an earlier run."""
         self._done += steps * replicas
         self._skipped += steps * replicas
         self._block_done = (self._block_done + steps) % self._ends[-1]
@@ -61,12 +61,12 @@ class ProgressLine:
 
 
 def counted(parts: Iterable[Part], total: int, what: str, every: float = 10.0) -> Iterator[Part]:
-    """The same parts; prints a line every few seconds: how many are worked through, and the time left.
+    """Yield the same parts; print a line every few seconds: the number of finished parts, and the time left.
 
     Args:
-        parts: of the work, each worked on before the next is asked for.
-        total: how many they are.
-        what: they are, for the line.
+        parts: of the work; each is finished before the next is requested.
+        total: number of parts.
+        what: name of the parts, for the line.
         every: seconds between two lines.
     """
     start = said = time.monotonic()

@@ -1,6 +1,6 @@
 """One explicit random generator per purpose, derived from names and numbers alone.
 
-A replica's randomness depends on its own seed and on nothing else: not on its shard, nor on what ran before it.
+A replica's randomness depends on its seed only: not on its shard, nor on earlier computations.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import torch
 
 
 def derive(purpose: str, *numbers: int) -> int:
-    """A 63-bit seed for ``purpose`` (such as ``"batch order"``) and the numbers that tell its uses apart."""
+    """A 63-bit seed for ``purpose`` (such as ``"batch order"``) and the numbers that distinguish its uses."""
     text = "/".join([purpose, *map(str, numbers)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -14,6 +14,8 @@ from weight_importance.settings.jobs import (
 )
 from weight_importance.settings.learning import (
     KUTALEV_LAPINA,
+    UNPENALISED,
+    Duration,
     Importance,
     LaterTasks,
     Protocol,
@@ -21,22 +23,28 @@ from weight_importance.settings.learning import (
     Retention,
     Training,
 )
+from weight_importance.settings.networks import FullyConnected, Network, described
 from weight_importance.settings.studies import Study
-from weight_importance.settings.tasks import FirstTask, Images, PermutedTasks, RotatedTasks, Tasks
+from weight_importance.settings.tasks import FirstTask, Images, Inputs, PermutedTasks, RotatedTasks, SplitTasks, Tasks
 
 __all__ = [
     "KUTALEV_LAPINA",
+    "UNPENALISED",
     "Configuration",
     "Correlation",
     "CorrelationJob",
+    "Duration",
     "EvaluationJob",
     "Explanation",
     "ExplanationJob",
     "FirstTask",
+    "FullyConnected",
     "Images",
     "Importance",
     "ImportanceJob",
+    "Inputs",
     "LaterTasks",
+    "Network",
     "Optimisation",
     "PermutedTasks",
     "Protocol",
@@ -45,9 +53,11 @@ __all__ = [
     "Retention",
     "RetentionJob",
     "RotatedTasks",
+    "SplitTasks",
     "Study",
     "Tasks",
     "Training",
     "TrainingJob",
     "Trajectories",
+    "described",
 ]

@@ -123,6 +123,7 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 SeedCount = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, WrapValidator(_as_written)]
 Positive = Annotated[float, Field(gt=0), WrapValidator(_as_written)]
+NotNegative = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
 Share = Annotated[float, Field(ge=0, le=1), WrapValidator(_as_written)]
 
 _UNIQUE = {"uniqueItems": True}

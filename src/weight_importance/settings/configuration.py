@@ -21,10 +21,10 @@ from weight_importance.settings.studies import Common, Study
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
 """Keys at the top level that are the defaults of every study."""
 
-OF_NETWORKS = ("network", "datasets", "tasks", "images", "protocol", "training", "importance")
+OF_NETWORKS = ("network", "datasets", "tasks", "images", "inputs", "protocol", "training", "importance")
 """Keys that a study takes from the one named by ``networks_of``, unless it has its own."""
 
-COMPARISONS = ("variants", "reproduction")
+COMPARISONS = ("variants", "reproduction", "benchmarks")
 """The analyses that show a study together with its companions."""
 
 StudyName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
@@ -105,7 +105,11 @@ class Configuration(Common):
             if shown_in is None or shown_in is study:
                 yield path, _other_study(study.companion_of, name, self.studies)
             elif not set(COMPARISONS) & set(shown_in.analyses):
-                yield path, f"'{study.companion_of}' has no comparison: list variants or reproduction in its analyses."
+                yield (
+                    path,
+                    f"'{study.companion_of}' has no comparison: list variants, reproduction or benchmarks in its "
+                    "analyses.",
+                )
 
     def companions(self, name: str) -> list[str]:
         """The studies that are shown in the comparisons of the study called ``name``."""

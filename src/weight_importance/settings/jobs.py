@@ -12,10 +12,11 @@ from pydantic import Field
 
 from weight_importance.settings.base import Count, Number, OneOrMore, Seed, Settings, Several, Share
 from weight_importance.settings.explanation import Explanation
-from weight_importance.settings.learning import LaterTasks
+from weight_importance.settings.learning import Duration, LaterTasks
 from weight_importance.settings.messages import dotted, problems_of
+from weight_importance.settings.networks import Network
 from weight_importance.settings.studies import Study
-from weight_importance.settings.tasks import FirstTask, Images, Tasks
+from weight_importance.settings.tasks import FirstTask, Images, Inputs, Tasks
 
 Model = TypeVar("Model", bound=Settings)
 
@@ -53,17 +54,19 @@ class Job(Settings):
 class OnFirstTask(Job):
     """A job that needs only the first task and the networks trained on it."""
 
-    network: str
+    network: Network
+    inputs: Inputs = Inputs()
     dataset: str = Field(description="The first data set, which the first task is made from.")
     first_task: FirstTask
 
     @staticmethod
     def _of_first_task(study: Study) -> dict:
-        return {"network": study.network, "dataset": study.datasets[0], "first_task": study.tasks.first()}
+        same = {key: getattr(study, key) for key in ("network", "inputs")}
+        return same | {"dataset": study.datasets[0], "first_task": study.tasks.first()}
 
 
 class Optimisation(Settings):
-    """Adam in batches, for as many epochs as the stage says."""
+    """Adam in batches, for as long as the stage says."""
 
     batch_size: Count
     learning_rate: Number
@@ -78,7 +81,7 @@ class TrainingJob(OnFirstTask):
     """Training on the first task. Depends neither on the number of tasks nor on validation and test images."""
 
     images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
-    epochs: Count
+    duration: Duration
     optimisation: Optimisation
     carry_adam: bool = Field(description="Whether Adam's state is kept for the next task.")
     records: tuple[str, ...] = Field(strict=False, description="Quantities to record for path estimators.")
@@ -91,7 +94,7 @@ class TrainingJob(OnFirstTask):
             seeds=seeds,
             **cls._of_first_task(study),
             images=study.images.training,
-            epochs=study.training.epochs,
+            duration=Duration(epochs=study.training.epochs, iterations=study.training.iterations),
             optimisation=Optimisation.of(study),
             carry_adam=study.protocol.carry_adam,
             records=records,
@@ -157,7 +160,8 @@ class PruningJob(OnFirstTask):
 class OnAllTasks(Job):
     """A job that learns later tasks."""
 
-    network: str
+    network: Network
+    inputs: Inputs = Inputs()
     datasets: Several[str]
     tasks: Tasks
     images: Images
@@ -165,12 +169,14 @@ class OnAllTasks(Job):
     train_on_validation: bool
     carry_adam: bool
     penalised_path: bool
-    samples: Count = Field(description="Images that importances are averaged over: the last training images.")
+    samples: Count | None = Field(
+        description="Images that importances are averaged over: the last training images; null: all of them."
+    )
 
     @staticmethod
     def _of_all_tasks(study: Study) -> dict:
         return {
-            **{key: getattr(study, key) for key in ("network", "datasets", "tasks", "images")},
+            **{key: getattr(study, key) for key in ("network", "inputs", "datasets", "tasks", "images")},
             **{key: getattr(study.protocol, key) for key in ("train_on_validation", "carry_adam", "penalised_path")},
             "optimisation": Optimisation.of(study),
             "samples": study.importance.samples,
@@ -215,7 +221,8 @@ class CorrelationJob(Job):
 class ExplanationJob(Job):
     """The explanation of agreement for one shard of a study; its tasks are those of the trajectories."""
 
-    network: str
+    network: Network
+    inputs: Inputs = Inputs()
     datasets: Several[str]
     tasks: Tasks
     images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
@@ -231,6 +238,7 @@ class ExplanationJob(Job):
             study=name,
             seeds=seeds,
             network=study.network,
+            inputs=study.inputs,
             datasets=study.datasets,
             tasks=study.tasks.model_copy(update={"count": count}),
             images=study.images.training,

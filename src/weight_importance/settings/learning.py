@@ -49,10 +49,30 @@ KUTALEV_LAPINA = Protocol(
 """The protocol of Kutalev and Lapina (2021)."""
 
 
-class Training(Settings):
-    """Training of every task with Adam."""
+class Duration(Settings):
+    """The length of a training: whole epochs, or a number of optimiser steps."""
 
-    epochs: Count = Field(description="Passes over the first task's training images.")
+    epochs: Count | None = Field(None, description="Passes over the training images; or give iterations.")
+    iterations: Count | None = Field(
+        None, description="Optimiser steps, through as many epochs as they need; in place of epochs."
+    )
+
+    @check
+    def one_duration(self) -> Iterator[Problem]:
+        """A training has one length."""
+        if self.epochs is None and self.iterations is None:
+            yield ("epochs",), f"missing. {Duration.model_fields['epochs'].description}"
+        elif self.epochs is not None and self.iterations is not None:
+            yield ("iterations",), "must be null if epochs is given: a training has one length."
+
+    def steps(self, images: int, batch_size: int) -> int:
+        """Optimiser steps on so many images; a last, smaller batch of an epoch is dropped."""
+        return self.iterations or images // batch_size * self.epochs
+
+
+class Training(Duration):
+    """Training of the first task, and the optimiser (Adam) of every task."""
+
     batch_size: Count = Field(description="Images per optimiser step.")
     learning_rate: Positive = Field(description="Step size of Adam.")
 
@@ -60,27 +80,35 @@ class Training(Settings):
 class Importance(Settings):
     """Computation of importances."""
 
-    samples: Count = Field(description="Images that importances are averaged over: the last training images.")
+    samples: Count | None = Field(
+        description="Images that importances are averaged over: the last training images; null: all of them."
+    )
 
 
-class LaterTasks(Settings):
+UNPENALISED = ("none", "joint")
+"""Conditions without a penalty: later tasks are learnt alone, or jointly with all earlier ones."""
+
+
+class LaterTasks(Duration):
     """How each task after the first is learnt under a penalty."""
 
     images: Count | None = Field(
         description="Training images of each task after the first, at most (the last ones); null: all of them."
     )
-    epochs: Count = Field(description="Passes over the training images of each task after the first.")
     clamp_negative: bool = Field(
         description="Whether negative importances (of path estimators) count as zero in the penalty."
     )
-    accumulation: Literal["sum", "mean", "online"] = Field(
+    accumulation: Literal["sum", "mean", "online", "per_task"] = Field(
         description="How the penalty combines the importances of the tasks learnt so far. sum: their sum; mean: their "
-        "mean; online: their sum, earlier importances being multiplied by decay after each task (Schwarz et al. 2018)."
+        "mean; online: their sum, earlier importances being multiplied by decay after each task (Schwarz et al. 2018); "
+        "these three have one anchor, the weights after the latest task. per_task: the sum of one penalty per task, "
+        "each with its own importances and anchor (Kirkpatrick et al. 2017)."
     )
     decay: Share = Field(description="Factor of earlier importances in online accumulation.")
-    penalty: Literal["plain", "stabilised"] = Field(
-        description="plain: lambda times importance times squared distance; stabilised (Kutalev and Lapina 2021): half "
-        "of lambda times importance, divided by one plus lambda times importance times learning rate."
+    penalty: Literal["plain", "halved", "stabilised"] = Field(
+        description="plain: lambda times importance times squared distance; halved: half of it (Kirkpatrick "
+        "et al. 2017); stabilised (Kutalev and Lapina 2021): half of lambda times importance, divided by one plus "
+        "lambda times importance times learning rate."
     )
     batch_norm: Literal["running", "frozen"] = Field(
         description="Running statistics of batch normalisation during later tasks. running: updated on every task; "
@@ -93,6 +121,15 @@ class LaterTasks(Settings):
         if self.penalty == "stabilised" and not self.clamp_negative:
             yield ("clamp_negative",), "must be true with penalty 'stabilised', found false."
 
+    @check
+    def penalties_per_task(self) -> Iterator[Problem]:
+        """One quadratic penalty per task adds up to a quadratic penalty where importances are not negative."""
+        if self.accumulation == "per_task":
+            if self.penalty == "stabilised":
+                yield ("penalty",), "must be plain or halved with accumulation 'per_task', found 'stabilised'."
+            if not self.clamp_negative:
+                yield ("clamp_negative",), "must be true with accumulation 'per_task', found false."
+
 
 class Retention(LaterTasks):
     """Learning the later tasks one after another with elastic weight consolidation."""
@@ -102,6 +139,11 @@ class Retention(LaterTasks):
     )
     unpenalised: bool = Field(
         description="Whether the tasks are also learnt without a penalty; may be false in a study with companion_of."
+    )
+    joint: bool = Field(
+        False,
+        description="Whether the tasks are also learnt jointly, as an upper bound: each later one with all earlier "
+        "ones, which have the same share of every batch, and without a penalty.",
     )
     lambdas: dict[RetainedName, Several[Positive]] = Field(
         description="Penalty strengths to try, one list per estimator (an empty list: no retention under it), and per "
@@ -119,8 +161,8 @@ class Retention(LaterTasks):
     )
 
     def strengths(self, name: str) -> tuple[float, ...]:
-        """The penalty strengths of an estimator or an ablation; ``none`` (no penalty) has one strength, zero."""
-        if name == "none":
+        """The penalty strengths of an estimator or an ablation; training without a penalty has one strength, zero."""
+        if name in UNPENALISED:
             return (0.0,)
         return self.lambdas.get(name, self.ablation_lambdas if is_ablation(name) else ())
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -167,11 +167,16 @@ def _inconsistencies(part: Settings, path: KeyPath = ()) -> Iterator[Problem]:
 
 def _model(annotation: Any, value: Any) -> type[Settings] | None:
     """The model in an annotation; of several, the one for the ``kind`` of the value."""
-    alternatives = () if get_origin(annotation) in (dict, tuple) else (annotation, *get_args(annotation))
+    alternatives = () if get_origin(annotation) in (dict, tuple) else (annotation, *_alternatives(annotation))
     models = [one for one in alternatives if isinstance(one, type) and issubclass(one, Settings)]
     if len(models) > 1 and isinstance(value, Mapping):
         models = [one for one in models if value.get("kind") in get_args(one.model_fields["kind"].annotation)]
     return models[0] if models else None
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """The parts of an annotation, without what is attached to them."""
+    return [one.__origin__ if get_origin(one) is Annotated else one for one in get_args(annotation)]
 
 
 def _value_of_dict(annotation: Any) -> Any:
@@ -208,14 +213,16 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def _kinds(annotation: Any) -> list[str]:
-    return [kind for model in get_args(annotation) for kind in get_args(model.model_fields["kind"].annotation)]
+    models = [one for one in _alternatives(annotation) if isinstance(one, type) and issubclass(one, Settings)]
+    return [kind for model in models for kind in get_args(model.model_fields["kind"].annotation)]
 
 
 def _key_path(location: Sequence[str | int], data: Any) -> KeyPath:
-    """A pydantic location without what is not a key: the kind of a model chosen by it, and ``[key]``."""
+    """A pydantic location without what is not a key: the alternative chosen by a value or its kind, and ``[key]``."""
     path: list[str | int] = []
     for part in location:
-        if part == "[key]" or (isinstance(data, Mapping) and part not in data and data.get("kind") == part):
+        is_kind = isinstance(data, Mapping) and part not in data and data.get("kind") == part
+        if part == "[key]" or is_kind or not isinstance(data, Mapping | list):
             continue
         path.append(part)
         data = _at(data, (part,))

@@ -7,6 +7,7 @@ from typing import Any
 
 from weight_importance.settings.base import Problem
 from weight_importance.settings.known import REPOSITORY, definition, estimators, kinds, recordable
+from weight_importance.settings.learning import UNPENALISED
 from weight_importance.settings.merging import listed_files
 from weight_importance.settings.messages import unknown
 
@@ -18,7 +19,7 @@ def own_file_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
         name = Path(file).stem
         if files.setdefault(name, file) != file:
             yield path, f"'{file}' and '{files[name]}' would have the same name, '{name}'; rename one."
-        elif name in estimators() or name in ("none", "random"):
+        elif name in estimators() or name in (*UNPENALISED, "random"):
             yield (
                 path,
                 f"'{file}' would be called '{name}', the name of a built-in estimator; rename the file.",

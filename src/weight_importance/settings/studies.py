@@ -11,7 +11,6 @@ from weight_importance.settings.base import (
     DatasetName,
     EstimatorName,
     KeyPath,
-    NetworkName,
     OneOrMore,
     Problem,
     Seed,
@@ -21,8 +20,9 @@ from weight_importance.settings.base import (
     check,
 )
 from weight_importance.settings.explanation import Explanation
-from weight_importance.settings.learning import Importance, Protocol, Pruning, Retention, Training
-from weight_importance.settings.tasks import Images, RotatedTasks, Tasks
+from weight_importance.settings.learning import UNPENALISED, Importance, Protocol, Pruning, Retention, Training
+from weight_importance.settings.networks import Network
+from weight_importance.settings.tasks import Images, Inputs, RotatedTasks, SplitTasks, Tasks
 
 Analysis = Literal[
     "correlation",
@@ -34,6 +34,7 @@ Analysis = Literal[
     "explanation",
     "variants",
     "reproduction",
+    "benchmarks",
 ]
 
 SECTIONS: dict[Analysis, str] = {
@@ -41,6 +42,7 @@ SECTIONS: dict[Analysis, str] = {
     "ablations": "retention",
     "pruning": "pruning",
     "explanation": "explanation",
+    "benchmarks": "retention",
 }
 """The section of a study's settings that an analysis cannot do without."""
 
@@ -66,17 +68,21 @@ class Study(Common):
         "in place of own ones.",
     )
     companion_of: str | None = Field(
-        None, description="A study in whose notebooks 'variants' and 'reproduction' this study is shown."
+        None, description="A study in whose notebooks 'variants', 'reproduction' and 'benchmarks' this study is shown."
     )
     estimators: OneOrMore[EstimatorName] = Field(
         description="Importance estimators of this study: names of modules in estimators/catalogue, or Python files."
     )
-    network: NetworkName = Field(description="The network, by its name in weight_importance.learning.networks.")
+    network: Network = Field(
+        description="The network: its name in weight_importance.learning.networks, or the sizes of a fully connected "
+        "network, such as {kind: mlp, hidden: [400, 400]}."
+    )
     datasets: OneOrMore[DatasetName] = Field(
         description="The data sets that tasks are made from, by their names in weight_importance.data.catalogue."
     )
     tasks: Tasks = Field(description="The sequence of tasks made from the data sets.")
     images: Images = Field(description="The number of images of each part of a data set.")
+    inputs: Inputs = Field(Inputs(), description="The form in which images become inputs of the network.")
     protocol: Protocol = Field(Protocol(), description="The choices in which published experiments differ.")
     training: Training = Field(description="Training of every task with Adam.")
     importance: Importance = Field(description="Computation of importances.")
@@ -107,23 +113,23 @@ class Study(Common):
     def first_task(self) -> dict[KeyPath, Any]:
         """The settings that the trained networks and their importances on the first task depend on, by key path."""
         return {
-            ("network",): self.network,
+            ("network",): self.network if isinstance(self.network, str) else self.network.model_dump(),
             ("datasets", 0): self.datasets[0],
-            ("tasks", "kind"): self.tasks.first().kind,
+            **{("tasks", key): value for key, value in self.tasks.first().model_dump().items()},
             ("images", "training"): self.images.training,
+            **{("inputs", key): value for key, value in self.inputs.model_dump().items()},
             ("protocol", "carry_adam"): self.protocol.carry_adam,
-            ("training", "epochs"): self.training.epochs,
-            ("training", "batch_size"): self.training.batch_size,
-            ("training", "learning_rate"): self.training.learning_rate,
+            **{("training", key): value for key, value in self.training.model_dump().items()},
             ("importance", "samples"): self.importance.samples,
         }
 
     def retained(self) -> list[str]:
-        """The conditions under which later tasks are learnt: ``none``, estimators with strengths, ablations."""
+        """The conditions under which later tasks are learnt: without a penalty, estimators, ablations."""
         if self.retention is None:
             return []
         names = [name for name in self.estimators if self.retention.lambdas.get(name)]
-        return [*(["none"] if self.retention.unpenalised else []), *names, *self.retention.ablations]
+        wanted = {"none": self.retention.unpenalised, "joint": self.retention.joint}
+        return [*(name for name in UNPENALISED if wanted[name]), *names, *self.retention.ablations]
 
     @check
     def something_to_do(self) -> Iterator[Problem]:
@@ -213,6 +219,23 @@ class Study(Common):
             yield ("tasks", "count"), f"must be at most {most}, four rotations per data set, found {self.tasks.count}."
 
     @check
+    def divided_classes(self) -> Iterator[Problem]:
+        """The classes of one data set are divided; with an order per seed, tasks differ in size between networks."""
+        if not isinstance(self.tasks, SplitTasks):
+            return
+        if len(self.datasets) > 1:
+            yield ("datasets",), f"needs exactly 1 entry with tasks.kind 'split', found {len(self.datasets)}."
+        if self.tasks.order == "per_seed":
+            for section in ("training", "retention"):
+                duration = getattr(self, section)
+                if duration is not None and duration.iterations is None:
+                    yield (
+                        (section, "iterations"),
+                        "is missing: with tasks.order 'per_seed', tasks of different networks differ in their number "
+                        "of images; give iterations in place of epochs.",
+                    )
+
+    @check
     def validation_kept_apart(self) -> Iterator[Problem]:
         """Training on all images includes the validation images."""
         if self.images.training is None and not self.protocol.train_on_validation:
@@ -229,7 +252,7 @@ class Study(Common):
         for name, images in limits.items():
             for section, key in (("training", "batch_size"), ("importance", "samples")):
                 value = getattr(getattr(self, section), key)
-                if images is not None and value > images:
+                if images is not None and value is not None and value > images:
                     yield (section, key), f"must be at most {name}, {images}, found {value}."
 
     @check

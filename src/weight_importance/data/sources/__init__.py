@@ -1,5 +1,5 @@
-"""Places to get a data set from, every one of which gives nothing but what passes ``content.read_checked``.
+"""Sources of data sets; each returns only content that ``content.read_checked`` accepts.
 
-They are tried in turn by :func:`weight_importance.data.catalogue.fetch`; one that cannot give a data set says why in a
-``SourceError``.
+:func:`weight_importance.data.catalogue.fetch` tries them in turn; a source that fails raises a ``SourceError`` with the
+reason.
 """

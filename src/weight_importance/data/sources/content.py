@@ -1,6 +1,6 @@
-"""Content that is what it must be: read from a stream, a folder or an archive and checked against a pinned SHA-256.
+"""Reading files of data sets from a stream, a folder or an archive, checked against a pinned SHA-256.
 
-Nothing is ever unpacked to disk, run, or read beyond the pinned size.
+Nothing is unpacked to disk, run, or read beyond the pinned size.
 """
 
 import gzip
@@ -19,12 +19,12 @@ from weight_importance.data.sources.limits import LARGEST_FILE
 from weight_importance.data.sources.reasons import SourceError, describe
 
 GZIP = b"\x1f\x8b"
-"""How a gzipped file begins."""
+"""The first bytes of a gzipped file."""
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data set: its name, and what its raw (uncompressed) content must be."""
+    """One file of a data set: its name, and size and SHA-256 of its raw (uncompressed) content."""
 
     name: str
     size: int
@@ -38,7 +38,7 @@ def parse_idx(content: bytes) -> np.ndarray:
         uint8 array with the shape that the content declares.
 
     Raises:
-        ValueError: the content is not IDX of unsigned bytes, or not as long as its header says.
+        ValueError: the content is not IDX of unsigned bytes, or its length differs from its header.
     """
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(f"not an IDX file of unsigned bytes: it begins with {content[:4].hex()}")
@@ -51,14 +51,14 @@ def parse_idx(content: bytes) -> np.ndarray:
 
 
 def read_checked(stream: BinaryIO, file: DataFile, place: str) -> bytes:
-    """Read a file's raw content and check it; every source reads through here.
+    """Read a file's raw content and check it; all sources use this function.
 
     Reads no more than one byte beyond the pinned size, so a forged archive cannot fill the memory.
 
     Args:
         stream: yields raw content (for a gzipped file, the unpacking stream).
-        file: what the content must be.
-        place: where it was found, for the message.
+        file: size and SHA-256 of the content.
+        place: of the file, for the message.
 
     Raises:
         SourceError: the content is truncated, overlong or altered; names expected and found size and SHA-256.
@@ -76,7 +76,7 @@ def read_checked(stream: BinaryIO, file: DataFile, place: str) -> bytes:
     if found == file.sha256:
         return content
     if len(content) == file.size:
-        # data sets of one size carry the same names
+        # data sets with the same sizes have the same names
         kind, size = "altered or of another data set", f"{len(content)} bytes"
     elif len(content) < file.size:
         kind, size = "truncated", f"{len(content)} bytes"
@@ -88,8 +88,8 @@ def read_checked(stream: BinaryIO, file: DataFile, place: str) -> bytes:
     )
 
 
-def lying(folder: Path, file: DataFile) -> Path:
-    """Where a file lies in a folder, raw (``NAME``), or else gzipped (``NAME.gz``) if it is there at all."""
+def path_in(folder: Path, file: DataFile) -> Path:
+    """The path of a file in a folder: raw (``NAME``) if that exists, else gzipped (``NAME.gz``)."""
     raw = folder / file.name
     return raw if raw.is_file() else folder / f"{file.name}.gz"
 
@@ -98,13 +98,13 @@ def read_folder(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]
     """Read and check the files of a data set in a folder, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Raises:
-        SourceError: the folder or a file is missing, unreadable or not what it must be.
+        SourceError: the folder or a file is missing, unreadable or different from its pinned content.
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder")
     contents = {}
     for role, file in files.items():
-        path = lying(folder, file)
+        path = path_in(folder, file)
         if not path.is_file():
             raise SourceError(f"neither {file.name} nor {file.name}.gz is in {folder}")
         try:
@@ -119,13 +119,13 @@ def read_archive(archive: Path, folder: str, files: Mapping[str, DataFile]) -> d
     """Read and check the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Only regular members with exactly the expected names are read, straight into memory: nothing is unpacked, so no
-    member can be written outside a folder. An archive that tries is refused all the same, and so is one that unpacks to
-    more than :data:`LARGEST_FILE`. (``tarfile``'s own filters are missing from the Python 3.11.2 of Debian 12, and
+    member can be written outside a folder. An archive with such a member is refused anyway, and so is one that unpacks
+    to more than :data:`LARGEST_FILE`. (``tarfile``'s own filters are missing from the Python 3.11.2 of Debian 12, and
     bound no sizes.)
 
     Raises:
-        SourceError: the archive is damaged, tries to reach outside, is too large unpacked, or a file is missing or not
-            what it must be.
+        SourceError: the archive is damaged, tries to reach outside, is too large unpacked, or a file is missing or
+            different from its pinned content.
     """
     roles = {f"{folder}/{file.name}{ending}": role for role, file in files.items() for ending in ("", ".gz")}
     contents: dict[str, bytes] = {}
@@ -148,7 +148,7 @@ def read_archive(archive: Path, folder: str, files: Mapping[str, DataFile]) -> d
 
 
 def _refusal(member: tarfile.TarInfo, wanted: Container[str]) -> str | None:
-    """Why an archive with such a member is not read."""
+    """The reason to refuse an archive with such a member; ``None`` if there is none."""
     if member.name.startswith("/") or ".." in member.name.split("/"):
         return f"its member '{member.name}' reaches outside the archive"
     if member.name in wanted and not member.isreg():
@@ -161,14 +161,14 @@ def _raw(stored: BinaryIO, name: str) -> BinaryIO:
 
 
 def _unpacked(archive: Path) -> BinaryIO:
-    """The tar stream of an archive that may be gzipped, which ends in an error beyond :data:`LARGEST_FILE`."""
+    """The tar stream of an archive that may be gzipped, which raises an error beyond :data:`LARGEST_FILE`."""
     with archive.open("rb") as file:
         packed = file.read(2) == GZIP
     return BoundedReader(gzip.open(archive) if packed else archive.open("rb"), archive.name)
 
 
 class BoundedReader(io.RawIOBase):
-    """A stream that gives :data:`LARGEST_FILE` bytes at most: a small archive can unpack to any size.
+    """A stream of at most :data:`LARGEST_FILE` bytes: a small archive can unpack to any size.
 
     Raises:
         SourceError: on reading more.

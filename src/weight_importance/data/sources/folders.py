@@ -1,18 +1,18 @@
-"""Sources on this machine: a folder at a known place, and the folder that the user names."""
+"""Sources on this machine: a folder with a fixed path, and a folder that the user names."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from weight_importance.data.sources.content import DataFile, lying, read_folder
+from weight_importance.data.sources.content import DataFile, path_in, read_folder
 from weight_importance.data.sources.reasons import SourceError
 from weight_importance.files.provenance import note_input
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder at a known place."""
+    """A folder with a fixed path."""
 
     path: Path
 
@@ -27,8 +27,8 @@ class Folder:
 class FolderOfVariable:
     """The folder that an environment variable names, which may serve several data sets.
 
-    The files of different data sets carry the same names. So the data set's own subfolder comes first, then the folder
-    itself; the SHA-256 decides whether what lies there is this data set.
+    Files of different data sets have the same names. So the data set's subfolder is tried first, then the folder
+    itself; the SHA-256 decides whether the files there are this data set.
     """
 
     variable: str
@@ -54,12 +54,12 @@ class FolderOfVariable:
 
 
 def read_noted(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]:
-    """As :func:`read_folder`; the files that were read are named in the records of what is made from them.
+    """As :func:`read_folder`; the files that were read are noted for provenance records.
 
-    What comes over the network needs no such note: it is a temporary file, and the data set that is kept says which
-    source it came from and the SHA-256 of each raw file.
+    Downloaded files need no such note: they are temporary, and the metadata of the data set names its source and the
+    SHA-256 of each raw file.
     """
     contents = read_folder(folder, files)
     for file in files.values():
-        note_input(lying(folder, file))
+        note_input(path_in(folder, file))
     return contents

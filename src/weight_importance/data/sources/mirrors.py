@@ -1,4 +1,4 @@
-"""The web servers that torchvision lists for its data sets, asked in a way that no silent network holds up."""
+"""The web servers that torchvision lists for its data sets, with limits for networks that do not answer."""
 
 import http.client
 import tempfile
@@ -22,7 +22,7 @@ class TorchvisionMirrors:
 
     Args:
         class_name: the data set's class in ``torchvision.datasets``.
-        mirrors: other mirrors than the class's own.
+        mirrors: in place of the class's mirrors.
         answer_limit: seconds within which a mirror must begin to answer.
     """
 
@@ -51,17 +51,17 @@ class TorchvisionMirrors:
         with socket_timeout(STALL_LIMIT), file_size_limit():
             for name in names:
                 try:
-                    # no MD5 of the archive: the SHA-256 of what is in it is checked, with a message that names both
+                    # no MD5 of the archive: the SHA-256 of its content is checked, with a message that names both
                     utils.download_url(mirror + name, folder, name)
                 except (OSError, RuntimeError, http.client.HTTPException) as error:
                     raise SourceError(f"{name}: {describe(error)}") from error
 
 
 def import_torchvision_datasets() -> ModuleType:
-    """Import ``torchvision.datasets``, also where a CUDA build of torchvision meets a CPU-only torch.
+    """Import ``torchvision.datasets``, even with a CUDA build of torchvision and a CPU build of torch.
 
-    There the compiled operators cannot be loaded, and the import fails for want of two operators' schemas that reading
-    a data set never uses; defining the schemas lets it pass.
+    In that case the compiled operators cannot be loaded, and the import fails because two operators' schemas are
+    missing, which reading a data set never uses; defining these schemas lets the import succeed.
 
     Raises:
         SourceError: torchvision cannot be imported.
@@ -84,7 +84,8 @@ def import_torchvision_datasets() -> ModuleType:
 def require_answer(url: str, limit: float) -> None:
     """Raise :class:`SourceError` unless the first bytes of ``url`` arrive within ``limit`` seconds.
 
-    In a thread of its own: no timeout of a socket bounds the look-up of a host's name, or several addresses in turn.
+    Uses a separate thread, because a socket's timeout limits neither the look-up of a host's name nor several addresses
+    in turn.
     """
     reasons = [f"no answer within {limit} s"]
 

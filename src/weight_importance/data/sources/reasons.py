@@ -1,8 +1,8 @@
-"""Why a source cannot give a data set, told in one line."""
+"""The error of a source that fails, with its reason in one line."""
 
 
 class SourceError(Exception):
-    """Why a source cannot give a data set; the next source is tried."""
+    """The reason why a source fails; the next source is tried."""
 
 
 def describe(error: BaseException) -> str:

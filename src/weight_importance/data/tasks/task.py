@@ -19,12 +19,19 @@ class Task:
     Attributes:
         training, validation, test: its samples; labels are positions among the logits of the head.
         classes: the outputs of the network that its head selects, in this order; ``None`` for all outputs.
+        growing: whether the head of each later task begins with these outputs, so that the task is judged on all
+            outputs of the latest task learnt.
     """
 
     training: Samples
     validation: Samples
     test: Samples
     classes: tuple[int, ...] | None = None
+    growing: bool = False
+
+    def after(self, latest: "Task") -> "Task":
+        """The task as it is judged when ``latest`` is the latest task learnt."""
+        return replace(self, classes=latest.classes) if self.growing else self
 
     def part(self, name: str) -> Samples:
         """The samples called ``name``, one of :data:`PARTS`."""

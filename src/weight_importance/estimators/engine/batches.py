@@ -60,7 +60,7 @@ class BatchSums(Sums):
         self.filled = (0, 0.0)
 
     def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
-        most = chunk or samples_per_pass(plan.size)
+        most = chunk or samples_per_pass(plan.size, plan.logits.device)
         start = 0
         while start < len(samples):
             room = self._wanted.batch - self.filled[0]

@@ -71,7 +71,7 @@ class ReadingSums(Sums):
         refuse_other_parameters(key, self.forward, layers)
         with torch.no_grad():
             reading = self._reading(self.forward, plan.samples, layers)
-            for part in samples.split(chunk or samples_per_pass(plan.size)):
+            for part in samples.split(chunk or samples_per_pass(plan.size, plan.logits.device)):
                 self._add(part, layers, reading)
 
     def _add(self, samples: Samples, layers: list[str], reading: Reading) -> None:

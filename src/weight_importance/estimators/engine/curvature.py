@@ -71,7 +71,7 @@ class CurvatureSums(Sums):
             )
 
     def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
-        for part in samples.split(chunk or samples_per_pass(SECOND_ORDER * plan.size)):
+        for part in samples.split(chunk or samples_per_pass(SECOND_ORDER * plan.size, plan.logits.device)):
             try:
                 # of the kernels of attention only this one can be differentiated twice
                 with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):

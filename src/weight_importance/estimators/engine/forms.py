@@ -60,8 +60,25 @@ def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
     kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
     if images.ndim == 3:  # a sequence is an image of one row
         images, kernel, dilation, stride = images[:, :, None], (1, *kernel), (1, *dilation), (1, *stride)
-    patches = unfold(images, kernel, dilation=dilation, stride=stride)
-    return patches.unflatten(1, (module.groups, -1))
+    gather = patches_by_one_copy if images.device.type == "cuda" else unfold
+    return gather(images, kernel, dilation=dilation, stride=stride).unflatten(1, (module.groups, -1))
+
+
+def patches_by_one_copy(
+    images: Tensor, kernel: tuple[int, int], dilation: tuple[int, int], stride: tuple[int, int]
+) -> Tensor:
+    """Equal ``unfold`` by one copy of a strided view; on a GPU ``unfold`` starts a kernel for every sample."""
+    size = [
+        (length - d * (k - 1) - 1) // s + 1
+        for length, k, d, s in zip(images.shape[2:], kernel, dilation, stride, strict=True)
+    ]
+    steps = images.stride()
+    along = [d * step for d, step in zip(dilation, steps[2:], strict=True)]
+    between = [s * step for s, step in zip(stride, steps[2:], strict=True)]
+    view = images.as_strided(
+        (*images.shape[:2], *kernel, *size), (*steps[:2], *along, *between), images.storage_offset()
+    )
+    return view.reshape(len(images), -1, size[0] * size[1])
 
 
 def _convolution_output(module: nn.Conv1d | nn.Conv2d, values: Tensor) -> Tensor:

@@ -16,6 +16,9 @@ CHUNK = 1000
 PASS_BYTES = 64 * 2**20
 """Memory bound on what one forward pass records and its backward passes return; at least one sample's."""
 
+GPU_FACTOR = 16
+"""On a GPU the bounds on memory and on samples per pass are this many times larger: a small pass leaves it idle."""
+
 PROBE = 4
 """Samples on which memory is measured and every way of computing is checked; drawn from all samples."""
 
@@ -134,6 +137,12 @@ def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
     return measured(forward, batch(inputs), forward.tensors())[2]
 
 
-def samples_per_pass(size: int) -> int:
-    """How many samples of ``size`` recorded bytes each go into one forward pass."""
-    return min(CHUNK, max(1, PASS_BYTES // max(1, size)))
+def bound_factor(device: torch.device) -> int:
+    """The factor of all bounds on memory on this device."""
+    return GPU_FACTOR if device.type == "cuda" else 1
+
+
+def samples_per_pass(size: int, device: torch.device) -> int:
+    """How many samples of ``size`` recorded bytes each go into one forward pass on this device."""
+    factor = bound_factor(device)
+    return min(CHUNK * factor, max(1, PASS_BYTES * factor // max(1, size)))

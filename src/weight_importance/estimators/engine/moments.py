@@ -63,7 +63,9 @@ class MomentSums(Sums):
         """Take in a batch; ``rows`` are the numbers of the probe's samples in it, where they are in it."""
         if chunk is None:
             probed = targets(plan.logits, plan.samples.labels, self._ignored)
-            chunk = samples_per_pass(plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed))
+            chunk = samples_per_pass(
+                plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed), plan.logits.device
+            )
         for start in range(0, len(samples), chunk):
             part = samples.take(slice(start, start + chunk))
             self._add(part, plan, None if rows is None else rows - start)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from weight_importance.estimators.engine.forms import FORMS
-from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.layers import Call, bound_factor
 from weight_importance.estimators.engine.samples import HALVES
 
 PRODUCT_BYTES = 8 * 2**20
@@ -59,7 +59,7 @@ def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
     elements = weights // outputs * positions
     if with_gradients:
         elements += weights + output[0].numel()
-    step = max(1, PRODUCT_BYTES // (elements * output.element_size()))
+    step = max(1, PRODUCT_BYTES * bound_factor(output.device) // (elements * output.element_size()))
     return (slice(start, start + step) for start in range(0, samples, step))
 
 

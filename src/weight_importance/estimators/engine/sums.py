@@ -39,11 +39,16 @@ class Sums(ABC):
         self.names = names
         self.draws: dict[str, Generator | None] = {}
         self.totals: dict[str, Tensor] = {
-            f"{name}/{parameter}": torch.zeros_like(value, dtype=torch.float64)
+            f"{name}/{part}": torch.zeros(shape, dtype=torch.float64, device=value.device)
             for name in names
             for parameter, value in forward.parameters.items()
+            for part, shape in self.parts(parameter, value.shape).items()
         }
         self.totals[COUNT] = torch.zeros((), dtype=torch.float64)
+
+    def parts(self, parameter: str, shape: torch.Size) -> dict[str, torch.Size]:
+        """What is added up for a parameter of some shape: name → shape."""
+        return {parameter: shape}
 
     @abstractmethod
     def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:

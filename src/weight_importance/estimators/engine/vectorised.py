@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.func import vjp, vmap
 
 from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import bound_factor
 from weight_importance.estimators.engine.samples import Samples, mapped, tensors
 
 FALLBACK_BYTES = 64 * 2**20
@@ -56,5 +57,6 @@ def parts(forward: Forward, names: Sequence[str], samples: Samples, gradients: i
         recorded: bytes that a pass records per sample, for each cotangent.
     """
     size = sum(forward.parameters[name].nbytes for name in names)
-    step = max(1, FALLBACK_BYTES // max(1, size * gradients + recorded))
+    bound = FALLBACK_BYTES * bound_factor(forward.device)
+    step = max(1, bound // max(1, size * gradients + recorded))
     return (slice(start, start + step) for start in range(0, len(samples), step))

@@ -4,8 +4,8 @@ On a CPU replicas run one after another. Each step of a network is the same few 
 :mod:`weight_importance.learning.engine.tracing` records once; later steps replay them without modules or automatic
 differentiation, and weight gradients arrive where the optimiser reads them. A network that cannot be traced takes
 automatic differentiation.
-On other devices, where a single small network leaves the processor idle, replicas of networks without convolutions run
-side by side by ``vmap``; those with convolutions run one after another, as vmap makes grouped convolutions of theirs.
+On other devices replicas of networks without convolutions run side by side by ``vmap``; those with convolutions run one
+after another, as vmap makes grouped convolutions of theirs. See ``batch_gradients`` for GPUs.
 """
 
 import sys

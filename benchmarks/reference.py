@@ -31,6 +31,8 @@ def scalars(name: str, logits: Tensor, label: Tensor, drawn: Tensor | None) -> l
             return [(log_p[k], log_p[k].exp().item()) for k in range(len(logits))]
         case "mas":
             return [(torch.softmax(logits, 0).square().sum(), 1.0)]
+        case "mas_batched":
+            return [(logits.square().mean(), 1.0)]
         case "mas_logits":
             return [(logits.square().sum(), 1.0)]
     raise AssertionError(name)
@@ -42,6 +44,7 @@ POWERS = {
     "fisher_sampled": 2,
     "absolute_fisher": 1,
     "mas": 1,
+    "mas_batched": 1,
     "mas_logits": 1,
     "root_fisher": 2,
     "fisher_predicted": 2,
@@ -52,7 +55,7 @@ POWERS = {
     "snip": 1,
 }
 
-BATCHES = {"fisher_batched": 100, "snip": None}
+BATCHES = {"fisher_batched": 100, "mas_batched": 128, "snip": None}
 """Samples whose gradients are averaged before the power; ``None``: all."""
 
 FINISHES = {"root_fisher": lambda value, theta: value.sqrt(), "snip": lambda value, theta: value * theta.abs()}
@@ -134,10 +137,12 @@ def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], toleran
     In float64 rounding is allowed for: an entry that is a sum of others' terms has the rounding of these. A failure
     prints the entry, both values and their ratio.
     """
-    assert actual.keys() == expected.keys()
+    if actual.keys() != expected.keys():
+        raise AssertionError(f"names differ: {sorted(actual)}, expected {sorted(expected)}")
     for name, truth in expected.items():
         value, truth = actual[name].double(), truth.double()
-        assert value.shape == truth.shape, name
+        if value.shape != truth.shape:
+            raise AssertionError(f"{name}: shape {tuple(value.shape)}, expected {tuple(truth.shape)}")
         error, scale = (value - truth).abs(), truth.abs().max()
         allowed = tolerance * scale
         if actual[name].dtype == torch.float64:

@@ -1,0 +1,204 @@
+"""Importances as an output factor times an input factor: n + m numbers for a layer of n × m weights, for large models.
+
+Two versions. The exact margins: the sums of the importance over each row and over each column. The product
+E|g|^q · E|a|^q of the gradients at a layer's outputs and of what its weight multiplies, from two hooks, which never
+forms a sample's gradient; positions count as if they were independent samples. It is the importance itself where
+outputs and inputs are independent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from weight_importance.estimators.accumulator import Accumulator
+from weight_importance.estimators.engine.cotangents import Moment
+from weight_importance.estimators.engine.forward import Call as Forwarding
+from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.moments import MomentSums
+from weight_importance.estimators.engine.products import (
+    PullBack,
+    Term,
+    full_name,
+    input_factor,
+    output_factor,
+    power_sums,
+)
+from weight_importance.estimators.engine.sums import COUNT
+from weight_importance.estimators.kinds import MomentEstimator, unchanged
+from weight_importance.estimators.loading import load
+from weight_importance.runtime.errors import UserError
+
+ROWS, COLUMNS = "rows", "columns"
+
+
+@dataclass(frozen=True)
+class Factors:
+    """An importance by its margins; add them up over tasks.
+
+    Attributes:
+        rows: ``(out,)``, sums over all other axes; of a vector its values.
+        columns: ``(in, ...)``, sums over the first axis; ``None`` for a vector.
+    """
+
+    rows: Tensor
+    columns: Tensor | None
+
+    def __add__(self, other: "Factors") -> "Factors":
+        columns = None if self.columns is None else self.columns + other.columns
+        return Factors(self.rows + other.rows, columns)
+
+    def dense(self) -> Tensor:
+        """The importance whose rows and columns are independent and have these sums."""
+        if self.columns is None:
+            return self.rows
+        total = self.rows.sum().clamp_min(torch.finfo(self.rows.dtype).tiny)
+        return self.rows.view(-1, *[1] * self.columns.ndim) * (self.columns / total)
+
+
+class FactoredSums(MomentSums):
+    """Sums over samples of a moment's margins."""
+
+    def parts(self, parameter: str, shape: torch.Size) -> dict[str, torch.Size]:
+        if len(shape) < 2:
+            return {f"{parameter}/{ROWS}": shape}
+        return {f"{parameter}/{ROWS}": shape[:1], f"{parameter}/{COLUMNS}": shape[1:]}
+
+    def _put(self, key: str, name: str, part: Tensor) -> None:
+        part = part.view_as(self.forward.parameters[name])
+        for margin, values in zip((ROWS, COLUMNS), _margins(part), strict=True):
+            if values is not None:
+                self.totals[f"{key}/{name}/{margin}"] += values
+
+    def factors(self) -> dict[str, Factors]:
+        """Parameter name → the margins' means over all samples so far.
+
+        Raises:
+            UserError: there has been no sample that counts.
+        """
+        if self.totals[COUNT] == 0:
+            raise UserError("an importance needs at least one sample that counts; there has been none")
+        (key,) = self.names
+        return {name: self._factors(key, name) for name in self.forward.parameters}
+
+    def _factors(self, key: str, name: str) -> Factors:
+        count, kind = self.totals[COUNT].item(), self.forward.parameters[name].dtype
+        rows, columns = (self.totals.get(f"{key}/{name}/{margin}") for margin in (ROWS, COLUMNS))
+        return Factors((rows / count).to(kind), None if columns is None else (columns / count).to(kind))
+
+
+class ProductSums(FactoredSums):
+    """The same for the product of E|g|^q and E|a|^q where a layer has one group; elsewhere the exact margins."""
+
+    def __init__(
+        self, forward: Forward, wanted: Mapping[str, Moment], generator: Generator | None, ignored: int | None
+    ) -> None:
+        super().__init__(forward, wanted, generator, ignored)
+        self._products: set[str] = set()
+
+    def _closed(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
+        paired = [call for call in calls if _is_paired(call)]
+        others = [call for call in calls if not _is_paired(call)]
+        self._add_outputs(paired, logits, pull_backs, keep or bool(others))
+        if not keep:  # the last of the cotangents
+            for call in paired:
+                self._add_inputs(call, pull_backs[0].terms[0])
+        for key, name, part in power_sums(others, logits, pull_backs, keep):
+            if name in self.forward.parameters:
+                self._put(key, name, part)
+
+    def _add_outputs(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
+        outputs = [call.output for call in calls]
+        for index, pull_back in enumerate(pull_backs if calls else []):
+            again = keep or index + 1 < len(pull_backs)
+            pulled = torch.autograd.grad(logits, outputs, pull_back.cotangent, retain_graph=again, allow_unused=True)
+            for call, gradient in zip(calls, pulled, strict=True):
+                if gradient is not None:
+                    self._add_output(call, output_factor(call, gradient)[:, 0], pull_back)
+
+    def _add_output(self, call: Call, factor: Tensor, pull_back: PullBack) -> None:
+        for term in pull_back.terms:
+            weight = term.weight.to(factor.dtype)
+            self._add_to(term.key, call, "weight", ROWS, weight @ factor.abs().pow(term.power).sum(2))
+            if call.module.bias is not None:
+                self._add_to(term.key, call, "bias", ROWS, weight @ factor.sum(2).abs().pow(term.power))
+
+    def _add_inputs(self, call: Call, term: Term) -> None:
+        received = input_factor(call)[:, 0]
+        self._products.add(full_name(call, "weight"))
+        self._add_to(term.key, call, "weight", COLUMNS, received.abs().pow(term.power).mean(2).sum(0))
+
+    def _add_to(self, key: str, call: Call, parameter: str, margin: str, values: Tensor) -> None:
+        total = self.totals.get(f"{key}/{full_name(call, parameter)}/{margin}")
+        if total is not None:
+            total += values.view_as(total)
+
+    def _factors(self, key: str, name: str) -> Factors:
+        found = super()._factors(key, name)
+        if name not in self._products:
+            return found
+        return Factors(found.rows * found.columns.sum(), found.columns * found.rows.sum())
+
+
+class FactoredAccumulator(Accumulator):
+    """Accumulates margins in place of importances."""
+
+    moments = FactoredSums
+
+    def factors(self) -> dict[str, Factors]:
+        """Parameter name → the factors of the only estimator, over all batches so far."""
+        (sums,) = self._sums
+        return {self._forward.prefix + name: each for name, each in sums.factors().items()}
+
+
+class ProductAccumulator(FactoredAccumulator):
+    """Accumulates the factors of the product."""
+
+    moments = ProductSums
+
+
+def factored(
+    name: str,
+    network: nn.Module,
+    data: Any,
+    labels: Tensor | None = None,
+    *,
+    product: bool = False,
+    generator: Generator | None = None,
+    ignore_index: int | None = None,
+    forward: Forwarding | None = None,
+) -> dict[str, Factors]:
+    """A moment estimator's importance in factored form, of a network too large for a number per parameter.
+
+    Args:
+        name: of an estimator that is a mean over samples of a power of their gradients.
+        network, data, labels, generator, ignore_index, forward: as for :func:`weight_importance.estimate`.
+        product: of E|g|^q and E|a|^q in place of the exact margins.
+
+    Returns:
+        parameter name → its factors.
+
+    Raises:
+        UserError: another kind of estimator; or see :func:`weight_importance.estimate`.
+    """
+    estimator = load(name)
+    if not isinstance(estimator, MomentEstimator) or estimator.batch > 1 or estimator.finish is not unchanged:
+        raise UserError(f"'{name}' has no factored form: it must be a mean over samples of powers of their gradients")
+    kind = ProductAccumulator if product else FactoredAccumulator
+    accumulator = kind([name], network, generator=generator, ignore_index=ignore_index, forward=forward)
+    accumulator.go_through(data, labels)
+    return accumulator.factors()
+
+
+def _is_paired(call: Call) -> bool:
+    """Whether a layer's importance is a matrix of outputs by inputs: one group of several of each."""
+    return isinstance(call.module, nn.Linear) or getattr(call.module, "groups", 0) == 1
+
+
+def _margins(values: Tensor) -> tuple[Tensor, Tensor | None]:
+    if values.ndim < 2:
+        return values, None
+    return values.sum(tuple(range(1, values.ndim)), dtype=torch.float64), values.sum(0, dtype=torch.float64)

@@ -1,0 +1,158 @@
+"""The batches of a training: random orders of a task's samples per seed, and the samples by their numbers.
+
+The replicas of one seed take the same batches; each batch is formed once per seed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice, tee
+
+import torch
+from torch import Tensor
+
+from weight_importance.data.samples import Samples, to_inputs
+from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.seeding import generator
+
+ORDER, OTHER_ORDER = "batch order", "independent batch order"
+"""The purposes of random orders: the batches of the steps, and those of independent gradients."""
+
+STEPS_AHEAD = 500
+"""Steps whose sample numbers are drawn in a thread and copied to a GPU at once."""
+
+Batch = tuple[Tensor, Tensor]
+"""Inputs ``(B, ...)`` and labels ``(B,)``."""
+
+Data = Samples | Sequence[Samples]
+"""Training images of one task, or those of several tasks: then every batch is made of equal parts, one per task."""
+
+
+class TaskData:
+    """The training samples of a stack of replicas.
+
+    Args:
+        seeds: of each replica.
+        data: of each replica; the same object for replicas of one seed.
+        batch_size: samples per step.
+
+    Attributes:
+        seeds: the S distinct seeds.
+        places: of each replica the place of its seed among these.
+        shared: whether all seeds learn the same samples of one task.
+
+    Raises:
+        UserError: there are too few images for one batch.
+    """
+
+    def __init__(self, seeds: Sequence[int], data: Sequence[Data], batch_size: int) -> None:
+        self.seeds = list(dict.fromkeys(seeds))
+        self.places = [self.seeds.index(seed) for seed in seeds]
+        own = {seed: [each] if isinstance(each, Samples) else each for seed, each in zip(seeds, data, strict=True)}
+        self._parts = [*zip(*(own[seed] for seed in self.seeds), strict=True)]  # by part of a batch, of every seed
+        self._size = batch_size // len(self._parts)
+        fewest = min(len(samples) for part in self._parts for samples in part)
+        if not 0 < self._size <= fewest:
+            raise UserError(
+                f"training.batch_size is {batch_size}, but a task has {fewest} training images; lower the one or "
+                "raise images.training in the config"
+            )
+        # transformed once
+        self._images = {samples: samples.images for part in self._parts for samples in dict.fromkeys(part)}
+        self.shared = len(self._images) == 1
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the samples."""
+        return self._parts[0][0].labels.device
+
+    def orders(self, task: int, numbers: range, are_steps: bool = False, purpose: str = ORDER) -> Iterator[Tensor]:
+        """The sample numbers ``(S, batch_size)`` of every step, on the samples' device; see :func:`batch_indices`.
+
+        Args:
+            task: the task's number.
+            numbers: of the epochs, or of the steps.
+            are_steps: whether they are numbers of steps.
+            purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
+        """
+        epochs = count() if are_steps else numbers
+        names = [purpose]
+        if len(self._parts) > 1:
+            names = [f"{purpose} of task {part}" for part in range(len(self._parts))]
+        orders = [
+            batch_indices(self.seeds, task, [*map(len, part)], self._size, epochs, name)
+            for part, name in zip(self._parts, names, strict=True)
+        ]
+        steps = (torch.cat(parts, 1) if len(parts) > 1 else parts[0] for parts in zip(*orders, strict=True))
+        return moved(islice(steps, numbers.start, numbers.stop) if are_steps else steps, self.device)
+
+    def batch(self, place: int, numbers: Tensor) -> Batch:
+        """The samples ``numbers`` of the seed at ``place``."""
+        inputs, labels = [], []
+        for part, chosen in zip(self._parts, numbers.split(self._size), strict=True):
+            samples = part[place]
+            inputs.append(to_inputs(self._images[samples].index_select(0, chosen)))
+            labels.append(samples.labels.index_select(0, chosen))
+        return (inputs[0], labels[0]) if len(inputs) == 1 else (torch.cat(inputs), torch.cat(labels))
+
+    def shared_batch(self, numbers: Tensor) -> Batch:
+        """Any samples of those that all seeds share."""
+        samples = self._parts[0][0]
+        return to_inputs(self._images[samples].index_select(0, numbers)), samples.labels.index_select(0, numbers)
+
+
+def stacked(batches: Sequence[Batch]) -> Batch:
+    """Inputs ``(G, B, ...)`` and labels ``(G, B)``; one batch alone is not copied."""
+    if len(batches) == 1:
+        return batches[0][0][None], batches[0][1][None]
+    inputs, labels = zip(*batches, strict=True)
+    return torch.stack(inputs), torch.stack(labels)
+
+
+def batch_indices(
+    seeds: Sequence[int],
+    task: int,
+    sizes: Sequence[int],
+    batch_size: int,
+    epochs: Iterable[int],
+    purpose: str = ORDER,
+) -> Iterator[Tensor]:
+    """Per step the sample numbers ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
+
+    The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
+
+    Args:
+        seeds: S seeds.
+        task: the task's number.
+        sizes: number of samples of each seed's task.
+        batch_size: samples per step.
+        epochs: the numbers of the passes over the samples; if they end, all seeds must take equally many steps.
+        purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
+    """
+
+    def batches(seed: int, size: int, epochs: Iterator[int]) -> Iterator[Tensor]:
+        for epoch in epochs:
+            order = torch.randperm(size, generator=generator(purpose, seed, task, epoch))
+            yield from order.split(batch_size)[: size // batch_size]
+
+    copies = zip(seeds, sizes, tee(epochs, len(seeds)), strict=True)
+    yield from map(torch.stack, zip(*(batches(*each) for each in copies), strict=True))
+
+
+def moved(steps: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """The sample numbers of every step on a device.
+
+    For a GPU a thread draws the next steps during training, and the numbers of many steps are copied at once: a copy
+    per step would make the host wait for the GPU.
+    """
+    if device.type == "cpu":
+        yield from steps
+        return
+
+    def draw() -> list[Tensor]:
+        return list(islice(steps, STEPS_AHEAD))
+
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(draw)
+        while drawn := waiting.result():
+            waiting = thread.submit(draw)
+            yield from torch.stack(drawn).to(device)

@@ -1,0 +1,80 @@
+"""How a trace is printed: places in the code, rows of tables, settings, devices, arguments."""
+
+import ast
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from quotations import Quotation
+
+SHOWN = 3
+"""Files of one stage, candidates of one sort, or rows that are shown unless all are asked for."""
+
+
+def place(dotted: str) -> str:
+    """File and line of a function or a constant of the package."""
+    module, _, name = dotted.rpartition(".")
+    file = Path("src", *module.split(".")).with_suffix(".py")
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        names = [getattr(node, "name", None), *(getattr(of, "id", None) for of in getattr(node, "targets", []))]
+        if name in names:
+            return f"{file}, line {node.lineno}"
+    return str(file)
+
+
+def places(quoted: Sequence[Quotation]) -> str:
+    return "; ".join(map(str, quoted))
+
+
+def listed(items: Iterable[str]) -> str:
+    return ", ".join(items)
+
+
+def summarised(rows: pd.DataFrame) -> str:
+    """A summary of the rows: their range and mean, or the first of them."""
+    if rows.empty:
+        return ""
+    last = rows.columns[-1]
+    if not pd.api.types.is_numeric_dtype(rows[last]):
+        first = rows.head(SHOWN).to_dict("records")
+        return ": " + "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first)
+    value = "mean_accuracy" if "mean_accuracy" in rows else "accuracy" if "accuracy" in rows else last
+    of = rows[value]
+    over = f" over seeds {listed(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
+    return f"{over}: {value} from {of.min():.6g} to {of.max():.6g}, mean {of.mean():.6g}"
+
+
+def configuration_keys(settings: dict, config: dict) -> str:
+    """The keys of the configuration that a stage's settings come from."""
+    if not settings:
+        return ""
+    if settings.get("study") not in config["studies"]:
+        return "the whole configuration"
+    study = config["studies"][settings["study"]]
+    of_study = {_key(key, value, study) for key, value in settings.items()} - {None}
+    others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
+    named = [f"studies.{settings['study']}: {listed(sorted(of_study))}"] if of_study else []
+    return "; ".join([*named, *others])
+
+
+def _key(key: str, value: object, study: dict) -> str | None:
+    """The key, or the section, of a study that a setting of a stage comes from."""
+    if key in study:
+        return key
+    keys = {*value} if isinstance(value, dict) else {key}
+    section = next((name for name, part in study.items() if isinstance(part, dict) and keys <= {*part}), None)
+    return section if section is None or isinstance(value, dict) else f"{section}.{key}"
+
+
+def _holds(section: object, key: str) -> bool:
+    return isinstance(section, dict) and key in section and key != "studies"
+
+
+def described_device(device: dict) -> str:
+    threads = f"{device['threads']} thread{'s' * (device['threads'] != 1)}"
+    return f"{device['device']} ({device['processor']}, {threads}, precision '{device['precision']}')"
+
+
+def quoted_argument(argument: str) -> str:
+    return f"'{argument}'" if set(argument) & set(' {}"*();&|') else argument
