@@ -91,10 +91,14 @@ test-faults: latex environment
 test-docs: latex environment
 	python -m pytest -s tests/docs
 
+# the folders whose modules import each other by their bare names
+CODE = src benchmarks envs notebooks $(addprefix workflow/,audit rules scripts) $(addprefix tests,/ /library /mutations /support)
+
 lint: environment
 	lint-imports
 	ruff check .
 	ruff format --check .
+	deptry --config envs/deptry.toml $(CODE)
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 

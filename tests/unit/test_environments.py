@@ -1,10 +1,8 @@
 """The lists of packages agree: what the project uses directly, the lock, the benchmark's additions, the conda files."""
 
-import ast
-import json
+import re
 import shutil
 import sys
-from collections.abc import Iterator
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
@@ -44,49 +42,12 @@ def test_conda_users_get_the_same_versions_of_everything_used_directly():
     assert paper == {name: VERSIONS[name] for name in paper}
 
 
-OTHERS = {"asdl": "asdfghjkl", "backpack": "backpack-for-pytorch", "nngeometry": "nngeometry"}
-OTHERS |= {"axe_playwright_python": "axe-playwright-python", "playwright": "playwright"}
-"""Modules of packages that are not installed in the environment of the tests, and the packages."""
-
-PACKAGES = {module: lock.canonical(names[0]) for module, names in packages_distributions().items()} | OTHERS
-
-
-def code(file: Path) -> ast.Module:
-    """A source's syntax tree; of a notebook, that of all its cells."""
-    text = file.read_text(encoding="utf-8")
-    if file.suffix == ".ipynb":
-        cells = json.loads(text)["cells"]
-        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return ast.parse(text)
-
-
-def packages(statements: Iterator[ast.AST]) -> set[str]:
-    """The packages of others that these statements import directly."""
-    modules: set[str] = set()
-    for node in statements:
-        if isinstance(node, ast.Import):
-            modules |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules.add(node.module.partition(".")[0])
-    ours = {path.stem for path in REPOSITORY.glob("[!.]*/**/*.py")} | {
-        path.name for path in REPOSITORY.glob("[!.]*/**/")
-    }
-    return {PACKAGES.get(module, module) for module in modules - sys.stdlib_module_names - ours}
-
-
-def test_whatever_is_imported_directly_is_in_the_list():
-    """And not only there because something else needs it today."""
-    files = [*REPOSITORY.glob("[!.]*/**/*.py"), *REPOSITORY.glob("notebooks/*.ipynb")]
-    used = {file: packages(ast.walk(code(file))) for file in files}
-    listed = {*map(lock.canonical, [*WANTED, *WANTED_BY_BENCHMARK]), *lock.pins((ENVS / "browser.txt").read_text())}
-    assert not {file.name: names - listed for file, names in used.items() if names - listed}
-    assert {"torch", "pyyaml", "psutil", "traitlets", "nngeometry", "playwright"} <= set().union(*used.values())
-
-
 def test_latex_s_environment_has_what_its_program_loads_and_no_more():
-    files = sources.closure(REPOSITORY / "workflow/scripts/paper.py", REPOSITORY / "workflow/scripts")
-    used = set().union(*(packages(code(Path(file)).body) for file in files))
-    assert used == conda("paper.yaml").keys() - {"python", "latexmk"}
+    closure = sources.closure(str(REPOSITORY / "workflow/scripts/paper.py"), str(REPOSITORY / "src"))
+    text = "\n".join(Path(file).read_text(encoding="utf-8") for file in closure)
+    modules = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) - sys.stdlib_module_names
+    used = {lock.canonical(names[0]) for module, names in packages_distributions().items() if module in modules}
+    assert used - {"weight-importance"} == conda("paper.yaml").keys() - {"python", "latexmk"}
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "benchmark.txt"])

@@ -38,6 +38,7 @@ def test_rules_ask_for_a_gpu_whose_programs_compute_on_one():
 
 def test_jobs_with_a_gpu_run_one_after_the_other_and_others_side_by_side(tmp_path):
     (tmp_path / "Snakefile").write_text(JOBS, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text("studies: {}\n", encoding="utf-8")  # the profile reads it
     command = [sys.executable, "-m", "snakemake", "--cores", "4", "--workflow-profile", REPOSITORY / "profiles/default"]
     run = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

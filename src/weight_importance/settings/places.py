@@ -20,7 +20,10 @@ class Places:
     def __init__(self, config: Mapping[str, Any], files: Sequence[str | Path]) -> None:
         self._config = config
         texts = {os.path.relpath(file): Path(file).read_text(encoding="utf-8") for file in files}
-        self._files = [(name, yaml.load(text, LOADER), yaml.compose(text, LOADER)) for name, text in texts.items()]
+        self._files = [
+            (name, yaml.load(text, LOADER), yaml.compose(text, LOADER))  # noqa: S506 (both loaders are safe)
+            for name, text in texts.items()
+        ]
         traps = ((name, *trap) for name, _, root in self._files for trap in pitfalls(root))
         self.pitfalls = [f"{name}, line {line}: {text}" for name, line, text in traps]
 
