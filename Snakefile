@@ -57,6 +57,7 @@ localrules:
     all,
     figures,
     summary,
+    benchmarks,
     study_table,
     summary_table,
     selected_lambda,
@@ -90,3 +91,9 @@ rule figures:
 rule summary:
     input:
         SUMMARIES,
+
+
+# The comparison with published benchmarks alone.
+rule benchmarks:
+    input:
+        notebooks.pages(CONFIGURATION, {"benchmarks": REGISTRY["benchmarks"]}),

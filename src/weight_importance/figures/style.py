@@ -24,7 +24,7 @@ WIDTH = 6.5
 MOST_COLUMNS = 4
 """Panels side by side whose text is still legible."""
 
-ABLATIONS = {"none": "no penalty", "random": "random"}
+ABLATIONS = {"none": "no penalty", "joint": "joint training", "random": "random"}
 """Names in tables that are no estimators."""
 
 # Paul Tol's "muted" scheme, in an order whose neighbours differ in lightness too

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from weight_importance.findings.retention import NONE, at_selected_lambda, is_at_edge
+from weight_importance.findings.retention import JOINT, NONE, at_selected_lambda, is_at_edge
 from weight_importance.findings.statistics import (
     Interval,
     final_accuracy,
@@ -36,8 +36,9 @@ FRONTIER = ["estimator", "lambda", *(f"{part}_{what}" for what in ("old", "new")
 
 
 def without_ablations(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of estimators and of ``none`` in a table with a column ``estimator``."""
-    return table[~table["estimator"].map(is_ablation).astype(bool)]
+    """The rows of estimators and of ``none`` in a table with a column ``estimator``; without joint training."""
+    left_out = table["estimator"].map(is_ablation).astype(bool) | (table["estimator"] == JOINT)
+    return table[~left_out]
 
 
 def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:

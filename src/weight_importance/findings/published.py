@@ -3,7 +3,8 @@
 Knows the columns of the two files; their README documents their origin. Comparisons are in ``reproduction``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import stats
 from weight_importance.files.derivation import Rows, rows
 from weight_importance.files.provenance import note_input
 from weight_importance.runtime.errors import UserError
-from weight_importance.settings import KUTALEV_LAPINA
+from weight_importance.settings import KUTALEV_LAPINA, FullyConnected, Study, described
 
 LAMBDA_SWEEP = "kutalev-lapina-2021-lambda-sweep"
 PRUNING_BY_LAYER = "kutalev-lapina-2021-pruning-by-layer"
@@ -92,13 +93,13 @@ def retention(folder: str | Path) -> pd.DataFrame:
     Returns:
         columns ``study``, ``estimator``, ``lambda``, ``tasks_learnt``, ``mean``, ``low``, ``high``, ``n``.
     """
-    frame = _read(folder, LAMBDA_SWEEP, SWEEP)
+    frame = read(folder, LAMBDA_SWEEP, SWEEP)
     frame = frame[~frame["stabilised"]].reset_index(drop=True)
     named = pd.DataFrame(
         {"study": frame["network"].map(STUDIES), "estimator": frame["estimator"].map(ESTIMATORS)}
         | {name: frame[name] for name in ("lambda", "tasks_learnt")}
     )
-    return named.join(_intervals(frame["mean_accuracy"], frame["sd"], frame["runs"]))
+    return named.join(intervals_of_runs(frame["mean_accuracy"], frame["sd"], frame["runs"]))
 
 
 def pruning(folder: str | Path) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
     Returns:
         columns ``study``, ``scope``, ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
     """
-    frame = _read(folder, PRUNING_BY_LAYER, PRUNING)
+    frame = read(folder, PRUNING_BY_LAYER, PRUNING)
     named = pd.DataFrame(
         {
             "study": STUDIES["fc"],
@@ -116,7 +117,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
             "fraction": frame["proportion"],
         }
     )
-    return named.join(_intervals(frame["accuracy"], frame["sd"], frame["runs"]))
+    return named.join(intervals_of_runs(frame["accuracy"], frame["sd"], frame["runs"]))
 
 
 def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:
@@ -134,8 +135,8 @@ def pruning_rows() -> Rows:
     return rows(PRUNING_BY_LAYER)
 
 
-def _read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataFrame:
-    """One of the two files.
+def read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataFrame:
+    """A published table.
 
     Raises:
         UserError: it is missing, or not a table of these columns.
@@ -158,6 +159,34 @@ def last_task(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["tasks_learnt"] == last]
 
 
-def _intervals(mean: pd.Series, sd: pd.Series, runs: pd.Series) -> pd.DataFrame:
+def differing(settings: Study, setup: Iterable[tuple[tuple[str, ...], object, str]]) -> list[str]:
+    """The settings in which a study departs from published ones: ``epochs for each later task: 1 instead of 6``.
+
+    Args:
+        settings: of the study.
+        setup: path of keys in the settings, the published value, and the name of the setting in words.
+    """
+    found = []
+    for path, published, words in setup:
+        value = reduce(getattr, path, settings)
+        if value != published:
+            found.append(f"{words}: {_shown(value)} instead of {_shown(published)}")
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, FullyConnected):
+        return described(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, str):
+        return value.replace("_", " ")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "all" if value is None else f"{value:g}"
+
+
+def intervals_of_runs(mean: pd.Series, sd: pd.Series, runs: pd.Series) -> pd.DataFrame:
+    """Means with 95 % t intervals over runs, from standard deviations."""
     half = stats.t.ppf(0.975, runs - 1) * sd / np.sqrt(runs)
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half, "n": runs})

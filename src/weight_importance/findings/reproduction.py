@@ -6,12 +6,11 @@ text for tables.
 
 import math
 from collections.abc import Mapping
-from functools import reduce
 
 import pandas as pd
 
 from weight_importance.findings.pruning import pruning_means
-from weight_importance.findings.published import LATER, SETUP, SETUPS, last_task
+from weight_importance.findings.published import LATER, SETUP, SETUPS, differing, last_task
 from weight_importance.findings.retention import average_accuracy
 from weight_importance.findings.statistics import deviation, difference, equivalence, intervals, part
 from weight_importance.settings import KUTALEV_LAPINA, Study
@@ -63,24 +62,12 @@ def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
     """
     if study not in SETUPS:
         return ["nothing is published of this study"]
-    found = []
-    for path, published, words in (*SETUPS[study], *SETUP):
-        if (kind == "pruning" and {*path} & {*LATER}) or getattr(settings, path[0]) is None:
-            continue
-        value = reduce(getattr, path, settings)
-        if value != published:
-            found.append(f"{words}: {_shown(value)} instead of {_shown(published)}")
-    return found
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(_shown, value))
-    if isinstance(value, str):
-        return value.replace("_", " ")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "all" if value is None else f"{value:g}"
+    matters = [
+        (path, *rest)
+        for path, *rest in (*SETUPS[study], *SETUP)
+        if not (kind == "pruning" and {*path} & {*LATER}) and getattr(settings, path[0]) is not None
+    ]
+    return differing(settings, matters)
 
 
 def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from weight_importance.findings.statistics import Interval, final_accuracy, intervals, paired
+from weight_importance.settings import UNPENALISED
 
-NONE = "none"
-"""Name of training without a penalty."""
+NONE, JOINT = UNPENALISED
+"""Names of training without a penalty, task by task and of all tasks so far together."""
 
 
 def average_accuracy(retention: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from weight_importance.findings.ablations import ablations_of
 from weight_importance.findings.study import Findings
 from weight_importance.paper.ablations import ablations
 from weight_importance.paper.atlas import atlas
+from weight_importance.paper.benchmarks import benchmarks
 from weight_importance.paper.configuration import configuration, constants, scale, versions
 from weight_importance.paper.correlation import correlation
 from weight_importance.paper.explanation import explanation
@@ -56,7 +57,7 @@ def findings_by_study(config: Configuration, tables: Mapping[str, pd.DataFrame])
 def collect(
     config: Configuration,
     tables: Mapping[str, pd.DataFrame],
-    published: tuple[pd.DataFrame, pd.DataFrame],
+    published: tuple[pd.DataFrame, ...],
     findings: Mapping[str, Findings] | None = None,
 ) -> Results:
     """All results.
@@ -64,7 +65,8 @@ def collect(
     Args:
         config: the whole configuration.
         tables: summary tables by name, as in :data:`weight_importance.files.tables.COLUMNS`.
-        published: tables of retention and pruning of :mod:`weight_importance.findings.published`.
+        published: tables of retention and pruning of :mod:`weight_importance.findings.published`, and that of
+            :mod:`weight_importance.findings.benchmarks`.
         findings: of :func:`findings_by_study`, if they are needed elsewhere, too.
     """
     module = f"{__package__}.configuration"
@@ -99,7 +101,7 @@ def _compared(
     config: Configuration,
     study: str,
     tables: Mapping[str, pd.DataFrame],
-    published: tuple[pd.DataFrame, pd.DataFrame],
+    published: tuple[pd.DataFrame, ...],
 ) -> Results:
     """Comparisons of a study with its companions, and with published results."""
     results: Results = {}
@@ -109,7 +111,9 @@ def _compared(
         results |= _made(variation, study, study, family, tables["retention"])
     if "reproduction" in analyses:
         observed = tables["retention"], tables["pruning"]
-        results |= _made(reproduction, study, study, family, observed, published)
+        results |= _made(reproduction, study, study, family, observed, published[:2])
+    if "benchmarks" in analyses:
+        results |= _made(benchmarks, study, study, family, tables["retention"], published[2])
     return results
 
 

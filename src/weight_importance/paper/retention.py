@@ -8,6 +8,7 @@ from weight_importance.findings.statistics import intervals
 from weight_importance.findings.study import Findings
 from weight_importance.paper.latex import listing, number, plain
 from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean
+from weight_importance.settings import UNPENALISED
 
 
 def baseline(findings: Findings) -> Results:
@@ -30,10 +31,10 @@ def accuracies(findings: Findings) -> Results:
     """
     results: Results = {}
     table, selected = findings.tables["retention"], findings.tables["selected_lambda"]
-    selected = selected[selected["estimator"] != NONE]
+    selected = selected[~selected["estimator"].isin(UNPENALISED)]
     for split in ("validation", "test"):
         for row in final_means(table, split).to_dict("records"):
-            strength = "" if row["estimator"] == NONE else f"/{row['lambda']:g}"
+            strength = "" if row["estimator"] in UNPENALISED else f"/{row['lambda']:g}"
             printed = mean(f"retention/{row['estimator']}{strength}/{split}", row, scale=PERCENT)
             results |= derived(printed, after_last_task(table, split, row["estimator"], row["lambda"]))
         for row in selected_means(table, selected, split).to_dict("records"):

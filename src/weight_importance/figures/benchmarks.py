@@ -1,0 +1,40 @@
+"""Figure of Split MNIST in three scenarios: our average accuracies next to the published ones."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from weight_importance.figures.style import GREY, PALETTE, figure
+from weight_importance.findings.benchmarks import METHODS, SCENARIOS
+
+PERCENT = 100.0
+OURS, THEIRS = {"color": PALETTE[0], "marker": "o"}, {"color": GREY, "marker": "s"}
+
+
+def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Average test accuracy after the last task by method, one panel per scenario.
+
+    Args:
+        compared: :func:`weight_importance.findings.benchmarks.compared`.
+        published: :func:`weight_importance.findings.benchmarks.published`.
+    """
+    names = list(METHODS)[::-1]
+    with figure(2.6) as drawn:
+        panels = drawn.subplots(1, len(SCENARIOS), sharey=True)
+        for axes, scenario in zip(panels, SCENARIOS, strict=True):
+            theirs = published[published["scenario"] == scenario]
+            here = compared[compared["scenario"] == scenario]
+            ours = here[["method"]].assign(**{part: here[f"{part}_ours"] for part in ("mean", "low", "high")})
+            for rows, shift, look in ((theirs, 0.15, THEIRS), (ours, -0.15, OURS)):
+                half = ((rows["high"] - rows["low"]) / 2 * PERCENT).astype(float).fillna(0.0)
+                places = [names.index(name) + shift for name in rows["method"]]
+                axes.errorbar(
+                    rows["mean"].astype(float) * PERCENT, places, xerr=half, **look,
+                    linestyle="", markersize=3.5, elinewidth=1, capsize=2,
+                )  # fmt: skip
+            axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nfive tasks (%)")
+            axes.set_yticks(range(len(names)), [METHODS[name] for name in names])
+            axes.grid(axis="x")
+        handles = {"published": Line2D([], [], linestyle="", **THEIRS), "here": Line2D([], [], linestyle="", **OURS)}
+        drawn.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
+    return drawn

@@ -1,0 +1,47 @@
+"""Macros on the comparison with published results on Split MNIST."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from weight_importance.files.derivation import Setting, derived, rows
+from weight_importance.findings.benchmarks import anchors, compared, departures, published_rows, split_studies, tally
+from weight_importance.findings.statistics import part
+from weight_importance.paper.latex import escape, number, plain
+from weight_importance.paper.macros import PERCENT, Results, mean
+from weight_importance.settings import Study
+
+
+def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame, published: pd.DataFrame) -> Results:
+    """Published values and those of this run, of :mod:`weight_importance.findings.benchmarks`.
+
+    - for every published value with a counterpart ``benchmarks/{scenario}/{method}/{ours, published, lambda, verdict}``
+      and of the difference ``…/{mean, low, high, interval}``;
+    - ``benchmarks/{count, outcome}``, the number of comparisons and of each outcome (its spaces as underscores);
+    - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task less one anchor;
+    - ``benchmarks/departures``: the settings in which the study departs from the published ones.
+
+    Args:
+        study: the study that lists the analysis.
+        family: settings by study, of this one and its companions.
+        retention: the table ``retention`` of all studies.
+        published: of :func:`weight_importance.findings.benchmarks.published`.
+    """
+    results: Results = {}
+    found = compared(family, retention, published)
+    for row in found.to_dict("records"):
+        key = f"benchmarks/{row['scenario']}/{row['method']}"
+        printed = mean(key, part(row, "difference"), scale=PERCENT)
+        printed |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
+        printed |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/verdict": row["verdict"]}
+        source = rows("retention", study=row["study"], estimator=row["estimator"], lambda_=row["lambda"], split="test")
+        results |= derived(printed, source, published_rows(row["method"], row["scenario"]))
+    all_rows = rows("retention", study=[*split_studies(family)], split="test")
+    counts = {"count": len(found)} | {name.replace(" ", "_"): count for name, count in tally(found).items()}
+    results |= derived({f"benchmarks/{name}": plain(count) for name, count in counts.items()}, all_rows)
+    for row in anchors(family, retention).to_dict("records"):
+        printed = mean(f"benchmarks/anchors/{row['scenario']}/{row['lambda']:g}", row, scale=PERCENT)
+        source = rows("retention", study=[*split_studies(family)], lambda_=row["lambda"], split="test")
+        results |= derived(printed, source)
+    departed = escape("; ".join(departures(family[study])) or "none")
+    return results | derived({"benchmarks/departures": departed}, Setting(f"studies.{study}"))
