@@ -16,11 +16,19 @@ from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.learning.ablations import transform
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.grid import Kept, retention
+from weight_importance.learning.heads import heads
 from weight_importance.learning.importance import stacked_importance
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Weighting
 from weight_importance.settings import Duration, RetentionJob
 from weight_importance.settings.ablation_names import parse
+
+OF_KIND = {
+    "permuted": lambda s: {"seed": s.tasks_seed},
+    "rotated": lambda s: {},
+    "split": lambda s: {key: getattr(s, key) for key in ("classes", "scenario", "order")},
+}
+"""Settings of tasks beyond their number, by kind."""
 
 
 def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
@@ -28,10 +36,10 @@ def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> Ret
     same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "batch_norm")
     return RetentionJob(
         study="study", seeds=tuple(seeds), lambdas=tuple(strengths), network="network", datasets=("data",),
-        tasks={"kind": s.kind, "count": s.count} | ({"seed": s.tasks_seed} if s.kind == "permuted" else {}),
+        tasks={"kind": s.kind, "count": s.count} | OF_KIND[s.kind](s),
         images={"training": s.training, "validation": s.validation, "test": s.test},
         optimisation={"batch_size": s.batch_size, "learning_rate": s.learning_rate}, samples=s.samples, **protocol,
-        learning={key: getattr(s, key) for key in same} | {"epochs": s.later_epochs},
+        learning={key: getattr(s, key) for key in same} | s.durations["later"],
     )  # fmt: skip
 
 
@@ -65,13 +73,18 @@ def package_run(
     paths = [name for name in s.estimators if isinstance(load(name), PathEstimator)]
     recorder = PathRecorder(sorted({record for name in paths for record in load(name).records}))
     first = [each[0] for each in tasks]
-    learn_first_task(replicas, first, recorder, duration=Duration(epochs=s.epochs), optimisation=job.optimisation)
+    learn_first_task(
+        replicas, first, recorder, duration=Duration(**s.durations["first"]), optimisation=job.optimisation
+    )
     samples = once_each(lambda task: task.training.last(s.samples), first)
-    importances = [
-        importance(load(name), recorder.recorded()) if name in paths else stacked_importance(name, replicas, samples, 0)
-        for name in s.estimators
-    ]
-    weighting = Weighting(s.estimators, importances, s.ablation and transform(parse(s.ablation)))
+    with heads(replicas, first) as headed:
+        importances = [
+            importance(load(name), recorder.recorded())
+            if name in paths
+            else stacked_importance(name, headed, samples, 0)
+            for name in s.estimators
+        ]
+    weighting = Weighting(s.estimators, importances, s.ablation and transform(parse(s.ablation)), s.joint)
     observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()), most_bytes)
     runs = {(seed, strength): Run() for seed in seeds for strength in strengths}
     for seen in observations:
