@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
-import programs
-from programs import SCRIPTS, run
-from studies import LEARNING
 from weight_importance.analysis.explanation import (
     AGREEMENT,
     FACTORS,
@@ -23,6 +19,10 @@ from weight_importance.analysis.explanation import (
     SIGNAL,
     TRAJECTORIES,
 )
+
+import programs
+from programs import SCRIPTS, run
+from studies import LEARNING
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS, EXPLANATION
 

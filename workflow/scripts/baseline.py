@@ -34,7 +34,8 @@ def main() -> None:
     settings = job.model_dump(mode="json")
     origin = made_from("baseline", settings, job.seeds, arguments.data, device)
     checkpoint = Checkpoint(arguments.trained, origin)
-    learn_first_task(replicas, tasks, recorder, epochs=job.epochs, optimisation=job.optimisation, checkpoint=checkpoint)
+    epochs = range(job.epochs)
+    learn_first_task(replicas, tasks, recorder, epochs=epochs, optimisation=job.optimisation, checkpoint=checkpoint)
     adam = replicas.adam if job.carry_adam else None
     stack = trained.Trained(replicas.seeds, replicas.parameters, replicas.buffers, adam)
     trained.write(arguments.trained, stack, recorder.recorded(), settings)

@@ -28,33 +28,37 @@ def learn_first_task(
     tasks: Sequence[Task],
     recorder: PathRecorder,
     *,
-    epochs: int,
+    epochs: range,
     optimisation: "Optimisation",
+    label_smoothing: float = 0.0,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Train freshly initialised replicas on the first task, or continue from a checkpoint.
+    """Train replicas on the first task, from the beginning, or on from an earlier epoch or from a checkpoint.
 
     Args:
-        replicas: the stack; ``adam`` is the state after the last step.
+        replicas: the stack, trained for ``epochs.start`` epochs; ``adam`` is the state after the last step.
         tasks: the first task of each replica.
-        recorder: of the optimiser's path; empty.
-        epochs: passes over the training images.
+        recorder: of the optimiser's path; has recorded the epochs so far.
+        epochs: the numbers of the passes over the training images.
         optimisation: batches and the optimiser.
+        label_smoothing: share of the target that is spread evenly over all classes.
         checkpoint: keeps the state after an epoch, at most every :data:`SECONDS`.
     """
-    done = 0
     data = [task.training for task in tasks]
-    progress = ProgressLine([len(data[0]) // optimisation.batch_size * epochs], len(replicas))
-    if kept := checkpoint.load() if checkpoint else {}:
+    steps = len(data[0]) // optimisation.batch_size
+    progress = ProgressLine([steps * len(epochs)], len(replicas))
+    kept = checkpoint.load() if checkpoint and epochs.start == 0 else {}
+    if kept and int(kept["epochs"]) in epochs[1:]:
         done = int(kept["epochs"])
         _restore(kept, replicas, recorder)
-        print(f"continuing from a checkpoint, after {done} of {epochs} epochs", file=sys.stderr, flush=True)
-        progress.skip(len(replicas), replicas.adam.steps)
-    for epoch in range(done, epochs):
-        options = Options(carry_adam=epoch > 0, first_epoch=epoch, progress=progress)
+        print(f"continuing from a checkpoint, after {done} of {epochs.stop} epochs", file=sys.stderr, flush=True)
+        progress.skip(len(replicas), steps * (done - epochs.start))
+        epochs = range(done, epochs.stop)
+    for epoch in epochs:
+        options = Options(carry_adam=epoch > 0, label_smoothing=label_smoothing, first_epoch=epoch, progress=progress)
         with heads(replicas, tasks) as headed:
             train(headed, data, 0, epochs=1, optimisation=optimisation, recorder=recorder, options=options)
-        if checkpoint and epoch + 1 < epochs and checkpoint.due(SECONDS):
+        if checkpoint and epoch + 1 < epochs.stop and checkpoint.due(SECONDS):
             checkpoint.save({"epochs": torch.tensor(epoch + 1)} | _state(replicas, recorder))
 
 

@@ -2,11 +2,12 @@
 
 from weight_importance.settings.configuration import Configuration, Correlation
 from weight_importance.settings.explanation import Explanation, Trajectories
+from weight_importance.settings.explanation_jobs import ConfidenceJob, DecompositionJob, TrajectoriesJob
 from weight_importance.settings.jobs import (
     CorrelationJob,
     EvaluationJob,
-    ExplanationJob,
     ImportanceJob,
+    OnAllTasks,
     Optimisation,
     PruningJob,
     RetentionJob,
@@ -26,17 +27,19 @@ from weight_importance.settings.tasks import FirstTask, Images, PermutedTasks, R
 
 __all__ = [
     "KUTALEV_LAPINA",
+    "ConfidenceJob",
     "Configuration",
     "Correlation",
     "CorrelationJob",
+    "DecompositionJob",
     "EvaluationJob",
     "Explanation",
-    "ExplanationJob",
     "FirstTask",
     "Images",
     "Importance",
     "ImportanceJob",
     "LaterTasks",
+    "OnAllTasks",
     "Optimisation",
     "PermutedTasks",
     "Protocol",
@@ -50,4 +53,5 @@ __all__ = [
     "Training",
     "TrainingJob",
     "Trajectories",
+    "TrajectoriesJob",
 ]
