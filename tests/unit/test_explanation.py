@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+
+from weight_importance import ESTIMATORS, estimate_all
 from weight_importance.analysis.confidence import AGREEMENT, agreement
 from weight_importance.analysis.correlation import correlation, entries
 from weight_importance.analysis.factors import FACTORS, factor_contributions
@@ -14,8 +16,6 @@ from weight_importance.analysis.noise import PAIRED, RELIABILITIES, disattenuate
 from weight_importance.analysis.rows import estimator_rows, pair_rows
 from weight_importance.analysis.signal import SIGNAL, SIGNAL_TERMS, signal_contributions
 from weight_importance.analysis.trajectories import on_all_trajectories, on_trajectories
-
-from weight_importance import ESTIMATORS, estimate_all
 from weight_importance.estimators.factors import log_slope
 from weight_importance.estimators.kinds import is_mean_of_samples
 from weight_importance.files.tables import COLUMNS
@@ -397,7 +397,7 @@ def test_predicted_pairs_are_found_in_either_order_and_else_the_first_pairs_are_
 
 
 def test_a_slope_looks_at_entries_that_are_positive_in_both():
-    values = torch.stack([positive(30), positive(30).square()])
-    values[0, 3], values[1, 5] = -1, 0
-    assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(values[:1], values[1:]).item())
+    values = torch.stack([positive(30), positive(30).square()], 1)
+    values[3, 0], values[5, 1] = -1, 0
+    assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(*values.T[:, None]).item())
     assert agreement(values)["log_slope"][0, 1] == pytest.approx(2)

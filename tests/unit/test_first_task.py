@@ -37,7 +37,7 @@ def test_interrupted_after_every_epoch_the_bits_are_the_same(classes, tmp_path):
     def learn(checkpoint):
         replicas, recorder = initialise(NormalisedVector, [5, 6]), PathRecorder([*RECORDS])
         learn_first_task(
-            replicas, [task] * 2, recorder, epochs=EPOCHS, optimisation=OPTIMISATION, checkpoint=checkpoint
+            replicas, [task] * 2, recorder, epochs=range(EPOCHS), optimisation=OPTIMISATION, checkpoint=checkpoint
         )
         return pack(replicas.parameters | replicas.buffers, replicas.adam) | pack_path(recorder.recorded())
 

@@ -217,12 +217,10 @@ class ImportanceRecorder(PathRecorder):
 
     def __init__(self, estimators: Mapping[str, PathEstimator], published: bool = False) -> None:
         self._estimators = dict(estimators)
-        self._taken = {
-            name: {
-                record: estimator.published.get(record, record) if published else record for record in estimator.records
-            }
-            for name, estimator in estimators.items()
-        }
+        self._taken: dict[str, dict[str, str]] = {}
+        for name, estimator in estimators.items():
+            instead = estimator.published if published else {}
+            self._taken[name] = {record: instead.get(record, record) for record in estimator.records}
         super().__init__([*dict.fromkeys(record for taken in self._taken.values() for record in taken.values())])
 
     def importances(self) -> dict[str, dict[str, Tensor]]:
