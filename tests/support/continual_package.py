@@ -14,11 +14,19 @@ from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.learning.ablations import transform
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.grid import Kept, retention
+from weight_importance.learning.heads import heads
 from weight_importance.learning.importance import path_estimators, stacked_importances
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Weighting
 from weight_importance.settings import Duration, RetentionJob
 from weight_importance.settings.ablation_names import parse
+
+OF_KIND = {
+    "permuted": lambda s: {"seed": s.tasks_seed},
+    "rotated": lambda s: {},
+    "split": lambda s: {key: getattr(s, key) for key in ("classes", "scenario", "order")},
+}
+"""Settings of tasks beyond their number, by kind."""
 
 
 def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
@@ -26,10 +34,10 @@ def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> Ret
     same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "batch_norm")
     return RetentionJob(
         study="study", seeds=tuple(seeds), lambdas=tuple(strengths), network="network", datasets=("data",),
-        tasks={"kind": s.kind, "count": s.count} | ({"seed": s.tasks_seed} if s.kind == "permuted" else {}),
+        tasks={"kind": s.kind, "count": s.count} | OF_KIND[s.kind](s),
         images={"training": s.training, "validation": s.validation, "test": s.test},
         optimisation={"batch_size": s.batch_size, "learning_rate": s.learning_rate}, samples=s.samples, **protocol,
-        learning={key: getattr(s, key) for key in same} | {"epochs": s.later_epochs},
+        learning={key: getattr(s, key) for key in same} | s.durations["later"],
     )  # fmt: skip
 
 
@@ -62,10 +70,12 @@ def package_run(
     replicas = initialise(build, seeds)
     path = recorder(*path_estimators(s.estimators))
     first = [each[0] for each in tasks]
-    learn_first_task(replicas, first, path, duration=Duration(epochs=s.epochs), optimisation=job.optimisation)
+    learn_first_task(replicas, first, path, duration=Duration(**s.durations["first"]), optimisation=job.optimisation)
     samples = once_each(lambda task: task.training.last(s.samples), first)
-    importances = stacked_importances(s.estimators, replicas, samples, (0,), path.importances())
-    weighting = Weighting(s.estimators, [*importances.values()], s.ablation and transform(parse(s.ablation)))
+    with heads(replicas, first) as headed:
+        importances = stacked_importances(s.estimators, headed, samples, (0,), path.importances())
+    ablation = s.ablation and transform(parse(s.ablation))
+    weighting = Weighting(s.estimators, [*importances.values()], ablation, s.joint)
     observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()), most_bytes)
     runs = {(seed, strength): Run() for seed in seeds for strength in strengths}
     for seen in observations:

@@ -4,9 +4,10 @@ Written from the definitions in the paper and README, independent of the package
 Importances are those of the per-sample loop in ``reference``; path importances are computed from a list of all steps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, islice
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,18 @@ class Settings:
     accumulation: str = "sum"
     decay: float = 1.0
     batch_norm: str = "running"
+    classes: int = 2
+    scenario: str = "task"
+    order: str = "fixed"
+    iterations: int | None = None
+    joint: bool = False
+
+    @property
+    def durations(self) -> dict[str, dict[str, int]]:
+        """Of the first task and of each later one, epochs or iterations."""
+        if self.iterations:
+            return dict.fromkeys(("first", "later"), {"iterations": self.iterations})
+        return {"first": {"epochs": self.epochs}, "later": {"epochs": self.later_epochs}}
 
 
 @dataclass
@@ -78,48 +91,116 @@ def continual_run(
     s: Settings,
     ablate: Ablation = lambda importances, seed, task: importances[0] if importances else {},
 ) -> Run:
-    """All tasks one after another; the penalty's anchor is the weights after the latest task."""
+    """All tasks one after another; the penalty's anchor is the weights after the latest task, or there is one a task."""
     with torch.random.fork_rng():
         torch.manual_seed(derive("initialisation", seed))
         network = build()
-    run, omega, anchor, optimiser = Run(), {}, {}, None
+    network.register_forward_hook(lambda module, inputs, logits: logits[:, module.selected])
+    run, omega, terms, optimiser = Run(), {}, [], None
     for task in range(s.count):
-        inputs, labels = images_of(datasets, task, "training", s)
-        if task and s.images:
-            inputs, labels = inputs[-s.images :], labels[-s.images :]
+        network.selected = outputs_of(datasets, task, task, seed, s)
+        inputs, labels = training_of(datasets, task, seed, s)
         if optimiser is None or not s.carry_adam:
             optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate)
         network.train()
         for module in network.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and task and s.batch_norm == "frozen":
                 module.eval()
-        steps, term = [], partial(penalty, network, strength, omega, anchor, s)
-        for epoch in range(s.later_epochs if task else s.epochs):
+        steps, term = [], partial(penalty, network, strength, terms, s)
+        length = s.iterations or len(labels) // s.batch_size * (s.later_epochs if task else s.epochs)
+        if s.joint and task:
+            learn_jointly(network, optimiser, datasets, task, length, seed, s)
+        else:
             orders = (
-                torch.randperm(len(labels), generator=generator(purpose, seed, task, epoch)).split(s.batch_size)
+                order_of(purpose, seed, task, len(labels), s.batch_size)
                 for purpose in ("batch order", "independent batch order")
             )
-            for both in zip(*orders, strict=True):
-                if len(both[0]) == s.batch_size:
-                    batches = [(inputs[indices], labels[indices]) for indices in both]
-                    steps.append(take_step(network, optimiser, *batches, term))
+            for both in islice(zip(*orders, strict=True), length):
+                batches = [(inputs[indices], labels[indices]) for indices in both]
+                steps.append(take_step(network, optimiser, *batches, term))
         for learnt in range(task + 1):
+            network.selected = outputs_of(datasets, learnt, task, seed, s)
             for split in ("validation", "test"):
-                images, truth = images_of(datasets, learnt, split, s)
+                images, truth = images_of(datasets, learnt, split, seed, s)
                 right = network.eval()(images).argmax(1) == truth
                 run.accuracies[task + 1, learnt + 1, split] = int(right.sum()) / len(right)
+        network.selected = outputs_of(datasets, task, task, seed, s)
         importances = [importance_of(name, network, inputs, labels, steps, seed, task, s) for name in s.estimators]
         if s.clamp_negative:
             importances = [{name: value.clamp_min(0) for name, value in each.items()} for each in importances]
         anchor = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        omega = accumulated(omega, ablate(importances, seed, task), task, s)
+        own = ablate(importances, seed, task)
+        omega = accumulated(omega, own, task, s)
+        terms = [*terms, (own, anchor)] if s.accumulation == "per_task" else [(omega, anchor)]
         run.weights[task + 1], run.importance[task + 1] = anchor, omega
     return run
 
 
-def images_of(datasets: Sequence, task: int, split: str, s: Settings) -> tuple[Tensor, Tensor]:
-    """A task's inputs and labels: round by round through the data sets, every round with one change of the images."""
+def order_of(purpose: str, seed: int, task: int, size: int, batch_size: int) -> Iterator[Tensor]:
+    """The numbers of the samples of every batch, epoch after epoch, without a last, smaller one."""
+    for epoch in count():
+        for batch in torch.randperm(size, generator=generator(purpose, seed, task, epoch)).split(batch_size):
+            if len(batch) == batch_size:
+                yield batch
+
+
+def learn_jointly(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    datasets: Sequence,
+    task: int,
+    length: int,
+    seed: int,
+    s: Settings,
+) -> None:
+    """A number of steps on the mean loss of all tasks so far, each on batches of an equal share of the size."""
+    tasks, share = range(task + 1), s.batch_size // (task + 1)
+    data = [training_of(datasets, each, seed, s) for each in tasks]
+    orders = [order_of(f"batch order of task {each}", seed, task, len(data[each][1]), share) for each in tasks]
+    for indices in islice(zip(*orders, strict=True), length):
+        loss = torch.zeros(())
+        for each, (inputs, labels), chosen in zip(tasks, data, indices, strict=True):
+            network.selected = outputs_of(datasets, each, task, seed, s)
+            loss = loss + cross_entropy(network(inputs[chosen]), labels[chosen]) / len(tasks)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def training_of(datasets: Sequence, task: int, seed: int, s: Settings) -> tuple[Tensor, Tensor]:
+    """A task's inputs and labels to train on."""
+    inputs, labels = images_of(datasets, task, "training", seed, s)
+    return (inputs[-s.images :], labels[-s.images :]) if task and s.images else (inputs, labels)
+
+
+def class_order(datasets: Sequence, seed: int, s: Settings) -> list[int]:
+    """The labels in the order in which they are learnt."""
+    classes = int(max(datasets[0].train_labels)) + 1
+    if s.order == "per_seed":
+        return torch.randperm(classes, generator=generator("class order", seed)).tolist()
+    return [*range(classes)]
+
+
+def outputs_of(datasets: Sequence, task: int, latest: int, seed: int, s: Settings) -> slice | list[int]:
+    """The outputs on which a task is learnt and, after ``latest``, judged."""
+    if s.kind != "split":
+        return slice(None)
+    order = class_order(datasets, seed, s)
+    return {
+        "task": order[task * s.classes : (task + 1) * s.classes],
+        "domain": [*range(s.classes)],
+        "class": order[: (latest + 1) * s.classes],
+    }[s.scenario]
+
+
+def images_of(datasets: Sequence, task: int, split: str, seed: int, s: Settings) -> tuple[Tensor, Tensor]:
+    """A task's inputs and labels: round by round through the data sets, every round with one change of the images.
+
+    Of split tasks, the images of some classes, labelled by their place in the order of classes, or within the task.
+    """
     number, dataset = task // len(datasets), datasets[task % len(datasets)]
+    if s.kind == "split":
+        number, dataset = 0, datasets[0]
     images, labels = dataset.train_images, dataset.train_labels
     if split == "training":
         images, labels = images[: s.training], labels[: s.training]
@@ -127,6 +208,12 @@ def images_of(datasets: Sequence, task: int, split: str, s: Settings) -> tuple[T
         images, labels = images[len(images) - s.validation :], labels[len(labels) - s.validation :]
     else:
         images, labels = dataset.test_images[: s.test], dataset.test_labels[: s.test]
+    if s.kind == "split":
+        order = class_order(datasets, seed, s)
+        own = order[task * s.classes : (task + 1) * s.classes]
+        kept = [place for place, label in enumerate(labels.tolist()) if label in own]
+        names = order if s.scenario == "class" else own
+        images, labels = images[kept], torch.tensor([names.index(label) for label in labels[kept].tolist()])
     if number and s.kind == "permuted":
         height, width = images.shape[1:]
         order = torch.randperm(height * width, generator=generator("permutation", s.tasks_seed, number))
@@ -136,14 +223,19 @@ def images_of(datasets: Sequence, task: int, split: str, s: Settings) -> tuple[T
     return (images.float() / 255).double()[:, None], labels.long()
 
 
-def penalty(network: nn.Module, strength: float, omega: Tensors, anchor: Tensors, s: Settings) -> Tensor:
-    """λ Σ Ω (θ − θ*)², or stabilised ½ Σ λΩ / (λΩη + 1) (θ − θ*)²; zero before there is an importance."""
+def penalty(network: nn.Module, strength: float, terms: Sequence[tuple[Tensors, Tensors]], s: Settings) -> Tensor:
+    """λ Σ Ω (θ − θ*)², half of it, or stabilised ½ Σ λΩ / (λΩη + 1) (θ − θ*)², of every pair of Ω and θ*."""
     total = torch.zeros(())
-    for name, theta in network.named_parameters():
-        if name in omega:
-            weighted = strength * omega[name]
-            factor = weighted if s.penalty == "plain" else weighted / (weighted * s.learning_rate + 1) / 2
-            total = total + (factor * (theta - anchor[name]) ** 2).sum()
+    for omega, anchor in terms:
+        for name, theta in network.named_parameters():
+            if name in omega:
+                weighted = strength * omega[name]
+                factor = {
+                    "plain": weighted,
+                    "halved": weighted / 2,
+                    "stabilised": weighted / (weighted * s.learning_rate + 1) / 2,
+                }[s.penalty]
+                total = total + (factor * (theta - anchor[name]) ** 2).sum()
     return total
 
 
@@ -205,6 +297,7 @@ def accumulated(omega: Tensors, importance: Tensors, task: int, s: Settings) -> 
     return {
         name: {
             "sum": before[name] + value,
+            "per_task": before[name] + value,
             "mean": (task * before[name] + value) / (task + 1),
             "online": s.decay * before[name] + value,
         }[s.accumulation]

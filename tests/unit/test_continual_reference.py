@@ -1,6 +1,7 @@
 """Every setting of retention against one naive run of the same: weights, accumulated importance, every accuracy."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -17,10 +18,10 @@ SEEDS, STRENGTHS, CLASSES, PIXELS = [3, 8], [0.5, 64.0], 3, 4
 class Small(nn.Module):
     """In float64, so that rounding is far below every difference that a mistake makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
         self.fc1 = nn.Linear(PIXELS * PIXELS, 8)
-        self.fc2 = nn.Linear(8, CLASSES)
+        self.fc2 = nn.Linear(8, classes)
         self.double()
 
     def forward(self, images):
@@ -41,17 +42,17 @@ class Normalised(nn.Module):
         return self.head(torch.tanh(self.norm(self.conv(images.double()))).flatten(1))
 
 
-def make(seed: int) -> Dataset:
-    """Images of three classes with so much noise that networks err, other images in every split."""
+def make(seed: int, classes: int = CLASSES, sizes: tuple[int, int] = (58, 31)) -> Dataset:
+    """Images of some classes with so much noise that networks err, other images in every split."""
     draw = torch.Generator().manual_seed(seed)
-    patterns = torch.rand(CLASSES, PIXELS, PIXELS, generator=draw)
+    patterns = torch.rand(classes, PIXELS, PIXELS, generator=draw)
 
     def some(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        labels = torch.randint(CLASSES, (count,), generator=draw)
+        labels = torch.randint(classes, (count,), generator=draw)
         images = 110 * patterns[labels] + 145 * torch.rand(count, PIXELS, PIXELS, generator=draw)
         return images.to(torch.uint8), labels.to(torch.uint8)
 
-    return Dataset(*some(58), *some(31))
+    return Dataset(*(tensor for size in sizes for tensor in some(size)))
 
 
 ONE, TWO = [make(0)], [make(1), make(2)]
@@ -73,7 +74,10 @@ def compare(build, datasets, s: Settings, *ablate, found=None) -> None:
                     error = (observed[name] - truth).abs() / (truth.abs() + 1e-6 * truth.abs().max()).clamp_min(1e-30)
                     assert error.max() < 1e-6, (kind, name, learnt, seed, strength, error.max())
         assert run.accuracies == expected.accuracies, (seed, strength)
-        last = {split: expected.accuracies[s.count, 1, split] for split in ("validation", "test")}
+        tasks = range(1, s.count + 1)
+        last = {
+            split: [expected.accuracies[s.count, task, split] for task in tasks] for split in ("validation", "test")
+        }
         assert last["validation"] != last["test"]
 
 
@@ -87,6 +91,11 @@ PUBLISHED = {"train_on_validation": True, "carry_adam": True, "penalised_path": 
         {},
         {"estimators": ()},
         {"penalty": "stabilised"},
+        {"penalty": "halved", "carry_adam": True},
+        {"accumulation": "per_task"},
+        {"accumulation": "per_task", "penalty": "halved", "estimators": ("si",)},
+        {"estimators": (), "joint": True, "images": 22},
+        {"iterations": 13},
         {"accumulation": "mean"},
         {"accumulation": "online", "decay": 0.25},
         {"accumulation": "online", "decay": 0.25, "penalty": "stabilised", "estimators": ("si",)},
@@ -115,6 +124,27 @@ def test_every_setting_gives_the_numbers_of_the_reference(changes):
 def test_path_estimators_over_several_epochs(estimator):
     """Five epochs of five steps: intervals of ten steps, as RWalk's, go across epochs, and one is left incomplete."""
     compare(Small, ONE, replace(BASE, estimators=(estimator,), epochs=5, later_epochs=5, clamp_negative=False, count=3))
+
+
+SPLIT = replace(
+    BASE, kind="split", count=3, training=110, validation=45, test=None, images=None, later_epochs=3, batch_size=8
+)
+
+
+@pytest.mark.parametrize("scenario", ["task", "domain", "class"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"estimators": ("si",), "order": "per_seed", "iterations": 17, "carry_adam": True},
+        {"estimators": ("fisher_exact",), "accumulation": "per_task", "order": "per_seed", "iterations": 9},
+        {"estimators": (), "joint": True, "order": "per_seed", "iterations": 17},
+        {"estimators": (), "joint": True, "carry_adam": True},
+    ],
+    ids=str,
+)
+def test_split_tasks_in_three_scenarios(scenario, changes):
+    compare(partial(Small, 6), [make(4, 6, (170, 90))], replace(SPLIT, scenario=scenario, **changes))
 
 
 @pytest.mark.parametrize("batch_norm", ["running", "frozen"])
@@ -179,6 +209,7 @@ class Deadly(Checkpoint):
         {"accumulation": "mean"},
         {"estimators": ("si",), "accumulation": "online", "decay": 0.5} | PUBLISHED,
         {"estimators": ("fisher_sampled",), "batch_norm": "frozen"},
+        {"accumulation": "per_task"},
     ],
     ids=str,
 )

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from weight_importance.estimators.registry import estimate
 from weight_importance.estimators.weights import weight_names
 from weight_importance.findings.tensors import weight_tensors
 from weight_importance.learning.networks import CNN, MLP, NETWORKS, network
 from weight_importance.runtime.errors import UserError
+from weight_importance.settings import FullyConnected, Inputs
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -34,6 +36,35 @@ def test_images_too_small_for_the_convolutions_are_refused():
 def test_an_unknown_network_is_named():
     with pytest.raises(UserError, match="Did you mean 'mlp'"):
         network("mpl", (1, 28, 28), 10)
+
+
+def test_a_fully_connected_network_has_the_sizes_and_the_activation_of_its_settings():
+    which = FullyConnected(kind="mlp", hidden=(7, 7, 5), activation="tanh")
+    built = network(which, (1, 6, 6), 3)()
+    assert [tuple(tensor.shape) for tensor in built.parameters() if tensor.ndim == 2] == [
+        (7, 36), (7, 7), (5, 7), (3, 5),
+    ]  # fmt: skip
+    images = torch.rand(4, 1, 6, 6)
+    values = images.flatten(1)
+    *layers, last = built.children()
+    for layer in layers:
+        values = torch.tanh(layer(values))
+    assert torch.equal(built(images), last(values))
+
+
+def test_a_normalising_network_has_the_same_parameters_and_normalised_inputs():
+    torch.manual_seed(0)
+    plain = MLP((1, 6, 6), 3)
+    torch.manual_seed(0)
+    normalising = network("mlp", (1, 6, 6), 3, Inputs(mean=0.25, sd=0.5))()
+    assert [name for name, _ in normalising.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    images = torch.rand(4, 1, 6, 6)
+    torch.testing.assert_close(normalising(images), plain((images - 0.25) / 0.5))
+    labels = torch.tensor([0, 1, 2, 0])
+    for name in ("fisher_exact", "mas", "total_signal"):
+        found = estimate(name, normalising, images, labels)
+        for key, value in estimate(name, plain, (images - 0.25) / 0.5, labels).items():
+            torch.testing.assert_close(found[key], value)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

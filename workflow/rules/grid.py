@@ -64,12 +64,17 @@ def stages(study: Study) -> set[str]:
     wanted -= {stage for stage in OPTIONAL if getattr(study, stage) is None}
     if len(study.estimators) == 1:
         wanted -= {"correlation"}
-    return wanted | ({"evaluation"} if study.networks_of is None else set())
+    return wanted | ({"evaluation"} if study.networks_of is None and study.analyses else set())
 
 
 def has_table(configuration: Configuration, study: str, table: str) -> bool:
     """Whether a study has rows of a table of the summary."""
     return STAGE_OF[table] in stages(configuration.studies[study])
+
+
+def computed(configuration: Configuration) -> dict[str, Study]:
+    """The studies that are computed for themselves: those with analyses."""
+    return {name: study for name, study in configuration.studies.items() if study.analyses}
 
 
 def shards(study: Study) -> list[str]:
@@ -217,7 +222,7 @@ def explorer_importances(configuration: Configuration) -> list[str]:
     """The importances that the explorer reads: those of every study that trains networks."""
     return [
         file
-        for name, study in configuration.studies.items()
+        for name, study in computed(configuration).items()
         if study.networks_of is None
         for shard in shards(study)
         for file in importances(configuration, name, shard)
@@ -227,7 +232,7 @@ def explorer_importances(configuration: Configuration) -> list[str]:
 def shard_results(configuration: Configuration) -> list[str]:
     """All results of every shard: networks, importances, tables."""
     files: set[str] = set()
-    for name, study in configuration.studies.items():
+    for name, study in computed(configuration).items():
         for shard in shards(study):
             files |= {*networks(configuration, name, shard).values(), *importances(configuration, name, shard)}
             if "pruning" in stages(study):

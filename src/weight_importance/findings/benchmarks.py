@@ -111,8 +111,12 @@ def published_rows(name: str, scenario: str) -> Rows:
 
 
 def split_studies(settings: Mapping[str, Study]) -> dict[str, Study]:
-    """Those of some studies that learn split tasks."""
-    return {name: study for name, study in settings.items() if study.tasks.kind == "split" and study.retention}
+    """Those of some studies that learn split tasks, and have analyses."""
+    return {
+        name: study
+        for name, study in settings.items()
+        if study.tasks.kind == "split" and study.retention and study.analyses
+    }
 
 
 def final(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:

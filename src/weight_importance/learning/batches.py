@@ -74,12 +74,11 @@ class TaskData:
             are_steps: whether they are numbers of steps.
             purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
         """
-        epochs = count() if are_steps else numbers
         names = [purpose]
         if len(self._parts) > 1:
             names = [f"{purpose} of task {part}" for part in range(len(self._parts))]
         orders = [
-            batch_indices(self.seeds, task, [*map(len, part)], self._size, epochs, name)
+            batch_indices(self.seeds, task, [*map(len, part)], self._size, count() if are_steps else numbers, name)
             for part, name in zip(self._parts, names, strict=True)
         ]
         steps = (torch.cat(parts, 1) if len(parts) > 1 else parts[0] for parts in zip(*orders, strict=True))

@@ -156,7 +156,11 @@ class Run:
         """Learn the next task together with all earlier ones, for as many steps as it would take alone."""
         number, optimisation = self.learnt, self.job.optimisation
         tasks = [[task.after(tasks[number]) for task in tasks[: number + 1]] for tasks in self.tasks]
-        parts = [[*(task.training for task in of_one[:-1]), own] for of_one, own in zip(tasks, data, strict=True)]
+        images = self.job.learning.images
+        parts = [
+            [of_one[0].training, *(task.training.at_most(images) for task in of_one[1:-1]), own]
+            for of_one, own in zip(tasks, data, strict=True)
+        ]
         with joint_heads(self.replicas, tasks, optimisation.batch_size) as headed:
             train(headed, parts, number, optimisation=optimisation, options=options)
             if not self.job.carry_adam:

@@ -60,7 +60,7 @@ class Study(Common):
 
     analyses: Several[Analysis] = Field(
         description="What the study is for; each value names a notebook and the stages it needs. May be empty only in "
-        "a study with companion_of."
+        "a study with companion_of: it is then computed only as far as other studies use its networks."
     )
     networks_of: str | None = Field(
         None,

@@ -1,0 +1,123 @@
+"""Split MNIST next to the published table: which study is which method, what is judged, one penalty a task or one."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from studies import changed
+from weight_importance.figures.benchmarks import benchmarks as drawn
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings import benchmarks
+from weight_importance.paper.benchmarks import benchmarks as macros
+from weight_importance.settings import Configuration
+from weight_importance.settings.known import REPOSITORY
+from weight_importance.settings.merging import merged
+
+FOLDER = "workflow/resources/published"
+SCENARIO_OF = {"split_mnist_task": "task", "split_mnist_domain_ewc": "domain", "split_mnist_class_l2": "class"}
+
+
+def configuration(*presets: str) -> Configuration:
+    """The default configuration with some presets, as Snakemake merges them."""
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+
+    def merge(base: dict, changes: dict) -> None:
+        for key, value in changes.items():
+            if isinstance(value, dict) and isinstance(base.get(key), dict):
+                merge(base[key], value)
+            else:
+                base[key] = value
+
+    for preset in presets:
+        merge(config, yaml.safe_load((REPOSITORY / preset).read_text(encoding="utf-8")))
+    return Configuration.model_validate(merged(config))
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict:
+    """The studies of the preset at the published scale."""
+    return benchmarks.split_studies(configuration("presets/hsu.yaml").studies)
+
+
+@pytest.fixture(scope="module")
+def published() -> pd.DataFrame:
+    return benchmarks.published(FOLDER)
+
+
+def retention(settings: dict, published: pd.DataFrame, shift: float, seeds: int = 10) -> pd.DataFrame:
+    """Runs whose accuracies after the last task are the published ones plus a shift, with a small scatter."""
+    draw, rows = np.random.default_rng(0), []
+    for name, study in settings.items():
+        for estimator in study.retained():
+            method = benchmarks.method(study, estimator)
+            of = published[(published["method"] == method) & (published["scenario"] == study.tasks.scenario)]
+            for strength in study.retention.strengths(estimator):
+                for seed in range(seeds):
+                    value = of["mean"].iloc[0] + shift + 0.001 * draw.normal()
+                    for split, wrong in (("test", 0), ("validation", 0.3)):
+                        rows += [
+                            (name, estimator, strength, seed, 5, task, split, value - wrong) for task in range(1, 6)
+                        ]
+                        rows.append((name, estimator, strength, seed, 1, 1, split, 0.1))
+    return pd.DataFrame(rows, columns=COLUMNS["retention"])
+
+
+def test_the_preset_has_every_published_method_in_every_scenario_at_the_published_strength(settings, published):
+    found = benchmarks.compared(settings, retention(settings, published, 0.0), published)
+    keys = [*zip(found["scenario"], found["method"], strict=True)]
+    assert keys == [(scenario, method) for scenario in benchmarks.SCENARIOS for method in benchmarks.METHODS]
+    assert len(found) == len(published)
+    assert {name: settings[name].tasks.scenario for name in SCENARIO_OF} == SCENARIO_OF
+
+
+def test_only_settings_as_published_are_judged(settings, published):
+    assert all(benchmarks.departures(study) == [] for study in settings.values())
+    reduced = benchmarks.split_studies(configuration().studies)
+    assert benchmarks.departures(reduced["split_mnist_task"]) == ["training images: 5000 instead of all"]
+    found = benchmarks.compared(reduced, retention(reduced, published, 0.0), published)
+    assert {*found["outcome"]} == {"not judged"}
+    other = changed(settings["split_mnist_task"], training={"epochs": None, "iterations": 2000})
+    assert benchmarks.departures(other) == ["epochs for the first task: given in iterations instead of 4"]
+
+
+@pytest.mark.parametrize(("shift", "outcome"), [(0.0, "reproduced"), (0.004, "reproduced"), (-0.1, "differs")])
+def test_accuracies_are_judged_by_equivalence(settings, published, shift, outcome):
+    precise = published.assign(low=published["mean"] - 0.001, high=published["mean"] + 0.001)
+    found = benchmarks.compared(settings, retention(settings, precise, shift), precise)
+    judged = found[found["method"] != "offline"]
+    assert {*judged["outcome"]} == {outcome}
+    assert {*found.loc[found["method"] == "offline", "outcome"]} == {"not judged"}
+    np.testing.assert_allclose(found["mean_difference"], shift, atol=0.001)
+    assert benchmarks.tally(found)[outcome] == len(judged) == 18
+
+
+def test_one_penalty_per_task_is_compared_with_one_anchor_seed_by_seed_at_every_strength_in_common(settings, published):
+    table = retention(settings, published, 0.0)
+    own = table["study"] == "split_mnist_task_ewc"
+    online = (table["study"] == "split_mnist_task") & (table["estimator"] == "fisher_predicted")
+    table.loc[own, "accuracy"] = table.loc[online, "accuracy"].to_numpy() - 0.02
+    found = benchmarks.anchors(settings, table)
+    assert found["lambda"].tolist() == [100, 400] and {*found["scenario"]} == {"task"}
+    assert found["mean"].tolist() == [pytest.approx(-0.02)] * 2 and found["n"].tolist() == [10, 10]
+
+
+def test_a_run_of_one_network_or_one_that_diverged_is_shown(settings, published):
+    table = retention(settings, published, 0.0, seeds=1)
+    table.loc[table["estimator"] == "si", "accuracy"] = math.nan
+    found = benchmarks.compared(settings, table, published).set_index(["scenario", "method"])
+    assert found.loc[("task", "si"), "outcome"] == "diverged"
+    assert found.loc[("task", "ewc"), "outcome"] == "undecided"
+    assert len(drawn(found.reset_index(), published).axes) == 3
+
+
+def test_the_paper_quotes_each_comparison_with_its_source(settings, published):
+    results = macros("split_mnist_task", settings, retention(settings, published, 0.0), published)
+    assert results["benchmarks/task/ewc/published"] == r"\num{97.70}"
+    assert results["benchmarks/domain/l2/lambda"] == r"\num{0.5}"
+    assert results["benchmarks/count"] == r"\num{21}" and results["benchmarks/departures"] == "none"
+    assert "benchmarks/anchors/task/100/interval" in results
+    tables = {source.table for source in results["benchmarks/class/si/ours"].sources}
+    assert tables == {"retention", benchmarks.TABLE}
