@@ -60,7 +60,7 @@ class Settings:
     def durations(self) -> dict[str, dict[str, int]]:
         """Of the first task and of each later one, epochs or iterations."""
         if self.iterations:
-            return dict.fromkeys(("first", "later"), {"iterations": self.iterations})
+            return {key: {"iterations": self.iterations} for key in ("first", "later")}
         return {"first": {"epochs": self.epochs}, "later": {"epochs": self.later_epochs}}
 
 
@@ -91,7 +91,7 @@ def continual_run(
     s: Settings,
     ablate: Ablation = lambda importances, seed, task: importances[0] if importances else {},
 ) -> Run:
-    """All tasks one after another; the penalty's anchor is the weights after the latest task, or there is one a task."""
+    """All tasks one after another; the penalty's anchor is the weights after the latest task, or one per task."""
     with torch.random.fork_rng():
         torch.manual_seed(derive("initialisation", seed))
         network = build()
