@@ -28,7 +28,7 @@ OPTIMISATION = {"batch_size": 50, "learning_rate": 0.001}
 BOTH = {"study": "small", "network": "mlp", "images": 300}
 FIRST = BOTH | {"dataset": "mnist_subset", "first_task": {"kind": "permuted"}}
 TRAINED = FIRST | {
-    "epochs": 1,
+    "duration": {"epochs": 1},
     "optimisation": OPTIMISATION,
     "carry_adam": False,
     "records": ["displacement", "path_integral"],
