@@ -48,6 +48,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/importance.smk"
 include: "workflow/rules/retention.smk"
 include: "workflow/rules/analysis.smk"
+include: "workflow/rules/explanation.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 

@@ -221,7 +221,7 @@ def test_sos_is_the_root_of_what_torch_s_adam_keeps():
         gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
         watcher.step(gradients, {name: value.detach() - before[name] for name, value in network.named_parameters()})
     kept = [optimiser.state[parameter]["exp_avg_sq"].sqrt() for parameter in network.parameters()]
-    assert_close(watcher.importance(), named(network, kept), 1e-12)
+    assert_close(watcher.importances()["sos"], named(network, kept), 1e-12)
 
 
 @pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_exact"])

@@ -17,8 +17,8 @@ from weight_importance.files.tables import COLUMNS
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPLATE = sorted((SCRIPTS.parent / "explorer").iterdir())
 SETTINGS = {
-    "network": "mlp", "datasets": ["mnist"], "protocol": "held_out", "seeds": 3, "estimators": ["mas", "si"],
-    "tasks": {"kind": "permuted", "count": 2}, "shards": ["seeds-0-1", "seeds-2-2"],
+    "networks_of": None, "network": "mlp", "datasets": ["mnist"], "protocol": {}, "seeds": 3,
+    "estimators": ["mas", "si"], "tasks": {"kind": "permuted", "count": 2}, "shards": ["seeds-0-1", "seeds-2-2"],
     "retention": {"seeds": None, "penalty": "plain", "batch_norm": "running"},
 }  # fmt: skip
 

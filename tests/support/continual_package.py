@@ -9,15 +9,13 @@ from continual_reference import Run, Settings
 from weight_importance.data.samples import once_each
 from weight_importance.data.tasks.registry import sequences
 from weight_importance.data.tasks.task import plain_task
-from weight_importance.estimators.kinds import PathEstimator
-from weight_importance.estimators.path import PathRecorder, importance
-from weight_importance.estimators.registry import load
+from weight_importance.estimators.registry import recorder
 from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.learning.ablations import transform
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.grid import Kept, retention
 from weight_importance.learning.heads import heads
-from weight_importance.learning.importance import stacked_importance
+from weight_importance.learning.importance import path_estimators, stacked_importances
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Weighting
 from weight_importance.settings import Duration, RetentionJob
@@ -70,21 +68,14 @@ def package_run(
     plain = [plain_task(dataset, s.training, s.validation, s.test, s.train_on_validation) for dataset in datasets]
     tasks = sequences(job.tasks, plain, seeds)
     replicas = initialise(build, seeds)
-    paths = [name for name in s.estimators if isinstance(load(name), PathEstimator)]
-    recorder = PathRecorder(sorted({record for name in paths for record in load(name).records}))
+    path = recorder(*path_estimators(s.estimators))
     first = [each[0] for each in tasks]
-    learn_first_task(
-        replicas, first, recorder, duration=Duration(**s.durations["first"]), optimisation=job.optimisation
-    )
+    learn_first_task(replicas, first, path, duration=Duration(**s.durations["first"]), optimisation=job.optimisation)
     samples = once_each(lambda task: task.training.last(s.samples), first)
     with heads(replicas, first) as headed:
-        importances = [
-            importance(load(name), recorder.recorded())
-            if name in paths
-            else stacked_importance(name, headed, samples, 0)
-            for name in s.estimators
-        ]
-    weighting = Weighting(s.estimators, importances, s.ablation and transform(parse(s.ablation)), s.joint)
+        importances = stacked_importances(s.estimators, headed, samples, (0,), path.importances())
+    ablation = s.ablation and transform(parse(s.ablation))
+    weighting = Weighting(s.estimators, [*importances.values()], ablation, s.joint)
     observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()), most_bytes)
     runs = {(seed, strength): Run() for seed in seeds for strength in strengths}
     for seen in observations:

@@ -1,9 +1,10 @@
 """A checkpoint is gone on from by the very same job only, and a job that went on from one gives the same bits."""
 
+import pandas as pd
 import pytest
 import torch
 
-from weight_importance.files.checkpoint import Checkpoint, made_from, tensor_text, text_tensor
+from weight_importance.files.checkpoint import Checkpoint, made_from, tables_tensor, tensor_tables
 from weight_importance.files.integrity import seal_of
 from weight_importance.files.provenance import THIS
 
@@ -48,18 +49,21 @@ def test_where_none_can_be_written_the_work_goes_on(tmp_path, capsys):
     assert "no checkpoint: cannot write" in capsys.readouterr().err
 
 
+TABLE = pd.DataFrame({"study": ["ä", "b"], "seed": [0, 1], "level": [1.0, 0.1], "value": [1 / 3, float("nan")]})
+
+
 def test_every_step_is_computed_once(tmp_path):
     computed = []
 
     def compute(step):
         computed.append(step)
-        return {"rows": text_tensor(f"{step} ä"), "of/it": torch.ones(2)}
+        return {"rows": tables_tensor({step: TABLE}), "of/it": torch.ones(2)}
 
     for tried in (["first"], ["first", "second"], ["first", "second", "first or so"]):
         checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
         for step in tried:
             found = checkpoint.once(step, lambda step=step: compute(step))
-            assert tensor_text(found["rows"]) == f"{step} ä"
+            pd.testing.assert_frame_equal(tensor_tables(found["rows"])[step], TABLE, check_exact=True)
             assert set(found) == {"rows", "of/it"}
     assert computed == ["first", "second", "first or so"]
 

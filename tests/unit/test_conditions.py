@@ -1,39 +1,31 @@
 """Networks under conditions: temperature one is the network itself, a training that goes on is the one in one go."""
 
-from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from networks_under_test import NormalisedVector as Small
-from studies import retention_job
 from weight_importance import estimate
 from weight_importance.data.samples import Samples, to_inputs
-from weight_importance.data.tasks.registry import sequences
 from weight_importance.data.tasks.task import Task
-from weight_importance.estimators.path import PathRecorder, importance
-from weight_importance.estimators.registry import load
-from weight_importance.learning.conditions import (
-    Tempered,
-    along_path,
-    confidence,
-    divided,
-    of_replica,
-    on_halves,
-    retrained,
-    sampled,
-    smoothings,
-    tempered,
-    trajectories,
+from weight_importance.estimators.registry import recorder
+from weight_importance.learning.conditions import FurtherNetworks, at_temperature, observe
+from weight_importance.learning.evaluation import confidence
+from weight_importance.learning.importance import (
+    importances_on_halves,
+    path_estimators,
+    path_importances,
+    stacked_importances,
 )
 from weight_importance.learning.loop import Options, train
 from weight_importance.learning.replicas import initialise
-from weight_importance.learning.retention import Run, Weighting
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.seeding import generator
-from weight_importance.settings import LaterTasks, Optimisation, RotatedTasks
+from weight_importance.settings import Optimisation
 
 NAMES = ["fisher_exact", "si", "fisher_sampled", "total_signal", "magnitude", "mas"]
+SAMPLED = [name for name in NAMES if name != "si"]
 SEEDS = [3, 5]
 OPTIMISATION = Optimisation(batch_size=10, learning_rate=1e-2)
 
@@ -47,82 +39,104 @@ def data() -> Samples:
     )
 
 
-def test_temperature_one_is_the_plain_estimate(data):
+def of_any_path(replicas):
+    return {"si": {name: torch.rand_like(tensor) for name, tensor in replicas.parameters.items()}}
+
+
+def test_several_importances_at_once_are_the_plain_estimates_and_those_of_the_path(data):
     replicas = initialise(Small, SEEDS)
-    _, others = divided(NAMES)
-    for estimator, of in sampled(others, replicas, [data] * 2)[0].items():
+    of_path = of_any_path(replicas)
+    found = stacked_importances(NAMES, replicas, [data] * 2, (0,), of_path)
+    assert list(found) == NAMES and found["si"] is of_path["si"]
+    for estimator in SAMPLED:
         for replica, seed in enumerate(SEEDS):
             plain = estimate(
                 estimator, replicas.network(replica), to_inputs(data.images), data.labels,
                 generator=generator("label sampling", seed, 0),
             )  # fmt: skip
-            assert list(of) == list(plain)
+            assert list(found[estimator]) == list(plain)
             for name, value in plain.items():
-                torch.testing.assert_close(of[name][replica], value)
+                torch.testing.assert_close(found[estimator][name][replica], value)
 
 
 def test_the_importances_at_a_temperature_are_those_of_the_network_with_smaller_logits(data):
-    replicas = initialise(Small, SEEDS[:1])
-    [found, *_] = sampled(["mas", "fisher_exact"], replicas, [data], temperature=4.0)
-    smaller = initialise(Small, SEEDS[:1])
+    replicas, smaller = (initialise(Small, SEEDS[:1]) for _ in range(2))
+    found = observe(["mas", "fisher_exact"], replicas, [Task(data, data, data)], [data], {}, 4.0)
     for name in ("fc2.weight", "fc2.bias"):
         smaller.parameters[name] = smaller.parameters[name] / 4
-    expected, _ = sampled(["mas", "fisher_exact"], smaller, [data])
+    expected = stacked_importances(["mas", "fisher_exact"], smaller, [data], (0,))
     for estimator, power in (("mas", 1), ("fisher_exact", 2)):
         # up to the last layer the network is the same; there, the same change of logits needs a smaller change
-        torch.testing.assert_close(found[estimator]["fc1.weight"], expected[estimator]["fc1.weight"])
-        torch.testing.assert_close(
-            found[estimator]["fc2.weight"] * 4**power, expected[estimator]["fc2.weight"], rtol=1e-4, atol=1e-7
-        )
+        of = found.importances[estimator]
+        torch.testing.assert_close(of["fc1.weight"], expected[estimator]["fc1.weight"])
+        torch.testing.assert_close(of["fc2.weight"] * 4**power, expected[estimator]["fc2.weight"], rtol=1e-4, atol=1e-7)
+    sure = confidence(smaller, [data])
+    assert {name: pytest.approx(values) for name, values in found.confidence.items()} == sure
 
 
 def test_confidence_falls_with_temperature_to_that_of_chance(data):
-    network, inputs = initialise(Small, [0]).network(0), to_inputs(data.images)
-    found = [confidence(Tempered(network, temperature), inputs) for temperature in (0.01, 1.0, 1e6)]
-    largest = [one["max_probability"] for one in found]
-    assert largest[0] > largest[1] > largest[2]
-    assert found[2] == pytest.approx({"max_probability": 1 / 4, "runner_up": 1 / 4}, abs=1e-4)
-    assert network.training is True, "left in the mode that it was in"
-
-
-def test_temperatures_include_one_and_keep_the_importances_of_the_path(data):
     replicas = initialise(Small, SEEDS)
-    of_path = {"si": {name: torch.rand_like(tensor) for name, tensor in replicas.parameters.items()}}
-    found = list(tempered(["mas", "si"], replicas, data, [5, 0.5], of_path))
-    assert [(one.name, one.level) for one in found] == [("temperature", level) for level in (0.5, 1.0, 5.0)]
-    for condition in found:
-        assert list(condition.importances) == ["mas", "si"]
-        assert condition.importances["si"] is of_path["si"]
+    found = [confidence(at_temperature(replicas, temperature), [data] * 2) for temperature in (0.01, 1.0, 1e6)]
+    for replica in range(2):
+        largest = [one["max_probability"][replica] for one in found]
+        assert largest[0] > largest[1] > largest[2]
+    assert found[2]["max_probability"] == pytest.approx([1 / 4] * 2, abs=1e-4)
+    assert found[2]["runner_up"] == pytest.approx([1 / 4] * 2, abs=1e-4)
+    assert replicas.template.training is True, "left in the mode that it was in"
 
 
-def test_retrained_networks_are_those_of_training_in_one_go(data):
-    given = data, data.last(20), [3, 1], [0.0, 0.2], OPTIMISATION
-    conditions = [
-        each for amount in smoothings([0.0, 0.2]) for each in retrained(amount, NAMES, initialise(Small, SEEDS), *given)
-    ]
-    found = {(one.name, one.level): one for one in conditions}
-    assert set(found) == {("epochs", 1), ("epochs", 3), ("label_smoothing", 0.0), ("label_smoothing", 0.2)}
-    assert found["epochs", 3].importances is found["label_smoothing", 0.0].importances
-    for condition, options in ((("epochs", 3), {}), (("label_smoothing", 0.2), {"label_smoothing": 0.2})):
-        replicas, recorder = initialise(Small, SEEDS), PathRecorder()
-        train(
-            replicas, [data] * 2, 0, epochs=3, optimisation=OPTIMISATION, recorder=recorder, options=Options(**options)
-        )
-        expected, sure = sampled(divided(NAMES)[1], replicas, [data.last(20)] * 2)
-        assert found[condition].confidence == sure
-        for estimator, of in expected.items():
-            for name, value in of.items():
-                assert torch.equal(found[condition].importances[estimator][name], value)
-        for name, value in importance(load("si"), recorder.recorded()).items():
-            torch.testing.assert_close(found[condition].importances["si"][name], value, rtol=1e-4, atol=1e-7)
-    smoothed, plain = (found["label_smoothing", level].confidence["max_probability"] for level in (0.2, 0.0))
-    assert all(a < b for a, b in zip(smoothed, plain, strict=True)), "smoothing lowers confidence"
+def test_a_head_selects_the_classes_that_confidence_and_importances_are_of(data):
+    few = Samples(data.stored, data.labels % 2)
+    task = Task(few, few, few, (1, 3))
+    found = observe(["mas"], initialise(Small, SEEDS), [task] * 2, [few] * 2, {}, 2.0)
+    assert [row.tolist() for row in (found.importances["mas"]["fc2.bias"] > 0)] == [[False, True, False, True]] * 2
+    for first, second in zip(*found.confidence.values(), strict=True):
+        assert first + second == pytest.approx(1)
+
+
+class Nothing:
+    """A checkpoint without anything kept."""
+
+    def load(self):
+        return {}
+
+    def due(self, seconds):
+        return False
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_further_networks_are_those_of_training_in_one_go(smoothing, data):
+    training = SimpleNamespace(epochs=3, optimisation=OPTIMISATION)
+    job = SimpleNamespace(estimators=NAMES, samples=20, training=training)
+    task = Task(data, data, data)
+    further = FurtherNetworks(lambda: initialise(Small, SEEDS), [task] * 2, job, lambda amount: Nothing())
+    if smoothing:
+        further.smoothed(0.1)  # no training depends on the one before it
+        found = further.smoothed(smoothing)
+    else:
+        first, found = further.after(1), further.after(3)
+        assert not torch.equal(first.importances["mas"]["fc1.weight"], found.importances["mas"]["fc1.weight"])
+    replicas, path = initialise(Small, SEEDS), recorder("si")
+    options = Options(label_smoothing=smoothing)
+    train(replicas, [data] * 2, 0, epochs=3, optimisation=OPTIMISATION, recorder=path, options=options)
+    expected = observe(NAMES, replicas, [task] * 2, [data.last(20)] * 2, path.importances())
+    assert found.confidence == expected.confidence and list(found.importances) == NAMES
+    for estimator, of in expected.importances.items():
+        for name, value in of.items():
+            if estimator == "si":  # the displacement is summed epoch by epoch
+                torch.testing.assert_close(found.importances[estimator][name], value, rtol=1e-4, atol=1e-7)
+            else:
+                assert torch.equal(found.importances[estimator][name], value)
+    if smoothing:
+        plain = FurtherNetworks(lambda: initialise(Small, SEEDS), [task] * 2, job, lambda amount: Nothing()).after(3)
+        pairs = zip(found.confidence["max_probability"], plain.confidence["max_probability"], strict=True)
+        assert all(a < b for a, b in pairs), "smoothing lowers confidence"
 
 
 def test_halves_are_disjoint_and_together_the_whole(data):
     replicas = initialise(Small, SEEDS)
-    halves = on_halves(NAMES, replicas, data)
-    whole, _ = sampled(["fisher_exact", "mas"], replicas, [data] * 2)
+    halves = importances_on_halves(NAMES, replicas, [data] * 2)
+    whole = stacked_importances(["fisher_exact", "mas"], replicas, [data] * 2, (0,))
     for estimator, of in whole.items():
         for name, value in of.items():
             first, second = (half[estimator][name] for half in halves)
@@ -134,58 +148,21 @@ def test_halves_are_disjoint_and_together_the_whole(data):
     assert all(torch.equal(halves[0]["magnitude"][name], value) for name, value in halves[1]["magnitude"].items())
 
 
-LEARNING = LaterTasks(
-    images=None, epochs=2, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
-)
-
-
-@pytest.mark.parametrize("estimator", ["mas", "si"])
-def test_a_trajectory_is_that_of_retention(estimator, data, monkeypatch):
-    """The same weights after every task, and importances that are clamped and summed over the tasks."""
-    replicas = initialise(Small, SEEDS)
-    tasks = sequences(RotatedTasks(kind="rotated", count=3), [Task(data, data, data)], SEEDS)
-    later = [task.training for task in tasks[0][1:]]
-    first = sampled(["mas"], replicas, [data.last(20)] * 2)[0]
-    first["si"] = {name: torch.rand_like(tensor) - 0.5 for name, tensor in replicas.parameters.items()}
-    trained = []
-
-    def note(stack, *arguments, **options):
-        train(stack, *arguments, **options)
-        trained.append({name: value.clone() for name, value in stack.parameters.items()})
-
-    monkeypatch.setattr("weight_importance.learning.conditions.train", note)
-    monkeypatch.setattr("weight_importance.learning.retention.train", note)
-    found = trajectories(["mas", "si"], replicas, first, later, 20, {estimator: 5.0}, LEARNING, OPTIMISATION)
-    job = retention_job(LEARNING, OPTIMISATION, samples=20, lambdas=[5.0])
-    run = Run(replicas, tasks, [5.0, 5.0], Weighting([estimator], [first[estimator]]), job)
-    run.begin()
-    while run.learnt < 3:
-        run.learn_next()
-    assert len(trained) == 4
-    for mine, theirs in zip(trained[:2], trained[2:], strict=True):
-        for name, value in mine.items():
-            torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
-    assert list(found) == [estimator] and len(found[estimator]) == 3, "after each of three tasks"
-    assert all(list(of) == ["mas", "si"] for of in found[estimator])
-    assert all((value >= 0).all() for of in found[estimator] for value in of["si"].values()), "clamped task by task"
-    sums = [first["mas"]["fc2.weight"], *(of["mas"]["fc2.weight"] for of in found[estimator])]
-    assert torch.equal(sums[0], sums[1])
-    for before, after in pairwise(sums[1:]):
-        assert (after >= before).all() and (after > before).any()
-
-
 def test_a_replica_does_not_depend_on_its_shard_mates(data):
-    pair = on_halves(NAMES, initialise(Small, SEEDS), data)
-    alone = on_halves(NAMES, initialise(Small, SEEDS[1:]), data)
+    pair = importances_on_halves(NAMES, initialise(Small, SEEDS), [data] * 2)
+    alone = importances_on_halves(NAMES, initialise(Small, SEEDS[1:]), [data])
     for together, single in zip(pair, alone, strict=True):
-        for estimator, of in of_replica(single, 0).items():
+        for estimator, of in single.items():
             for name, value in of.items():
-                torch.testing.assert_close(together[estimator][name][1], value, rtol=0, atol=0, equal_nan=True)
+                torch.testing.assert_close(together[estimator][name][1:], value, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_path_has_the_importance_of_its_formula():
     integral, displacement = {"w": torch.rand(2, 3)}, {"w": torch.rand(2, 3)}
-    found = along_path(["si"], {"path_integral": integral, "displacement": displacement})
+    recorded = {"path_integral": integral, "displacement": displacement}
+    assert path_estimators(NAMES) == ["si"]
+    found = path_importances(NAMES, recorded)
+    assert list(found) == ["si"]
     torch.testing.assert_close(found["si"]["w"], integral["w"] / (displacement["w"].square() + 0.1))
 
 
@@ -193,4 +170,4 @@ def test_a_diverged_network_is_named_by_its_seed(data):
     replicas = initialise(Small, SEEDS)
     replicas.parameters["fc1.bias"][1, 0] = torch.nan
     with pytest.raises(UserError, match="seed 5 diverged"):
-        sampled(["mas"], replicas, [data] * 2)
+        observe(["mas"], replicas, [Task(data, data, data)] * 2, [data] * 2, {})

@@ -9,25 +9,13 @@ import torch
 from torch import nn
 
 from weight_importance import ESTIMATORS, estimate_all
-from weight_importance.analysis.explanation import (
-    AGREEMENT,
-    FACTORS,
-    PAIRED,
-    RELIABILITIES,
-    SIGNAL,
-    SIGNAL_TERMS,
-    agreement,
-    correlation,
-    disattenuated,
-    entries,
-    factor_contributions,
-    noise,
-    on_all_trajectories,
-    on_trajectories,
-    pairs,
-    signal_contributions,
-    spearman_brown,
-)
+from weight_importance.analysis.confidence import AGREEMENT, agreement
+from weight_importance.analysis.correlation import correlation, entries
+from weight_importance.analysis.factors import FACTORS, factor_contributions
+from weight_importance.analysis.noise import PAIRED, RELIABILITIES, disattenuated, noise, spearman_brown
+from weight_importance.analysis.rows import estimator_rows, pair_rows
+from weight_importance.analysis.signal import SIGNAL, SIGNAL_TERMS, signal_contributions
+from weight_importance.analysis.trajectories import on_all_trajectories, on_trajectories
 from weight_importance.estimators.factors import log_slope
 from weight_importance.estimators.kinds import is_mean_of_samples
 from weight_importance.files.tables import COLUMNS
@@ -48,22 +36,22 @@ def products(count: int, out: int = 9, inputs: int = 13, seed: int = 0) -> torch
 
 
 def test_correlations_are_those_of_scipy_and_numpy():
-    values = torch.stack([positive(50, seed=seed) for seed in range(4)])
-    np.testing.assert_allclose(correlation(values, "pearson"), np.corrcoef(values.numpy()))
-    expected = pd.DataFrame(values.T.numpy()).corr("spearman")
+    values = torch.stack([positive(50, seed=seed) for seed in range(4)], 1)
+    np.testing.assert_allclose(correlation(values, "pearson"), np.corrcoef(values.T.numpy()))
+    expected = pd.DataFrame(values.numpy()).corr("spearman")
     np.testing.assert_allclose(correlation(values, "spearman"), expected)
 
 
 def test_a_constant_importance_correlates_with_nothing_and_disturbs_no_other():
-    values = torch.stack([positive(50), torch.ones(50, dtype=torch.float64), positive(50, seed=1)])
+    values = torch.stack([positive(50), torch.ones(50, dtype=torch.float64), positive(50, seed=1)], 1)
     found = correlation(values, "pearson")
     assert found[1].isnan().all() and found[:, 1].isnan().all()
-    torch.testing.assert_close(found[0, 2], torch.corrcoef(values[[0, 2]])[0, 1])
+    torch.testing.assert_close(found[0, 2], torch.corrcoef(values.T[[0, 2]])[0, 1])
 
 
 def test_powers_of_one_importance_agree_in_rank_and_show_in_slope_and_ratio():
     x = positive(200)
-    found = agreement(torch.stack([x, 3 * x, x.square()]))
+    found = agreement(torch.stack([x, 3 * x, x.square()], 1))
     assert set(found) == set(AGREEMENT)
     torch.testing.assert_close(found["spearman"], torch.ones(3, 3, dtype=torch.float64))
     assert found["pearson"][0, 1] == pytest.approx(1) and found["pearson"][0, 2] < 0.999
@@ -72,17 +60,23 @@ def test_powers_of_one_importance_agree_in_rank_and_show_in_slope_and_ratio():
 
 
 def test_tensors_come_in_their_order_and_last_all_together():
-    importances = {name: {"w": positive(3, 4, seed=seed), "b": positive(3)} for seed, name in enumerate("xy")}
-    found = dict(entries(importances))
-    assert {name: tuple(values.shape) for name, values in found.items()} == {"w": (2, 12), "b": (2, 3), "all": (2, 15)}
-    assert torch.equal(found["all"], torch.cat([found["w"], found["b"]], 1))
+    importances = {name: {"w": positive(2, 3, 4, seed=seed), "b": positive(2, 3)} for seed, name in enumerate("xy")}
+    found = {(seed, tensor): values for seed, tensor, values in entries(importances, [7, 9])}
+    shapes = {(seed, name): (n, 2) for seed in (7, 9) for name, n in (("w", 12), ("b", 3), ("all", 15))}
+    assert {key: tuple(values.shape) for key, values in found.items()} == shapes
+    assert torch.equal(found[9, "all"], torch.cat([found[9, "w"], found[9, "b"]]))
+    assert torch.equal(found[9, "w"][:, 1], importances["y"]["w"][1].flatten())
 
 
-def test_pairs_take_the_upper_triangle():
+def test_rows_of_pairs_take_the_upper_triangle_and_rows_of_estimators_the_vector():
     matrix = torch.arange(9.0).view(3, 3)
-    assert list(pairs(["x", "y", "z"], {"k": matrix})) == [
-        ("x", "y", "k", 1.0), ("x", "z", "k", 2.0), ("y", "z", "k", 5.0),
+    rows = pair_rows({"study": "s"}, ["x", "y", "z"], "quantity", {"k": matrix, "l": -matrix})
+    assert rows.values.tolist() == [
+        ["s", "x", "y", "k", 1.0], ["s", "x", "y", "l", -1.0], ["s", "x", "z", "k", 2.0], ["s", "x", "z", "l", -2.0],
+        ["s", "y", "z", "k", 5.0], ["s", "y", "z", "l", -5.0],
     ]  # fmt: skip
+    rows = estimator_rows({"study": "s"}, ["x", "y"], "quantity", {"k": matrix[0, :2], "l": -matrix[0, :2]})
+    assert rows.values.tolist() == [["s", "x", "k", 0], ["s", "x", "l", 0], ["s", "y", "k", 1], ["s", "y", "l", -1]]
 
 
 # the theory
@@ -128,7 +122,7 @@ def test_mas_and_absolute_fisher_draw_near_as_confidence_grows():
     for sharpness in (0.5, 2.0, 8.0):
         network = sharp_network(sharpness)
         found = estimate_all(THEORY, network, inputs, network(inputs).argmax(1))
-        values = agreement(torch.stack([found[name]["0.weight"].flatten() for name in THEORY]))
+        values = agreement(torch.stack([found[name]["0.weight"].flatten() for name in THEORY], 1))
         distances.append(abs(values["ratio"][0, 1].item() - 1))
     assert distances[0] > distances[1] > distances[2]
     assert distances[2] < 0.01
@@ -264,7 +258,7 @@ def simulated(latent: float, strength: float, shared: bool, seed: int) -> list[t
         errors = random.normal(size=(2, n))
         errors[1] = errors[0] if shared else errors[1]
         halves.append(torch.from_numpy(true + strength * errors))
-    return [(halves[0] + halves[1]) / 2, *halves]
+    return [part.T for part in ((halves[0] + halves[1]) / 2, *halves)]
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -297,8 +291,8 @@ def test_without_a_reliability_there_is_nothing_to_divide_by():
 
 
 def test_a_path_estimator_has_no_reliability_and_disturbs_no_other():
-    full = torch.stack([positive(50), positive(50, seed=1)])
-    halves = [torch.stack([positive(50, seed=2 + number), torch.full((50,), torch.nan)]) for number in range(2)]
+    full = torch.stack([positive(50), positive(50, seed=1)], 1)
+    halves = [torch.stack([positive(50, seed=2 + number), torch.full((50,), torch.nan)], 1) for number in range(2)]
     for coefficient in ("pearson", "spearman"):
         own, found = noise(full, *halves, coefficient, torch.tensor([True, False]))
         assert own["half"][0].isfinite() and own["half"][1].isnan()
@@ -318,8 +312,8 @@ def test_dividing_would_overstate_the_reliability_of_a_function_of_the_mean():
     """Why: absolute values of means whose expectation is zero are all noise, and the formula calls that reliable."""
     random = np.random.default_rng(0)
     spread = random.exponential(size=100_000)  # of the noise, other for every weight
-    half = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[None] for _ in range(2)]
-    many = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[None] / 2**0.5 for _ in range(2)]
+    half = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[:, None] for _ in range(2)]
+    many = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[:, None] / 2**0.5 for _ in range(2)]
     measured = [noise(first, first, second, "pearson", torch.tensor([True])) for first, second in (half, many)]
     (of_half, _), (of_all, _) = measured
     assert of_all["half"].item() == pytest.approx(of_half["half"].item(), abs=0.02)  # more samples help nothing
@@ -338,24 +332,24 @@ def test_which_estimators_are_means_over_samples():
 
 
 def test_trajectories_are_told_apart():
-    values = torch.stack([positive(80, seed=seed) for seed in range(4)])
-    found = on_trajectories(values.view(2, 2, 80), "pearson")
-    every = torch.corrcoef(values)
+    values = torch.stack([positive(80, seed=seed) for seed in range(4)], 1)
+    found = on_trajectories(values.view(80, 2, 2), "pearson")
+    every = torch.corrcoef(values.T)
     assert found["own"][0, 1] == pytest.approx(every[0, 3].item())
     assert found["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
     assert found["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
 
 
 def test_estimators_without_a_trajectory_are_compared_on_those_of_the_others():
-    values = torch.stack([positive(80, seed=seed) for seed in range(6)]).view(2, 3, 80)
+    values = torch.stack([positive(80, seed=seed) for seed in range(6)], 1).view(80, 2, 3)
     found = on_all_trajectories(values, "pearson")
-    expected = [torch.corrcoef(network)[1, 2].item() for network in values]
+    expected = [torch.corrcoef(network.T)[1, 2].item() for network in values.unbind(1)]
     assert found[1, 2] == pytest.approx(sum(expected) / 2)
 
 
 def test_on_one_and_the_same_trajectory_all_are_the_correlation_of_the_estimators():
-    one = torch.stack([positive(80, seed=seed) for seed in range(3)])
-    found = on_trajectories(one.expand(3, 3, 80), "spearman")
+    one = torch.stack([positive(80, seed=seed) for seed in range(3)], 1)
+    found = on_trajectories(one[:, None].expand(80, 3, 3), "spearman")
     torch.testing.assert_close(found["own"], correlation(one, "spearman"))
     torch.testing.assert_close(found["same"], correlation(one, "spearman"))
     torch.testing.assert_close(found["across"], torch.ones(3, 3, dtype=torch.float64))
@@ -403,7 +397,7 @@ def test_predicted_pairs_are_found_in_either_order_and_else_the_first_pairs_are_
 
 
 def test_a_slope_looks_at_entries_that_are_positive_in_both():
-    values = torch.stack([positive(30), positive(30).square()])
-    values[0, 3], values[1, 5] = -1, 0
-    assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(values[:1], values[1:]).item())
+    values = torch.stack([positive(30), positive(30).square()], 1)
+    values[3, 0], values[5, 1] = -1, 0
+    assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(*values.T[:, None]).item())
     assert agreement(values)["log_slope"][0, 1] == pytest.approx(2)

@@ -10,7 +10,7 @@ from weight_importance.data.tasks.task import Task
 from weight_importance.learning.batches import batch_indices
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.heads import heads
-from weight_importance.learning.importance import stacked_importance
+from weight_importance.learning.importance import stacked_importances
 from weight_importance.learning.loop import train
 from weight_importance.learning.replicas import initialise
 from weight_importance.settings import Optimisation
@@ -68,7 +68,7 @@ def test_training_with_a_head_is_that_of_the_selected_logits_and_leaves_no_head(
 def test_importances_of_other_classes_are_zero(tasks):
     replicas = initialise(Small, SEEDS)
     with heads(replicas, tasks) as headed:
-        found = stacked_importance("mas", headed, [task.training for task in tasks], 0)
+        found = stacked_importances(["mas"], headed, [task.training for task in tasks], (0,))["mas"]
     assert found.keys() == replicas.parameters.keys()
     for replica, classes in enumerate(CLASSES):
         rows = found["fc2.bias"][replica]

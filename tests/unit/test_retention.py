@@ -10,9 +10,9 @@ from weight_importance.data.tasks.registry import sequences
 from weight_importance.data.tasks.task import Task
 from weight_importance.learning.ablations import transform
 from weight_importance.learning.evaluation import accuracy
+from weight_importance.learning.importance import stacked_importances
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Run, Weighting, observed
-from weight_importance.runtime.errors import UserError
 from weight_importance.settings import LaterTasks, Optimisation, PermutedTasks
 from weight_importance.settings.ablation_names import parse
 
@@ -100,9 +100,49 @@ def test_with_a_penalised_path_synaptic_intelligence_sees_the_gradient_with_the_
     assert all(torch.equal(values, penalised[key]) for key, values in second("si_penalised", False).items())
 
 
-def test_two_path_estimators_are_refused(tasks):
-    with pytest.raises(UserError, match="si and si are path estimators, of which an ablation takes one at most"):
-        run(tasks, ["si", "si"])
+OBSERVERS = ["si", "mas", "onaf", "fisher_sampled"]
+
+
+@pytest.mark.parametrize("name", ["mas", "si"])
+@pytest.mark.parametrize(("accumulation", "factor"), [("sum", 1.0), ("online", 0.5)])
+def test_observers_are_accumulated_as_the_penalty_s_importances_and_change_no_weight(name, accumulation, factor, tasks):
+    """After every task, the last included; and a run resumed after each goes on with the same bits."""
+    learning = LEARNING.model_copy(update={"accumulation": accumulation, "decay": 0.5})
+    job, baseline = JOB.model_copy(update={"learning": learning}), initialise(Small, SEEDS)
+    random = torch.Generator().manual_seed(2)
+    first = {
+        observer: {key: torch.rand(value.shape, generator=random) - 0.2 for key, value in baseline.parameters.items()}
+        for observer in OBSERVERS
+    }
+
+    def begun(**options):
+        weighting = Weighting([name], [first[name]])
+        return Run(baseline.take([0, 1]), tasks, [10.0, 10.0], weighting, job, **options)
+
+    plain, learner = begun(), begun(observers=first, splits=())
+    plain.begin()
+    learner.begin()
+    before = {observer: values["fc1.weight"].clamp_min(0) for observer, values in first.items()}
+    assert all(torch.equal(learner.accumulated[observer]["fc1.weight"], before[observer]) for observer in OBSERVERS)
+    for number in (1, 2):
+        resumed = begun(observers=first, splits=())
+        resumed.resume({key: value.clone() for key, value in learner.state().items()})
+        for each in (plain, learner, resumed):
+            each.learn_next()
+        assert all(
+            torch.equal(learner.replicas.parameters[key], value) for key, value in plain.replicas.parameters.items()
+        )
+        samples = [sequence[number].training.last(20) for sequence in tasks]
+        sampled = stacked_importances(["mas", "fisher_sampled"], learner.replicas, samples, (number,))
+        for observer, values in sampled.items():
+            expected = factor * before[observer] + values["fc1.weight"]
+            torch.testing.assert_close(learner.accumulated[observer]["fc1.weight"], expected)
+        for observer, values in learner.accumulated.items():
+            assert all(torch.equal(resumed.accumulated[observer][key], value) for key, value in values.items())
+        before = {observer: values["fc1.weight"] for observer, values in learner.accumulated.items()}
+        if number == 1:  # after the last task the penalty needs none
+            assert torch.equal(plain.state()["importance/fc1.weight"], before[name])
+    assert learner.accuracies == [[], []] and plain.accumulated == {}
 
 
 def test_seeds_with_tasks_of_their_own_learn_as_they_would_alone(tasks):

@@ -12,14 +12,16 @@ import yaml
 
 from weight_importance.settings import (
     KUTALEV_LAPINA,
+    ConfidenceJob,
     Configuration,
+    DecompositionJob,
     EvaluationJob,
-    ExplanationJob,
     ImportanceJob,
     PruningJob,
     RetentionJob,
     Study,
     TrainingJob,
+    TrajectoriesJob,
 )
 from weight_importance.settings.configuration import OF_ALL_STUDIES
 from weight_importance.settings.known import REPOSITORY
@@ -138,28 +140,41 @@ def jobs(settings):
         "test importance": ImportanceJob.of("mine", settings, seeds, "test"),
         "pruning": PruningJob.of("mine", settings, seeds),
         "retention": RetentionJob.of("mine", settings, seeds, "mas"),
-        "explanation": ExplanationJob.of("mine", settings, seeds),
+        "temperature": ConfidenceJob.of("mine", settings, seeds, "temperature"),
+        "epochs": ConfidenceJob.of("mine", settings, seeds, "epochs"),
+        "smoothing": ConfidenceJob.of("mine", settings, seeds, "label_smoothing"),
+        "decomposition": DecompositionJob.of("mine", settings, seeds),
+        "trajectories": TrajectoriesJob.of("mine", settings, seeds),
     }
+
+
+EXPLAINED = {"temperature", "epochs", "smoothing", "decomposition", "trajectories"}
 
 
 @pytest.mark.parametrize(
     ("change", "changed_jobs"),
     [
         ({"tasks__count": 5}, {"retention"}),
-        ({"tasks__seed": 1}, {"retention", "explanation"}),
+        ({"tasks__seed": 1}, {"retention", "trajectories"}),
         ({"images__validation": 4000}, {"evaluation", "retention"}),
         ({"images__test": 900}, {"evaluation", "test importance", "pruning", "retention"}),
-        ({"images__training": 50000}, {"training", "evaluation", "importance", "retention", "explanation"}),
+        ({"images__training": 50000}, {"training", "evaluation", "importance", "retention"} | EXPLAINED),
         ({"training__epochs": 2}, {"training"}),
-        ({"training__batch_size": 50}, {"training", "retention", "explanation"}),
+        ({"training__batch_size": 50}, {"training", "retention", "epochs", "smoothing", "trajectories"}),
         ({"importance__samples": 100}, {"importance", "retention"}),
-        ({"retention__epochs": 2}, {"retention", "explanation"}),
+        ({"retention__epochs": 2}, {"retention", "trajectories"}),
+        ({"retention__images": 20000}, {"retention"}),
         ({"retention__lambdas": LAMBDAS | {"mas": [7]}}, {"retention"}),
         ({"retention__lambdas": LAMBDAS | {"si": [7]}}, set()),
         ({"pruning__fractions": [0.5]}, {"pruning"}),
-        ({"explanation__samples": 100}, {"explanation"}),
-        ({"protocol__carry_adam": True}, {"training", "retention"}),
-        ({"protocol__penalised_path": True}, {"retention"}),
+        ({"explanation__samples": 100}, EXPLAINED),
+        ({"explanation__temperatures": [3]}, {"temperature"}),
+        ({"explanation__epochs": [3, 16]}, {"epochs"}),
+        ({"explanation__epochs": [3]}, {"epochs", "smoothing"}),
+        ({"explanation__label_smoothing": [0.0, 0.5]}, {"smoothing"}),
+        ({"explanation__label_smoothing": [0.1, 0.3]}, {"epochs"}),
+        ({"protocol__carry_adam": True}, {"training", "retention", "trajectories"}),
+        ({"protocol__penalised_path": True}, {"retention", "trajectories"}),
         ({"protocol__select_lambda_on": "test"}, set()),
         ({"protocol__pruning_importance_on": "test"}, set()),
     ],

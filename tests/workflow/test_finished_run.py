@@ -127,7 +127,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
             case "notebook":
                 programs += [f"{tiny_run.folder}/notebooks/{names[0]}.ipynb"]
                 estimators = known.estimators()
-            case "paper_numbers" | "explanation" | "explorer":
+            case "paper_numbers" | "explorer" | "confidence" | "decomposition" | "trajectories":
                 estimators = known.estimators()
         programs += [f"{package}/estimators/catalogue/{name}.py" for name in estimators]
         declared = {file for program in programs for file in sources.closure(program, source)}

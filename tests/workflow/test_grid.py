@@ -170,6 +170,24 @@ def test_summaries_join_the_studies_that_have_rows():
         f"results/summary/{study}/selected_lambda.csv" for study in ("base", "sharing", "ablated")
     ]
     assert "results/summary/explanation_noise.csv" not in grid.summaries(CONFIGURATION)
+
+
+def test_tables_of_the_explanation_join_the_conditions_that_have_levels():
+    explained = configuration(base=EXPLAINED)
+    for table, parts in (
+        ("agreement", ["confidence/temperature", "confidence/epochs"]),
+        ("noise", ["decomposition"]),
+        ("shared", ["trajectories"]),
+    ):
+        files = [
+            f"results/runs/base/{part}/{shard}.{table}.csv" for part in parts for shard in ("seeds-0-1", "seeds-2-2")
+        ]
+        assert grid.shard_tables(explained, "base", f"explanation_{table}") == files
+    smoothed = configuration(base=EXPLAINED | {"explanation": EXPLANATION | {"label_smoothing": [0.0, 0.1]}})
+    files = grid.shard_tables(smoothed, "base", "explanation_confidence")
+    assert files[-1] == "results/runs/base/confidence/label_smoothing/seeds-2-2.confidence.csv"
+    assert grid.changed_networks(smoothed, *SHARD, "epochs") == {}
+    assert grid.changed_networks(smoothed, *SHARD, "temperature") == grid.networks(smoothed, *SHARD)
     assert grid.explorer_tables(CONFIGURATION) == [
         f"results/summary/{name}.csv"
         for name in ("correlation", "correlation_null", "retention", "selected_lambda", "pruning")
@@ -244,7 +262,10 @@ LINES = {
     "correlation": lambda given: jobs.correlation(given, *SHARD),
     "none": lambda given: jobs.retention(given, *SHARD, "none"),
     "mas": lambda given: jobs.retention(given, *SHARD, "mas"),
-    "explanation": lambda given: jobs.explanation(given, *SHARD),
+    "temperature": lambda given: jobs.confidence(given, *SHARD, "temperature"),
+    "epochs": lambda given: jobs.confidence(given, *SHARD, "epochs"),
+    "decomposition": lambda given: jobs.decomposition(given, *SHARD),
+    "trajectories": lambda given: jobs.trajectories(given, *SHARD),
 }
 """The settings of every kind of job of one shard; of retention, those of two conditions."""
 
@@ -271,7 +292,7 @@ def changed(key: str, value: object) -> dict:
     ("key", "value", "affected"),
     [
         ("tasks.count", 5, ALL_RETENTION),
-        ("tasks.seed", 2, ALL_RETENTION | {"explanation"}),
+        ("tasks.seed", 2, ALL_RETENTION | {"trajectories"}),
         ("images.validation", 90, ALL_RETENTION | {"evaluation"}),
         ("images.test", 100, ALL_RETENTION | {"evaluation", "pruning", "importance_test"}),
         ("training.epochs", 3, {"baseline"}),

@@ -47,7 +47,13 @@ RETENTION = [
 
 PRUNING = [*tables("pruning"), *notebooks("pruning", "atlas", "reproduction"), *SHOWN]
 CORRELATION = [*tables("correlation", "correlation_null"), *notebooks("correlation", "estimators", "atlas"), *SHOWN]
-EXPLANATION = ["Explaining *", *tables("explanation_*"), *notebooks("explanation"), *NUMBERS]
+EXPLAINED = [*notebooks("explanation"), *NUMBERS]
+EXPLANATION = ["Explaining *", *tables("explanation_*"), *EXPLAINED]
+TRAJECTORIES = [
+    "Explaining * by trajectories *",
+    *tables("explanation_trajectories", "explanation_shared"),
+    *EXPLAINED,
+]
 EVALUATION = ["Evaluating *", *tables("baseline"), *NUMBERS]
 EVERY_NOTEBOOK = notebooks("*")
 
@@ -113,8 +119,8 @@ ROWS = {
         ["Pruning *", *PRUNING],
     ),
     # the retention loop or the penalty: retention and what reads it; no importance, no training
-    "retention loop": (more_code(f"{PACKAGE}/learning/retention.py"), ["Learning *", *RETENTION]),
-    "penalty": (more_code(f"{PACKAGE}/learning/penalty.py"), ["Learning *", *RETENTION, *EXPLANATION]),
+    "retention loop": (more_code(f"{PACKAGE}/learning/retention.py"), ["Learning *", *RETENTION, *TRAJECTORIES]),
+    "penalty": (more_code(f"{PACKAGE}/learning/penalty.py"), ["Learning *", *RETENTION, *TRAJECTORIES]),
     "ablations": (
         more_code(f"{PACKAGE}/learning/ablations.py"),
         [

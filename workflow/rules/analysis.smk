@@ -1,4 +1,4 @@
-# Pruning, correlation and explanation of every shard; the tidy tables that join shards and studies.
+# Pruning and correlation of every shard; the tidy tables that join shards and studies.
 
 
 rule pruning:
@@ -58,34 +58,6 @@ rule correlation:
     shell:
         "python workflow/scripts/correlation.py --importance {params.importances} --settings {params.settings:q} "
         "--output {output.table} --null {output.null} > {log} 2>&1"
-
-
-rule explanation:
-    input:
-        unpack(of(grid.networks)),
-        data=of(grid.datasets),
-    output:
-        **{name: f"results/runs/{{study}}/explanation/{{shard}}.{name}.csv" for name in grid.EXPLANATION},
-    log:
-        "results/logs/explanation/{study}/{shard}.log",
-    benchmark:
-        "results/benchmarks/explanation/{study}/{shard}.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(120),
-        gpu=GPUS,
-    params:
-        code=of(dependencies.explanation, OWN_ESTIMATORS),
-        settings=of(jobs.explanation),
-        outputs=lambda wildcards, output: [f"--{name} {output[name]}" for name in grid.EXPLANATION],
-    message:
-        "Explaining the agreement of importances of {wildcards.study} ({wildcards.shard})"
-    shell:
-        "python workflow/scripts/explanation.py --data {input.data} --trained {input.parameters} "
-        "--settings {params.settings:q} --threads {threads} {params.outputs} > {log} 2>&1"
 
 
 rule study_table:

@@ -3,7 +3,7 @@
 ``own`` names the files of the user's own estimators; see :mod:`sources` for the content of a fingerprint.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import grid
 import sources
@@ -38,10 +38,10 @@ def retention(configuration: Configuration, own: Own, study: str, estimator: str
     return program("retention", [_tasks(configuration, study), *_estimators(names, own), *ablation])
 
 
-def explanation(configuration: Configuration, own: Own, study: str) -> list[str]:
-    """The program of the explanation, with its estimators and the total signal."""
-    names = ["total_signal", *configuration.studies[study].explanation.estimators]
-    return program("explanation", [_tasks(configuration, study), *_estimators(names, own)])
+def explanation(configuration: Configuration, own: Own, name: str, further: Sequence[str], study: str) -> list[str]:
+    """A program of the explanation, with the estimators that are explained and further ones."""
+    names = dict.fromkeys([*further, *configuration.studies[study].explanation.estimators])
+    return program(name, [_tasks(configuration, study), *_estimators(names, own)])
 
 
 def showing(own: Own, file: str) -> list[str]:

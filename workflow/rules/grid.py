@@ -31,15 +31,23 @@ STAGES: dict[str, tuple[str, ...]] = {
 OPTIONAL = ("retention", "pruning", "explanation")
 """Stages that run only if the study has the section of this name."""
 
-EXPLANATION = ("confidence", "agreement", "factors", "signal", "reliability", "noise", "trajectories", "shared")
-"""The tables of the stage ``explanation``."""
+EXPLANATION = {
+    "confidence/{name}": ("confidence", "agreement"),
+    "decomposition": ("factors", "signal", "reliability", "noise"),
+    "trajectories": ("trajectories", "shared"),
+}
+"""The folders of the stage ``explanation``, and the tables of each; a condition of confidence has a folder."""
 
 TABLES: dict[str, dict[str, str]] = {
     "evaluation": {"baseline": "baseline/{shard}.csv"},
     "correlation": {"correlation": "correlation/{shard}.csv", "correlation_null": "correlation/{shard}.null.csv"},
     "retention": {"retention": "retention/{name}/{shard}.csv"},
     "pruning": {"pruning": "pruning/{name}/{shard}.csv"},
-    "explanation": {f"explanation_{name}": f"explanation/{{shard}}.{name}.csv" for name in EXPLANATION},
+    "explanation": {
+        f"explanation_{table}": f"{folder}/{{shard}}.{table}.csv"
+        for folder, tables in EXPLANATION.items()
+        for table in tables
+    },
 }
 """The tables of every stage, each with its files below the folder of a study."""
 
@@ -105,6 +113,11 @@ def networks(configuration: Configuration, study: str, shard: str) -> dict[str, 
 def weights(configuration: Configuration, study: str, shard: str) -> dict[str, str]:
     """The files of a shard's trained networks without the records of the path."""
     return {kind: file for kind, file in networks(configuration, study, shard).items() if kind != "path"}
+
+
+def changed_networks(configuration: Configuration, study: str, shard: str, condition: str) -> dict[str, str]:
+    """The files of trained networks that a condition changes; none for a condition that networks are trained under."""
+    return networks(configuration, study, shard) if condition == "temperature" else {}
 
 
 def importance(
@@ -181,6 +194,8 @@ def shard_tables(configuration: Configuration, study: str, table: str) -> list[s
         names = map(folder, settings.retained())
     elif stage == "pruning":
         names = ["random", *settings.estimators]
+    elif TABLES[stage][table].startswith("confidence/"):
+        names = settings.explanation.conditions()
     groups = settings.retention_shards() if stage == "retention" else settings.shards()
     pattern = f"{RUNS}/{study}/{TABLES[stage][table]}"
     return [pattern.format(name=name, shard=_shard(group)) for name in names for group in groups]

@@ -12,15 +12,17 @@ from typing import Any
 import grid
 import notebooks
 from weight_importance.settings import (
+    ConfidenceJob,
     Configuration,
     CorrelationJob,
+    DecompositionJob,
     EvaluationJob,
-    ExplanationJob,
     ImportanceJob,
     PruningJob,
     RetentionJob,
     Study,
     TrainingJob,
+    TrajectoriesJob,
 )
 
 
@@ -58,9 +60,19 @@ def retention(configuration: Configuration, study: str, shard: str, estimator: s
     return RetentionJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
 
 
-def explanation(configuration: Configuration, study: str, shard: str) -> str:
-    """Settings of the explanation of agreement."""
-    return ExplanationJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
+def confidence(configuration: Configuration, study: str, shard: str, condition: str) -> str:
+    """Settings of agreement under a condition that changes how confident networks are."""
+    return ConfidenceJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
+
+
+def decomposition(configuration: Configuration, study: str, shard: str) -> str:
+    """Settings of factors, total signal and sampling noise in correlations."""
+    return DecompositionJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
+
+
+def trajectories(configuration: Configuration, study: str, shard: str) -> str:
+    """Settings of learning later tasks under one estimator's penalty after another."""
+    return TrajectoriesJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
 
 
 def selected_on(configuration: Configuration, study: str) -> str:

@@ -16,7 +16,7 @@ from weight_importance.files import trained
 from weight_importance.files.provenance import metadata
 from weight_importance.files.storage import save_tensors
 from weight_importance.learning.heads import heads
-from weight_importance.learning.importance import stacked_importance
+from weight_importance.learning.importance import stacked_importances
 from weight_importance.learning.networks import network
 from weight_importance.learning.replicas import restore
 from weight_importance.runtime.device import prepare
@@ -47,7 +47,7 @@ def main() -> None:
         samples = once_each(lambda part: part.last(job.samples), samples)
         replicas = restore(network(job.network, *common_form(datasets), job.inputs), stack, device)
         with heads(replicas, tasks) as headed, torch.no_grad():
-            values = stacked_importance(arguments.estimator, headed, samples, 0)
+            values = stacked_importances([arguments.estimator], headed, samples, (0,))[arguments.estimator]
     save_tensors(arguments.output, values, metadata(arguments.estimator, job.model_dump(mode="json"), job.seeds))
 
 

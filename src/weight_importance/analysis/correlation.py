@@ -12,6 +12,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from weight_importance.analysis.rows import pair_rows
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
@@ -71,15 +72,14 @@ def correlate(
         raise ValueError(f"permutations = {permutations}, must be at least 1")
     observed, null = [], []
     total = len(seeds) * (1 + len(next(iter(importances.values()))))
-    for seed, tensor, entries in counted(_entries(importances, seeds), total, "tensors"):
-        columns = features(entries)
+    for seed, tensor, values in counted(entries(importances, seeds), total, "tensors"):
+        columns = features(values)
         keys = {"study": study, "tensor": tensor, "seed": seed}
-        values = coefficients(columns, torch.arange(len(entries)))
-        observed.append(_rows(keys, list(importances), values))
+        observed.append(_rows(keys, list(importances), coefficients(columns, torch.arange(len(values)))))
         for permutation in range(permutations):
             random = generator(f"correlation null of {tensor}", seed, permutation)
-            values = coefficients(columns, torch.randperm(len(entries), generator=random))
-            null.append(_rows(keys | {"permutation": permutation}, list(importances), values))
+            permuted = coefficients(columns, torch.randperm(len(values), generator=random))
+            null.append(_rows(keys | {"permutation": permutation}, list(importances), permuted))
     return (
         pd.concat(observed, ignore_index=True)[list(COLUMNS["correlation"])],
         pd.concat(null, ignore_index=True)[list(COLUMNS["correlation_null"])],
@@ -101,12 +101,32 @@ def excluded(importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
     """
     _check(importances, seeds)
     rows = []
-    for seed, tensor, entries in _entries(importances, seeds):
-        positive = (entries > 0).double()
-        shares = 1 - (positive.T @ positive) / len(entries)
+    for seed, tensor, values in entries(importances, seeds):
+        positive = (values > 0).double()
+        shares = 1 - (positive.T @ positive) / len(values)
         for (a, first), (b, second) in combinations(enumerate(importances), 2):
             rows.append((tensor, first, second, seed, shares[a, b].item()))
     return pd.DataFrame(rows, columns=["tensor", "estimator_a", "estimator_b", "seed", "excluded"])
+
+
+def correlation(values: Tensor, coefficient: str) -> Tensor:
+    """Correlation of each estimator with each.
+
+    Args:
+        values: float64 ``(n, E)``.
+        coefficient: ``pearson``, or ``spearman``, the same of average ranks.
+
+    Returns:
+        ``(E, E)``; ``nan`` where an estimator is constant, or n is below 3.
+    """
+    constant = values.amax(0) == values.amin(0)
+    if coefficient == "spearman":
+        values = torch.from_numpy(rankdata(values.numpy(), axis=0))
+    columns = _standardised(values, constant)
+    if len(values) < FEWEST_ENTRIES:
+        columns[:] = torch.nan
+    [products] = _products(columns, [slice(None)])
+    return products.clamp(-1.0, 1.0)  # rounding may lead beyond 1
 
 
 def features(entries: Tensor) -> Tensor:
@@ -145,17 +165,23 @@ def coefficients(columns: Tensor, order: Tensor) -> np.ndarray:
     """
     n, size = len(columns), columns.shape[1] // 6
     parts = [slice(0, size), slice(size, 2 * size), slice(2 * size, 3 * size), slice(3 * size, 6 * size)]
-    sums = [columns.new_zeros(part.stop - part.start, part.stop - part.start) for part in parts]
-    for start in range(0, n, BLOCK):
-        first = columns[start : start + BLOCK]
-        second = columns.index_select(0, order[start : start + BLOCK])
-        for total, part in zip(sums, parts, strict=True):
-            total.addmm_(first[:, part].T, second[:, part])
-    pearson, spearman, overlap, logs = sums
+    pearson, spearman, overlap, logs = _products(columns, parts, order)
     if n < FEWEST_ENTRIES:
         pearson, spearman = torch.full_like(pearson, torch.nan), torch.full_like(spearman, torch.nan)
     together = torch.stack([pearson, spearman, _log_correlation(logs), overlap / _top(n)])
     return together.clamp(-1.0, 1.0).numpy()  # rounding may lead beyond 1
+
+
+def _products(columns: Tensor, parts: Sequence[slice], order: Tensor | None = None) -> list[Tensor]:
+    """Of each part of the columns, the products of its columns with each other, the rows of the latter in an order."""
+    widths = [columns[:1, part].shape[1] for part in parts]
+    sums = [columns.new_zeros(width, width) for width in widths]
+    for start in range(0, len(columns), BLOCK):
+        first = columns[start : start + BLOCK]
+        second = first if order is None else columns.index_select(0, order[start : start + BLOCK])
+        for total, part in zip(sums, parts, strict=True):
+            total.addmm_(first[:, part].T, second[:, part])
+    return sums
 
 
 def _log_correlation(sums: Tensor) -> Tensor:
@@ -194,21 +220,19 @@ def _standardised(entries: Tensor, constant: Tensor) -> Tensor:
     return scaled
 
 
-def _entries(importances: Importances, seeds: Sequence[int]) -> Iterator[tuple[int, str, Tensor]]:
-    """Yield ``(seed, tensor name, entries (n, E) in float64)`` for each seed and tensor, ``all`` last."""
+def entries(importances: Importances, seeds: Sequence[int]) -> Iterator[tuple[int, str, Tensor]]:
+    """Yield ``(seed, tensor name, entries (n, E) in float64)`` for each seed and tensor, ``all`` last.
+
+    Args:
+        importances: estimator to parameter name to importance of shape ``(R, *parameter.shape)``.
+        seeds: the seed of each of the R replicas.
+    """
     parameters = list(next(iter(importances.values())))
     for replica, seed in enumerate(seeds):
         parts = []
         for parameter in parameters:
             columns = [tensors[parameter][replica].flatten() for tensors in importances.values()]
-            for estimator, column in zip(importances, columns, strict=True):
-                if not column.isfinite().all():
-                    raise UserError(
-                        f"the importance '{estimator}' of {parameter} for seed {seed} holds values that are not "
-                        "finite. Did the training of this seed diverge? Compare the baseline's accuracy; a smaller "
-                        "learning_rate in config.yaml may mend it."
-                    )
-            parts.append(torch.stack(columns, dim=1).double())
+            parts.append(torch.stack(columns, dim=1).double().cpu())
             yield seed, parameter, parts[-1]
         yield seed, ALL, torch.cat(parts)
 
@@ -230,16 +254,17 @@ def _check(importances: Importances, seeds: Sequence[int]) -> None:
     for name, shape in reference.items():
         if shape[0] != len(seeds):
             raise ValueError(f"importances of {name} have {shape[0]} replicas for {len(seeds)} seeds")
+    for replica, seed in enumerate(seeds):
+        for name in reference:
+            for estimator, tensors in importances.items():
+                if not tensors[name][replica].isfinite().all():
+                    raise UserError(
+                        f"the importance '{estimator}' of {name} for seed {seed} holds values that are not finite. "
+                        "Did the training of this seed diverge? Compare the baseline's accuracy; a smaller "
+                        "learning_rate in config.yaml may prevent it."
+                    )
 
 
 def _rows(keys: Mapping[str, str | int], estimators: Sequence[str], values: np.ndarray) -> pd.DataFrame:
     """One row per pair and coefficient of ``values``, ``(len(COEFFICIENTS), E, E)``."""
-    a, b = np.triu_indices(len(estimators), k=1)
-    names = np.array(estimators, dtype=object)
-    pairs = {
-        "estimator_a": np.repeat(names[a], len(COEFFICIENTS)),
-        "estimator_b": np.repeat(names[b], len(COEFFICIENTS)),
-        "coefficient": np.tile(np.array(COEFFICIENTS, dtype=object), len(a)),
-        "value": values[:, a, b].T.flatten(),
-    }
-    return pd.DataFrame(keys | pairs)
+    return pair_rows(keys, estimators, "coefficient", dict(zip(COEFFICIENTS, values, strict=True)))

@@ -208,23 +208,30 @@ class PathRecorder:
 
 
 class ImportanceRecorder(PathRecorder):
-    """A path recorder that turns what it recorded into an importance.
+    """A path recorder that turns what it recorded into importances.
 
     Args:
-        estimator: which one.
-        published: form it as the published protocol does: of :attr:`PathEstimator.published` where that differs.
+        estimators: by name; each record that they share is kept once.
+        published: form them as the published protocol does: of :attr:`PathEstimator.published` where that differs.
     """
 
-    def __init__(self, estimator: PathEstimator, published: bool = False) -> None:
-        instead = estimator.published if published else {}
-        self._taken = {name: instead.get(name, name) for name in estimator.records}
-        super().__init__([*self._taken.values()])
-        self._estimator = estimator
+    def __init__(self, estimators: Mapping[str, PathEstimator], published: bool = False) -> None:
+        self._estimators = dict(estimators)
+        self._taken: dict[str, dict[str, str]] = {}
+        for name, estimator in estimators.items():
+            instead = estimator.published if published else {}
+            self._taken[name] = {record: instead.get(record, record) for record in estimator.records}
+        super().__init__([*dict.fromkeys(record for taken in self._taken.values() for record in taken.values())])
 
-    def importance(self) -> dict[str, Tensor]:
-        """The importance of every parameter, from all steps so far."""
+    def importances(self) -> dict[str, dict[str, Tensor]]:
+        """Estimator's name → parameter name → importance, from all steps so far."""
         recorded = self.recorded()
-        return importance(self._estimator, recorded | {name: recorded[taken] for name, taken in self._taken.items()})
+        return {
+            name: importance(
+                estimator, recorded | {record: recorded[other] for record, other in self._taken[name].items()}
+            )
+            for name, estimator in self._estimators.items()
+        }
 
 
 def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

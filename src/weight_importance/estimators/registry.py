@@ -84,17 +84,20 @@ def estimate_all(
     return accumulator.result()
 
 
-def recorder(name: str, published: bool = False) -> ImportanceRecorder:
-    """A recorder for the path estimator called ``name``.
+def recorder(*names: str, published: bool = False) -> ImportanceRecorder:
+    """One recorder for all path estimators called ``names``.
 
     Args:
-        name: the estimator.
-        published: form it as the published protocol does, where that differs.
+        names: the estimators.
+        published: form them as the published protocol does, where that differs.
 
     Raises:
         UserError: unknown name, or not a path estimator.
     """
-    estimator = load(name)
-    if not isinstance(estimator, PathEstimator):
-        raise UserError(f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) instead of a recorder")
-    return ImportanceRecorder(estimator, published)
+    estimators = {name: load(name) for name in names}
+    for name, estimator in estimators.items():
+        if not isinstance(estimator, PathEstimator):
+            raise UserError(
+                f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) instead of a recorder"
+            )
+    return ImportanceRecorder(estimators, published)

@@ -97,7 +97,7 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
 
     Below the diagonal what is observed, above it what is ``independent`` of noise, on it each estimator's reliability.
     Frames mark what exceeds 1 when rounded to two decimals; a question mark, what has no halves of samples, what the
-    reliability on all of them does not follow for (:func:`weight_importance.analysis.explanation.noise`), or whose
+    reliability on all of them does not follow for (:func:`weight_importance.analysis.noise.noise`), or whose
     reliability is not above zero in some network.
 
     Args:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -117,11 +118,12 @@ def made_from(
     }
 
 
-def text_tensor(text: str) -> Tensor:
-    """A text as a tensor of bytes ``(N,)``."""
+def tables_tensor(tables: Mapping[str, pd.DataFrame]) -> Tensor:
+    """Tables by name as one tensor of bytes ``(N,)``; every number keeps its bits."""
+    text = json.dumps({name: table.to_dict("list") for name, table in tables.items()})
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 
-def tensor_text(tensor: Tensor) -> str:
-    """The text of a tensor made by :func:`text_tensor`."""
-    return bytes(tensor.tolist()).decode()
+def tensor_tables(tensor: Tensor) -> dict[str, pd.DataFrame]:
+    """The tables that :func:`tables_tensor` made a tensor of."""
+    return {name: pd.DataFrame(columns) for name, columns in json.loads(bytes(tensor.tolist())).items()}

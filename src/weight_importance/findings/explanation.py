@@ -67,7 +67,7 @@ class Prediction:
 
     Attributes:
         pair: of estimators.
-        coefficient: of :data:`weight_importance.analysis.explanation.AGREEMENT`, the first of the pair being a.
+        coefficient: of :data:`weight_importance.analysis.confidence.AGREEMENT`, the first of the pair being a.
         limit: what the coefficient should be near to; ``-inf`` or ``inf``: it should fall or rise.
         text: what it means, in words.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from weight_importance import ESTIMATORS
-from weight_importance.analysis.explanation import SIGNAL
+from weight_importance.analysis.signal import SIGNAL
 from weight_importance.estimators.kinds import MomentEstimator, PathEstimator, unchanged
 from weight_importance.findings.correlation import PAIR
 from weight_importance.findings.statistics import intervals

@@ -6,8 +6,16 @@ import torch
 from torch.func import functional_call
 
 from weight_importance.data.samples import Samples, to_inputs
-from weight_importance.estimators.engine.layers import PROBE, recorded_bytes, samples_per_pass
+from weight_importance.estimators.engine.layers import (
+    CHUNK,
+    PROBE,
+    evaluation_mode,
+    recorded_bytes,
+    samples_per_pass,
+)
 from weight_importance.learning.replicas import Replicas, channels_last
+
+CONFIDENCE = ("max_probability", "runner_up")
 
 
 def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
@@ -41,3 +49,24 @@ def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[i
         for place, state in enumerate(states):
             correct[place] += (functional_call(network, state, (inputs,)).argmax(1) == labels).sum()
     return correct.tolist()
+
+
+@torch.no_grad()
+def confidence(replicas: Replicas, data: Sequence[Samples]) -> dict[str, list[float]]:
+    """Mean probability of the most probable class and of the runner-up, by the names in :data:`CONFIDENCE`.
+
+    Args:
+        replicas: the stack; at least two logits.
+        data: of each replica.
+
+    Returns:
+        name → value of each replica.
+    """
+    means = []
+    for replica, samples in enumerate(data):
+        network = replicas.network(replica)
+        with evaluation_mode(network):
+            parts = to_inputs(samples.images).split(CHUNK)
+            top = torch.cat([network(part).double().softmax(1).topk(2, 1).values for part in parts])
+        means.append(top.mean(0).tolist())
+    return {name: [mean[place] for mean in means] for place, name in enumerate(CONFIDENCE)}

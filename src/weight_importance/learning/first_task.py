@@ -34,29 +34,37 @@ def learn_first_task(
     *,
     duration: "Duration",
     optimisation: "Optimisation",
+    label_smoothing: float = 0.0,
+    first_epoch: int = 0,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Train freshly initialised replicas on the first task, or continue from a checkpoint.
+    """Train replicas on the first task, from the beginning, or on from an earlier epoch or from a checkpoint.
 
     Args:
-        replicas: the stack; ``adam`` is the state after the last step.
+        replicas: the stack, trained for ``first_epoch`` epochs; ``adam`` is the state after the last step.
         tasks: the first task of each replica.
-        recorder: of the optimiser's path; empty.
-        duration: epochs, or iterations.
+        recorder: of the optimiser's path; has recorded the epochs so far.
+        duration: epochs, or iterations, from the beginning.
         optimisation: batches and the optimiser.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        first_epoch: the number of epochs that the replicas are trained for already.
         checkpoint: keeps the state after an epoch, or :data:`PART` iterations, at most every :data:`SECONDS`.
     """
-    done = 0
     data = [task.training for task in tasks]
     parts = _parts(duration)
-    progress = ProgressLine([duration.steps(len(data[0]), optimisation.batch_size)], len(replicas))
-    if kept := checkpoint.load() if checkpoint else {}:
+    steps = duration.steps(len(data[0]), optimisation.batch_size)
+    if first_epoch:
+        steps -= replicas.adam.steps
+    progress = ProgressLine([steps], len(replicas))
+    kept = checkpoint.load() if checkpoint and not first_epoch else {}
+    done = first_epoch
+    if kept and int(kept["parts"]) < len(parts):
         done = int(kept["parts"])
         _restore(kept, replicas, recorder)
         print(f"continuing from a checkpoint, after {replicas.adam.steps} steps", file=sys.stderr, flush=True)
         progress.skip(len(replicas), replicas.adam.steps)
     for number, part in [*enumerate(parts)][done:]:
-        options = replace(part, carry_adam=number > 0, progress=progress)
+        options = replace(part, carry_adam=number > 0, label_smoothing=label_smoothing, progress=progress)
         with heads(replicas, tasks) as headed:
             train(headed, data, 0, epochs=1, optimisation=optimisation, recorder=recorder, options=options)
         if checkpoint and number + 1 < len(parts) and checkpoint.due(SECONDS):

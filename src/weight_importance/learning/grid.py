@@ -15,6 +15,7 @@ from torch import Tensor
 from weight_importance.data.tasks.registry import Sequences
 from weight_importance.estimators.registry import recorder
 from weight_importance.files.checkpoint import Checkpoint
+from weight_importance.learning.importance import path_estimators
 from weight_importance.learning.replicas import Replicas
 from weight_importance.learning.retention import Run, Weighting, observed
 from weight_importance.runtime.device import replica_bytes
@@ -83,9 +84,6 @@ def retention(
     Returns:
         Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
         task, split, seed and strength.
-
-    Raises:
-        UserError: two of the estimators are path estimators.
     """
     seeds = baseline.seeds
     names = observed(len(tasks[0]))
@@ -158,8 +156,8 @@ def _tensor(values: Sequence[float]) -> Tensor:
 
 def _most(baseline: Replicas, weighting: Weighting, most_bytes: int | None) -> int:
     """The number of replicas that fit into memory."""
-    path = weighting.path_estimator()
-    records = recorder(path).tensors - 1 if path else 0
+    paths = path_estimators(weighting.estimators)
+    records = recorder(*paths).tensors - 1 if paths else 0
     one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
     return max(1, (most_bytes or replica_bytes(baseline.device)) // one)
 

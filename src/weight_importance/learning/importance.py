@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from weight_importance.data.samples import Samples, to_inputs
-from weight_importance.estimators.registry import estimate
+from weight_importance.estimators.kinds import PathEstimator
+from weight_importance.estimators.path import importance
+from weight_importance.estimators.registry import estimate_all, load
 from weight_importance.learning.replicas import Replicas
 from weight_importance.runtime.progress import counted
 from weight_importance.runtime.seeding import generator
@@ -14,28 +16,70 @@ from weight_importance.runtime.seeding import generator
 Stacked = Mapping[str, Tensor]
 """Parameter name → ``(R, *shape)``."""
 
+NO_PATH: Mapping[str, Stacked] = {}
 
-def stacked_importance(estimator: str, replicas: Replicas, data: Sequence[Samples], task: int) -> dict[str, Tensor]:
-    """The importance of every replica by an estimator that is not a path estimator.
+
+def stacked_importances(
+    names: Sequence[str],
+    replicas: Replicas,
+    data: Sequence[Samples],
+    draw: Sequence[int],
+    of_path: Mapping[str, Stacked] = NO_PATH,
+) -> dict[str, Stacked]:
+    """The importances of every replica by several estimators, which share their passes over the samples.
 
     Args:
-        estimator: its name.
-        replicas: the stack; label sampling depends on the seeds and on the task.
+        names: of the estimators.
+        replicas: the stack; label sampling depends on the seeds and on ``draw``.
         data: of each replica, the samples to average over; samples shared by several replicas are one object.
-        task: the task's number.
+        draw: the task's number; further numbers make the sampling of labels independent of others on this task.
+        of_path: the importances by all path estimators among the names.
 
     Returns:
-        parameter name → ``(R, *shape)``; ``nan`` for a replica that has diverged.
+        estimator → parameter name → ``(R, *shape)``, in the order of ``names``; ``nan`` for a diverged replica.
     """
-    values = {name: torch.full_like(tensor, torch.nan) for name, tensor in replicas.parameters.items()}
-    finite = replicas.finite().nonzero()[:, 0].tolist()
+    sampled = [name for name in names if name not in of_path]
+    values = {
+        name: {parameter: torch.full_like(tensor, torch.nan) for parameter, tensor in replicas.parameters.items()}
+        for name in sampled
+    }
+    finite = replicas.finite().nonzero()[:, 0].tolist() if sampled else []
     samples = inputs = None
-    for replica in counted(finite, len(finite), f"networks: {estimator} of task {task + 1}"):
+    for replica in counted(finite, len(finite), f"networks: {', '.join(sampled)} of task {draw[0] + 1}"):
         if data[replica] is not samples:
             samples = data[replica]
             inputs = to_inputs(samples.images)
-        labels = generator("label sampling", replicas.seeds[replica], task)
-        found = estimate(estimator, replicas.network(replica), inputs, samples.labels, generator=labels)
-        for name, value in found.items():
-            values[name][replica] = value
-    return values
+        labels = generator("label sampling", replicas.seeds[replica], *draw)
+        network = replicas.network(replica)
+        for name, found in estimate_all(sampled, network, inputs, samples.labels, generator=labels).items():
+            for parameter, value in found.items():
+                values[name][parameter][replica] = value
+    return {name: of_path[name] if name in of_path else values[name] for name in names}
+
+
+def path_importances(names: Sequence[str], recorded: Mapping[str, Stacked]) -> dict[str, Stacked]:
+    """The importances by the path estimators among ``names``, from the records of a training."""
+    return {name: importance(load(name), recorded) for name in path_estimators(names)}
+
+
+def path_estimators(names: Sequence[str]) -> list[str]:
+    """The path estimators among ``names``."""
+    return [name for name in names if isinstance(load(name), PathEstimator)]
+
+
+def importances_on_halves(
+    names: Sequence[str], replicas: Replicas, data: Sequence[Samples]
+) -> list[dict[str, Stacked]]:
+    """Importances on two disjoint random halves of the first task's samples, other halves for every seed.
+
+    ``nan`` for path estimators, which average over a training and not over samples.
+    """
+    none = {name: torch.full_like(tensor, torch.nan) for name, tensor in replicas.parameters.items()}
+    of_path = dict.fromkeys(path_estimators(names), none)
+    halves: list[list[Samples]] = [[], []]
+    for seed, samples in zip(replicas.seeds, data, strict=True):
+        order = torch.randperm(len(samples), generator=generator("halves of samples", seed))
+        size = len(samples) // 2
+        for number, half in enumerate(halves):
+            half.append(samples.take(order[number * size : (number + 1) * size].to(samples.labels.device)))
+    return [stacked_importances(names, replicas, half, (0, number + 1), of_path) for number, half in enumerate(halves)]

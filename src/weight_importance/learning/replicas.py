@@ -72,6 +72,15 @@ class Replicas:
         flags = [tensor.detach().isfinite().flatten(1).all(1) for tensor in self.parameters.values()]
         return torch.stack(flags).all(0)
 
+    def require_finite(self) -> None:
+        """Raise an error that names the seed of a replica whose training has diverged."""
+        for seed, finite in zip(self.seeds, self.finite().tolist(), strict=True):
+            if not finite:
+                raise UserError(
+                    f"the training of seed {seed} diverged, so that there is nothing to explain; a smaller "
+                    "training.learning_rate in the config may prevent it"
+                )
+
 
 def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device | str = "cpu") -> Replicas:
     """Freshly initialised replicas, one per seed; each depends on its own seed only."""

@@ -9,20 +9,18 @@ from torch import Tensor
 
 from weight_importance.data.samples import Samples, once_each
 from weight_importance.data.tasks.task import Task
-from weight_importance.estimators.kinds import PathEstimator
-from weight_importance.estimators.registry import load, recorder
+from weight_importance.estimators.registry import recorder
 from weight_importance.files.trained import pack, under, unpack
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.heads import heads, joint_heads
-from weight_importance.learning.importance import Stacked, stacked_importance
+from weight_importance.learning.importance import Stacked, path_estimators, stacked_importances
 from weight_importance.learning.loop import Options, train
 from weight_importance.learning.penalty import Consolidation
 from weight_importance.learning.replicas import Replicas
-from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import Progress
 
 if TYPE_CHECKING:
-    from weight_importance.settings import RetentionJob
+    from weight_importance.settings import OnAllTasks
 
 SPLITS = ("validation", "test")
 """The parts of a task on which accuracy is observed."""
@@ -36,8 +34,7 @@ class Weighting:
     """The importances that the penalty uses.
 
     Attributes:
-        estimators: their names; none for training without a penalty; several, of which at most one is a path estimator,
-            for an ablation to make one importance of.
+        estimators: their names; none for training without a penalty; several for an ablation to make one importance of.
         first: of every estimator the importance on the first task, ``(R, *shape)`` per parameter.
         ablation: of every task's importances; negative ones count as zero first where they do in the penalty.
         joint: each later task is learnt together with all earlier ones.
@@ -52,20 +49,6 @@ class Weighting:
         """The same for the replicas at ``indices``."""
         chosen = [{name: values[list(indices)] for name, values in each.items()} for each in self.first]
         return replace(self, first=chosen)
-
-    def path_estimator(self) -> str | None:
-        """The path estimator among the estimators, if there is one.
-
-        Raises:
-            UserError: there are two.
-        """
-        paths = [name for name in self.estimators if isinstance(load(name), PathEstimator)]
-        if len(paths) > 1:
-            raise UserError(
-                f"{' and '.join(paths)} are path estimators, of which an ablation takes one at most; name another "
-                "estimator"
-            )
-        return paths[0] if paths else None
 
 
 def observed(tasks: int) -> list[tuple[int, int, str]]:
@@ -85,6 +68,9 @@ class Run:
         strengths: λ of each replica.
         weighting: the importances that the penalty uses; those of the first task for each replica.
         job: the settings.
+        observers: importances on the first task by further estimators, whose importances are accumulated after every
+            task as those of the penalty are, without any effect on the training.
+        splits: the parts of a task on which accuracy is observed.
         learnt: the number of tasks learnt so far.
         accuracies: of each replica, in the order of :func:`observed`; ``nan`` after its training has diverged.
     """
@@ -93,28 +79,39 @@ class Run:
     tasks: Sequence[Sequence[Task]]
     strengths: Sequence[float]
     weighting: Weighting
-    job: "RetentionJob"
-    learnt: int = 0
-    accuracies: list[list[float]] = field(default_factory=list)
+    job: "OnAllTasks"
+    observers: Mapping[str, Stacked] = field(default_factory=dict)
+    splits: Sequence[str] = SPLITS
+    learnt: int = field(default=0, init=False)
+    accuracies: list[list[float]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        self._consolidation = self._new_consolidation() if self.weighting.estimators else None
+        self._observed = {name: self._new_consolidation() for name in self.observers}
+        self._names = [*dict.fromkeys([*self.weighting.estimators, *self.observers])]
+        self._paths = path_estimators(self._names)
+
+    def _new_consolidation(self) -> Consolidation:
         learning = self.job.learning
-        self._path_estimator = self.weighting.path_estimator()
-        self._consolidation = None
-        if self.weighting.estimators:
-            self._consolidation = Consolidation(
-                torch.tensor([*map(float, self.strengths)], device=self.replicas.device),
-                learning.clamp_negative,
-                learning.penalty,
-                self.job.optimisation.learning_rate,
-                learning.accumulation,
-                learning.decay,
-            )
+        return Consolidation(
+            torch.tensor([*map(float, self.strengths)], device=self.replicas.device),
+            learning.clamp_negative,
+            learning.penalty,
+            self.job.optimisation.learning_rate,
+            learning.accumulation,
+            learning.decay,
+        )
+
+    @property
+    def accumulated(self) -> dict[str, Stacked]:
+        """By observer, its importances accumulated over the tasks learnt so far."""
+        return {name: consolidation.importance for name, consolidation in self._observed.items()}
 
     def begin(self) -> None:
         """Start from replicas that have learnt the first task."""
         self.accuracies = [[] for _ in self.strengths]
-        first, self.weighting = self.weighting.first, replace(self.weighting, first=())  # memory that is needed later
+        first = dict(zip(self.weighting.estimators, self.weighting.first, strict=True)) | self.observers
+        self.weighting, self.observers = replace(self.weighting, first=()), {}  # memory that is needed later
         self._finish_task(first)
 
     def learn_next(self, progress: Progress | None = None) -> None:
@@ -122,7 +119,7 @@ class Run:
         number, learning, optimisation = self.learnt, self.job.learning, self.job.optimisation
         tasks = [tasks[number] for tasks in self.tasks]
         data = once_each(lambda task: task.training.at_most(learning.images), tasks)
-        path = self._path_estimator and recorder(self._path_estimator, self.job.penalised_path)
+        path = recorder(*self._paths, published=self.job.penalised_path) if self._paths else None
         options = Options(
             carry_adam=self.job.carry_adam,
             freeze_statistics=learning.batch_norm == "frozen",
@@ -133,7 +130,7 @@ class Run:
             self._learn_jointly(
                 data, replace(options, steps=range(learning.steps(len(data[0]), optimisation.batch_size)))
             )
-            self._finish_task([])
+            self._finish_task({})
             return
         with heads(self.replicas, tasks) as headed:
             train(
@@ -148,15 +145,11 @@ class Run:
             )
             if not self.job.carry_adam:
                 headed.adam = None
-            importances = []
-            if number + 1 < len(self.tasks[0]):  # after the last task nothing has to be protected
+            importances = {}
+            if self._observed or number + 1 < len(self.tasks[0]):  # after the last task nothing has to be protected
                 samples = once_each(lambda part: part.last(self.job.samples), data)
-                importances = [
-                    path.importance()
-                    if name == self._path_estimator
-                    else stacked_importance(name, headed, samples, number)
-                    for name in self.weighting.estimators
-                ]
+                of_path = path.importances() if path else {}
+                importances = stacked_importances(self._names, headed, samples, (number,), of_path)
         self._finish_task(importances)
 
     def _learn_jointly(self, data: Sequence[Samples], options: Options) -> None:
@@ -173,14 +166,22 @@ class Run:
             if not self.job.carry_adam:
                 headed.adam = None
 
-    def _finish_task(self, importances: Sequence[Stacked]) -> None:
+    def _finish_task(self, importances: Mapping[str, Stacked]) -> None:
         """Observe all tasks learnt so far, and consolidate by the importances on the latest, if there are any."""
+        parameters, device = self.replicas.parameters, self.replicas.device
+        importances = {
+            estimator: {name: values.to(device) for name, values in each.items()}
+            for estimator, each in importances.items()
+        }
         if self._consolidation and importances:
-            self._consolidation.task_learnt(self.replicas.parameters, self._weights(importances))
+            weights = self._weights([importances[name] for name in self.weighting.estimators])
+            self._consolidation.task_learnt(parameters, weights)
+        for name, consolidation in self._observed.items():
+            consolidation.task_learnt(parameters, importances[name])
         self.learnt += 1
         for number in range(self.learnt):
             tasks = [tasks[number].after(tasks[self.learnt - 1]) for tasks in self.tasks]
-            for split in SPLITS:
+            for split in self.splits:
                 with heads(self.replicas, tasks) as headed:
                     values = accuracy(headed, once_each(lambda task, split=split: task.part(split), tasks))
                 for seen, value in zip(self.accuracies, values, strict=True):
@@ -188,8 +189,6 @@ class Run:
 
     def _weights(self, importances: Sequence[Stacked]) -> Stacked:
         """The importance that a task adds to the penalty: the estimator's, or the ablation of it."""
-        device = self.replicas.device
-        importances = [{name: values.to(device) for name, values in each.items()} for each in importances]
         if self.weighting.ablation is None:
             return importances[0]
         if self.job.learning.clamp_negative:  # first, so that the ablation keeps what the penalty would use
@@ -204,6 +203,8 @@ class Run:
             tensors |= {f"importance/{name}": value for name, value in self._consolidation.importance.items()}
             if self.job.learning.accumulation == "per_task":  # otherwise the anchor is the weights
                 tensors |= {f"anchor/{name}": value for name, value in self._consolidation.anchor.items()}
+        for estimator, values in self.accumulated.items():
+            tensors |= {f"observed/{estimator}/{name}": value for name, value in values.items()}
         accuracies = torch.tensor(self.accuracies, dtype=torch.float64)
         return tensors | {"learnt": torch.tensor(self.learnt), "accuracies": accuracies}
 
@@ -223,3 +224,6 @@ class Run:
         if self._consolidation:
             anchor = restored("anchor", names) or replicas.parameters
             self._consolidation.resume(self.learnt, anchor, restored("importance", names))
+        for estimator, consolidation in self._observed.items():
+            values = restored(f"observed/{estimator}", names)
+            consolidation.resume(self.learnt, replicas.parameters, values)

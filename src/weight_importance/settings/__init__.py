@@ -2,11 +2,12 @@
 
 from weight_importance.settings.configuration import Configuration, Correlation
 from weight_importance.settings.explanation import Explanation, Trajectories
+from weight_importance.settings.explanation_jobs import ConfidenceJob, DecompositionJob, TrajectoriesJob
 from weight_importance.settings.jobs import (
     CorrelationJob,
     EvaluationJob,
-    ExplanationJob,
     ImportanceJob,
+    OnAllTasks,
     Optimisation,
     PruningJob,
     RetentionJob,
@@ -30,13 +31,14 @@ from weight_importance.settings.tasks import FirstTask, Images, Inputs, Permuted
 __all__ = [
     "KUTALEV_LAPINA",
     "UNPENALISED",
+    "ConfidenceJob",
     "Configuration",
     "Correlation",
     "CorrelationJob",
+    "DecompositionJob",
     "Duration",
     "EvaluationJob",
     "Explanation",
-    "ExplanationJob",
     "FirstTask",
     "FullyConnected",
     "Images",
@@ -45,6 +47,7 @@ __all__ = [
     "Inputs",
     "LaterTasks",
     "Network",
+    "OnAllTasks",
     "Optimisation",
     "PermutedTasks",
     "Protocol",
@@ -59,5 +62,6 @@ __all__ = [
     "Training",
     "TrainingJob",
     "Trajectories",
+    "TrajectoriesJob",
     "described",
 ]

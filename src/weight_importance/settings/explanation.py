@@ -56,6 +56,19 @@ class Explanation(Settings):
     )
     trajectories: Trajectories = Field(description="Later tasks learnt under one estimator's penalty after another.")
 
+    def levels(self, condition: str) -> tuple[float, ...]:
+        """The levels of a condition, sorted; label smoothing 0 is not among them, as no network is trained for it."""
+        levels = {
+            "temperature": {1, *self.temperatures},
+            "epochs": set(self.epochs),
+            "label_smoothing": set(self.label_smoothing) - {0},
+        }
+        return tuple(sorted(levels[condition]))
+
+    def conditions(self) -> list[str]:
+        """The conditions that have levels."""
+        return [name for name in ("temperature", "epochs", "label_smoothing") if self.levels(name)]
+
     @check
     def sample_count(self) -> Iterator[Problem]:
         """Samples are among the images that the further networks are trained on."""

@@ -11,7 +11,6 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field
 
 from weight_importance.settings.base import Count, Number, OneOrMore, Seed, Settings, Several, Share
-from weight_importance.settings.explanation import Explanation
 from weight_importance.settings.learning import Duration, LaterTasks
 from weight_importance.settings.messages import dotted, problems_of
 from weight_importance.settings.networks import Network
@@ -164,33 +163,30 @@ class OnAllTasks(Job):
     inputs: Inputs = Inputs()
     datasets: Several[str]
     tasks: Tasks
-    images: Images
     optimisation: Optimisation
-    train_on_validation: bool
     carry_adam: bool
     penalised_path: bool
     samples: Count | None = Field(
         description="Images that importances are averaged over: the last training images; null: all of them."
     )
+    learning: LaterTasks
 
     @staticmethod
     def _of_all_tasks(study: Study) -> dict:
         return {
-            **{key: getattr(study, key) for key in ("network", "inputs", "datasets", "tasks", "images")},
-            **{key: getattr(study.protocol, key) for key in ("train_on_validation", "carry_adam", "penalised_path")},
+            **{key: getattr(study, key) for key in ("network", "inputs", "datasets", "tasks")},
+            **{key: getattr(study.protocol, key) for key in ("carry_adam", "penalised_path")},
             "optimisation": Optimisation.of(study),
             "samples": study.importance.samples,
+            "learning": LaterTasks(**{key: getattr(study.retention, key) for key in LaterTasks.model_fields}),
         }
-
-
-def _later(study: Study) -> LaterTasks:
-    return LaterTasks(**{key: getattr(study.retention, key) for key in LaterTasks.model_fields})
 
 
 class RetentionJob(OnAllTasks):
     """Learning the later tasks under one estimator, one ablation, or no penalty, with several penalty strengths."""
 
-    learning: LaterTasks
+    images: Images
+    train_on_validation: bool
     lambdas: Several[Number] = Field(description="Penalty strengths; without a penalty only 0.")
 
     @classmethod
@@ -207,7 +203,8 @@ class RetentionJob(OnAllTasks):
             study=name,
             seeds=seeds,
             **cls._of_all_tasks(study),
-            learning=_later(study),
+            images=study.images,
+            train_on_validation=study.protocol.train_on_validation,
             lambdas=study.retention.strengths(condition),
         )
 
@@ -216,33 +213,3 @@ class CorrelationJob(Job):
     """Correlation of the importances of one shard."""
 
     permutations: Count
-
-
-class ExplanationJob(Job):
-    """The explanation of agreement for one shard of a study; its tasks are those of the trajectories."""
-
-    network: Network
-    inputs: Inputs = Inputs()
-    datasets: Several[str]
-    tasks: Tasks
-    images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
-    optimisation: Optimisation
-    learning: LaterTasks
-    explanation: Explanation
-
-    @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
-        """The explanation of one shard of the study called ``name``, which has ``retention`` and ``explanation``."""
-        count = study.explanation.trajectories.tasks
-        return cls(
-            study=name,
-            seeds=seeds,
-            network=study.network,
-            inputs=study.inputs,
-            datasets=study.datasets,
-            tasks=study.tasks.model_copy(update={"count": count}),
-            images=study.images.training,
-            optimisation=Optimisation.of(study),
-            learning=_later(study),
-            explanation=study.explanation,
-        )

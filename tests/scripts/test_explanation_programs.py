@@ -1,4 +1,4 @@
-"""The program ``explanation.py``: whole tables of a shard that no shard-mate changes, or one message."""
+"""The programs of the explanation: whole tables of a shard that no shard-mate changes, or one message."""
 
 import json
 import os
@@ -14,95 +14,117 @@ import pytest
 import programs
 from programs import SCRIPTS, run
 from studies import LEARNING
-from weight_importance.analysis.explanation import (
-    AGREEMENT,
-    FACTORS,
-    PAIRED,
-    RANKED,
-    RELIABILITIES,
-    SIGNAL,
-    TRAJECTORIES,
-)
+from weight_importance.analysis.confidence import AGREEMENT
+from weight_importance.analysis.factors import FACTORS
+from weight_importance.analysis.noise import PAIRED, RELIABILITIES
+from weight_importance.analysis.signal import SIGNAL
+from weight_importance.analysis.trajectories import COEFFICIENTS, TRAJECTORIES
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS, EXPLANATION
 
 NAMES = ["fisher_exact", "mas", "si", "magnitude"]
 PAIRS = len(list(combinations(NAMES, 2)))
-EXPLAINED = {
-    "estimators": NAMES,
-    "samples": 40,
-    "temperatures": [4],
-    "images": 100,
-    "epochs": [1, 2],
-    "label_smoothing": [0.0, 0.2],
-    "trajectories": {"tasks": 2, "images": 60, "strengths": {"mas": 10, "si": 3}},
-}
-BOTH = {
-    "study": "small",
-    "network": "mlp",
-    "images": 300,
-    "optimisation": {"batch_size": 50, "learning_rate": 0.001},
-}
-TRAINED = BOTH | {
-    "dataset": "mnist_subset",
-    "first_task": {"kind": "permuted"},
-    "epochs": 1,
+OPTIMISATION = {"batch_size": 50, "learning_rate": 0.001}
+BOTH = {"study": "small", "network": "mlp", "images": 300}
+FIRST = BOTH | {"dataset": "mnist_subset", "first_task": {"kind": "permuted"}}
+TRAINED = FIRST | {
+    "duration": {"epochs": 1},
+    "optimisation": OPTIMISATION,
     "carry_adam": False,
     "records": ["displacement", "path_integral"],
 }
-SETTINGS = BOTH | {
+PLAIN = FIRST | {"samples": 40, "estimators": NAMES}
+FURTHER = {"images": 100, "epochs": 3, "optimisation": OPTIMISATION}
+ALL_TASKS = BOTH | {
     "datasets": ["mnist_subset"],
-    "tasks": {"kind": "permuted", "count": 2, "seed": 1},
-    "learning": LEARNING | {"images": None},
+    "tasks": {"kind": "permuted", "count": 3, "seed": 1},
+    "optimisation": OPTIMISATION,
+    "carry_adam": False,
+    "penalised_path": False,
+    "samples": 40,
+    "learning": LEARNING | {"images": 60},
+    "estimators": NAMES,
+    "strengths": {"mas": 10, "si": 3},
 }
 
 
+def condition(name: str, levels: list[float], training: dict | None = None) -> dict:
+    return PLAIN | {"condition": name, "levels": levels, "training": training, "unsmoothed": name == "epochs"}
+
+
+JOBS = {
+    "temperature": ("confidence", condition("temperature", [1, 4]), ("confidence", "agreement")),
+    "epochs": ("confidence", condition("epochs", [1, 3], FURTHER), ("confidence", "agreement")),
+    "smoothing": ("confidence", condition("label_smoothing", [0.1, 0.2], FURTHER), ("confidence", "agreement")),
+    "decomposition": ("decomposition", PLAIN, ("factors", "signal", "reliability", "noise")),
+    "trajectories": ("trajectories", ALL_TASKS, ("trajectories", "shared")),
+}
+"""By name: the program, its settings without the seeds, its tables."""
+
+DEATHS = {"temperature": 2, "epochs": 4, "smoothing": 6, "trajectories": 1}
+"""How often a job keeps something: levels, epochs within a training, tasks of which another one follows."""
+
 INTERRUPTED = """
 import sys
-import explanation
+from importlib import import_module
+program = import_module(sys.argv.pop(1))
 
 class Killed(BaseException):
     pass
 
-class Deadly(explanation.Checkpoint):
+class Deadly(program.Checkpoint):
+    def due(self, seconds):
+        return True
+
     def save(self, tensors):
         super().save(tensors)
         raise Killed
 
-explanation.Checkpoint, deaths = Deadly, 0
+program.Checkpoint, deaths = Deadly, 0
 while True:
     try:
-        explanation.main()
+        program.main()
         break
     except Killed:
         deaths += 1
 print(f"{deaths} deaths")
 """
-"""The program, killed whenever it has kept something, and begun again."""
+"""A program, killed whenever it has kept something, and begun again."""
 
 
 def explain(
-    folder: Path, data: Path, seeds: list[int], interrupted: bool = False, **explanation: object
+    folder: Path, data: Path, seeds: list[int], job: str, interrupted: bool = False, **changes: object
 ) -> subprocess.CompletedProcess[str]:
-    """A baseline in the folder, and its tables beside it."""
-    trained = folder / "trained.safetensors"
-    given = ["--data", data, "--trained", trained]
-    if not trained.exists():
-        done = run("baseline", *given, "--settings", json.dumps(TRAINED | {"seeds": seeds}))
+    """A baseline in the folder, unless there is one, and the tables of a job."""
+    baseline = folder / "trained.safetensors"
+    if not baseline.exists():
+        settings = json.dumps(TRAINED | {"seeds": seeds})
+        done = run("baseline", "--data", data, "--trained", baseline, "--settings", settings)
         assert done.returncode == 0, done.stderr
-    given += ["--settings", json.dumps(SETTINGS | {"seeds": seeds, "explanation": EXPLAINED | explanation})]
+    program, settings, tables = JOBS[job]
+    trained = [] if job in ("epochs", "smoothing") else ["--trained", baseline]
+    given = ["--data", data, *trained, "--settings", json.dumps(settings | {"seeds": seeds} | changes)]
     shard = f"seeds-{seeds[0]}-{seeds[-1]}"
-    outputs = {table: folder / f"{shard}.{table}.csv" for table in EXPLANATION}
-    options = [part for table, file in outputs.items() for part in (f"--{table.partition('_')[2]}", file)]
-    if interrupted:
-        command = [sys.executable, "-c", INTERRUPTED, *map(str, [*given, *options])]
-        paths = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-        return subprocess.run(command, env=paths, capture_output=True, text=True, check=False)
-    return run("explanation", *given, *options)
+    given += [part for table in tables for part in (f"--{table}", folder / job / f"{shard}.{table}.csv")]
+    if not interrupted:
+        return run(program, *given)
+    command = [sys.executable, "-c", INTERRUPTED, program, *map(str, given)]
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(SCRIPTS), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run(command, env=paths, capture_output=True, text=True, check=False)
 
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
-    return {table: read_table(next(folder.glob(f"*.{table}.csv")), COLUMNS[table]) for table in EXPLANATION}
+    """The tables of all jobs by name, those of the conditions together."""
+    return {
+        table: pd.concat(
+            [
+                read_table(file, COLUMNS[table])
+                for file in sorted(folder.glob(f"*/*.{table.removeprefix('explanation_')}.csv"))
+            ],
+            ignore_index=True,
+        )
+        for table in EXPLANATION
+    }
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +137,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     folder = tmp_path_factory.mktemp("pair")
-    done = explain(folder, data, [0, 1])
-    assert done.returncode == 0, done.stderr
+    for job in JOBS:
+        done = explain(folder, data, [0, 1], job)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
 def test_the_tables_are_whole(pair: Path) -> None:
     found = tables(pair)
-    conditions, tensors, weights = 6, 7, 3
+    conditions, tensors, weights = 7, 7, 3
     assert {name: len(table) for name, table in found.items()} == {
         "explanation_confidence": 2 * conditions * 2,
         "explanation_agreement": 2 * conditions * tensors * PAIRS * len(AGREEMENT),
@@ -130,15 +153,15 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_signal": 2 * weights * len(NAMES) * len(SIGNAL),
         "explanation_reliability": 2 * tensors * len(NAMES) * sum(map(len, RELIABILITIES.values())),
         "explanation_noise": 2 * tensors * PAIRS * sum(map(len, PAIRED.values())),
-        "explanation_trajectories": 2 * 2 * tensors * len(RANKED) * len(TRAJECTORIES),  # seeds, tasks, and one pair
-        "explanation_shared": 2 * 2 * tensors * len(RANKED) * PAIRS,
+        "explanation_trajectories": 2 * 3 * tensors * len(COEFFICIENTS) * len(TRAJECTORIES),  # of one pair
+        "explanation_shared": 2 * 3 * tensors * len(COEFFICIENTS) * PAIRS,
     }
     for name, table in found.items():
         assert not table.duplicated([*COLUMNS[name][:-1]]).any()
         assert set(table["study"]) == {"small"} and set(table["seed"]) == {0, 1}
     levels = found["explanation_confidence"].groupby("condition")["level"].unique()
     assert {name: sorted(values) for name, values in levels.items()} == {
-        "temperature": [1, 4], "epochs": [1, 2], "label_smoothing": [0, 0.2],
+        "temperature": [1, 4], "epochs": [1, 3], "label_smoothing": [0, 0.1, 0.2],
     }  # fmt: skip
 
 
@@ -150,7 +173,7 @@ def test_before_the_first_penalty_all_networks_are_one(pair: Path) -> None:
     assert np.allclose(first["own"], first["same"])
     shared = tables(pair)["explanation_shared"].set_index(["tasks_learnt", *keys])["value"]
     assert np.allclose(shared.loc[1].reindex(first["same"].index), first["same"])
-    later = found[found["tasks_learnt"] == 2].set_index(["quantity", *keys])["value"]
+    later = found[found["tasks_learnt"] == 3].set_index(["quantity", *keys])["value"]
     assert (later["across"] < 1).any() and not np.allclose(shared.loc[1], shared.loc[2])
 
 
@@ -174,7 +197,7 @@ def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path
     plain = agreement[(agreement["condition"] == "temperature") & (agreement["level"] == 1)]
     plain = plain[plain["coefficient"] == "pearson"].set_index(keys)["value"]
     observed = noise[(noise["coefficient"] == "pearson") & (noise["quantity"] == "observed")].set_index(keys)["value"]
-    pd.testing.assert_series_equal(plain, observed.loc[plain.index])
+    pd.testing.assert_series_equal(plain, observed.loc[plain.index], check_exact=True)
     terms = factors.set_index([*keys, "quantity"])["value"].unstack("quantity")
     positive = terms[~(terms.index.get_level_values("estimator_b") == "si")]
     positive = positive[~(positive.index.get_level_values("estimator_a") == "si")]
@@ -183,8 +206,20 @@ def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path
     assert set(plain.index.get_level_values("tensor")) == {*parameters, "all"}
 
 
+def test_without_label_smoothing_the_networks_are_those_of_all_epochs(pair: Path) -> None:
+    for table in ("explanation_confidence", "explanation_agreement"):
+        rows = tables(pair)[table].drop(columns="study")
+        parts = [
+            rows[(rows["condition"] == name) & (rows["level"] == level)].drop(columns=["condition", "level"])
+            for name, level in (("epochs", 3), ("label_smoothing", 0), ("label_smoothing", 0.1))
+        ]
+        epochs, unsmoothed, smoothed = (part.reset_index(drop=True) for part in parts)
+        pd.testing.assert_frame_equal(epochs, unsmoothed, check_exact=True)
+        assert len(epochs) == len(smoothed) and not np.allclose(epochs["value"], smoothed["value"])
+
+
 def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair: Path) -> None:
-    """It is not listed, and set against all that is; with magnitude it has the weights in common."""
+    """It is not listed, and compared with all that is; with magnitude it has the weights in common."""
     found = tables(pair)["explanation_signal"].set_index(["tensor", "estimator", "seed", "quantity"])["value"].unstack()
     terms = found[["by_signal", "by_input_weights", "by_output_weights", "by_single_weights"]].sum(axis=1)
     np.testing.assert_allclose(terms, found["observed"])
@@ -195,9 +230,11 @@ def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair:
 def test_a_replica_has_the_same_bits_alone_in_its_shard_and_killed_after_every_step(
     pair: Path, data: Path, tmp_path: Path
 ) -> None:
-    done = explain(tmp_path, data, [1], interrupted=True)
-    assert done.returncode == 0 and "5 deaths" in done.stdout, done.stderr
-    assert not [*tmp_path.glob(".*checkpoint*")]
+    for job in JOBS:
+        done = explain(tmp_path, data, [1], job, interrupted=job in DEATHS)
+        assert done.returncode == 0, done.stderr
+        assert job not in DEATHS or f"{DEATHS[job]} deaths" in done.stdout
+    assert not [*tmp_path.rglob(".*checkpoint*"), *tmp_path.rglob(".*levels*")]
     together, alone = tables(pair), tables(tmp_path)
     for name, table in alone.items():
         expected = together[name][together[name]["seed"] == 1]
@@ -210,10 +247,11 @@ def test_a_replica_has_the_same_bits_alone_in_its_shard_and_killed_after_every_s
 
 def test_the_tables_are_joined_by_the_summary(pair: Path, tmp_path: Path) -> None:
     for table in EXPLANATION:
-        done = run("summary", "--table", table, "--output", tmp_path / "out.csv", *pair.glob(f"*.{table}.csv"))
+        files = pair.glob(f"*/*.{table.removeprefix('explanation_')}.csv")
+        done = run("summary", "--table", table, "--output", tmp_path / "out.csv", *files)
         assert done.returncode == 0, done.stderr
 
 
 def test_mistakes_are_one_message(pair: Path, data: Path) -> None:
-    done = explain(pair, data, [0, 1], estimators=["mas", "si", "ms"])
+    done = explain(pair, data, [0, 1], "temperature", estimators=["mas", "si", "ms"])
     programs.assert_refused(done, "error: unknown estimator 'ms'. Did you mean 'mas'?")

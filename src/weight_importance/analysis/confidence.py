@@ -1,0 +1,69 @@
+"""Agreement of importances against the confidence of the network, under conditions that change it.
+
+Works on importances in memory; knows nothing of files, networks or how an importance came about.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from weight_importance.analysis.correlation import Importances, correlation, entries
+from weight_importance.analysis.rows import pair_rows
+from weight_importance.estimators.factors import log_slope
+from weight_importance.files.tables import COLUMNS
+
+AGREEMENT = ("pearson", "spearman", "log_slope", "ratio")
+
+
+def confidence(
+    keys: Mapping[str, str | float], sure: Mapping[str, Sequence[float]], seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Rows of the table ``explanation_confidence``.
+
+    Args:
+        keys: ``study``, ``condition`` and ``level``.
+        sure: quantity to its value for each replica.
+        seeds: the seed of each replica.
+    """
+    rows = [
+        dict(keys) | {"quantity": quantity, "seed": seed, "value": values[replica]}
+        for replica, seed in enumerate(seeds)
+        for quantity, values in sure.items()
+    ]
+    return pd.DataFrame(rows)[list(COLUMNS["explanation_confidence"])]
+
+
+def agreements(keys: Mapping[str, str | float], importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
+    """Rows of the table ``explanation_agreement``: :func:`agreement` of every tensor.
+
+    Args:
+        keys: ``study``, ``condition`` and ``level``.
+        importances: estimator to parameter name to importance ``(R, *shape)``.
+        seeds: the seed of each of the R replicas.
+    """
+    rows = [
+        pair_rows(dict(keys) | {"tensor": tensor, "seed": seed}, list(importances), "coefficient", agreement(values))
+        for seed, tensor, values in entries(importances, seeds)
+    ]
+    return pd.concat(rows, ignore_index=True)[list(COLUMNS["explanation_agreement"])]
+
+
+def agreement(values: Tensor) -> dict[str, Tensor]:
+    """How each pair of estimators agrees, by the names in :data:`AGREEMENT`, each ``(E, E)``.
+
+    ``log_slope`` [a, b] is the least-squares slope of log b on log a over the entries positive in both, for a before b;
+    ``ratio`` [a, b] is the total of b over that of a.
+
+    Args:
+        values: float64 ``(n, E)``.
+    """
+    count = values.shape[1]
+    slopes = torch.full((count, count), torch.nan, dtype=torch.float64)
+    for a, b in combinations(range(count), 2):
+        slopes[a, b] = log_slope(values[None, :, a], values[None, :, b])[0]
+    totals = values.sum(0)
+    correlations = {name: correlation(values, name) for name in ("pearson", "spearman")}
+    return correlations | {"log_slope": slopes, "ratio": totals / totals[:, None]}

@@ -1,0 +1,98 @@
+"""Why the total absolute signal correlates with other importances in a weight tensor.
+
+Works on weights and importances in memory; knows nothing of files or how an importance came about.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from weight_importance.analysis.correlation import Importances, correlation
+from weight_importance.analysis.rows import estimator_rows
+from weight_importance.estimators.weights import weight_names
+from weight_importance.files.tables import COLUMNS
+
+TOTAL_SIGNAL = "total_signal"
+"""The estimator's name."""
+
+SIGNAL_TERMS = ("by_signal", "by_input_weights", "by_output_weights", "by_single_weights")
+SIGNAL = ("observed", *SIGNAL_TERMS, "input_factors", "output_factors", "divided")
+
+
+def signal(
+    study: str, parameters: Mapping[str, Tensor], importances: Importances, seeds: Sequence[int]
+) -> pd.DataFrame:
+    """The table ``explanation_signal``: :func:`signal_contributions` of every weight tensor.
+
+    Args:
+        study: for the first column.
+        parameters: parameter name to weights ``(R, *shape)``.
+        importances: estimator to parameter name to importance ``(R, *shape)``, the total signal among them.
+        seeds: the seed of each of the R replicas.
+    """
+    total = importances[TOTAL_SIGNAL]
+    others = {name: of for name, of in importances.items() if name != TOTAL_SIGNAL}
+    rows = []
+    for replica, seed in enumerate(seeds):
+        for tensor in weight_names({name: values[replica] for name, values in total.items()}):
+            stacked = torch.stack([of[tensor][replica] for of in others.values()])
+            contributions = signal_contributions(parameters[tensor][replica], total[tensor][replica], stacked)
+            keys = {"study": study, "tensor": tensor, "seed": seed}
+            rows.append(estimator_rows(keys, list(others), "quantity", contributions))
+    return pd.concat(rows, ignore_index=True)[list(COLUMNS["explanation_signal"])]
+
+
+def signal_contributions(weight: Tensor, signal: Tensor, importance: Tensor) -> dict[str, Tensor]:
+    """What makes the total signal correlate with other importances in a weight tensor, by the names in :data:`SIGNAL`.
+
+    The total signal is |w| ∘ u, where u is one factor per input, the mean of |x|. With the mean of |w|, its deviations
+    by input and by output, and what is left for single weights, it is a sum of four terms; the correlation with another
+    importance G is linear in it, and hence a sum, each term a covariance with G over both standard deviations:
+
+    - ``observed`` = ``by_signal`` + ``by_input_weights`` + ``by_output_weights`` + ``by_single_weights``;
+    - ``by_signal``: of u times the mean of |w|, what the shared input factor gives alone;
+    - ``by_input_weights``, ``by_output_weights``, ``by_single_weights``: of u times the deviations of |w|, of its means
+      per input, of its means per output, and of the rest.
+
+    The others are correlations by themselves: ``input_factors`` of u with the mean of G per input; ``output_factors``
+    of the mean of |w| per output with that of G; ``divided`` of |w| with G divided by its mean per input, where this
+    and u are above zero: what remains once each is rid of its input factor.
+
+    Args:
+        weight: ``(out, ...)``; of a convolution, input channels and positions are the inputs.
+        signal: its total signal, of the same shape.
+        importance: ``(E, out, ...)`` of E other estimators, negative values as they are.
+
+    Returns:
+        name → ``(E,)``; ``nan`` where there is nothing to correlate.
+    """
+    magnitude, total = (tensor.detach().cpu().double().flatten(1) for tensor in (weight.abs(), signal))
+    others = importance.cpu().double().flatten(2)
+    received = total.sum(0) / magnitude.sum(0).clamp(min=torch.finfo(torch.float64).tiny)
+    mean, by_output, by_input = magnitude.mean(), magnitude.mean(1, keepdim=True), magnitude.mean(0, keepdim=True)
+    parts = mean, by_input - mean, by_output - mean, magnitude - by_input - by_output + mean
+    centred = others.flatten(1) - others.flatten(1).mean(1, keepdim=True)
+    scale = centred.norm(dim=1) * (total - total.mean()).norm()
+    found = {"observed": _with(total, others)}
+    found |= {
+        name: centred @ (part * received).expand_as(total).flatten() / scale
+        for name, part in zip(SIGNAL_TERMS, parts, strict=True)
+    }
+    columns = others.mean(1)
+    divided = []
+    for one, factor in zip(others, columns, strict=True):
+        there = (received > 0) & (factor > 0)
+        left = one[:, there] / factor[there]
+        divided.append(_with(magnitude[:, there], left[None]).item() if there.any() else torch.nan)
+    return found | {
+        "input_factors": _with(received, columns),
+        "output_factors": _with(by_output, others.mean(2)),
+        "divided": torch.tensor(divided, dtype=torch.float64),
+    }
+
+
+def _with(one: Tensor, others: Tensor) -> Tensor:
+    """Pearson correlation of one ``(...)`` with each of several ``(E, ...)``."""
+    return correlation(torch.cat([one.reshape(1, -1), others.flatten(1)]).T, "pearson")[0, 1:]

@@ -1,0 +1,86 @@
+"""Correlations of accumulated importances on networks that learnt the same tasks under different penalties.
+
+Works on importances in memory; knows nothing of files, networks or how an importance came about.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from weight_importance.analysis.correlation import Importances, correlation, entries
+from weight_importance.analysis.rows import pair_rows
+from weight_importance.files.tables import COLUMNS
+
+COEFFICIENTS = ("pearson", "spearman")
+TRAJECTORIES = ("same", "own", "across")
+
+
+def trajectories(
+    study: str, tasks_learnt: int, reached: Mapping[str, Importances], seeds: Sequence[int]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the tables ``explanation_trajectories`` and ``explanation_shared`` after so many tasks.
+
+    Args:
+        study: for the first column.
+        tasks_learnt: the number of tasks.
+        reached: by the estimator that weighed the penalty, the accumulated importances ``(R, *shape)`` by all.
+        seeds: the seed of each of the R replicas.
+    """
+    names = list(next(iter(reached.values())))
+    places = torch.tensor([names.index(name) for name in reached])
+    own, shared = [], []
+    for parts in zip(*(entries(importances, seeds) for importances in reached.values()), strict=True):
+        seed, tensor, _ = parts[0]
+        values = torch.stack([values for _, _, values in parts], 1)
+        for coefficient in COEFFICIENTS:
+            keys = {"study": study, "tensor": tensor, "coefficient": coefficient}
+            keys |= {"tasks_learnt": tasks_learnt, "seed": seed}
+            every = on_all_trajectories(values, coefficient)
+            shared.append(pair_rows(keys, names, "quantity", {"shared": every}).drop(columns="quantity"))
+            of_own = on_trajectories(values[:, :, places], coefficient)
+            own.append(pair_rows(keys, list(reached), "quantity", of_own))
+    return (
+        pd.concat(own, ignore_index=True)[list(COLUMNS["explanation_trajectories"])],
+        pd.concat(shared, ignore_index=True)[list(COLUMNS["explanation_shared"])],
+    )
+
+
+def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
+    """Correlations between estimators on the same and on different networks, by the names in :data:`TRAJECTORIES`.
+
+    With x[a, b] the importance by estimator b on the network that was trained under the penalty of a:
+
+    - ``same`` [a, b]: of two estimators on the same network, the mean of (x[a, a], x[a, b]) and (x[b, a], x[b, b]);
+    - ``own`` [a, b]: of each on its own network, (x[a, a], x[b, b]);
+    - ``across`` [a, b]: of the same estimator on both networks, the mean of (x[a, a], x[b, a]) and (x[a, b], x[b, b]).
+
+    Args:
+        values: float64 ``(n, A, A)``, x.
+        coefficient: as in :func:`weight_importance.analysis.correlation.correlation`.
+
+    Returns:
+        name → ``(A, A)``.
+    """
+    count = values.shape[1]
+    every = correlation(values.flatten(1), coefficient).view(count, count, count, count)
+    a, b = torch.meshgrid(torch.arange(count), torch.arange(count), indexing="ij")
+    return {
+        "same": (every[a, a, a, b] + every[b, a, b, b]) / 2,
+        "own": every[a, a, b, b],
+        "across": (every[a, a, b, a] + every[a, b, b, b]) / 2,
+    }
+
+
+def on_all_trajectories(values: Tensor, coefficient: str) -> Tensor:
+    """Correlations between all estimators on the same network, their mean over the networks of all trajectories.
+
+    Args:
+        values: float64 ``(n, A, E)``, the importances by E estimators on each of A networks.
+        coefficient: as in :func:`weight_importance.analysis.correlation.correlation`.
+
+    Returns:
+        ``(E, E)``.
+    """
+    return torch.stack([correlation(network, coefficient) for network in values.unbind(1)]).mean(0)

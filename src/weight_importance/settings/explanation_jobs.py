@@ -1,0 +1,97 @@
+"""The settings of the jobs that explain why importances agree: each holds what its own result depends on."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from weight_importance.settings.base import Count, Number, OneOrMore, Positive, Settings, Several
+from weight_importance.settings.jobs import OnAllTasks, OnFirstTask, Optimisation
+from weight_importance.settings.studies import Study
+
+Condition = Literal["temperature", "epochs", "label_smoothing"]
+"""What changes how confident networks are."""
+
+
+class DecompositionJob(OnFirstTask):
+    """Factors, total signal and sampling noise in the correlations of importances of the trained networks."""
+
+    images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
+    samples: Count = Field(description="Images that importances are averaged over: the last training images.")
+    estimators: Several[str]
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+        """The decomposition of one shard of the study called ``name``, which has the section ``explanation``."""
+        return cls(study=name, seeds=seeds, **cls._of_plain(study))
+
+    @classmethod
+    def _of_plain(cls, study: Study) -> dict:
+        return {
+            **cls._of_first_task(study),
+            "images": study.images.training,
+            "samples": study.explanation.samples,
+            "estimators": study.explanation.estimators,
+        }
+
+
+class FurtherTraining(Settings):
+    """Training of further networks on the first task, from the beginning."""
+
+    images: Count = Field(description="Training images, at most: the last ones.")
+    epochs: Count = Field(description="Passes over them, at most.")
+    optimisation: Optimisation
+
+
+class ConfidenceJob(DecompositionJob):
+    """Agreement of importances at several levels of one condition that changes how confident networks are."""
+
+    condition: Condition
+    levels: OneOrMore[Number] = Field(description="Temperatures, numbers of epochs, or amounts of label smoothing.")
+    training: FurtherTraining | None = Field(description="Of further networks; null: the trained networks.")
+    unsmoothed: bool = Field(description="Whether the networks of the most epochs are level 0 of label smoothing, too.")
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int], condition: Condition) -> Self:
+        """The job of one shard of the study called ``name`` under a condition that has levels in the study."""
+        explanation = study.explanation
+        training = FurtherTraining(
+            images=explanation.images, epochs=max(explanation.epochs), optimisation=Optimisation.of(study)
+        )
+        return cls(
+            study=name,
+            seeds=seeds,
+            **cls._of_plain(study),
+            condition=condition,
+            levels=explanation.levels(condition),
+            training=None if condition == "temperature" else training,
+            unsmoothed=condition == "epochs" and 0 in explanation.label_smoothing,
+        )
+
+
+class TrajectoriesJob(OnAllTasks):
+    """Learning the later tasks under one estimator's penalty after another, with importances by all estimators."""
+
+    images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
+    estimators: Several[str]
+    strengths: Annotated[dict[str, Positive], Field(min_length=2)] = Field(
+        description="The penalty strength lambda by the name of the estimator."
+    )
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+        """The trajectories of one shard of the study called ``name``, with ``retention`` and ``explanation``."""
+        whole, trajectories = cls._of_all_tasks(study), study.explanation.trajectories
+        whole |= {
+            "tasks": study.tasks.model_copy(update={"count": trajectories.tasks}),
+            "samples": study.explanation.samples,
+            "learning": whole["learning"].model_copy(update={"images": trajectories.images}),
+        }
+        return cls(
+            study=name,
+            seeds=seeds,
+            **whole,
+            images=study.images.training,
+            estimators=study.explanation.estimators,
+            strengths=trajectories.strengths,
+        )
