@@ -44,7 +44,7 @@ def module(name: str, tests: str, *faults: tuple[str, ...]) -> Module:
 
 CATALOGUE, ENGINE, LEARNING = "estimators/catalogue/", "estimators/engine/", "learning/"
 FORMS, MOMENTS, PATH = f"{ENGINE}forms.py", f"{ENGINE}moments.py", "estimators/path.py"
-LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("loop", "first_task", "importance"))
+BATCHES, LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("batches", "loop", "first_task", "importance"))
 RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
 STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/ablations.py", "findings/atlas.py"
 RANKING, TENSORS, CLAIMS = "findings/retention.py", "findings/tensors.py", "paper/claims.py"
@@ -89,7 +89,7 @@ MODULES = (
         (f"{ENGINE}closed_forms.py", "<= tolerance * self._largest[name] + self._floor", ">= 0"),
         (f"{ENGINE}products.py", "sums[term.key].addcmul_(powered, weight)", "sums[term.key].add_(powered)"),
         (f"{ENGINE}products.py", "_powers(factor.sum(3).flatten(1), terms", "_powers(factor.abs().sum(3).flatten(1), terms"),
-        (MOMENTS, "(term.weight.to(values.dtype) @ values.abs().pow(term.power))", "values.abs().pow(term.power).sum(0)"),
+        (MOMENTS, "term.weight.to(values.dtype) @ values.abs().pow(term.power)", "values.abs().pow(term.power).sum(0)"),
         (MOMENTS, "self.totals[COUNT] += target.samples", "self.totals[COUNT] += plan.logits.shape[0]"),
         (MOMENTS, "sorted(wrong))\n                self._alone(some, rest, wrong)", "sorted(wrong))"),
         (f"{ENGINE}cotangents.py", "    logits = logits.double()\n", "    logits = logits.float().double()\n"),
@@ -110,17 +110,17 @@ MODULES = (
     ),
     module(
         "learning: the loop", "continual_reference loop first_task gradients replicas",
-        (LOOP, "generator(purpose, seed, task, epoch)", "generator(purpose, seed, task)"),
-        (LOOP, "generator(purpose, seed, task, epoch)", "generator(purpose, seed, 0, epoch)"),
+        (BATCHES, "generator(purpose, seed, task, epoch)", "generator(purpose, seed, task)"),
+        (BATCHES, "generator(purpose, seed, task, epoch)", "generator(purpose, seed, 0, epoch)"),
         (LOOP, "range(options.first_epoch, options.first_epoch + epochs)", "range(epochs)"),
-        (LOOP, "[batches[self._places[seed]] for seed in self._seeds]", "[batches[0] for seed in self._seeds]"),
-        (LOOP, "batches.steps(epochs_done, OTHER_ORDER)", "batches.steps(epochs_done, ORDER)"),
+        (BATCHES, "[self.seeds.index(seed) for seed in seeds]", "[0 for seed in seeds]"),
+        (LOOP, "samples.orders(*order, OTHER_ORDER)", "samples.orders(*order)"),
         (LOOP, "            module.eval()", "            module.train()"),
         (LOOP, "            replicas.buffers[name][rows] = buffer", "            pass"),
-        (LOOP, ": size // batch_size\n", ": size // batch_size - 1\n"),
+        (BATCHES, "[: size // batch_size]", "[: size // batch_size - 1]"),
         (LOOP, "replicas.adam if options.carry_adam else None, None", "None, None"),
-        (FIRST, "carry_adam=epoch > 0", "carry_adam=False"),
-        (FIRST, "first_epoch=epoch, progress", "first_epoch=0, progress"),
+        (FIRST, "carry_adam=number > 0", "carry_adam=False"),
+        (FIRST, "Options(first_epoch=epoch)", "Options(first_epoch=0)"),
         (FIRST, "under(DISPLACEMENT, names), replicas.adam.steps", "under(DISPLACEMENT, names), 0"),
         (PATH, "self.steps += steps", "self.steps = steps"),
         (f"{LEARNING}engine/optimiser.py", "self._recorder.steps + self._taken", "self._taken"),
@@ -129,7 +129,7 @@ MODULES = (
         (f"{LEARNING}engine/optimiser.py", "Step(number, piece.gradient, total,", "Step(number, total, total,"),
         (f"{LEARNING}engine/tracing.py", "cross_entropy(logits, labels, label_smoothing=label_smoothing)", "cross_entropy(logits, labels)"),
         (f"{LEARNING}replicas.py", 'derive("initialisation", seed)', 'derive("initialisation", 0)'),
-        (f"{LEARNING}heads.py", "logits.index_select(-1, getattr(network, CLASSES))", "logits[..., : len(getattr(network, CLASSES))]"),
+        (f"{LEARNING}heads.py", "logits.index_select(-1, classes) if", "logits[..., : len(classes)] if"),
     ),
     module(
         "learning: penalty", "continual_reference penalty",
@@ -139,7 +139,7 @@ MODULES = (
         (PENALTY, "decay * before + values", "before + decay * values"),
         (PENALTY, "clamp_min(0) if self._clamp_negative else", "clamp_min(0) if True else"),
         (PENALTY, "clamp_min(0) if self._clamp_negative else importance[name]", "abs() if self._clamp_negative else importance[name]"),
-        (PENALTY, "self.anchor[name] = parameter.detach().clone()", "self.anchor.setdefault(name, parameter.detach().clone())"),
+        (PENALTY, "weights if first or self._one_anchor else", "weights if first else self.anchor[name] if self._one_anchor else"),
         (PENALTY, "self._tasks = tasks", "self._tasks = 0"),
         (PENALTY, "ACCUMULATIONS[accumulation]", 'ACCUMULATIONS["sum"]'),
         (PENALTY, "self._decay = decay", "self._decay = 1.0"),
@@ -147,7 +147,7 @@ MODULES = (
     ),
     module(
         "learning: retention", "continual_reference retention grid",
-        (RETENTION, "            tasks = [tasks[number] for tasks in self.tasks]\n            for split", "            tasks = [tasks[0] for tasks in self.tasks]\n            for split"),
+        (RETENTION, "tasks[number].after(tasks[self.learnt - 1])", "tasks[0].after(tasks[self.learnt - 1])"),
         (RETENTION, "task.part(split), tasks)", 'task.part("test"), tasks)'),
         (RETENTION, "tasks = [tasks[number] for tasks in self.tasks]\n        data", "tasks = [tasks[0] for tasks in self.tasks]\n        data"),
         (RETENTION, "            learning.clamp_negative,\n", "            True,\n"),
