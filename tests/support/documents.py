@@ -1,8 +1,4 @@
-"""What the pages for people hold: commands, other code, links, and names of things, each with the page it stands in.
-
-A page is read as Markdown is shown: code is what is indented by four columns (in a list: four more than its text) after
-an empty line, what stands between fences, and what stands between backquotes in a line.
-"""
+"""The pages for people as data: commands, examples, links, anchors and file names, read with a Markdown parser."""
 
 import os
 import re
@@ -12,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = (
@@ -28,30 +27,30 @@ TABLE = "tests/docs/commands.yaml"
 PROGRAMS = "make|snakemake|python3?|pip|source|export|sh|bash|git|podman|docker|kubectl|squeue|sacct|scancel|sbatch"
 PROGRAMS += r"|apt-get|sudo|uv|conda|pytest|ruff|rocrate-validator|[\w/.-]+\.(?:py|sh)"
 COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{PROGRAMS}) \S")
-"""How a command begins: the program, maybe after variables of the environment, and at least one word more."""
+"""The beginning of a command: the program, after environment variables if any, and at least one more word."""
 
 REMARK = re.compile(r"\s{2,}# .*$")
-"""What stands beside a command for the reader."""
+"""An explanation after a command."""
 
 FILE = re.compile(
     r"[\w.*{}-]*(?:/[\w.*{}-]*)+|[\w.*{}-]+\.(?:py|yaml|md|csv|tex|txt|in|lock|json|html|pdf|smk|ipynb|cff)"
 )
-"""What looks like the name of a file or folder."""
+"""The name of a file or folder."""
 
 WAYS = ("checkout", "finished", "scratch", "elsewhere", "not_run")
 
 
 @dataclass(frozen=True)
 class Code:
-    """A block of code: its page, the line it begins at, and its lines without their indentation."""
+    """A block of code: its page, the line it begins at, and its text."""
 
     page: str
     line: int
-    lines: tuple[str, ...]
+    text: str
 
     @property
-    def text(self) -> str:
-        return "\n".join([*self.lines, ""])
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
 
     @property
     def place(self) -> str:
@@ -65,118 +64,92 @@ def page(name: str) -> str:
 
 
 @cache
-def parts(name: str) -> tuple[tuple[Code, ...], tuple[tuple[int, str], ...]]:
-    """The blocks of code of a page, and its other lines with their numbers."""
-    blocks: list[Code] = []
-    prose: list[tuple[int, str]] = []
-    lines = page(name).splitlines()
-    number, margin = 0, 0  # margin: where the text of the item of a list begins that the line belongs to
-    while number < len(lines):
-        line, begin = lines[number], number
-        indent = len(line) - len(line.lstrip())
-        if line.lstrip().startswith("```"):
-            number += 1
-            while not lines[number].lstrip().startswith("```"):
-                number += 1
-            blocks.append(_block(name, begin + 1, lines[begin + 1 : number], indent))
-            number += 1
-            continue
-        if line.strip() and indent >= margin + 4 and (number == 0 or not lines[number - 1].strip()):
-            while number < len(lines) and (not lines[number].strip() or lines[number].startswith(" " * (margin + 4))):
-                number += 1
-            blocks.append(_block(name, begin, lines[begin:number], margin + 4))
-            continue
-        item = re.match(r"(?:- |\d+\. )", line)
-        if item:
-            margin = len(item[0])
-        elif line.strip() and indent < margin:
-            margin = 0
-        prose.append((number + 1, line))
-        number += 1
-    return tuple(blocks), tuple(prose)
+def tokens(name: str) -> list[Token]:
+    """A page as the tokens of CommonMark with tables."""
+    return MarkdownIt("commonmark").enable("table").parse(page(name))
 
 
-def _block(name: str, begin: int, lines: list[str], indent: int) -> Code:
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
-    return Code(name, begin + 1, tuple(line[indent:] for line in lines))
+def inline() -> Iterator[tuple[str, Token]]:
+    """Page and token of every piece of text, code, link or image within a paragraph, heading or table."""
+    for name in PAGES:
+        for token in tokens(name):
+            yield from ((name, child) for child in token.children or ())
 
 
 def blocks() -> Iterator[Code]:
     """Every block of code of all pages."""
     for name in PAGES:
-        yield from parts(name)[0]
+        for token in tokens(name):
+            if token.type in ("fence", "code_block") and token.map:
+                yield Code(name, token.map[0] + 1, token.content)
 
 
 def block(name: str, first: str) -> Code:
-    """The one block of a page whose first line begins so."""
-    [found] = [code for code in parts(name)[0] if code.lines[0].startswith(first)]
-    return found
+    """The only block of a page whose text begins with ``first``."""
+    [code] = [code for code in blocks() if code.page == name and code.text.startswith(first)]
+    return code
 
 
 def spans() -> Iterator[tuple[str, str]]:
-    """Place and text of everything between backquotes in the prose; a span may go on in the next line."""
-    for name in PAGES:
-        text = "\n".join(line for _, line in parts(name)[1])
-        for found in re.finditer(r"(?<!`)`([^`]+)`(?!`)", text):
-            yield name, " ".join(found[1].split())
+    """Page and text of everything between backquotes in the prose."""
+    return ((name, token.content) for name, token in inline() if token.type == "code_inline")
 
 
-def names() -> dict[str, str]:
-    """All that stands between backquotes and is no command, and a page where it does."""
-    return {span: place for place, span in spans() if not COMMAND.match(span)}
+def links() -> Iterator[tuple[str, str]]:
+    """Page and target of every link and image."""
+    for name, token in inline():
+        target = token.attrGet("href") or token.attrGet("src")
+        if target:
+            yield name, str(target)
+
+
+def anchors(name: str) -> set[str]:
+    """The headings of a page as GitHub turns them into anchors."""
+    parsed = tokens(name)
+    headings = [after.content for token, after in pairwise(parsed) if token.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def files() -> dict[str, str]:
+    """The names of files and folders between backquotes, each with a page."""
+    return {span: name for name, span in spans() if FILE.fullmatch(span)}
 
 
 def among(name: str, paths: Iterable[str]) -> bool:
-    """Whether one of the paths is called so, or ends so; a name may hold ``*``, and ``NAME`` for any."""
+    """Whether a path equals the name or ends with it; ``*`` and ``NAME`` in the name stand for any text."""
     ending = name.rstrip("/").replace("NAME", "*")
     return any(fnmatch(path, ending) or fnmatch(path, f"*/{ending}") for path in paths)
 
 
 @cache
 def present() -> frozenset[str]:
-    """The files and folders of the repository, but for what running and testing leave behind."""
-    found = set()
-    for place, folders, files in os.walk(REPOSITORY):
+    """The files and folders of the repository, without results and hidden folders."""
+    paths = set()
+    for place, folders, names in os.walk(REPOSITORY):
         folder = os.path.relpath(place, REPOSITORY)
         if folder == "results":
-            folders[:], files[:] = [], ["README.md"]
+            folders[:], names[:] = [], ["README.md"]
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        found |= {os.path.normpath(os.path.join(folder, name)) for name in [".", *files]}
-    return frozenset(found)
-
-
-def links() -> Iterator[tuple[str, str]]:
-    """Page and target of every link and picture."""
-    for name in PAGES:
-        text = "\n".join(line for _, line in parts(name)[1])
-        for found in re.finditer(r"\]\(([^)\s]+)\)", text):
-            yield name, found[1]
-
-
-def anchors(name: str) -> set[str]:
-    """What a link may name after ``#``: the headings, as GitHub turns them into anchors."""
-    headings = [found[1] for _, line in parts(name)[1] if (found := re.match(r"#+ (.*)", line))]
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        paths |= {os.path.normpath(os.path.join(folder, name)) for name in [".", *names]}
+    return frozenset(paths)
 
 
 def commands() -> dict[str, str]:
-    """Every command of the pages, without remarks beside it, and where it stands first."""
-    found: dict[str, str] = {}
+    """Every command of the pages without its explanation, and its first place."""
+    places: dict[str, str] = {}
     for code in blocks():
         prompts = [line.removeprefix("$ ") for line in code.lines if line.startswith("$ ")]
-        lines = prompts or (code.lines if COMMAND.match(code.lines[0]) else ())
-        for line in lines:
-            found.setdefault(REMARK.sub("", line).strip(), code.place)
+        for line in prompts or (code.lines if COMMAND.match(code.text) else ()):
+            places.setdefault(REMARK.sub("", line).strip(), code.place)
     for name, span in spans():
         if COMMAND.match(span):
-            found.setdefault(span, name)
-    return found
+            places.setdefault(span, name)
+    return places
 
 
-def other_code() -> dict[str, str]:
-    """First line and place of the blocks that hold no command: code in Python, or what programs print."""
-    return {code.lines[0]: code.place for code in blocks() if not COMMAND.match(code.lines[0])}
+def other_code() -> list[Code]:
+    """The blocks without commands: code in Python, settings, or the output of programs."""
+    return [code for code in blocks() if not COMMAND.match(code.text)]
 
 
 @cache
@@ -187,7 +160,7 @@ def table() -> dict:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the pages, what is run to test it, and what that must say."""
+    """A command of the pages, the command that tests it, and words that it must print."""
 
     name: str
     runs: str
@@ -198,12 +171,12 @@ class Command:
         return shlex.split(self.runs)
 
     def assert_done(self, run: subprocess.CompletedProcess[str]) -> None:
-        """It ended well, and said what it had to; upper and lower case and breaks of lines are the same."""
-        said = run.stdout + run.stderr
-        assert run.returncode == 0, f"{self.runs}\n{said[-5000:]}"
-        read = " ".join(said.split()).lower()
+        """The command succeeded and printed the words; case and line breaks do not matter."""
+        output = run.stdout + run.stderr
+        assert run.returncode == 0, f"{self.runs}\n{output[-5000:]}"
+        normalised = " ".join(output.split()).lower()
         for words in self.says:
-            assert words in read, f"{self.runs} does not say '{words}':\n{said[-5000:]}"
+            assert words in normalised, f"{self.runs} does not print '{words}':\n{output[-5000:]}"
 
 
 def to_run(way: str) -> list[Command]:

@@ -1,23 +1,18 @@
-"""The pages for people agree with what is there: commands, code, links, names of files, and names in the code.
+"""The pages for people agree with the repository: their commands and examples run, their links lead somewhere.
 
-Which test runs which command is written in one table, tests/docs/commands.yaml.
+The table tests/docs/commands.yaml lists which test runs which command.
 """
 
 import csv
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import documents
 import programs
-from documents import COMMAND, FILE, PAGES, REPOSITORY, TABLE, WAYS
+from documents import COMMAND, PAGES, REPOSITORY, TABLE, WAYS
 from weight_importance.estimators.registry import load
 
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -29,40 +24,25 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 def test_every_command_of_the_pages_is_tested_in_a_known_way():
     known = {command for way in WAYS for command in documents.table()[way]}
-    found = documents.commands()
-    unknown = {command: place for command, place in found.items() if command not in known}
-    assert not unknown, f"say in {TABLE} how these are tested: {unknown}"
-    gone = known - set(found)
-    assert not gone, f"in no page: take them out of {TABLE}: {gone}"
-
-
-def test_every_line_of_a_block_of_commands_is_one():
+    commands = documents.commands()
+    unknown = {command: place for command, place in commands.items() if command not in known}
+    assert not unknown, f"{TABLE} does not say how these are tested: {unknown}"
+    assert known <= commands.keys(), f"in no page, remove from {TABLE}: {known - commands.keys()}"
     for code in documents.blocks():
-        if COMMAND.match(code.lines[0]):
+        if COMMAND.match(code.text):
             strange = [line for line in code.lines if not COMMAND.match(line)]
-            assert not strange, f"{code.place}: is this a command? Then documents.PROGRAMS lacks its program: {strange}"
+            assert not strange, f"{code.place}: if these are commands, add their program to PROGRAMS: {strange}"
 
 
-def test_all_other_code_of_the_pages_is_known():
-    assert set(documents.other_code()) == set(documents.table()["other_code"])
-    for where in documents.table()["other_code"].values():
-        assert (REPOSITORY / where).is_file(), where
+def test_tests_elsewhere_exist():
+    for command, test in documents.table()["elsewhere"].items():
+        assert test.removeprefix("make ") in TARGETS or (REPOSITORY / test).is_file(), command
 
 
-def test_what_is_tested_elsewhere_has_a_test_there():
-    for command, where in documents.table()["elsewhere"].items():
-        if where.startswith("make "):
-            assert where.removeprefix("make ") in TARGETS, command
-        else:
-            words = re.findall(r"[\w/-]{4,}", command.partition(" ")[2].partition("=")[0])
-            test = (REPOSITORY / where).read_text(encoding="utf-8")
-            assert any(word in test for word in words), f"{where} has nothing of '{command}'"
-
-
-def test_what_nobody_ran_is_said_to_be_so():
+def test_the_pages_say_which_commands_no_test_runs():
     for command, words in documents.table()["not_run"].items():
         name = documents.commands()[command].partition(",")[0]
-        assert words in " ".join(documents.page(name).split()), f"{name} has to say of '{command}': {words}"
+        assert words in " ".join(documents.page(name).split()), f"{name} must say of '{command}': {words}"
 
 
 @pytest.mark.parametrize("command", documents.to_run("checkout"), ids=lambda command: command.name[:60])
@@ -86,93 +66,54 @@ def test_targets_are_those_that_make_help_lists():
     assert asked <= TARGETS
 
 
-# Code in Python
+# Examples
 
 
-@pytest.fixture
-def example(tmp_path: Path) -> Callable[[str], None]:
-    """Runs a piece of Python with the library on the path, as the README says, and an estimator of one's own."""
+def test_the_example_of_the_readme_runs_and_gives_what_it_says(tmp_path, monkeypatch):
     own = tmp_path / "my_estimator.py"
     own.write_text(documents.block("README.md", "# my_estimator.py").text, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": "workflow/scripts", "IMPORTANCE_ATLAS_ESTIMATORS": str(own)}
+    monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
+    names: dict = {}
+    exec(documents.block("README.md", "import torch").text, names)
+    network, inputs, labels = names["network"], names["inputs"], names["labels"]
+    parameters = dict(network.named_parameters())
+    importance, both = names["importance"], names["both"]
+    assert {name: value.shape for name, value in importance.items()} == {n: p.shape for n, p in parameters.items()}
+    assert set(both) == {"fisher_exact", "mas"}
+    torch.testing.assert_close(both["fisher_exact"], importance)
 
-    def run(code: str) -> None:
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    def gradients(image, label):  # of log p at the true label
+        return torch.autograd.grad(network(image[None]).log_softmax(1)[0, label], list(parameters.values()))
 
-    return run
-
-
-def test_the_library_does_what_the_readme_shows_and_what_its_remarks_say(example):
-    code = documents.block("README.md", "import torch").text
-    example(
-        code
-        + """
-assert {name: value.shape for name, value in importance.items()} == {
-    name: parameter.shape for name, parameter in network.named_parameters()
-}
-assert set(both) == {"fisher_exact", "mas"}
-assert all(torch.allclose(both["fisher_exact"][name], value) for name, value in importance.items())
-
-# README.md: the estimator there is E|g|, g the gradient of log p at the true label
-def gradients(image, label):
-    return torch.autograd.grad(network(image[None]).log_softmax(1)[0, label], list(network.parameters()))
-
-expected = [torch.stack(of).abs().mean(0) for of in zip(*map(gradients, inputs, labels))]
-own = estimate("my_estimator", network, inputs, labels)
-assert all(torch.allclose(own[name], value, rtol=1e-4, atol=1e-7)
-           for (name, _), value in zip(network.named_parameters(), expected))
-"""
-    )
+    expected = [torch.stack(each).abs().mean(0) for each in zip(*map(gradients, inputs, labels), strict=True)]
+    mean_absolute = names["estimate"]("my_estimator", network, inputs, labels)
+    torch.testing.assert_close(mean_absolute, dict(zip(parameters, expected, strict=True)), rtol=1e-4, atol=1e-7)
 
 
-# Links and names
+def test_every_block_of_code_for_extensions_is_carried_out():
+    """tests/workflow/test_addition.py looks each of them up by the beginning of its first line."""
+    test = (REPOSITORY / "tests/workflow/test_addition.py").read_text(encoding="utf-8")
+    beginnings = [found[2] for found in re.finditer(r"""block\((['"])(.+?)\1\)""", test)]
+    code = [code for code in documents.other_code() if code.page == "docs/extending.md"]
+    assert [block.place for block in code if not any(block.text.startswith(each) for each in beginnings)] == []
+
+
+# Links
 
 
 def test_links_lead_somewhere():
     for name, target in documents.links():
+        file, _, anchor = target.partition("#")
         if "://" in target:
             continue
-        file, _, anchor = target.partition("#")
-        place = os.path.normpath(Path(name).parent / file) if file else name
-        assert place in documents.present(), f"{name} links to {target}"
-        if anchor:
-            assert anchor in documents.anchors(place), f"{name} links to {target}"
-
-
-KINDS = (".py", ".smk", ".yaml", ".sh", ".toml", ".in", ".ipynb", ".js", ".csv", "Snakefile", "Makefile", "submit")
-
-
-@cache
-def words_of_the_code() -> frozenset[str]:
-    """Every word of code, configuration, schema and tests, but for the table."""
-    texts = (REPOSITORY / name for name in documents.present() if name.endswith(KINDS) and name != TABLE)
-    return frozenset(word for file in texts for word in re.findall(r"[\w-]+", file.read_text(encoding="utf-8")))
-
-
-def is_there(name: str) -> bool:
-    """Whether the repository has a file or folder whose path ends so, or its code all the words of a name."""
-    if FILE.fullmatch(name):
-        return documents.among(name, documents.present())
-    words = re.findall(r"(?<!\w)[^\W\d][\w-]*", re.sub(r"=/\S*", "", name))  # but for the paths given to a variable
-    return all(word in words_of_the_code() for word in words)
+        linked = (REPOSITORY / name).parent / file if file else REPOSITORY / name
+        assert linked.exists(), f"{name} links to {target}"
+        page = str(linked.resolve().relative_to(REPOSITORY))
+        assert not anchor or anchor in documents.anchors(page), f"{name} links to {target}"
 
 
 def test_every_page_is_linked_from_the_readme():
-    linked = {target for name, target in documents.links() if name == "README.md"}
-    assert set(PAGES) - {"README.md"} <= linked
-
-
-def test_names_in_the_pages_are_those_of_files_and_of_the_code():
-    """What was given another name, or went, is noticed here: a file, key, column, class, option, variable."""
-    others = documents.table()["others"]
-    found = documents.names()
-    here = {name: place for name, place in found.items() if not name.startswith("results/")}
-    strange = {name: place for name, place in here.items() if name not in others and not is_there(name)}
-    assert not strange, f"neither in the repository nor in {TABLE}: {strange}"
-    gone = set(others) - set(found)
-    assert not gone, f"in no page: take them out of {TABLE}: {gone}"
+    assert set(PAGES) - {"README.md"} <= {target for name, target in documents.links() if name == "README.md"}
 
 
 # Tables
