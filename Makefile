@@ -94,7 +94,9 @@ test-docs: latex environment
 # the folders whose modules import each other by their bare names
 CODE = src benchmarks envs notebooks $(addprefix workflow/,audit rules scripts) $(addprefix tests,/ /library /mutations /support)
 
+# uv: the installed packages are those of the lock, without a look into the network
 lint: environment
+	uv pip install --quiet --dry-run --offline --no-cache --python python --requirement envs/requirements.lock
 	lint-imports
 	ruff check .
 	ruff format --check .
