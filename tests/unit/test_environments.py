@@ -1,6 +1,6 @@
 """The lists of packages agree: direct dependencies, the lock, the benchmark's additions, the conda files.
 
-``make lint`` checks that the lock is installed (uv) and that the list of direct dependencies matches the imports (deptry).
+``make lint`` checks that the lock is installed (uv) and that the list of direct dependencies fits the imports (deptry).
 """
 
 import re
