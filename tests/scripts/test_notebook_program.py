@@ -101,10 +101,3 @@ def test_the_record_names_the_notebook_as_it_was_executed(tmp_path):
     now = checksum(tmp_path / "example.ipynb")
     assert about["inputs"]["example.ipynb"] != now
     assert about["inputs"]["example.ipynb"] in (tmp_path / "out/executed.ipynb").read_text()
-
-
-def test_a_missing_notebook_is_named(tmp_path):
-    outputs = ["--executed", "executed.ipynb", "--html", "page.html"]
-    run = programs.run("notebook", "--notebook", "none.ipynb", "--parameters", "{}", *outputs, cwd=tmp_path)
-    assert run.returncode == 1
-    assert run.stderr.startswith("error: there is no notebook none.ipynb; name one of those in notebooks/")

@@ -34,12 +34,3 @@ def test_writes_the_selection(tmp_path: Path) -> None:
     assert run(tmp_path / "retention.csv", tmp_path / "selected_lambda.csv", "--split", "test").returncode == 0
     written = (tmp_path / "selected_lambda.csv").read_text()
     assert written == "study,estimator,lambda,criterion\nstudy,mas,0.5,test\nstudy,si,nan,test\n"
-
-
-def test_a_table_cut_off_is_named(tmp_path: Path) -> None:
-    source = tmp_path / "retention.csv"
-    write_retention(source)
-    source.write_bytes(source.read_bytes()[:-2])
-    result = run(source, tmp_path / "selected_lambda.csv")
-    programs.assert_refused(result, f"error: cannot read {source}: it has changed since it was written")
-    assert not (tmp_path / "selected_lambda.csv").exists()

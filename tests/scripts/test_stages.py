@@ -133,7 +133,7 @@ def test_the_baseline_learns_and_says_what_it_is(shard):
     assert {name: tuple(tensor.shape[1:]) for name, tensor in parameters.items()} == SHAPES
     assert json.loads(metadata["seeds"]) == [0, 1]
     assert metadata["study"] == "small"
-    assert json.loads(metadata["config"])["epochs"] == 2
+    assert json.loads(metadata["config"])["duration"]["epochs"] == 2
     assert len(metadata["code"]) == 64
     assert json.loads(metadata["versions"])["torch"] == torch.__version__
     accuracies = shard.evaluation()
@@ -243,39 +243,6 @@ def test_pruning_starts_at_the_baseline_accuracy(shard, criterion):
     for row in table[table.fraction == 0].itertuples():
         assert math.isclose(row.accuracy, accuracies.accuracy[row.seed])
     assert table[table.fraction == 0.95].accuracy.max() < accuracies.accuracy.min()
-
-
-def test_errors_are_one_message(shard, tmp_path):
-    def refused(estimator: str, trained: Path, **study: object) -> str:
-        job = ImportanceJob.of("small", shard.study.model_copy(update=study), [0, 1])
-        given = ["--data", shard.data, "--trained", trained, "--settings", job.sorted_json()]
-        return run("importance", "--estimator", estimator, *given, "--output", tmp_path / "x.safetensors", fails=True)
-
-    stderr = refused("ms", shard.trained)
-    assert stderr.startswith("error: unknown estimator 'ms'. Did you mean 'mas'?")
-    cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(shard.trained.read_bytes()[:-1])
-    stderr = refused("mas", cut)
-    assert stderr.startswith("error: cannot read") and "cut.safetensors" in stderr and "same command again" in stderr
-    assert "importance.samples is 601" in refused("mas", shard.trained, importance=Importance(samples=601))
-    assert not (tmp_path / "x.safetensors").exists()
-
-
-def test_validation_images_that_were_trained_on_are_refused(shard, tmp_path):
-    images = Images(training=600, validation=2500, test=None)
-    job = EvaluationJob.of("small", shard.study.model_copy(update={"images": images}), [0, 1])
-    given = ["--data", shard.data, "--trained", shard.trained, "--settings", job.sorted_json()]
-    stderr = run("evaluation", *given, "--output", tmp_path / "x.csv", fails=True)
-    assert "images.training is 600 and images.validation is 2500" in stderr
-
-
-def test_an_output_that_cannot_be_written_is_one_message(shard):
-    job = ImportanceJob.of("small", shard.study, [0, 1])
-    stderr = run(
-        "importance", "--estimator", "magnitude", "--data", shard.data, "--trained", shard.trained,
-        "--settings", job.sorted_json(), "--output", shard.trained / "x.safetensors", fails=True,
-    )  # fmt: skip
-    assert "cannot write" in stderr and "writable directory" in stderr
 
 
 def test_results_of_a_strength_are_kept_and_the_table_is_that_of_a_run_at_once(shard):

@@ -97,13 +97,6 @@ def test_a_file_cut_off_between_two_lines_is_named(
         assert cut.read_text() == "".join(whole[:lines]) and not output.exists()
 
 
-def test_a_file_cut_off_within_a_line_is_named(shards: list[Path], tmp_path: Path) -> None:
-    cut = shards[5]
-    cut.write_bytes(cut.read_bytes()[:-4])
-    assert_refused(run("retention", tmp_path / "out.csv", shards), tmp_path / "out.csv", str(cut), "Delete it")
-    assert cut.exists()
-
-
 def test_a_shard_that_is_not_given_is_missed(shards: list[Path], tmp_path: Path) -> None:
     absent = shards.pop(0)
     result = run("retention", tmp_path / "out.csv", shards)
@@ -113,42 +106,11 @@ def test_a_shard_that_is_not_given_is_missed(shards: list[Path], tmp_path: Path)
     assert str(absent) not in result.stderr
 
 
-def test_a_table_given_twice_is_refused(shards: list[Path], tmp_path: Path) -> None:
-    result = run("retention", tmp_path / "out.csv", [*shards, shards[1]])
-    assert_refused(
-        result,
-        tmp_path / "out.csv",
-        str(shards[1]),
-        "rows are duplicated",
-        "study a, estimator mas, lambda 10.0, seed 2",
-    )
-
-
 def test_overlapping_shards_are_refused(shards: list[Path], tmp_path: Path) -> None:
     overlapping = shards[0].with_name("seeds-1-2.csv")
     write_table(overlapping, retention("a", "mas", range(1, 3)), COLUMNS["retention"])
     result = run("retention", tmp_path / "out.csv", [*shards, overlapping])
     assert_refused(result, tmp_path / "out.csv", str(overlapping), str(shards[0]), "and ")
-
-
-def test_seeds_other_than_the_name_declares_are_refused(shards: list[Path], tmp_path: Path) -> None:
-    renamed = shards[1].rename(shards[1].with_name("seeds-4-5.csv"))
-    files = [renamed if path == shards[1] else path for path in shards]
-    assert_refused(
-        run("retention", tmp_path / "out.csv", files), tmp_path / "out.csv", str(renamed), "[2, 3]", "[4, 5]"
-    )
-
-
-def test_other_columns_are_refused(shards: list[Path], tmp_path: Path) -> None:
-    result = run("pruning", tmp_path / "out.csv", shards)
-    assert_refused(result, tmp_path / "out.csv", str(shards[0]), "columns", "fraction")
-
-
-def test_a_missing_file_is_named(shards: list[Path], tmp_path: Path) -> None:
-    shards[3].unlink()
-    assert_refused(
-        run("retention", tmp_path / "out.csv", shards), tmp_path / "out.csv", str(shards[3]), "does not exist"
-    )
 
 
 def test_an_unknown_table_is_refused(shards: list[Path], tmp_path: Path) -> None:
