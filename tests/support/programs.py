@@ -13,9 +13,11 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,6 +38,9 @@ SERVER.set_forkserver_preload(
         "snakemake.cli",
     ]
 )
+
+LOCK = threading.Lock()
+"""Held while a process is started or its exit status is read; neither can be done by two threads at once."""
 
 Done = subprocess.CompletedProcess[str]
 """What a run came to: exit status, and what it printed."""
@@ -84,8 +89,11 @@ def _fork(
             output.touch()
         given = (begin, path, command, os.fspath(cwd or Path.cwd()), dict(env or os.environ), outputs)
         process = SERVER.Process(target=_become, args=given)
-        process.start()
-        process.join()
+        with LOCK:
+            process.start()
+        wait([process.sentinel])
+        with LOCK:
+            process.join()
         return Done(command, process.exitcode, *(output.read_text() for output in outputs))
 
 
@@ -110,4 +118,9 @@ def _become(
     sys.argv = command
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [path, *filter(None, own), *LIBRARIES]
-    begin(run_name="__main__")
+    try:
+        begin(run_name="__main__")
+    finally:
+        if "PYTHONPROFILEIMPORTTIME" in environment:  # by which Python itself prints every import, with its time
+            names = [name for name in sys.modules if name.partition(".")[0] == "weight_importance"]
+            print(*(f"import time: | {name}" for name in names), sep="\n", file=sys.stderr)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import preloaded
 import programs
 from checkout import commit_all, copy_repository
 
@@ -23,9 +24,10 @@ PROMPT = ["--max-jobs-per-timespan", "100/1s"]
 
 @dataclass(frozen=True)
 class Workflow:
-    """A copy of the repository, run with the tiny preset."""
+    """A copy of the repository, run with the tiny preset; ``path`` is PATH with a fast ``python`` (preloaded.py)."""
 
     folder: Path
+    path: str
 
     @property
     def own_package(self) -> dict[str, str]:
@@ -42,7 +44,7 @@ class Workflow:
         return subprocess.run(
             self.command(*arguments, change=change),
             cwd=self.folder,
-            env=os.environ | environment | self.own_package,
+            env=os.environ | {"PATH": self.path} | environment | self.own_package,
             capture_output=True,
             text=True,
             check=False,
@@ -68,23 +70,26 @@ class Workflow:
             path.write_bytes(before)
 
 
+@pytest.fixture(scope="session")
+def path() -> Iterator[str]:
+    """A value of PATH with a fast ``python``."""
+    with preloaded.command() as path:
+        yield path
+
+
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def fresh(path: str, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A checkout of the repository, everything committed, without results."""
-    return checkout(tmp_path_factory.mktemp("repository") / "copy")
-
-
-def checkout(folder: Path) -> Workflow:
-    """A copy of the repository as it stands, as a git repository of its own."""
+    folder = tmp_path_factory.mktemp("repository") / "copy"
     copy_repository(folder)
     commit_all(folder)
-    return Workflow(folder)
+    return Workflow(folder, path)
 
 
 @pytest.fixture(scope="module")
 def tiny_run(fresh: Workflow) -> Workflow:
-    """The same with a finished run of everything; its logs tell which modules each job imported."""
+    """The same with a finished run of everything; its logs list the modules that each job imported."""
     run = fresh.run("--cores", "2", PYTHONPROFILEIMPORTTIME="1")
-    said = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith("import time")]
-    assert run.returncode == 0, "\n".join(said)[-10000:]
+    output = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith("import time")]
+    assert run.returncode == 0, "\n".join(output)[-10000:]
     return fresh
