@@ -12,34 +12,11 @@ import sys
 import pytest
 import yaml
 
+from configurations import DEFAULT, STUDY, changed, combined, default
 from weight_importance.settings import known, reading
 from weight_importance.settings.merging import merged, own_estimators
 
 REPOSITORY = known.REPOSITORY
-DEFAULT = REPOSITORY / "config.yaml"
-STUDY = "mlp_permuted_mnist"
-
-
-def default():
-    return yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
-
-
-def changed(path, value):
-    """The default configuration with one value replaced; ``path`` is dotted, ``*`` is the fully connected study."""
-    config = default()
-    *parents, last = path.replace("*", f"studies.{STUDY}").split(".")
-    place = config
-    for key in parents:
-        place = place[key]
-    place[last] = value
-    return config
-
-
-def combined(config, changes):
-    """As Snakemake merges configuration files: mappings key by key, everything else replaced."""
-    if not isinstance(config, dict) or not isinstance(changes, dict):
-        return changes
-    return config | {key: combined(config.get(key), value) for key, value in changes.items()}
 
 
 @pytest.mark.parametrize("preset", sorted((REPOSITORY / "presets").glob("*.yaml")), ids=lambda preset: preset.name)

@@ -1,18 +1,16 @@
 """Any change of a valid configuration leaves it valid or is refused by name; no other error occurs."""
 
-import copy
 import math
 from datetime import date
-from functools import cache
 
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from configurations import DEFAULT, combined, default
 from weight_importance.settings import files, reading
 from weight_importance.settings.known import REPOSITORY
 
-DEFAULT = REPOSITORY / "config.yaml"
 TINY = REPOSITORY / "presets/tiny.yaml"
 # the same examples in every run, so that a failure has its cause in a change
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
@@ -35,11 +33,6 @@ VALUES = st.recursive(
 )
 
 
-@cache
-def default():
-    return yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
-
-
 def paths(content, path=()):
     """The paths of all values of a configuration."""
     inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
@@ -51,7 +44,7 @@ def paths(content, path=()):
 @st.composite
 def mutations(draw):
     """A changed configuration, and the keys that lead to what was changed."""
-    config = copy.deepcopy(default())
+    config = default()
     path = draw(st.sampled_from(sorted(paths(config), key=str)))
     place = config
     for key in path[:-1]:
@@ -95,20 +88,13 @@ def test_a_changed_file_is_refused_or_read_and_checked(start, length, text, tmp_
     file.write_text(content[:start] + text + content[start + length :], encoding="utf-8", newline="")
     problem = files.unusable(file)
     if problem is None:
-        config = merged(default(), yaml.safe_load(file.read_text(encoding="utf-8")))
+        config = combined(default(), yaml.safe_load(file.read_text(encoding="utf-8")))
         assert all(
             "mine.yaml" in problem or "Fix it in" in problem
             for problem in reading.configuration_problems(config, [DEFAULT, file])
         )
     else:
         assert problem.endswith(".") and "\n" not in problem
-
-
-def merged(config, changes):
-    """As Snakemake merges configuration files: mappings key by key, everything else replaced."""
-    if not isinstance(config, dict) or not isinstance(changes, dict):
-        return changes
-    return config | {key: merged(config.get(key), value) for key, value in changes.items()}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

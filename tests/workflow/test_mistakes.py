@@ -3,7 +3,6 @@
 The parts are what is wrong (key, file or option), what was found, what is allowed, and where or how to fix it.
 """
 
-import copy
 import gzip
 import io
 import json
@@ -13,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +19,7 @@ import pytest
 import torch
 import yaml
 
+from configurations import DEFAULT, STUDY, changed, combined, default
 from studies import LEARNING
 from weight_importance.data import catalogue as datasets
 from weight_importance.files.storage import save_tensors, write_table
@@ -42,9 +41,6 @@ from weight_importance.settings.known import REPOSITORY
 
 CATALOGUE = Path(__file__).parents[1] / "mistakes"
 SCRIPTS = REPOSITORY / "workflow/scripts"
-DEFAULT = REPOSITORY / "config.yaml"
-STUDY = "mlp_permuted_mnist"
-REMOVED = "(removed)"
 
 
 def mistakes(name):
@@ -64,45 +60,16 @@ def assert_four_parts(case, message):
 # Values
 
 
-@cache
-def read(file):
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
-
-
-def default():
-    return copy.deepcopy(read(DEFAULT))
-
-
-def changed(config, path, value):
-    """A configuration with the value at a dotted path replaced, or removed; ``*`` is the fully connected study."""
-    *parents, last = [int(key) if key.isdigit() else key for key in path.replace("*", f"studies.{STUDY}").split(".")]
-    place = config
-    for key in parents:
-        place = place[key]
-    if value == REMOVED:
-        del place[last]
-    else:
-        place[last] = value
-    return config
-
-
 @mistakes("values")
 def test_values(case):
     [(path, value)] = case["change"].items()
-    problems = reading.configuration_problems(changed(default(), path, value), [DEFAULT])
+    problems = reading.configuration_problems(changed(path, value), [DEFAULT])
     message = case["message"].replace("*", f"studies.{STUDY}")
     assert any(problem.startswith(message) for problem in problems), problems
     assert all("Fix it in" in problem for problem in problems)
 
 
 # Files of the configuration
-
-
-def merged(config, changes):
-    """As Snakemake merges configuration files: mappings key by key, all else replaced."""
-    if not isinstance(config, dict) or not isinstance(changes, dict):
-        return changes
-    return config | {key: merged(config.get(key), value) for key, value in changes.items()}
 
 
 @mistakes("files")
@@ -116,7 +83,7 @@ def test_files(case, tmp_path, monkeypatch, capsys):
         file.write_bytes(content)
     with pytest.raises(SystemExit) as ended:
         files.require(files.given(["--cores", "2", "all", "--configfile", str(file)]))
-        config = merged(default(), yaml.safe_load(file.read_text(encoding="utf-8")))
+        config = combined(default(), yaml.safe_load(file.read_text(encoding="utf-8")))
         reading.read(config, [DEFAULT, file])
     assert_four_parts(case, str(ended.value))
 
@@ -155,7 +122,7 @@ def test_estimators_of_ones_own(case, tmp_path):
         text = text.replace(found, other)
     if "nothing" not in case:
         file.write_text(text, encoding="utf-8")
-    config = changed(default(), "estimators", [*default()["estimators"], "masx", str(file)])
+    config = changed("estimators", [*default()["estimators"], "masx", str(file)])
     for study in config["studies"].values():
         if study["retention"] and "lambdas" in study["retention"]:
             study["retention"]["lambdas"] = {"masx": [], file.stem: []} | study["retention"]["lambdas"]
