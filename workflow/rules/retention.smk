@@ -15,7 +15,9 @@ rule retention:
     benchmark:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
-        estimator="|".join(map(re.escape, [*UNPENALISED, *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])),
+        estimator="|".join(
+            map(re.escape, [*UNPENALISED, *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])
+        ),
     priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
