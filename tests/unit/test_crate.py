@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from rocrate.rocrate import ROCrate
 
 import crate
@@ -179,12 +178,6 @@ def test_every_data_set_of_the_repository_stands_in_the_table_of_licences():
         assert [name for name in own if name.startswith(f"workflow/resources/{folder.name}/")], folder
     for name in ("mnist", "mnist_subset", "fashion_mnist", "fashion_mnist_subset"):
         assert f"results/data/{name}.safetensors" in own
-
-
-def test_the_code_is_cited_under_one_licence():
-    """In a citation file a list of licences means that one may choose."""
-    about = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
-    assert about["license"] == "MIT"
 
 
 def test_an_estimator_from_elsewhere_is_named_by_name_and_checksum(checkout, monkeypatch, tmp_path_factory):
