@@ -9,7 +9,6 @@ import json
 import os
 import runpy
 import shutil
-import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 import torch
 import yaml
 
+import programs
 from configurations import DEFAULT, STUDY, changed, combined, default
 from studies import LEARNING
 from weight_importance.data import catalogue as datasets
@@ -332,8 +332,8 @@ def test_folders_of_data(case, tmp_path, monkeypatch):
 @mistakes("commands")
 def test_commands(case):
     """Through the real command: one message, and nothing of Snakemake's own code."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--quiet", "all", *case["arguments"]]
-    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    options = ["--dry-run", "--nolock", "--quiet", "all", *case["arguments"]]
+    run = programs.run_module("snakemake", *options, cwd=REPOSITORY)
     assert run.returncode == 1
     assert_four_parts(case, run.stderr)
     assert "WorkflowError" not in run.stderr and "snakemake/" not in run.stderr
