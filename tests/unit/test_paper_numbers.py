@@ -352,7 +352,7 @@ def test_a_value_keeps_the_narrowest_that_was_said_of_it():
     assert found["a"].sources == (rows("t", seed=1, study="s"),)
     assert found["b"].sources == (rows("t", study="s"),)
     assert found["a"] == "1" and found["a"].maker == "module.function"
-    with pytest.raises(TypeError, match="make does not say what 'c' was made from"):
+    with pytest.raises(TypeError, match="make gives no sources of 'c'"):
         completed({"c": "3"}, "make")
 
 
