@@ -1,12 +1,10 @@
-"""A ``python`` command that runs the programs of a workflow as forks of a process with the libraries loaded.
+"""Jobs of a workflow as forks of a process with the libraries loaded (programs.py).
 
-A job of a small study computes for less time than Python and its libraries take to start. A folder with this command,
-first on the path, makes a run of the workflow several times faster. Everything else that ``python`` is asked for is run
-by Python itself.
+A job of a small study computes for less time than Python and its libraries take to start. Bash, which runs the jobs,
+reads a file named by BASH_ENV; here it redefines ``python`` for the programs of the workflow.
 """
 
 import json
-import os
 import socketserver
 import sys
 import tempfile
@@ -19,17 +17,23 @@ import programs
 
 CLIENT = """
 import json, os, socket, sys
-arguments = sys.argv[1:]
-if not arguments[0].startswith("workflow/scripts/"):
-    os.execv(sys.executable, [sys.executable, *arguments])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect(os.path.join(os.path.dirname(__file__), "socket"))
     with server.makefile("rw", encoding="utf-8") as stream:
-        print(json.dumps([arguments, os.getcwd(), dict(os.environ)]), file=stream, flush=True)
+        print(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]), file=stream, flush=True)
         status, output, errors = json.load(stream)
 sys.stdout.write(output)
 sys.stderr.write(errors)
 sys.exit(status if status >= 0 else 128 - status)
+"""
+
+BASH = """
+python() {{
+    case "$1" in
+        workflow/scripts/*) "{python}" -IS "{folder}/client.py" "$@" ;;
+        *) command python "$@" ;;
+    esac
+}}
 """
 
 
@@ -49,15 +53,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @contextmanager
-def command() -> Iterator[str]:
-    """A value of PATH with the command first, for as long as the context lasts."""
+def environment() -> Iterator[dict[str, str]]:
+    """The variable of the environment that makes jobs forks, for as long as the context lasts."""
     with tempfile.TemporaryDirectory() as folder, Server(f"{folder}/socket", Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         Path(folder, "client.py").write_text(CLIENT, encoding="utf-8")
-        python = Path(folder, "python")
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{folder}/client.py" "$@"\n', encoding="utf-8")
-        python.chmod(0o755)
+        Path(folder, "bash").write_text(BASH.format(python=sys.executable, folder=folder), encoding="utf-8")
         try:
-            yield f"{folder}{os.pathsep}{os.environ['PATH']}"
+            yield {"BASH_ENV": f"{folder}/bash"}
         finally:
             server.shutdown()

@@ -24,10 +24,10 @@ PROMPT = ["--max-jobs-per-timespan", "100/1s"]
 
 @dataclass(frozen=True)
 class Workflow:
-    """A copy of the repository, run with the tiny preset; ``path`` is PATH with a fast ``python`` (preloaded.py)."""
+    """A copy of the repository, run with the tiny preset; ``preloaded`` makes its jobs forks."""
 
     folder: Path
-    path: str
+    preloaded: dict[str, str]
 
     @property
     def own_package(self) -> dict[str, str]:
@@ -44,7 +44,7 @@ class Workflow:
         return subprocess.run(
             self.command(*arguments, change=change),
             cwd=self.folder,
-            env=os.environ | {"PATH": self.path} | environment | self.own_package,
+            env=os.environ | self.preloaded | environment | self.own_package,
             capture_output=True,
             text=True,
             check=False,
@@ -71,19 +71,19 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def path() -> Iterator[str]:
-    """A value of PATH with a fast ``python``."""
-    with preloaded.command() as path:
-        yield path
+def forks() -> Iterator[dict[str, str]]:
+    """The variable of the environment that makes jobs forks."""
+    with preloaded.environment() as variables:
+        yield variables
 
 
 @pytest.fixture(scope="module")
-def fresh(path: str, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def fresh(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A checkout of the repository, everything committed, without results."""
     folder = tmp_path_factory.mktemp("repository") / "copy"
     copy_repository(folder)
     commit_all(folder)
-    return Workflow(folder, path)
+    return Workflow(folder, forks)
 
 
 @pytest.fixture(scope="module")

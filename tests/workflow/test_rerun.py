@@ -175,15 +175,15 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Workflow:
-    """A checkout with a finished run of the small configuration; ``path`` is PATH with a fast ``python``."""
+    """A checkout with a finished run of the small configuration; ``preloaded`` makes its jobs forks."""
 
     folder: Path
-    path: str
+    preloaded: dict[str, str]
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment in which Snakemake finds the package of the checkout."""
-        return os.environ | {"PATH": self.path, "PYTHONPATH": str(self.folder / "src")}
+        return os.environ | self.preloaded | {"PYTHONPATH": str(self.folder / "src")}
 
     def jobs(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that a dry run plans, with changed settings."""
@@ -204,9 +204,9 @@ class Workflow:
 
 
 @pytest.fixture(scope="module")
-def finished(path: str, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def finished(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A finished run of everything."""
-    workflow = Workflow(small_checkout(tmp_path_factory.mktemp("small") / "checkout"), path)
+    workflow = Workflow(small_checkout(tmp_path_factory.mktemp("small") / "checkout"), forks)
     workflow.run()
     return workflow
 
