@@ -95,8 +95,8 @@ def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: 
 
 
 def explorer(configuration: Configuration) -> str:
-    """The settings of every study that the explorer shows, and the shards of those that train networks."""
-    return _line({name: _shown(study) for name, study in configuration.studies.items()})
+    """The settings of every study that is computed, and the shards of those that train networks."""
+    return _line({name: _shown(study) for name, study in grid.computed(configuration).items()})
 
 
 def _shown(study: Study) -> dict[str, Any]:
