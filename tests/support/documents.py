@@ -116,8 +116,8 @@ def files() -> dict[str, str]:
 
 
 def among(name: str, paths: Iterable[str]) -> bool:
-    """Whether a path equals the name or ends with it; ``*`` and ``NAME`` in the name stand for any text."""
-    ending = name.rstrip("/").replace("NAME", "*")
+    """Whether a path equals the name or ends with it; ``*``, ``NAME`` and ``STUDY`` stand for any text."""
+    ending = name.rstrip("/").replace("NAME", "*").replace("STUDY", "*")
     return any(fnmatch(path, ending) or fnmatch(path, f"*/{ending}") for path in paths)
 
 

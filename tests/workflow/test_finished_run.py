@@ -116,7 +116,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
         rule, *names = log.relative_to(logs).with_suffix("").parts
         rule = rule.removesuffix("_test")  # importances on test images are computed by the same program
         programs = [f"{tiny_run.folder}/workflow/scripts/{rule}.py"]
-        programs += [f"{package}/data/tasks/{kind}.py" for kind in ("permuted", "rotated")]
+        programs += [f"{package}/data/tasks/{kind}.py" for kind in ("permuted", "rotated", "split")]
         estimators = []
         match rule:
             case "retention" if names[1] in ABLATIONS:
@@ -168,7 +168,7 @@ def test_a_trace_shows_the_way_and_names_what_has_changed(tiny_run, monkeypatch,
     said = capsys.readouterr().out
     shard = f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv"
     for text in (
-        "numbers.accuracies",
+        "retention.accuracies",
         "estimator mas",
         shard,
         "the same",
