@@ -129,14 +129,16 @@ class LogHandler(LogHandlerBase):
         return f"{known} (not timed yet: {names})"
 
     def close(self) -> None:
-        """Print which jobs failed, why, and what to do."""
+        """Print which jobs failed and why, or that the run was interrupted, and what to do."""
         self._ended.set()
         done, failed = self._count()
+        total = sum(self._planned.values())
         if failed:
-            total = sum(self._planned.values())
             failures = [job for job in self._jobs.values() if job.failed]
             self._write(summary(failures, f"{failed} of {total} jobs failed", done, total - done - failed))
-            self._jobs = {}
+        elif done < total:
+            self._write([f"interrupted: {done} of {total} jobs are done; the same command continues"])
+        self._planned, self._jobs = {}, {}
         super().close()
 
 

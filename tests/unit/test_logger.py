@@ -100,6 +100,13 @@ def test_a_job_that_succeeds_on_the_second_try_has_not_failed(run):
     run.fail(1)
     run.start(1)
     run.finish(1)
+    assert run.end() == "interrupted: 1 of 4 jobs are done; the same command continues\n"
+
+
+def test_a_complete_run_ends_without_a_word(run):
+    for number in range(4):
+        run.start(number, rule="paper" if number == 3 else "train")
+        run.finish(number)
     assert run.end() == ""
 
 

@@ -76,13 +76,11 @@ def main() -> None:
 
 
 def isolate(scratch: Path) -> None:
-    """Ignore the user's Jupyter and IPython settings, and let the kernel import the project's modules."""
+    """Ignore the user's Jupyter and IPython settings."""
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         folder = scratch / variable.lower()
         folder.mkdir()
         os.environ[variable] = str(folder)
-    paths = [str(Path(__file__).parent.resolve()), os.environ.get("PYTHONPATH")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 def check(notebook: Path, parameters: dict) -> None:
