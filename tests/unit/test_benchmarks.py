@@ -10,13 +10,14 @@ import yaml
 from studies import changed
 from weight_importance.figures.benchmarks import benchmarks as drawn
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings import benchmarks
+from weight_importance.findings import benchmarks, publications
 from weight_importance.paper.benchmarks import benchmarks as macros
 from weight_importance.settings import Configuration
 from weight_importance.settings.known import REPOSITORY
 from weight_importance.settings.merging import merged
 
 FOLDER = "workflow/resources/published"
+HSU = publications.named("hsu-2018-split-mnist")
 SCENARIO_OF = {"split_mnist_task": "task", "split_mnist_domain_ewc": "domain", "split_mnist_class_l2": "class"}
 
 
@@ -39,12 +40,14 @@ def configuration(*presets: str) -> Configuration:
 @pytest.fixture(scope="module")
 def settings() -> dict:
     """The studies of the preset at the published scale."""
-    return benchmarks.split_studies(configuration("presets/hsu.yaml").studies)
+    found = configuration("presets/hsu.yaml").studies
+    return benchmarks.benchmark_studies({name: found[name] for name in found if name.startswith("split_mnist")})
 
 
 @pytest.fixture(scope="module")
 def published() -> pd.DataFrame:
-    return benchmarks.published(FOLDER)
+    table = publications.published(FOLDER)
+    return table[table["publication"] == HSU.name]
 
 
 def retention(settings: dict, published: pd.DataFrame, shift: float, seeds: int = 10) -> pd.DataFrame:
@@ -53,7 +56,7 @@ def retention(settings: dict, published: pd.DataFrame, shift: float, seeds: int 
     for name, study in settings.items():
         for estimator in study.retained():
             method = benchmarks.method(study, estimator)
-            of = published[(published["method"] == method) & (published["scenario"] == study.tasks.scenario)]
+            of = published[(published["method"] == method) & (published["scenario"] == benchmarks.scenario(study))]
             for strength in study.retention.strengths(estimator):
                 for seed in range(seeds):
                     value = of["mean"].iloc[0] + shift + 0.001 * draw.normal()
@@ -68,28 +71,57 @@ def retention(settings: dict, published: pd.DataFrame, shift: float, seeds: int 
 def test_the_preset_has_every_published_method_in_every_scenario_at_the_published_strength(settings, published):
     found = benchmarks.compared(settings, retention(settings, published, 0.0), published)
     keys = [*zip(found["scenario"], found["method"], strict=True)]
-    assert keys == [(scenario, method) for scenario in benchmarks.SCENARIOS for method in benchmarks.METHODS]
+    assert keys == [(scenario, method) for scenario in publications.SCENARIOS for method in publications.METHODS]
     assert len(found) == len(published)
     assert {name: settings[name].tasks.scenario for name in SCENARIO_OF} == SCENARIO_OF
 
 
 def test_only_settings_as_published_are_judged(settings, published):
-    assert all(benchmarks.departures(study) == [] for study in settings.values())
-    reduced = benchmarks.split_studies(configuration().studies)
-    assert benchmarks.departures(reduced["split_mnist_task"]) == ["training images: 5000 instead of all"]
+    assert all(HSU.departures(study) == [] for study in settings.values())
+    reduced = {name: study for name, study in configuration().studies.items() if name.startswith("split_mnist")}
+    assert HSU.departures(reduced["split_mnist_task"]) == ["training images: 5000 instead of all"]
     found = benchmarks.compared(reduced, retention(reduced, published, 0.0), published)
     assert {*found["outcome"]} == {"not judged"}
     other = changed(settings["split_mnist_task"], training={"epochs": None, "iterations": 2000})
-    assert benchmarks.departures(other) == ["epochs for the first task: given in iterations instead of 4"]
+    assert HSU.departures(other) == ["epochs for the first task: given in iterations instead of 4"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "study", "publication", "methods"),
+    [
+        ("vandeven", "vandeven_split_task", "vandeven-tolias-2018-split-mnist", {"none", "joint", "online_ewc", "si"}),
+        ("vandeven", "vandeven_permuted", "vandeven-tolias-2018-permuted-mnist", {"none", "online_ewc", "si"}),
+        ("zenke", "zenke_permuted", "zenke-2017-permuted-mnist", {"none", "si"}),
+    ],
+)
+def test_a_study_is_compared_with_the_publication_whose_settings_it_has(preset, study, publication, methods):
+    studies = {study: configuration(f"presets/{preset}.yaml").studies[study]}
+    assert publications.nearest(studies[study]).name == publication
+    assert publications.named(publication).departures(studies[study]) == []
+    theirs = publications.published(FOLDER)
+    theirs = theirs[theirs["publication"] == publication]
+    found = benchmarks.compared(studies, retention(studies, theirs, 0.0), theirs)
+    assert {*found["method"]} == methods and len(found) == len(methods)
+
+
+def test_where_no_strength_is_published_the_best_one_is_compared_and_standard_errors_become_intervals():
+    studies = {"vandeven_split_task": configuration("presets/vandeven.yaml").studies["vandeven_split_task"]}
+    theirs = publications.published(FOLDER)
+    table = retention(studies, theirs[theirs["publication"] == "vandeven-tolias-2018-split-mnist"], 0.0)
+    table.loc[table["lambda"] == 1e4, "accuracy"] += 0.1
+    found = benchmarks.compared(studies, table, theirs).set_index("method")
+    assert found.loc["online_ewc", "lambda"] == 1e4
+    assert found.loc["si", "mean_published"] == 0.9914
+    np.testing.assert_allclose(found.loc["si", "high_published"] - 0.9914, 2.093 * 0.0011, rtol=1e-3)  # t, 19 degrees
 
 
 @pytest.mark.parametrize(("shift", "outcome"), [(0.0, "reproduced"), (0.004, "reproduced"), (-0.1, "differs")])
 def test_accuracies_are_judged_by_equivalence(settings, published, shift, outcome):
     precise = published.assign(low=published["mean"] - 0.001, high=published["mean"] + 0.001)
     found = benchmarks.compared(settings, retention(settings, precise, shift), precise)
-    judged = found[found["method"] != "offline"]
+    judged = found[found["method"] != "joint"]
     assert {*judged["outcome"]} == {outcome}
-    assert {*found.loc[found["method"] == "offline", "outcome"]} == {"not judged"}
+    assert {*found.loc[found["method"] == "joint", "outcome"]} == {"not judged"}
     np.testing.assert_allclose(found["mean_difference"], shift, atol=0.001)
     assert benchmarks.tally(found)[outcome] == len(judged) == 18
 
@@ -122,4 +154,4 @@ def test_the_paper_quotes_each_comparison_with_its_source(settings, published):
     assert results["benchmarks/count"] == r"\num{21}" and results["benchmarks/departures"] == "none"
     assert "benchmarks/anchors/task/100/interval" in results
     tables = {source.table for source in results["benchmarks/class/si/ours"].sources}
-    assert tables == {"retention", benchmarks.TABLE}
+    assert tables == {"retention", HSU.table}

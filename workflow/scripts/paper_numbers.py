@@ -9,7 +9,7 @@ from pathlib import Path
 
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS, EXPLANATION
-from weight_importance.findings import benchmarks, published
+from weight_importance.findings import publications, published
 from weight_importance.paper import claims
 from weight_importance.paper.numbers import collect, findings_by_study, render
 from weight_importance.runtime.errors import run_program
@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     explained = any("explanation" in study.analyses for study in arguments.settings.studies.values())
     names = [name for name in COLUMNS if explained or name not in EXPLANATION]
-    readers = published.retention, published.pruning, benchmarks.published
+    readers = published.retention, published.pruning, publications.published
     theirs = tuple(read(arguments.published) for read in readers)
     tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
     findings = findings_by_study(arguments.settings, tables)

@@ -1,27 +1,31 @@
-"""Figure of Split MNIST in three scenarios: our average accuracies next to the published ones."""
+"""Figure of split or permuted MNIST: our average accuracies next to the published ones, by scenario."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from weight_importance.figures.style import GREY, PALETTE, figure
-from weight_importance.findings.benchmarks import METHODS, SCENARIOS
+from weight_importance.figures.style import GREY, PALETTE, figure, sentence
+from weight_importance.findings.publications import METHODS, SCENARIOS
 
 PERCENT = 100.0
 OURS, THEIRS = {"color": PALETTE[0], "marker": "o"}, {"color": GREY, "marker": "s"}
 
 
 def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Average test accuracy after the last task by method, one panel per scenario.
+    """Average test accuracy after the last task by method, one panel per scenario of the comparison.
 
     Args:
         compared: :func:`weight_importance.findings.benchmarks.compared`.
-        published: :func:`weight_importance.findings.benchmarks.published`.
+        published: :func:`weight_importance.findings.publications.published`.
     """
-    names = list(METHODS)[::-1]
+    published = published[published["publication"].isin(compared["publication"])]
+    names = [name for name in METHODS if name in {*published["method"]}][::-1]
+    scenarios = [name for name in SCENARIOS if name in {*compared["scenario"]}]
+    if not scenarios:
+        return sentence("No method of this run was published.")
     with figure(2.6) as drawn:
-        panels = drawn.subplots(1, len(SCENARIOS), sharey=True)
-        for axes, scenario in zip(panels, SCENARIOS, strict=True):
+        panels = drawn.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
+        for axes, scenario in zip(panels, scenarios, strict=True):
             theirs = published[published["scenario"] == scenario]
             here = compared[compared["scenario"] == scenario]
             ours = here[["method"]].assign(**{part: here[f"{part}_ours"] for part in ("mean", "low", "high")})
@@ -32,7 +36,7 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
                     rows["mean"].astype(float) * PERCENT, places, xerr=half, **look,
                     linestyle="", markersize=3.5, elinewidth=1, capsize=2,
                 )  # fmt: skip
-            axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nfive tasks (%)")
+            axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nall tasks (%)")
             # intervals over two networks mostly exceed what an accuracy can be, and are cut by the frame
             means = [*theirs["mean"], *ours["mean"].dropna()]
             axes.set_xlim(PERCENT * min(means) - 4, 101 if max(means) > 0.9 else PERCENT * max(means) + 4)

@@ -170,7 +170,8 @@ def differing(settings: Study, setup: Iterable[tuple[tuple[str, ...], object, st
     for path, published, words in setup:
         value = reduce(getattr, path, settings)
         if value != published:
-            own = "given in iterations" if value is None and path[-1] == "epochs" else _shown(value)
+            other = {"epochs": "given in iterations", "iterations": "given in epochs"}
+            own = other[path[-1]] if value is None and path[-1] in other else _shown(value)
             found.append(f"{words}: {own} instead of {_shown(published)}")
     return found
 

@@ -1,11 +1,12 @@
-"""Macros on the comparison with published results on Split MNIST."""
+"""Macros on the comparison with published results on split and permuted MNIST."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
 from weight_importance.files.derivation import Setting, derived, rows
-from weight_importance.findings.benchmarks import anchors, compared, departures, published_rows, split_studies, tally
+from weight_importance.findings.benchmarks import anchors, benchmark_studies, compared, tally
+from weight_importance.findings.publications import named, nearest
 from weight_importance.findings.statistics import part
 from weight_importance.paper.latex import escape, number, plain
 from weight_importance.paper.macros import PERCENT, Results, mean
@@ -25,7 +26,7 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         study: the study that lists the analysis.
         family: settings by study, of this one and its companions.
         retention: the table ``retention`` of all studies.
-        published: of :func:`weight_importance.findings.benchmarks.published`.
+        published: of :func:`weight_importance.findings.publications.published`.
     """
     results: Results = {}
     found = compared(family, retention, published)
@@ -35,13 +36,13 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         printed |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
         printed |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/verdict": row["verdict"]}
         source = rows("retention", study=row["study"], estimator=row["estimator"], lambda_=row["lambda"], split="test")
-        results |= derived(printed, source, published_rows(row["method"], row["scenario"]))
-    all_rows = rows("retention", study=[*split_studies(family)], split="test")
+        results |= derived(printed, source, named(row["publication"]).rows(row["method"], row["scenario"]))
+    all_rows = rows("retention", study=[*benchmark_studies(family)], split="test")
     counts = {"count": len(found)} | {name.replace(" ", "_"): count for name, count in tally(found).items()}
     results |= derived({f"benchmarks/{name}": plain(count) for name, count in counts.items()}, all_rows)
     for row in anchors(family, retention).to_dict("records"):
         printed = mean(f"benchmarks/anchors/{row['scenario']}/{row['lambda']:g}", row, scale=PERCENT)
-        source = rows("retention", study=[*split_studies(family)], lambda_=row["lambda"], split="test")
+        source = rows("retention", study=[*benchmark_studies(family)], lambda_=row["lambda"], split="test")
         results |= derived(printed, source)
-    departed = escape("; ".join(departures(family[study])) or "none")
+    departed = escape("; ".join(nearest(family[study]).departures(family[study])) or "none")
     return results | derived({"benchmarks/departures": departed}, Setting(f"studies.{study}"))

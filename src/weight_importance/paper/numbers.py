@@ -66,7 +66,7 @@ def collect(
         config: the whole configuration.
         tables: summary tables by name, as in :data:`weight_importance.files.tables.COLUMNS`.
         published: tables of retention and pruning of :mod:`weight_importance.findings.published`, and that of
-            :mod:`weight_importance.findings.benchmarks`.
+            :mod:`weight_importance.findings.publications`.
         findings: of :func:`findings_by_study`, if they are needed elsewhere, too.
     """
     module = f"{__package__}.configuration"

@@ -1,0 +1,191 @@
+"""Published average accuracies on split and permuted MNIST: the tables, and the settings that they were computed with.
+
+Knows the columns of the files; their README documents their origin. Comparisons are in ``benchmarks``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weight_importance.files.derivation import Rows, rows
+from weight_importance.findings.published import differing, intervals_of_runs, read
+from weight_importance.settings import FullyConnected, Study
+
+METHODS = {
+    "none": "no penalty",
+    "l2": "L2",
+    "ewc": "EWC",
+    "online_ewc": "online EWC",
+    "si": "SI",
+    "mas": "MAS",
+    "joint": "joint training",
+}
+"""The published methods, in the order in which tables and figures show them, and their names there."""
+
+SCENARIOS = ("task", "domain", "class")
+"""Task-, domain- and class-incremental learning."""
+
+Setup = tuple[tuple[tuple[str, ...], object, str], ...]
+"""Path of keys in a study's settings, the published value, and the name of the setting in words."""
+
+ALL: Setup = (
+    (("datasets",), ("mnist",), "data sets"),
+    (("images", "training"), None, "training images"),
+    (("images", "test"), None, "test images"),
+    (("protocol", "carry_adam"), True, "state of Adam carried from task to task"),
+    (("protocol", "penalised_path"), False, "penalty in the gradient of path estimators"),
+    (("importance", "samples"), None, "images for importances"),
+    (("retention", "images"), None, "training images of each later task"),
+)
+"""What the publications have in common."""
+
+
+def _training(unit: str, length: int, batch: int, rate: float, penalty: str) -> Setup:
+    return (
+        (("training", unit), length, f"{unit} for the first task"),
+        (("retention", unit), length, f"{unit} for each later task"),
+        (("training", "batch_size"), batch, "images per step"),
+        (("training", "learning_rate"), rate, "step size"),
+        (("retention", "penalty"), penalty, "penalty"),
+    )
+
+
+def _inputs(padding: int, mean: float = 0.0, sd: float = 1.0) -> Setup:
+    return (
+        (("inputs", "padding"), padding, "padding of images"),
+        (("inputs", "mean"), mean, "mean of pixels"),
+        (("inputs", "sd"), sd, "standard deviation of pixels"),
+    )
+
+
+def _tasks(network: object, **tasks: object) -> Setup:
+    words = {"classes": "classes of a task", "count": "tasks", "order": "order of classes"}
+    return (("network",), network, "network"), *((("tasks", key), value, words[key]) for key, value in tasks.items())
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A published table.
+
+    Attributes:
+        name: of the publication and its benchmark.
+        authors: as in a text.
+        table: the file in the folder of published results, without its ending.
+        columns: of the file, and their types.
+        kind: of tasks.
+        setup: the settings.
+        only: values of columns that select the rows of the benchmark.
+        names: the authors' names of methods where they are not those of :data:`METHODS`.
+        strength: the column of λ; ``None`` if it was not published.
+    """
+
+    name: str
+    authors: str
+    table: str
+    columns: Mapping[str, type]
+    kind: str
+    setup: Setup
+    only: Mapping[str, object] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    strength: str | None = None
+
+    def departures(self, settings: Study) -> list[str]:
+        """The settings in which a study departs from the published ones: ``training images: 5000 instead of all``."""
+        return differing(settings, (*ALL, *self.setup))
+
+    def rows(self, method: str, scenario: str) -> Rows:
+        """The rows of the file on one method in one scenario."""
+        theirs = {own: name for name, own in self.names.items()}.get(method, method)
+        named = {"method": theirs, "scenario": scenario} if "method" in self.columns else {}
+        return rows(self.table, **self.only, **named)
+
+    def accuracies(self, folder: str | Path) -> pd.DataFrame:
+        """Average accuracies after the last task with 95 % t intervals over runs; see :func:`published`."""
+        frame = read(folder, self.table, self.columns)
+        for column, value in self.only.items():
+            frame = frame[frame[column] == value]
+        frame = frame.reset_index(drop=True)
+        if "method" not in frame:  # a table of SI alone, whose λ of zero is no penalty
+            frame = frame.assign(method=np.where(frame[self.strength] > 0, "si", "none"), scenario="domain")
+        named = frame[["method", "scenario"]].replace({"method": dict(self.names)}).assign(publication=self.name)
+        named["lambda"] = frame[self.strength].fillna(0.0) if self.strength else np.nan
+        runs = frame["runs"]
+        sd = frame["sd"] if "sd" in frame else frame["sem"] * np.sqrt(runs) if "sem" in frame else runs * np.nan
+        return named.join(intervals_of_runs(frame["average_accuracy"], sd, runs))
+
+
+_VAN_DE_VEN = {"benchmark": str, "scenario": str, "method": str, "runs": int, "average_accuracy": float, "sem": float}
+
+PUBLICATIONS = (
+    Publication(
+        name="hsu-2018-split-mnist",
+        authors="Hsu et al. (2018)",
+        table="hsu-2018-split-mnist",
+        columns={"method": str, "scenario": str, "penalty_strength": float, "runs": int}
+        | {"average_accuracy": float, "sd": float},
+        kind="split",
+        setup=_tasks(FullyConnected(kind="mlp", hidden=(400, 400)), classes=2, count=5, order="fixed")
+        + _inputs(2, 0.1, 0.2752)
+        + _training("epochs", 4, 128, 0.001, "plain"),
+        names={"none_adam": "none", "offline": "joint"},
+        strength="penalty_strength",
+    ),
+    Publication(
+        name="vandeven-tolias-2018-split-mnist",
+        authors="van de Ven and Tolias (2018)",
+        table="vandeven-tolias-2018",
+        columns=_VAN_DE_VEN,
+        kind="split",
+        setup=_tasks(FullyConnected(kind="mlp", hidden=(400, 400)), classes=2, count=5, order="per_seed")
+        + _inputs(0)
+        + _training("iterations", 2000, 128, 0.001, "halved"),
+        only={"benchmark": "split_mnist"},
+        names={"offline": "joint"},
+    ),
+    Publication(
+        name="vandeven-tolias-2018-permuted-mnist",
+        authors="van de Ven and Tolias (2018)",
+        table="vandeven-tolias-2018",
+        columns=_VAN_DE_VEN,
+        kind="permuted",
+        setup=_tasks(FullyConnected(kind="mlp", hidden=(1000, 1000)), count=10)
+        + _inputs(2)
+        + _training("iterations", 5000, 128, 0.0001, "halved"),
+        only={"benchmark": "permuted_mnist"},
+        names={"offline": "joint"},
+    ),
+    Publication(
+        name="zenke-2017-permuted-mnist",
+        authors="Zenke et al. (2017)",
+        table="zenke-2017-permuted-mnist",
+        columns={"c": float, "tasks_learnt": int, "runs": int, "average_accuracy": float},
+        kind="permuted",
+        setup=_tasks("mlp_wide", count=10) + _inputs(0) + _training("epochs", 20, 256, 0.001, "plain"),
+        only={"tasks_learnt": 10},
+        strength="c",
+    ),
+)
+
+
+def published(folder: str | Path) -> pd.DataFrame:
+    """All published average accuracies after the last task with 95 % t intervals over runs.
+
+    Returns:
+        columns ``publication``, ``method``, ``scenario``, ``lambda`` (``nan``: not published; 0 for joint training),
+        ``mean``, ``low``, ``high``, ``n``.
+    """
+    return pd.concat([each.accuracies(folder) for each in PUBLICATIONS], ignore_index=True)
+
+
+def nearest(settings: Study) -> Publication | None:
+    """The publication whose settings differ in the fewest places from a study's; ``None`` for other kinds of tasks."""
+    candidates = [each for each in PUBLICATIONS if each.kind == settings.tasks.kind]
+    return min(candidates, key=lambda each: len(each.departures(settings)), default=None)
+
+
+def named(name: str) -> Publication:
+    """The publication called ``name``."""
+    return next(each for each in PUBLICATIONS if each.name == name)
