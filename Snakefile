@@ -59,6 +59,7 @@ localrules:
     figures,
     summary,
     benchmarks,
+    lambda_range,
     study_table,
     summary_table,
     selected_lambda,
@@ -98,3 +99,9 @@ rule summary:
 rule benchmarks:
     input:
         notebooks.pages(CONFIGURATION, {"benchmarks": REGISTRY["benchmarks"]}),
+
+
+# Average accuracy over the whole range of lambda alone.
+rule lambda_range:
+    input:
+        notebooks.pages(CONFIGURATION, {"lambda_range": REGISTRY["lambda_range"]}),

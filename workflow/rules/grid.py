@@ -25,6 +25,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "variants": ("retention",),
     "reproduction": ("retention", "pruning"),
     "benchmarks": ("retention",),
+    "lambda_range": ("retention",),
 }
 """The stages whose tables an analysis reads; optional ones run if the study has their settings."""
 

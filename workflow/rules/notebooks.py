@@ -119,8 +119,13 @@ def summaries(configuration: Configuration, notebook: Notebook, study: str) -> l
 
 def importances(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
     """The importances of single weights that a notebook reads for a study."""
-    shards = grid.shards(configuration.studies[study]) if notebook.runs else []
-    return [file for shard in shards for file in grid.importances(configuration, study, shard)]
+    shown = [study, *(configuration.companions(study) if notebook.companions else ())] if notebook.runs else []
+    return [
+        file
+        for name in shown
+        for shard in grid.shards(configuration.studies[name])
+        for file in grid.importances(configuration, name, shard)
+    ]
 
 
 def published(notebook: Notebook) -> list[str]:

@@ -24,7 +24,7 @@ OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
 OF_NETWORKS = ("network", "datasets", "tasks", "images", "inputs", "protocol", "training", "importance")
 """Keys that a study takes from the one named by ``networks_of``, unless it has its own."""
 
-COMPARISONS = ("variants", "reproduction", "benchmarks")
+COMPARISONS = ("variants", "reproduction", "benchmarks", "lambda_range")
 """The analyses that show a study together with its companions."""
 
 StudyName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
@@ -107,8 +107,7 @@ class Configuration(Common):
             elif not set(COMPARISONS) & set(shown_in.analyses):
                 yield (
                     path,
-                    f"'{study.companion_of}' has no comparison: list variants, reproduction or benchmarks in its "
-                    "analyses.",
+                    f"'{study.companion_of}' has no comparison: list one of {', '.join(COMPARISONS)} in its analyses.",
                 )
 
     def companions(self, name: str) -> list[str]:

@@ -35,6 +35,7 @@ Analysis = Literal[
     "variants",
     "reproduction",
     "benchmarks",
+    "lambda_range",
 ]
 
 SECTIONS: dict[Analysis, str] = {
@@ -43,6 +44,7 @@ SECTIONS: dict[Analysis, str] = {
     "pruning": "pruning",
     "explanation": "explanation",
     "benchmarks": "retention",
+    "lambda_range": "retention",
 }
 """The section of a study's settings that an analysis cannot do without."""
 
@@ -68,7 +70,9 @@ class Study(Common):
         "in place of own ones.",
     )
     companion_of: str | None = Field(
-        None, description="A study in whose notebooks 'variants', 'reproduction' and 'benchmarks' this study is shown."
+        None,
+        description="A study in whose notebooks on several studies (variants, reproduction, benchmarks, lambda_range) "
+        "this study is shown.",
     )
     estimators: OneOrMore[EstimatorName] = Field(
         description="Importance estimators of this study: names of modules in estimators/catalogue, or Python files."

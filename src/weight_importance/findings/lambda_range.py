@@ -1,0 +1,122 @@
+"""Average accuracy over the whole range of λ, by estimator, and the shifts between these curves.
+
+If the importances of two estimators differ by a factor, their curves differ by a shift along the logarithmic axis of λ.
+The ratio of summed importances predicts the shift; the distance between the curves before and after it measures how
+much of their difference the ratio explains. Works on tidy tables and tensors; knows nothing of drawing or LaTeX.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from weight_importance.findings.statistics import final_accuracy, interval
+from weight_importance.settings import Study
+
+REFERENCE = "fisher_exact"
+"""The estimator whose curve the others are shifted to."""
+
+SHIFTS = np.arange(-12, 12.001, 0.01)
+"""Decades: the shifts that the best one is searched among."""
+
+SHIFT_COLUMNS = (
+    "curve", "seeds", "best_lambda", "best", "half_rise",
+    "ratio", "low_ratio", "high_ratio", "fitted_ratio", "distance", "distance_shifted", "distance_fitted",
+)  # fmt: skip
+
+
+def curve(study: str, settings: Mapping[str, Study], estimator: str) -> str:
+    """The name of an estimator's curve: with the number of samples for studies that average over fewer than all."""
+    samples = settings[study].importance.samples
+    return estimator if samples is None or estimator == "none" else f"{estimator} ({samples} samples)"
+
+
+def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
+    """Average test accuracy after the last task.
+
+    Args:
+        settings: of a study and its companions, by name.
+        retention: their table ``retention``.
+
+    Returns:
+        columns ``curve``, ``lambda``, ``seed``, ``accuracy``.
+    """
+    found = final_accuracy(retention, "test")
+    names = [curve(study, settings, name) for study, name in zip(found["study"], found["estimator"], strict=True)]
+    return found.assign(curve=names)[["curve", "lambda", "seed", "accuracy"]]
+
+
+def totals(importances: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int]) -> pd.DataFrame:
+    """Importances summed over all parameters, negative ones counted as zero as in the penalty.
+
+    Args:
+        importances: curve → parameter → ``(R, *shape)``.
+        seeds: of the R networks.
+
+    Returns:
+        columns ``curve``, ``seed``, ``total``.
+    """
+    parts = []
+    for name, values in importances.items():
+        total = sum(value.double().clamp_min(0).flatten(1).sum(1) for value in values.values())
+        parts.append(pd.DataFrame({"curve": name, "seed": list(seeds), "total": total.tolist()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def distance(own: pd.Series, reference: pd.Series, shift: float) -> float:
+    """Root mean square distance between two curves, one of them shifted.
+
+    Args:
+        own: accuracies indexed by log10 λ, ascending.
+        reference: the same; linear between its points, and constant beyond its ends.
+        shift: in decades: importances that are larger by a factor reach the same accuracy at a λ smaller by it.
+    """
+    expected = np.interp(own.index + shift, reference.index, reference)
+    return float(np.sqrt(np.mean((own.to_numpy() - expected) ** 2)))
+
+
+def half_rise(accuracies: pd.Series, none: float) -> float:
+    """The λ at which a curve first gains half of what it gains at its best over learning without a penalty.
+
+    Args:
+        accuracies: indexed by log10 λ, ascending.
+        none: accuracy without a penalty.
+    """
+    half = (none + accuracies.max()) / 2
+    place = int(np.argmax(accuracies.to_numpy() >= half))
+    if place == 0:
+        return float(10 ** accuracies.index[0])
+    (x0, y0), (x1, y1) = (*accuracies.items(),)[place - 1 : place + 1]
+    return float(10 ** (x0 + (half - y0) / (y1 - y0) * (x1 - x0)))
+
+
+def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
+    """Every curve against that of :data:`REFERENCE`, before and after the shift that the ratio of sums predicts.
+
+    Args:
+        found: of :func:`curves`.
+        summed: of :func:`totals`.
+
+    Returns:
+        columns :data:`SHIFT_COLUMNS`: the best λ and its accuracy; the λ of :func:`half_rise`; the ratio of summed
+        importances to those of the reference (geometric mean over networks with its 95 % interval); the factor that
+        brings the curves closest; the :func:`distance` without a shift, with that of the ratio, and at the closest.
+    """
+    means = found.assign(x=np.log10(found["lambda"].where(found["lambda"] > 0))).groupby(["curve", "x"])["accuracy"]
+    means = means.mean().dropna()
+    none = found.loc[found["curve"] == "none", "accuracy"].mean()
+    total = summed.set_index(["curve", "seed"])["total"]
+    reference = means.loc[REFERENCE]
+    lines = []
+    for name in means.index.unique("curve"):
+        own = means.loc[name]
+        ratio = interval(np.log10((total.loc[name] / total.loc[REFERENCE]).to_numpy()))
+        fitted = min(SHIFTS, key=lambda shift, own=own: (round(distance(own, reference, shift), 12), abs(shift)))
+        values = (
+            name, len(total.loc[name]), 10 ** own.idxmax(), own.max(), half_rise(own, none),
+            *(10**value for value in (ratio.mean, ratio.low, ratio.high, fitted)),
+            *(distance(own, reference, shift) for shift in (0.0, ratio.mean, fitted)),
+        )  # fmt: skip
+        lines.append(dict(zip(SHIFT_COLUMNS, values, strict=True)))
+    return pd.DataFrame(lines, columns=list(SHIFT_COLUMNS))

@@ -1,0 +1,49 @@
+"""The shift test between curves of accuracy against λ, on curves of a known form."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from weight_importance.figures.lambda_range import lambda_range as drawn
+from weight_importance.findings.lambda_range import distance, shifts, totals
+
+STRENGTHS = 10.0 ** np.arange(0, 14)
+
+
+def logistic(strength: np.ndarray, middle: float) -> np.ndarray:
+    """From 0.85 without a penalty to 0.99; half of the gain at ``middle``."""
+    return 0.85 + 0.14 / (1 + (middle / np.maximum(strength, 1e-30)) ** 2)
+
+
+def found(middles: dict[str, float], seeds: int = 2) -> pd.DataFrame:
+    rows = [
+        (name, strength, seed, value)
+        for name, middle in middles.items()
+        for seed in range(seeds)
+        for strength, value in zip(STRENGTHS, logistic(STRENGTHS, middle), strict=True)
+    ]
+    rows += [("none", 0.0, seed, 0.85) for seed in range(seeds)]
+    return pd.DataFrame(rows, columns=["curve", "lambda", "seed", "accuracy"])
+
+
+def test_importances_that_differ_by_a_factor_have_curves_that_coincide_after_rescaling():
+    curves = found({"fisher_exact": 1e7, "mas": 1e4, "si": 1e4})
+    values = torch.tensor([[1.0, -5.0], [3.0, 0.0]])  # negative ones do not count; the second network has other sums
+    scaled = {"fisher_exact": 1.0, "mas": 1000.0, "si": 10.0}
+    summed = totals({name: {"w": factor * values} for name, factor in scaled.items()}, [0, 1])
+    assert summed["total"].tolist() == [1.0, 3.0, 1000.0, 3000.0, 10.0, 30.0]
+    table = shifts(curves, summed).set_index("curve")
+    np.testing.assert_allclose(table["ratio"][["fisher_exact", "mas", "si"]], [1, 1000, 10], rtol=1e-9)
+    np.testing.assert_allclose(table["fitted_ratio"][["fisher_exact", "mas", "si"]], [1, 1000, 1000], rtol=1e-6)
+    assert table.loc["mas", "distance"] > 0.05 and table.loc["mas", "distance_shifted"] < 1e-9
+    assert table.loc["si", "distance_shifted"] > 0.03 and table.loc["si", "distance_fitted"] < 1e-9
+    np.testing.assert_allclose(table["half_rise"][["fisher_exact", "mas"]], [1e7, 1e4], rtol=1e-3)
+    assert len(drawn(curves, table.reset_index()).axes) == 2
+
+
+def test_the_distance_is_that_of_one_curve_moved_along_the_other():
+    reference = pd.Series([0.0, 1.0, 1.0], index=[0.0, 1.0, 2.0])
+    own = pd.Series([0.5, 1.0], index=[0.0, 5.0])
+    assert distance(own, reference, 0.5) == pytest.approx(0.0)  # beyond its ends the reference is constant
+    assert distance(own, reference, 0.0) == pytest.approx(np.sqrt(0.25 / 2))
