@@ -3,18 +3,16 @@
 import importlib.util
 
 import pandas as pd
-import pytest
 
 from weight_importance.settings.known import REPOSITORY
 
 SPECIFICATION = importlib.util.spec_from_file_location("store", REPOSITORY / "reference/store.py")
 STORE = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(STORE)
-FOLDERS = sorted(file.parent for file in (REPOSITORY / "reference").glob("*/settings.json"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=[folder.name for folder in FOLDERS])
-def test_comparisons_follow_from_the_stored_accuracies(folder):
-    for name, table in STORE.comparisons(folder).items():
-        stored = pd.read_csv(folder / f"{name}.csv")
-        pd.testing.assert_frame_equal(table.round(STORE.DIGITS), stored, check_dtype=False, rtol=1e-5)
+def test_comparisons_follow_from_the_stored_accuracies():
+    for file in sorted((REPOSITORY / "reference").glob("*/settings.json")):
+        for name, table in STORE.comparisons(file.parent).items():
+            stored = pd.read_csv(file.parent / f"{name}.csv")
+            pd.testing.assert_frame_equal(table.round(STORE.DIGITS), stored, check_dtype=False, rtol=1e-5)
