@@ -424,3 +424,18 @@ def test_memory_does_not_grow_with_the_square_of_the_number_of_classes(name, mon
     blocks = list(ESTIMATORS[name].cotangents(network(x).detach(), None, None))
     assert [len(cotangents) for cotangents, _ in blocks] == [7] * 5 + [4 if name == "ggn" else 5]
     assert_close(estimate(name, network, x), once, 1e-12)
+
+
+def test_a_gradient_that_rounding_decides_at_a_kink_is_no_disagreement():
+    # in single precision the second unit is zero or not, by the size of the batch; in double precision it is positive
+    network = module(
+        lambda self, x: self.last(F.relu(self.first(x) + len(x) - len(x))), first=nn.Linear(6, 2), last=nn.Linear(2, 3)
+    )
+    with torch.no_grad():
+        network.first.weight[1], network.first.bias[1] = 0.0, 6.1e-8
+    inputs = torch.randn(8, 6)
+    assert network.first(inputs)[:, 1].add(8).sub(8).eq(0).all()
+    assert network.first(inputs)[:, 1].add(1).sub(1).gt(0).all()
+    found = estimate("total_signal", network, inputs)  # defined for layers of closed form alone
+    weight = network.first.weight.detach().abs() * inputs.abs().mean(0)
+    assert_close({"weight": found["first.weight"]}, {"weight": weight}, 1e-6)

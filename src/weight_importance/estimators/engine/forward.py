@@ -30,6 +30,7 @@ class Forward:
         network: any module.
         call: see :data:`Call`; by default the network is called with the inputs: a tensor, a tuple of positional or a
             dictionary of keyword arguments.
+        double: compute in double precision, whatever the network's own.
 
     Attributes:
         parameters: those that importances are computed of, without a graph: all that require gradients, or all if
@@ -42,11 +43,12 @@ class Forward:
         UserError: a parameter has no values, or complex ones.
     """
 
-    def __init__(self, network: nn.Module, call: Call | None = None) -> None:
+    def __init__(self, network: nn.Module, call: Call | None = None, double: bool = False) -> None:
         if not isinstance(network, nn.Module):
             raise UserError(f"the network must be a torch.nn.Module; found {type(network).__name__}")
         self.network, self.prefix = unwrapped(network)
-        self._called = _Called(self.network, call or _call)
+        self._call, self._double = call or _call, double
+        self._called = _Called(self.network, self._call)
         every = dict(self.network.named_parameters())
         for name, parameter in every.items():
             if isinstance(parameter, nn.parameter.UninitializedParameter) or parameter.is_meta:
@@ -66,7 +68,17 @@ class Forward:
         tensor = tensor.detach()
         if tensor.is_inference():
             tensor = tensor.clone()
+        if self._double and tensor.is_floating_point():
+            return tensor.double()
         return tensor.float() if tensor.dtype in HALVES else tensor
+
+    def in_double(self) -> "Forward | None":
+        """The same network in double precision; ``None`` if it is computed so already."""
+        if all(parameter.dtype == torch.float64 for parameter in self.parameters.values()):
+            return None
+        double = Forward(self.network, self._call, double=True)
+        double.changes_inputs, double.changes_weights = self.changes_inputs, self.changes_weights
+        return double
 
     @property
     def device(self) -> torch.device:

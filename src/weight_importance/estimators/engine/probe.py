@@ -103,12 +103,25 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
             "no parameter has a gradient: the network's output is detached from all of them. Remove torch.no_grad, "
             "torch.inference_mode and .detach() from its forward."
         )
+    if wrong and not halves:
+        wrong -= _closed_in_double(forward, samples)
     closed = [call.name for call in tried if call.name not in wrong]
     plan = Plan(samples, torch.cat(alone), closed, [], [], size, tolerance)
     if gradients:
         others = [name for name in forward.parameters if name not in plan.covered(forward)]
         _choose(forward, plan, others, cotangent)
     return plan
+
+
+def _closed_in_double(forward: Forward, samples: Samples) -> set[str]:
+    """The layers whose closed form holds in double precision; none where the network cannot be computed so."""
+    double = forward.in_double()
+    if double is None:
+        return set()
+    try:
+        return set(examine(double, samples.in_double(), gradients=False).layers)
+    except Exception:  # whatever the network says of another precision
+        return set()
 
 
 def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call], int]:
@@ -224,4 +237,12 @@ def _disagreeing(
 
         alone = [cotangents[row : row + 1, index] for index in range(min(2, cotangents.shape[1]))]
         pull_back(forward, samples.take(slice(row, row + 1)), forward.parameters, alone, compare)
-    return wrong
+    double = forward.in_double() if wrong and plan.tolerance == TOLERANCE else None
+    if double is None:
+        return wrong
+    try:
+        samples, cotangents = samples.in_double(), cotangents.double()
+        found = per_sample(double, sorted(wrong), samples, cotangents)
+        return _disagreeing(double, plan, found, samples, cotangents)
+    except Exception:  # whatever the network says of another precision
+        return wrong

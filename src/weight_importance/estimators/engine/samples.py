@@ -69,6 +69,10 @@ class Samples:
         labels = None if self.labels is None else ready(self.labels)
         return Samples(mapped(self.inputs, ready), labels, self.size)
 
+    def in_double(self) -> "Samples":
+        """The same with floating-point inputs in double precision."""
+        return Samples(mapped(self.inputs, _double), self.labels, self.size)
+
     def copied(self) -> "Samples":
         """The same with inputs of their own memory."""
         return Samples(mapped(self.inputs, torch.clone), self.labels, self.size)
@@ -79,6 +83,10 @@ class Samples:
 
     def _each(self, change) -> Any:
         return mapped(self.inputs, lambda tensor: change(tensor) if self.has_row_per_sample(tensor) else tensor)
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def mapped(inputs: Any, change) -> Any:
