@@ -18,8 +18,9 @@ from networks_under_test import (
 )
 from reference import POWERS, assert_close, naive
 from weight_importance import ESTIMATORS, estimate, estimate_all
-from weight_importance.estimators.engine import products
+from weight_importance.estimators.engine import probe, products
 from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import PROBE
 from weight_importance.estimators.engine.probe import examine
 from weight_importance.estimators.engine.samples import batch
 from weight_importance.runtime.errors import UserError
@@ -299,3 +300,21 @@ def test_errors_say_what_to_do(call, message):
     network, inputs, labels = make(mlp, 0, torch.float32)
     with pytest.raises(UserError, match=message):
         call(network, inputs, labels)
+
+
+@pytest.mark.filterwarnings("ignore::weight_importance.estimators.engine.probe.SlowWarning")
+def test_vectorised_gradients_that_are_wrong_for_larger_batches_go_one_sample_at_a_time(monkeypatch):
+    right = probe.per_sample
+
+    def wrong(forward, names, samples, cotangents):
+        found = right(forward, names, samples, cotangents)
+        return found | {"weight": found["weight"] * (2 if len(samples) > PROBE else 1)}
+
+    class Scaled(nn.Linear):  # a type without a closed form
+        pass
+
+    monkeypatch.setattr(probe, "per_sample", wrong)
+    network, inputs = Scaled(6, CLASSES).double(), torch.randn(20, 6).double()
+    labels = torch.arange(20) % CLASSES
+    expected = naive("fisher_empirical", network, inputs, labels)
+    assert_close(estimate("fisher_empirical", network, inputs, labels), expected, 1e-9)
