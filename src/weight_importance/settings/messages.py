@@ -144,7 +144,9 @@ def _sound_value(annotation: Any, value: Any, path: KeyPath, wrong: set[KeyPath]
         if model := _model(inner, None):
             return {key: model.model_construct() if part is _WRONG else part for key, part in parts.items()}
         return _WRONG if _WRONG in parts.values() else parts
-    return _WRONG if any(other[: len(path)] == path for other in wrong) else value
+    if any(other[: len(path)] == path for other in wrong):
+        return _WRONG
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _inconsistencies(part: Settings, path: KeyPath = ()) -> Iterator[Problem]:
