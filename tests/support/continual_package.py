@@ -31,7 +31,7 @@ OF_KIND = {
 
 def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
     protocol = {key: getattr(s, key) for key in ("train_on_validation", "carry_adam", "penalised_path")}
-    same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "batch_norm")
+    same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "task_weights", "batch_norm")
     return RetentionJob(
         study="study", seeds=tuple(seeds), lambdas=tuple(strengths), network="network", datasets=("data",),
         tasks={"kind": s.kind, "count": s.count} | OF_KIND[s.kind](s),

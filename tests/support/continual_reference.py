@@ -20,8 +20,8 @@ from weight_importance.runtime.seeding import derive, generator
 Tensors = dict[str, Tensor]
 """By parameter: its weights, its importance, its gradient, ..."""
 
-Ablation = Callable[[list[Tensors], int, int], Tensors]
-"""``(one importance per estimator, seed, task) -> the importance that the penalty uses instead``."""
+Ablation = Callable[[list[Tensors], int], Tensors]
+"""``(one importance per estimator, seed) -> the importance that the penalty uses instead``."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Settings:
     penalty: str = "plain"
     accumulation: str = "sum"
     decay: float = 1.0
+    task_weights: str = "as_computed"
     batch_norm: str = "running"
     classes: int = 2
     scenario: str = "task"
@@ -89,7 +90,7 @@ def continual_run(
     seed: int,
     strength: float,
     s: Settings,
-    ablate: Ablation = lambda importances, seed, task: importances[0] if importances else {},
+    ablate: Ablation = lambda importances, seed: importances[0] if importances else {},
 ) -> Run:
     """All tasks one after another; the penalty's anchor is the weights after the latest task, or one per task."""
     with torch.random.fork_rng():
@@ -129,7 +130,10 @@ def continual_run(
         if s.clamp_negative:
             importances = [{name: value.clamp_min(0) for name, value in each.items()} for each in importances]
         anchor = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        own = ablate(importances, seed, task)
+        own = ablate(importances, seed)
+        if s.task_weights == "equal":
+            mean = torch.cat([value.flatten() for value in own.values()]).abs().mean()
+            own = {name: value / mean for name, value in own.items()}
         omega = accumulated(omega, own, task, s)
         terms = [*terms, (own, anchor)] if s.accumulation == "per_task" else [(omega, anchor)]
         run.weights[task + 1], run.importance[task + 1] = anchor, omega
@@ -274,7 +278,7 @@ def importance_of(
     s: Settings,
 ) -> Tensors:
     """An estimator's importance on one task: over its last samples, or over all steps of the optimiser."""
-    if estimator not in PATHS:
+    if estimator not in PATHS and estimator != "rwalk":
         inputs, labels = inputs[-s.samples :], labels[-s.samples :]
         p = network.eval()(inputs).softmax(1)
         drawn = torch.multinomial(p, 1, generator=generator("label sampling", seed, task))[:, 0]
@@ -282,13 +286,15 @@ def importance_of(
     kind = {"si_penalised": "penalised", "si_unbiased": "independent"}.get(estimator, "gradient")
     if estimator == "si" and s.penalised_path:
         kind = "penalised"
-    return {
-        name: PATHS[estimator](
-            torch.stack([getattr(step, kind)[name] for step in steps]),
-            torch.stack([step.moved[name] for step in steps]),
-        )
+    paths = {
+        name: [torch.stack([part[name] for part in parts]) for parts in ([getattr(step, kind) for step in steps],
+        [step.moved for step in steps])]
         for name in steps[0].moved
-    }
+    }  # fmt: skip
+    if estimator == "rwalk":
+        parts = [{name: part(*path) for name, path in paths.items()} for part in (_rwalk_fisher, _rwalk_score)]
+        return {name: sum(_on_unit_interval(part)[name] for part in parts) for name in paths}
+    return {name: PATHS[estimator](*path) for name, path in paths.items()}
 
 
 def accumulated(omega: Tensors, importance: Tensors, task: int, s: Settings) -> Tensors:
@@ -309,14 +315,26 @@ def _si(gradients: Tensor, moved: Tensor) -> Tensor:
     return -(gradients * moved).sum(0) / (moved.sum(0) ** 2 + 0.1)
 
 
-def _running_square(gradients: Tensor, moved: Tensor) -> Tensor:
-    return sum(0.001 * 0.999**age * gradient**2 for age, gradient in enumerate(reversed(gradients)))
+def _mean_square(gradients: Tensor, moved: Tensor) -> Tensor:
+    """The mean of the squares, each step's weight 0.999 times the next one's."""
+    weights = [0.999**age for age in reversed(range(len(gradients)))]
+    return sum(weight * gradient**2 for weight, gradient in zip(weights, gradients, strict=True)) / sum(weights)
 
 
-def _rwalk(gradients: Tensor, moved: Tensor) -> Tensor:
-    fisher = [gradients[0] ** 2]
-    for gradient in gradients[1:]:
-        fisher.append(0.9 * gradient**2 + 0.1 * fisher[-1])
+def _on_unit_interval(values: Tensors) -> Tensors:
+    every = torch.cat([value.flatten() for value in values.values()])
+    return {name: (value - every.min()) / (every.max() - every.min()) for name, value in values.items()}
+
+
+def _rwalk_fisher(gradients: Tensor, moved: Tensor) -> Tensor:
+    return sum(
+        (0.9 if step else 1) * 0.1 ** (len(gradients) - 1 - step) * gradient**2
+        for step, gradient in enumerate(gradients)
+    )
+
+
+def _rwalk_score(gradients: Tensor, moved: Tensor) -> Tensor:
+    fisher = [_rwalk_fisher(gradients[: step + 1], moved) for step in range(len(gradients))]
     score = torch.zeros_like(gradients[0])
     for start in range(0, len(gradients) - 9, 10):
         interval = slice(start, start + 10)
@@ -330,9 +348,8 @@ PATHS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "si_penalised": _si,
     "si_unbiased": _si,
     "si_undivided": lambda gradients, moved: -(gradients * moved).sum(0),
-    "onaf": lambda gradients, moved: gradients.abs().sum(0),
-    "squisher": _running_square,
-    "sos": lambda gradients, moved: _running_square(gradients, moved).sqrt(),
-    "rwalk": _rwalk,
+    "onaf": lambda gradients, moved: gradients.abs().mean(0),
+    "squisher": _mean_square,
+    "sos": lambda gradients, moved: _mean_square(gradients, moved).sqrt(),
 }
 """By estimator, its importance from all gradients and movements of a task ``(T, *shape)``."""

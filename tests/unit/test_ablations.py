@@ -24,9 +24,9 @@ def importance(seed: int, replicas: int = 3) -> dict[str, Tensor]:
     }
 
 
-def apply(name: str, *importances: dict[str, Tensor], seeds=SEEDS, task: int = 1) -> dict[str, Tensor]:
+def apply(name: str, *importances: dict[str, Tensor], seeds=SEEDS) -> dict[str, Tensor]:
     given = [*importances, importance(77)] if parse(name).transform == "values_in_ranks" else importances
-    return ablated(parse(name), given[: len(parse(name).estimators)], seeds, task)
+    return ablated(parse(name), given[: len(parse(name).estimators)], seeds)
 
 
 def rows(values: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def test_shuffling_gives_every_place_the_same_chance():
     single = {"w": torch.zeros(4000, 2, 3)}
     single["w"][:, 0, 1] = 1
     for name, places in (("shuffled", range(6)), ("shuffled_within_neuron", range(3))):
-        found = ablated(parse(f"{name}(mas)"), [single], range(4000), 0)["w"].flatten(1).mean(0)
+        found = ablated(parse(f"{name}(mas)"), [single], range(4000))["w"].flatten(1).mean(0)
         assert found.nonzero().flatten().tolist() == [*places]
         assert (found[list(places)] - 1 / len(places)).abs().max() < 4 * (1 / len(places) / 4000) ** 0.5
 
@@ -167,7 +167,7 @@ def test_values_of_one_stand_in_the_ranks_of_the_other(seed):
 def test_chance_decides_among_equal_ranks():
     """Inputs that are always dark have equal importances: their place in the tensor must not decide."""
     values, ranks = ({"w": torch.arange(20.0).repeat(500, 1, 1)}, {"w": torch.zeros(500, 1, 20)})
-    found = ablated(parse("values_of(mas)_in_ranks_of(si)"), [values, ranks], range(500), 0)["w"]
+    found = ablated(parse("values_of(mas)_in_ranks_of(si)"), [values, ranks], range(500))["w"]
     assert (found.mean((0, 1)) - 9.5).abs().max() < 4 * 5.77 / 500**0.5
 
 
@@ -182,7 +182,7 @@ def test_a_replica_depends_on_its_own_seed_alone(name):
 
 
 @pytest.mark.parametrize("name", ["shuffled(mas)", "shuffled_within_neuron(mas)"])
-def test_draws_differ_between_seeds_tasks_ablations_and_tensors_and_repeat(name):
+def test_draws_differ_between_seeds_ablations_and_tensors_and_repeat(name):
     one = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(3, 1, 1)
     given = {"fc1.weight": one, "fc2.weight": one}
     found = apply(name, given)
@@ -190,7 +190,6 @@ def test_draws_differ_between_seeds_tasks_ablations_and_tensors_and_repeat(name)
     first, second, third = found["fc1.weight"]
     assert torch.equal(first, third) and not torch.equal(first, second), "replicas of one seed draw alike"
     assert not torch.equal(first, found["fc2.weight"][0])
-    assert not torch.equal(first, apply(name, given, task=2)["fc1.weight"][0])
     assert not torch.equal(first, apply(name.replace("mas", "si"), given)["fc1.weight"][0])
     reordered = apply(name, dict(reversed(given.items())))
     assert torch.equal(first, reordered["fc1.weight"][0]), "the order of the tensors plays no part"

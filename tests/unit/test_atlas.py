@@ -251,16 +251,8 @@ def test_the_text_can_quote_the_map():
     assert found["atlas/estimators/count"] == r"\num{5}" and found["atlas/pairs/count"] == r"\num{10}"
     assert found["atlas/groups/count"] == r"\num{2}" and found["atlas/alone/list"] == "none"
     assert found["atlas/retention/mantel/n"] == r"\num{5}" and found["atlas/retention/mantel/without/list"] == "none"
-    assert found["atlas/probes"] == r"\num{10}" and "atlas/hessian/pearson" not in found
+    assert found["atlas/batch"] == r"\num{100}"
     assert found["atlas/pruning/best/label"] == "Fisher (empirical)"
-
-
-def test_the_hessian_is_set_beside_what_it_estimates():
-    keys = ("study", "all", "fisher_exact", "hessian_diagonal", "pearson")
-    table = pd.DataFrame([(*keys, 0, 0.1), (*keys, 1, 0.3)], columns=COLUMNS["correlation"])
-    tables = {"correlation": pd.concat([correlation_table(), table])}
-    found = atlas_numbers(Findings(tables | {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING}))
-    assert found["atlas/hessian/pearson"] == r"\num{0.20}"
 
 
 def test_the_map_has_a_row_of_scores_for_every_estimator_and_scale_for_the_rest():

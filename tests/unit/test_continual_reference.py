@@ -11,6 +11,7 @@ from continual_package import kept_in, package_run
 from continual_reference import Settings, continual_run
 from weight_importance.data.image_file import Dataset
 from weight_importance.files.checkpoint import Checkpoint
+from weight_importance.runtime.seeding import generator
 
 SEEDS, STRENGTHS, CLASSES, PIXELS = [3, 8], [0.5, 64.0], 3, 4
 
@@ -98,6 +99,9 @@ PUBLISHED = {"train_on_validation": True, "carry_adam": True, "penalised_path": 
         {"iterations": 13},
         {"accumulation": "mean"},
         {"accumulation": "online", "decay": 0.25},
+        {"task_weights": "equal", "estimators": ("onaf",), "penalty": "stabilised"},
+        {"task_weights": "equal", "estimators": ("si",), "clamp_negative": False, "accumulation": "mean"},
+        {"task_weights": "equal", "estimators": ("si",), "accumulation": "per_task"},
         {"accumulation": "online", "decay": 0.25, "penalty": "stabilised", "estimators": ("si",)},
         {"images": 22},
         {"estimators": ("si",), "clamp_negative": False},
@@ -154,26 +158,35 @@ def test_batch_normalisation_and_several_data_sets(batch_norm, estimator):
     compare(Normalised, TWO, replace(BASE, **changes))
 
 
-def mean_of_network(importances, seed, task):
+def mean_of_network(importances, seed):
     mean = torch.cat([values.flatten() for values in importances[0].values()]).mean()
     return {name: torch.full_like(values, mean.item()) for name, values in importances[0].items()}
 
 
-def mean_of_tensor(importances, seed, task):
+def mean_of_tensor(importances, seed):
     return {name: torch.full_like(values, values.mean().item()) for name, values in importances[0].items()}
 
 
-def root(importances, seed, task):
+def root(importances, seed):
     return {name: values.sqrt() * values.mean() / values.sqrt().mean() for name, values in importances[0].items()}
 
 
-def values_in_ranks(importances, seed, task):
+def values_in_ranks(importances, seed):
     placed = {}
     for name, values in importances[0].items():
         order = importances[1][name].flatten().argsort()
         placed[name] = torch.empty_like(values.flatten())
         placed[name][order] = values.flatten().sort().values
         placed[name] = placed[name].view_as(values)
+    return placed
+
+
+def shuffled(importances, seed):
+    """One permutation per network and tensor, for all tasks."""
+    placed = {}
+    for name, values in importances[0].items():
+        draw = generator(f"control shuffled(mas)/{name}", seed, 0)
+        placed[name] = values.flatten()[torch.randperm(values.numel(), generator=draw)].view_as(values)
     return placed
 
 
@@ -184,6 +197,7 @@ def values_in_ranks(importances, seed, task):
         ("tensor_mean(fisher_sampled)", ("fisher_sampled",), mean_of_tensor),
         ("power_0.5(fisher_exact)", ("fisher_exact",), root),
         ("tensor_mean(si)", ("si",), mean_of_tensor),
+        ("shuffled(mas)", ("mas",), shuffled),
         ("values_of(si_undivided)_in_ranks_of(mas)", ("si_undivided", "mas"), values_in_ranks),
     ],
 )

@@ -277,9 +277,9 @@ def test_every_record_is_that_of_an_independent_replay(build, data):
             row["path_integral"] -= g * moved
             row["penalised_path_integral"] -= parameter.grad.double() * moved
             row["independent_path_integral"] -= independent[name].double() * moved
-            row["absolute_gradient"] += g.abs()
-            row["squared_gradient"] = 0.999 * row["squared_gradient"] + 0.001 * g**2
-            fisher[name] = 0.9 * g**2 + 0.1 * fisher[name] if number > 1 else g**2
+            row["absolute_gradient"] += g.abs() / 18
+            row["squared_gradient"] += 0.001 * 0.999 ** (18 - number) * g**2 / (1 - 0.999**18)
+            row["rwalk_fisher"] = fisher[name] = 0.9 * g**2 + 0.1 * fisher[name] if number > 1 else g**2
             if number in (1, 11):
                 at_start[name] = fisher[name]
             interval[name] = [interval[name][0] - g * moved, interval[name][1] + moved]

@@ -14,15 +14,19 @@ def parameters():
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.37, 0.5, 1.0])
-@pytest.mark.parametrize("scope", ["tensor", "network"])
+@pytest.mark.parametrize("scope", ["output", "tensor", "network"])
 def test_the_least_important_share_goes(parameters, scope, fraction):
     importance = {name: torch.randn_like(tensor) for name, tensor in parameters.items()}
     pruned = prune(parameters, importance, fraction, scope)
     weights = [name for name in parameters if name.endswith("weight")]
-    groups = [[name] for name in weights] if scope == "tensor" else [weights]
+    groups = {
+        "output": [[(name, row)] for name in weights for row in range(len(parameters[name]))],
+        "tensor": [[(name, slice(None))] for name in weights],
+        "network": [[(name, slice(None)) for name in weights]],
+    }[scope]
     for group in groups:
-        gone = torch.cat([(pruned[name] == 0).flatten() for name in group])
-        scores = torch.cat([importance[name].abs().flatten() for name in group])
+        gone = torch.cat([(pruned[name][rows] == 0).flatten() for name, rows in group])
+        scores = torch.cat([importance[name][rows].abs().flatten() for name, rows in group])
         assert gone.sum() == round(fraction * len(gone))
         if gone.any() and not gone.all():
             assert scores[gone].max() <= scores[~gone].min()

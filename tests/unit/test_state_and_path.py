@@ -249,6 +249,7 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
     plain, penalty, other, moves = rng.normal(size=(4, 23, 4, 3))
     names = [name for name in ESTIMATORS if ESTIMATORS[name].kind == "path"]
     expected = {name: np.zeros((4, 3)) for name in names}
+    fishers, scores = np.zeros((2, 4, 3))  # of RWalk, of four networks with three parameters
     for i in range(4):
         for j in range(3):
             g, h, d = plain[:, i, j], other[:, i, j], moves[:, i, j]
@@ -265,13 +266,17 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
                 "si_undivided": -(g * d).sum(),
                 "si_unbiased": -(h * d).sum() / below,
                 "si_bias": -((g - h) * d).sum() / below,
-                "onaf": abs(g).sum(),
-                "sos": math.sqrt(sum(0.001 * 0.999 ** (22 - t) * g[t] ** 2 for t in range(23))),
-                "squisher": sum(0.001 * 0.999 ** (22 - t) * g[t] ** 2 for t in range(23)),
-                "rwalk": sum(max(0, fall / (way + 1e-3)) for fall, way in zip(falls, distances, strict=True)),
+                "onaf": abs(g).mean(),
+                "squisher": sum(0.001 * 0.999 ** (22 - t) * g[t] ** 2 for t in range(23)) / (1 - 0.999**23),
             }
-            for name in names:
-                expected[name][i, j] = formulas[name]
+            formulas["sos"] = math.sqrt(formulas["squisher"])
+            for name, value in formulas.items():
+                expected[name][i, j] = value
+            fishers[i, j] = fisher[-1]
+            scores[i, j] = sum(max(0, fall / (way + 1e-3)) for fall, way in zip(falls, distances, strict=True))
+    for part in (fishers, scores):
+        low, high = part.min(1, keepdims=True), part.max(1, keepdims=True)
+        expected["rwalk"] += (part - low) / (high - low)
     watchers = [recorder(*names), *map(recorder, names)]
     for watcher in watchers:
         for g, p, h, d in zip(plain, penalty, other, moves, strict=True):

@@ -22,7 +22,7 @@ rule pruning:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        code=of(dependencies.on_tasks, "pruning"),
+        code=of(dependencies.pruning, OWN_ESTIMATORS),
         settings=of(jobs.pruning),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:

@@ -30,6 +30,12 @@ def importance(configuration: Configuration, own: Own, study: str, estimator: st
     return program("importance", [_tasks(configuration, study), *_estimators([estimator], own)])
 
 
+def pruning(configuration: Configuration, own: Own, study: str, criterion: str) -> list[str]:
+    """The program of pruning, with the estimator that is its criterion."""
+    names = [] if criterion == "random" else [criterion]
+    return program("pruning", [_tasks(configuration, study), *_estimators(names, own)])
+
+
 def retention(configuration: Configuration, own: Own, study: str, estimator: str) -> list[str]:
     """The program of retention, with the estimators of the penalty; for an ablation, with its module."""
     condition = grid.condition(configuration, estimator)

@@ -11,6 +11,7 @@ import torch
 from weight_importance.data.image_file import common_form, load
 from weight_importance.data.tasks.registry import first_tasks
 from weight_importance.data.tasks.task import plain_task
+from weight_importance.estimators.registry import load as load_estimator
 from weight_importance.files import trained
 from weight_importance.files.provenance import identity
 from weight_importance.files.storage import load_tensors, write_table
@@ -18,7 +19,7 @@ from weight_importance.files.tables import COLUMNS
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.heads import heads
 from weight_importance.learning.networks import network
-from weight_importance.learning.pruning import SCOPES, prune
+from weight_importance.learning.pruning import SCOPES, WITHIN_OUTPUTS, prune
 from weight_importance.learning.replicas import Replicas, require_fit, restore
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
@@ -45,16 +46,19 @@ def main() -> None:
     datasets = [load(file, job.inputs.padding) for file in arguments.data]
     stack = trained.read(arguments.trained, job.seeds)
     replicas = restore(network(job.network, *common_form(datasets), job.inputs), stack, device)
+    within_outputs = False
     if is_random:
         importance = random_scores(stack.parameters, job.seeds)
     else:
         importance, _ = load_tensors(arguments.importance, **identity(arguments.criterion, job.seeds))
         require_fit(replicas.template, importance, f"the importances in {arguments.importance}")
+        within_outputs = getattr(load_estimator(arguments.criterion), "compared_within_outputs", False)
     tasks = first_tasks(job.first_task, plain_task(datasets[0], test=job.images).to(device), job.seeds)
     rows = []
     cases = list(product(SCOPES, range(len(job.seeds))))
     for scope, index in counted(cases, len(cases), "networks and scopes"):
-        pruned = prune_by_all(replicas, index, importance, job.fractions, scope)
+        ranked = WITHIN_OUTPUTS if within_outputs else scope
+        pruned = prune_by_all(replicas, index, importance, job.fractions, ranked)
         with heads(pruned, [tasks[index]] * len(pruned)) as headed:
             accuracies = accuracy(headed, [tasks[index].test] * len(pruned))
         rows += [

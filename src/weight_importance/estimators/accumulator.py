@@ -127,7 +127,7 @@ class Accumulator:
         means |= {name: means[other] for name, other in self._alike.items()}
         return {
             name: {
-                self._forward.prefix + parameter: finished(estimator, means.get(name, {}).get(parameter), value)
+                self._forward.prefix + parameter: finished(name, estimator, means, parameter, value)
                 for parameter, value in self._forward.parameters.items()
             }
             for name, estimator in self._estimators.items()

@@ -8,10 +8,10 @@ from torch import Generator, Tensor
 from weight_importance.estimators.engine.batches import BatchMoment, BatchSums
 from weight_importance.estimators.engine.by_layer import ReadingSums
 from weight_importance.estimators.engine.cotangents import Moment
-from weight_importance.estimators.engine.curvature import CurvatureSums, signs
+from weight_importance.estimators.engine.curvature import RESIDUAL, CurvatureSums, signs
 from weight_importance.estimators.engine.forward import Call, Forward
 from weight_importance.estimators.engine.moments import MomentSums
-from weight_importance.estimators.engine.sums import Sums
+from weight_importance.estimators.engine.sums import Means, Sums
 from weight_importance.estimators.kinds import (
     CurvatureEstimator,
     Estimator,
@@ -60,6 +60,7 @@ def sums_of(
 ) -> tuple[list[Sums], dict[str, str]]:
     """The sums to keep, and estimator's name → the name that its mean goes by, where that is another's."""
     generator, ignored = options.generator, options.ignore_index
+    curved = {name: each for name, each in estimators.items() if isinstance(each, CurvatureEstimator)}
     moment = {
         name: (
             Moment(each.cotangents, each.power, each.needs_labels, each.separate_positions),
@@ -67,7 +68,7 @@ def sums_of(
         )
         for name, each in estimators.items()
         if isinstance(each, MomentEstimator)
-    }
+    } | {name: (Moment(each.gauss_newton, 2, False, True), 1) for name, each in curved.items()}
     alike: dict[str, str] = {}
     found: list[Sums] = [
         BatchSums(forward, name, BatchMoment(each, size), generator, ignored)
@@ -80,16 +81,11 @@ def sums_of(
         first = {each: name for name, each in reversed(by_sample.items())}
         alike = {name: first[each] for name, each in by_sample.items()}
         found.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
-    probes: dict[int, list[str]] = {}
-    for name, estimator in estimators.items():
-        if isinstance(estimator, CurvatureEstimator):
-            probes.setdefault(estimator.probes, []).append(name)
-    if probes and generator is None:
-        curved = ", ".join(name for names in probes.values() for name in names)
-        raise UserError(f"{curved} draws probes: pass generator=torch.Generator().manual_seed(...)")
-    for number in sorted(probes):
+    if curved:
+        if generator is None:
+            raise UserError(f"{', '.join(curved)} draws probes: pass generator=torch.Generator().manual_seed(...)")
         draw = generator.clone_state()
-        found.append(CurvatureSums(forward, probes[number], signs(forward, draw, number), ignored))
+        found.append(CurvatureSums(forward, [*curved], signs(forward, draw), ignored))
         found[-1].draws = {"probes": draw}
     found += [
         ReadingSums(forward, name, estimator.reading)
@@ -99,8 +95,19 @@ def sums_of(
     return found, alike
 
 
-def finished(estimator: Estimator, mean: Tensor | None, parameter: Tensor) -> Tensor:
-    """The importance of a parameter from the mean over samples; ``None`` where nothing was added up."""
+def finished(name: str, estimator: Estimator, means: Means, parameter: str, value: Tensor) -> Tensor:
+    """The importance of a parameter from the means over samples.
+
+    Args:
+        name: of the estimator.
+        estimator: its definition.
+        means: by name; none where nothing was added up, as for an importance of the weights alone.
+        parameter: its name.
+        value: of the parameter.
+    """
+    mean = means.get(name, {}).get(parameter, value)
+    if isinstance(estimator, CurvatureEstimator):
+        mean = mean + means[RESIDUAL][parameter]
     if isinstance(estimator, StateEstimator):
-        return estimator.finish(parameter if mean is None else mean, parameter).to(parameter.dtype)
-    return estimator.finish(mean.to(parameter.dtype), parameter)
+        return estimator.finish(mean, value).to(value.dtype)
+    return estimator.finish(mean.to(value.dtype), value)

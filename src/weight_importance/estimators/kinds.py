@@ -67,18 +67,21 @@ class MomentEstimator:
 
 @dataclass(frozen=True)
 class CurvatureEstimator:
-    """A function of the diagonal of the loss's Hessian, estimated with random probes.
+    """A function of the diagonal of the Hessian of the mean cross-entropy.
+
+    It is exact where logits are piecewise linear in every tensor of parameters; elsewhere, the part that comes from the
+    curvature of the logits is estimated; see :mod:`weight_importance.estimators.engine.curvature`.
 
     Attributes:
+        gauss_newton: cotangents whose second moment is the diagonal of the Gauss-Newton matrix.
         finish: turns the diagonal into the importance.
-        probes: how many; see :mod:`weight_importance.estimators.engine.curvature` for the error that follows.
     """
 
     label: str
     formula: str
     source: str
+    gauss_newton: Cotangents
     finish: Finish = unchanged
-    probes: int = 10
     kind: ClassVar[str] = "curvature"
 
 
@@ -91,7 +94,8 @@ class PathEstimator:
             out as a tuple of texts (the workflow reads them off the source).
         importance: the importance from these, elementwise, each given by its name; any shape.
         published: of ``records``, those that the published protocol replaces by others: name → name of the other.
-        kept: of ``records``, those that an optimiser may keep itself: name → key in its state for a parameter.
+        kept: of ``records``, those that Adam keeps itself: name → key in its state for a parameter.
+        normalised: of ``records``, those whose values over a whole network are mapped onto [0, 1] first.
     """
 
     label: str
@@ -101,6 +105,7 @@ class PathEstimator:
     importance: Callable[..., Tensor]
     published: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
+    normalised: tuple[str, ...] = ()
     kind: ClassVar[str] = "path"
 
 
@@ -113,6 +118,8 @@ class StateEstimator:
         reading: what is read off the layers, see :mod:`weight_importance.estimators.engine.by_layer`; ``None`` for an
             importance of the weights alone, whose ``finish`` gets the parameter itself as the mean.
         mean_of_samples: it is a mean over samples of what each gives by itself; see :func:`is_mean_of_samples`.
+        compared_within_outputs: as a criterion for pruning, whether a weight is compared with those of the same output
+            unit only, whatever the scope.
     """
 
     label: str
@@ -121,6 +128,7 @@ class StateEstimator:
     finish: Finish = unchanged
     reading: Callable[..., Any] | None = None
     mean_of_samples: bool = False
+    compared_within_outputs: bool = False
     kind: ClassVar[str] = "state"
 
 

@@ -51,8 +51,8 @@ class Record:
     hidden: int = 0
 
 
-SOS_DECAY = 0.999
-"""Per step, of the running mean of squared gradients: Adam's β₂."""
+SQUARES_DECAY = 0.999
+"""Per step, of the moving average of squared gradients: Adam's β₂."""
 
 RWALK_RATE, RWALK_STEPS, RWALK_DAMPING = 0.9, 10, 1e-3
 """The Fisher information's moving average, the steps Δt of an interval, and ε."""
@@ -62,21 +62,27 @@ def _path_integral(step: Step, gradient: Tensor, total: Tensor) -> None:
     total.addcmul_(gradient, step.displacement, value=-1)
 
 
-def _absolute_gradient(step: Step, gradient: Tensor, total: Tensor) -> None:
-    total.add_(gradient.abs())
+def _absolute_gradient(step: Step, gradient: Tensor, mean: Tensor) -> None:
+    mean.lerp_(gradient.abs(), 1 / step.number)
 
 
 def _squared_gradient(step: Step, gradient: Tensor, mean: Tensor) -> None:
-    mean.mul_(SOS_DECAY).addcmul_(gradient, gradient, value=1 - SOS_DECAY)
+    """v_t / (1 − β₂^t) with v_t = β₂ v_{t−1} + (1 − β₂) g_t² (Kingma and Ba 2015, sec. 3), without storing v_t."""
+    share = (1 - SQUARES_DECAY) / (1 - SQUARES_DECAY**step.number)
+    mean.mul_(1 - share).addcmul_(gradient, gradient, value=share)
+
+
+def _rwalk_fisher(step: Step, gradient: Tensor, fisher: Tensor) -> None:
+    """Chaudhry et al. (2018), eq. 6; the first step's own square at the beginning."""
+    kept = 1 - RWALK_RATE if step.number > 1 else 0.0
+    fisher.mul_(kept).addcmul_(gradient, gradient, value=1 - kept)
 
 
 def _rwalk_score(
     step: Step, gradient: Tensor, score: Tensor, fisher: Tensor, at_start: Tensor, fall: Tensor, moved: Tensor
 ) -> None:
-    """Chaudhry et al. (2018), eq. 6 (Fisher information F) and 7 (score), interval by interval of Δt steps."""
-    # at the first step F is that step's own
-    kept = 1 - RWALK_RATE if step.number > 1 else 0.0
-    fisher.mul_(kept).addcmul_(gradient, gradient, value=1 - kept)
+    """Chaudhry et al. (2018), eq. 7, interval by interval of Δt steps."""
+    _rwalk_fisher(step, gradient, fisher)
     if step.number % RWALK_STEPS == 1:
         at_start.copy_(fisher)
     fall.addcmul_(gradient, step.displacement, value=-1)
@@ -93,10 +99,12 @@ RECORDS: dict[str, Record] = {
     "independent_path_integral": Record(_path_integral, "independent"),
     "absolute_gradient": Record(_absolute_gradient, "plain"),
     "squared_gradient": Record(_squared_gradient, "plain"),
+    "rwalk_fisher": Record(_rwalk_fisher, "plain"),
     "rwalk_score": Record(_rwalk_score, "plain", hidden=4),
 }
-"""By name: −Σ g·Δθ with each of the three gradients; Σ |g|; the running mean of g² with decay 0.999, from zero; and
-RWalk's score. Besides these, ``displacement``, ΣΔθ, is always there."""
+"""By name: −Σ g·Δθ with each of the three gradients; the mean of |g|; the moving average of g² with decay 0.999,
+corrected for its start from zero; and RWalk's Fisher information and score. Besides these, ``displacement``, ΣΔθ, is
+always recorded."""
 
 DISPLACEMENT = "displacement"
 
@@ -213,6 +221,8 @@ class ImportanceRecorder(PathRecorder):
     Args:
         estimators: by name; each record that they share is kept once.
         published: form them as the published protocol does: of :attr:`PathEstimator.published` where that differs.
+
+    The parameters are those of a stack of replicas, ``(R, *shape)``.
     """
 
     def __init__(self, estimators: Mapping[str, PathEstimator], published: bool = False) -> None:
@@ -235,11 +245,11 @@ class ImportanceRecorder(PathRecorder):
 
 
 def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """A path estimator's importance of every parameter.
+    """A path estimator's importance of every parameter of a stack of replicas.
 
     Args:
         estimator: which one.
-        recorded: record's name → parameter name → value, all that the estimator names among them.
+        recorded: record's name → parameter name → value ``(R, *shape)``, all that the estimator names among them.
 
     Raises:
         UserError: what it names was not recorded.
@@ -251,7 +261,24 @@ def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Ten
             f"'{estimator.label}' is formed of {', '.join(missing)}, which training has not recorded (only "
             f"{', '.join(recorded)}): train anew with a recorder of {', '.join(estimator.records)}."
         )
+    values = {
+        name: _on_unit_interval(recorded[name]) if name in estimator.normalised else recorded[name]
+        for name in estimator.records
+    }
     return {
-        parameter: estimator.importance(**{name: recorded[name][parameter] for name in estimator.records})
+        parameter: estimator.importance(**{name: value[parameter] for name, value in values.items()})
         for parameter in recorded[DISPLACEMENT]
     }
+
+
+def _on_unit_interval(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each network's values mapped onto [0, 1]: its least value becomes 0, its largest 1; equal ones become 0."""
+    ends = [value.reshape(len(value), -1).aminmax(dim=1) for value in values.values()]
+    low = torch.stack([each.min for each in ends]).amin(0)
+    high = torch.stack([each.max for each in ends]).amax(0)
+    span = (high - low).clamp_min(torch.finfo(low.dtype).tiny)
+
+    def along(replicas: Tensor, value: Tensor) -> Tensor:
+        return replicas.view(-1, *[1] * (value.ndim - 1))
+
+    return {name: (value - along(low, value)) / along(span, value) for name, value in values.items()}

@@ -41,7 +41,7 @@ class Recording:
             record
             for estimator in estimators.values()
             for record in estimator.records
-            if estimator.kept.get(record) not in _state_keys(optimizer)
+            if not (record in estimator.kept and _is_adaptive(optimizer))
         }
         self._recorder = PathRecorder(sorted(records))
         self._before: dict[str, Tensor] = {}
@@ -95,23 +95,29 @@ class Recording:
         """
         if self._recorder.steps == 0:
             raise UserError("the optimiser has not made a step: put the training loop into the block of 'with record'")
-        recorded = self._recorder.recorded()
-        return {
-            name: importance(estimator, recorded | self._kept(estimator))
-            for name, estimator in self._estimators.items()
-        }
+        recorded, found = self._recorder.recorded(), {}
+        for name, estimator in self._estimators.items():
+            records = recorded | self._kept(estimator)
+            stack = {record: {key: value[None] for key, value in each.items()} for record, each in records.items()}
+            found[name] = {key: value[0] for key, value in importance(estimator, stack).items()}
+        return found
 
     def _kept(self, estimator: PathEstimator) -> dict[str, dict[str, Tensor]]:
-        """What the optimiser itself keeps of the estimator's records."""
-        found = {}
-        for record, key in estimator.kept.items():
-            if key in _state_keys(self._optimizer):
-                states = {name: self._optimizer.state.get(each, {}) for name, each in self._parameters.items()}
-                found[record] = {
-                    name: _whole(states[name][key]).clone() if key in states[name] else torch.zeros_like(parameter)
-                    for name, parameter in self._parameters.items()
-                }
-        return found
+        """What the optimiser itself keeps of the estimator's records: moving averages, corrected as Adam does."""
+        if not _is_adaptive(self._optimizer):
+            return {}
+        decays = {each: group["betas"][1] for group in self._optimizer.param_groups for each in group["params"]}
+
+        def corrected(parameter: Tensor, key: str) -> Tensor:
+            state = self._optimizer.state.get(parameter)
+            if not state:
+                return torch.zeros_like(parameter)
+            return _whole(state[key]) / (1 - decays[parameter] ** float(state["step"]))
+
+        return {
+            record: {name: corrected(parameter, key) for name, parameter in self._parameters.items()}
+            for record, key in estimator.kept.items()
+        }
 
 
 @contextmanager
@@ -152,10 +158,9 @@ def record(
             handle.remove()
 
 
-def _state_keys(optimizer: Optimizer) -> set[str]:
-    """What the optimiser keeps for each parameter: known by its type before the first step."""
-    adaptive = any(kind.__name__ in ("Adam", "AdamW", "NAdam", "RAdam") for kind in type(optimizer).__mro__)
-    return {"exp_avg_sq"} if adaptive else {key for state in optimizer.state.values() for key in state}
+def _is_adaptive(optimizer: Optimizer) -> bool:
+    """Whether the optimiser keeps the moving averages of Adam."""
+    return any(kind.__name__ in ("Adam", "AdamW", "NAdam", "RAdam") for kind in type(optimizer).__mro__)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

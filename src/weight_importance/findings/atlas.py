@@ -26,8 +26,9 @@ SCOPE = "network"
 KEPT_TOGETHER = 0.9
 """The mean correlation from which on estimators form a group."""
 
-THE_SAME = {"ggn": "fisher_exact"}
-"""Estimators that equal another one by definition (under cross-entropy of a softmax)."""
+THE_SAME = {"ggn": "fisher_exact", "hessian_diagonal": "fisher_exact"}
+"""Estimators that equal another one: Gauss-Newton by definition (under cross-entropy of a softmax), the Hessian's
+diagonal in networks that are piecewise linear in every tensor, as those of the studies are."""
 
 SAME_RANKS = THE_SAME | {"root_fisher": "fisher_exact", "si_penalised": "si"}
 """Estimators with the ranks of another one after the first task; pruning depends on these alone. A penalty depends on

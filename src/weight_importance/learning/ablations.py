@@ -21,25 +21,22 @@ Importance = Mapping[str, Tensor]
 """Parameter name → importance, of one network or of a stack ``(R, *shape)``."""
 
 
-def transform(ablation: Ablation) -> Callable[[Sequence[Importance], Sequence[int], int], dict[str, Tensor]]:
-    """The ablation as a function ``(one stacked importance per estimator, seeds, task) -> stacked importance``."""
+def transform(ablation: Ablation) -> Callable[[Sequence[Importance], Sequence[int]], dict[str, Tensor]]:
+    """The ablation as a function ``(one stacked importance per estimator, seeds) -> stacked importance``."""
     return partial(ablated, ablation)
 
 
-def ablated(
-    ablation: Ablation, importances: Sequence[Importance], seeds: Sequence[int], task: int
-) -> dict[str, Tensor]:
+def ablated(ablation: Ablation, importances: Sequence[Importance], seeds: Sequence[int]) -> dict[str, Tensor]:
     """An ablation of the importances of a stack of networks on one task.
 
-    Random numbers depend on the ablation, the network's seed, the task and the tensor's name only: replicas with the
-    same seed have the same ones.
+    Random numbers depend on the ablation, the network's seed and the tensor's name only. They are the same for all
+    tasks: the sum over tasks of importances permuted differently would approach each tensor's mean.
 
     Args:
         ablation: the ablation.
         importances: one for each of the ablation's estimators, of tensors ``(R, *shape)``; zero or more, or ``nan``
             throughout for a network that has diverged.
         seeds: the seed of each replica ``(R)``.
-        task: the task's number.
 
     Returns:
         parameter name → ``(R, *shape)``.
@@ -47,16 +44,16 @@ def ablated(
     found = []
     for replica, seed in enumerate(seeds):
         of_one = [{name: values[replica] for name, values in stacked.items()} for stacked in importances]
-        found.append(_of_one(ablation, of_one, seed, task))
+        found.append(_of_one(ablation, of_one, seed))
     return {name: torch.stack([one[name] for one in found]) for name in importances[0]}
 
 
-def _of_one(ablation: Ablation, importances: Sequence[Importance], seed: int, task: int) -> dict[str, Tensor]:
+def _of_one(ablation: Ablation, importances: Sequence[Importance], seed: int) -> dict[str, Tensor]:
     if ablation.transform == "uniform":
         return uniform(importances[0])
     changed = {}
     for name, values in importances[0].items():
-        draw = generator(f"control {ablation.name}/{name}", seed, task)
+        draw = generator(f"control {ablation.name}/{name}", seed, 0)
         match ablation.transform:
             case "power":
                 changed[name] = power(values, ablation.exponent)
@@ -121,7 +118,7 @@ def in_order_of_factors(values: Tensor, draw: Generator) -> Tensor:
 
 
 def shuffled(values: Tensor, draw: Generator) -> Tensor:
-    """A random permutation within the tensor.
+    """A random permutation within the tensor, the same for all tasks.
 
     Keeps the tensor's values; destroys their assignment to parameters, rows and columns included.
     """
@@ -130,7 +127,7 @@ def shuffled(values: Tensor, draw: Generator) -> Tensor:
 
 
 def shuffled_within_neuron(values: Tensor, draw: Generator) -> Tensor:
-    """A random permutation within each row, independent between rows.
+    """A random permutation within each row, independent between rows and the same for all tasks.
 
     Keeps each output unit's values; destroys their assignment to its inputs. A bias is not changed.
     """

@@ -47,6 +47,8 @@ class Consolidation:
         learning_rate: of the optimiser.
         accumulation: a name in :data:`ACCUMULATIONS`: how the importances of the tasks become Ω.
         decay: factor of the earlier tasks' importances in ``online``, applied with each further task.
+        equal_tasks: divide each task's importances by their mean absolute value over the network, so that all tasks
+            count the same.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Consolidation:
         learning_rate: float = 0.0,
         accumulation: str = "sum",
         decay: float = 1.0,
+        equal_tasks: bool = False,
     ) -> None:
         self._strengths = strengths
         self._clamp_negative = clamp_negative
@@ -65,6 +68,7 @@ class Consolidation:
         self._accumulate = ACCUMULATIONS[accumulation]
         self._one_anchor = accumulation != "per_task"
         self._decay = decay
+        self._equal_tasks = equal_tasks
         self._tasks = 0
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}
@@ -72,8 +76,12 @@ class Consolidation:
     def task_learnt(self, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
         """Add a finished task's importances ``(R, *shape)`` and move the anchor to, or towards, the current weights."""
         self._tasks += 1
+        if self._clamp_negative:
+            importance = {name: values.clamp_min(0) for name, values in importance.items()}
+        if self._equal_tasks:
+            importance = relative_to_mean(importance)
         for name, parameter in parameters.items():
-            values = importance[name].clamp_min(0) if self._clamp_negative else importance[name]
+            values = importance[name]
             before = self.importance.get(name)
             first = before is None
             self.importance[name] = (
@@ -101,6 +109,16 @@ class Consolidation:
             for name, values in self.importance.items()
         }
         return QuadraticPenalty(stiffness, self.anchor)
+
+
+def relative_to_mean(importance: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each replica's importances ``(R, *shape)`` divided by their mean absolute value over all parameters."""
+    rows = [values.reshape(len(values), -1) for values in importance.values()]
+    total = sum(row.abs().sum(1, dtype=torch.float64) for row in rows)
+    mean = (total / sum(row.shape[1] for row in rows)).clamp_min(torch.finfo(rows[0].dtype).tiny)
+    return {
+        name: values / mean.to(values.dtype).view(-1, *[1] * (values.ndim - 1)) for name, values in importance.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from weight_importance.estimators.weights import weight_names
 
 SCOPES = ("tensor", "network")
 
+WITHIN_OUTPUTS = "output"
+"""The scope of criteria that compare a weight with those of its output unit only."""
+
 
 def prune(
     parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor], fraction: float, scope: str
@@ -22,18 +25,26 @@ def prune(
         parameters: of one network, name → tensor.
         importance: name → tensor of the same shape.
         fraction: share of weights to remove, in [0, 1]; of k weights, ``round(fraction · k)`` are removed.
-        scope: ``"tensor"`` ranks each weight tensor separately, ``"network"`` all weights together.
+        scope: ``"output"`` ranks the weights of each output unit (row, channel) separately, ``"tensor"`` each weight
+            tensor, ``"network"`` all weights together.
 
     Returns:
         New tensors; ties are broken by position.
     """
-    names = weight_names(parameters)
-    groups = [[name] for name in names] if scope == "tensor" else [names]
+    scores = {name: importance[name].abs() for name in weight_names(parameters)}
+    rows = [values.reshape(len(values) if scope == WITHIN_OUTPUTS else 1, -1) for values in scores.values()]
+    if scope == "network":
+        kept = _kept(torch.cat(rows, 1), fraction).split([values.numel() for values in scores.values()], 1)
+    else:
+        kept = [_kept(row, fraction) for row in rows]
     pruned = {name: tensor.clone() for name, tensor in parameters.items()}
-    for group in groups:
-        ranked = torch.cat([importance[name].abs().flatten() for name in group]).argsort(stable=True)
-        keep = torch.ones(len(ranked), dtype=torch.bool, device=ranked.device)
-        keep[ranked[: round(fraction * len(ranked))]] = False
-        for name, mask in zip(group, keep.split([parameters[name].numel() for name in group]), strict=True):
-            pruned[name] *= mask.view(parameters[name].shape)
+    for name, mask in zip(scores, kept, strict=True):
+        pruned[name] *= mask.view(parameters[name].shape)
     return pruned
+
+
+def _kept(scores: Tensor, fraction: float) -> Tensor:
+    """Which entries of each row are kept."""
+    ranked = scores.argsort(dim=1, stable=True)
+    keep = torch.ones_like(scores, dtype=torch.bool)
+    return keep.scatter_(1, ranked[:, : round(fraction * scores.shape[1])], False)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SPLITS = ("validation", "test")
 """The parts of a task on which accuracy is observed."""
 
-Ablation = Callable[[Sequence[Stacked], Sequence[int], int], Stacked]
-"""``(one importance per estimator, seed of each replica, task) -> the importance that the penalty uses instead``."""
+Ablation = Callable[[Sequence[Stacked], Sequence[int]], Stacked]
+"""``(one importance per estimator, seed of each replica) -> the importance that the penalty uses instead``."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class Run:
             self.job.optimisation.learning_rate,
             learning.accumulation,
             learning.decay,
+            learning.task_weights == "equal",
         )
 
     @property
@@ -193,7 +194,7 @@ class Run:
             return importances[0]
         if self.job.learning.clamp_negative:  # first, so that the ablation keeps what the penalty would use
             importances = [{name: values.clamp_min(0) for name, values in each.items()} for each in importances]
-        return self.weighting.ablation(importances, self.replicas.seeds, self.learnt)
+        return self.weighting.ablation(importances, self.replicas.seeds)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the run continues from, as one flat set of named tensors."""

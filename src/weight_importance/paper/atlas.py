@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from weight_importance import ESTIMATORS
 from weight_importance.estimators.catalogue.fisher_batched import BATCH
 from weight_importance.files.derivation import Constant, derived, rows
 from weight_importance.findings.atlas import (
@@ -29,7 +28,6 @@ from weight_importance.paper.macros import PERCENT, Results, label, labels, name
 
 FINDINGS = "weight_importance.findings.atlas"
 BATCHED = "weight_importance.estimators.catalogue.fisher_batched"
-HESSIAN = "hessian_diagonal"
 
 
 def atlas(findings: Findings) -> Results:
@@ -40,8 +38,7 @@ def atlas(findings: Findings) -> Results:
     - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n, permutations}`` of
       :func:`weight_importance.findings.atlas.alike_do_alike`, and ``…/without/list``, those equal by definition;
       ``atlas/pruning/{best, worst}/{label, mean}`` (of retention: :func:`weight_importance.paper.retention.ranking`);
-    - ``atlas/probes``, ``atlas/batch``: draws of the Hessian's diagonal, images per gradient of the batched Fisher
-      information; ``atlas/hessian/pearson``: the former with the exact Fisher information, over all parameters;
+    - ``atlas/batch``: images per gradient of the batched Fisher information;
     - ``atlas/relations/{verdict}/{list, count}``: the published relations by verdict, its spaces as underscores.
     """
     tables, square = findings.tables, findings.similarity
@@ -52,7 +49,8 @@ def atlas(findings: Findings) -> Results:
     alike = rows("correlation", coefficient=COEFFICIENT)
     results = derived(printed | labels("atlas/alone", alone), alike)
     results |= derived({"atlas/together": number(KEPT_TOGETHER, 1)}, Constant(FINDINGS, "KEPT_TOGETHER"))
-    results |= _few_draws(tables["correlation"]) | _relations(tables["correlation"])
+    results |= derived({"atlas/batch": plain(BATCH)}, Constant(BATCHED, "BATCH"))
+    results |= _relations(tables["correlation"])
     scores = retention_scores(*findings.of_estimators).set_index("estimator").drop(index="none", errors="ignore")
     sources = [rows("retention", split="test"), rows("selected_lambda")]
     results |= derived(_mantel("retention", square, scores, THE_SAME), alike, *sources)
@@ -80,20 +78,6 @@ def _ends(score: str, scores: pd.DataFrame) -> Results:
     ends = {"worst": ordered.index[0], "best": ordered.index[-1]}
     printed = {f"atlas/{score}/{place}/label": label(name) for place, name in ends.items()}
     return printed | {f"atlas/{score}/{place}/mean": number(ordered[name] * PERCENT, 1) for place, name in ends.items()}
-
-
-def _few_draws(correlation: pd.DataFrame) -> Results:
-    """The numbers of draws of estimators that take few."""
-    results = derived({"atlas/batch": plain(BATCH)}, Constant(BATCHED, "BATCH"))
-    constant = Constant(f"weight_importance.estimators.catalogue.{HESSIAN}", "ESTIMATOR")
-    results |= derived({"atlas/probes": plain(ESTIMATORS[HESSIAN].probes)}, constant)
-    both = {HESSIAN, "fisher_exact"}
-    over_all = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == ALL)]
-    pair = over_all[over_all["estimator_a"].isin(both) & over_all["estimator_b"].isin(both)]
-    if pair.empty:
-        return results
-    source = rows("correlation", coefficient="pearson", tensor=ALL, estimator_a=[*both], estimator_b=[*both])
-    return results | derived({"atlas/hessian/pearson": number(pair["value"].mean(), 2)}, source)
 
 
 def _mantel(score: str, square: pd.DataFrame, scores: pd.DataFrame, same: Mapping[str, str]) -> Results:

@@ -105,6 +105,12 @@ class LaterTasks(Duration):
         "each with its own importances and anchor (Kirkpatrick et al. 2017)."
     )
     decay: Share = Field(description="Factor of earlier importances in online accumulation.")
+    task_weights: Literal["as_computed", "equal"] = Field(
+        "as_computed",
+        description="How much each task's importances count. as_computed: as the estimator gives them, so that a "
+        "longer task counts more under estimators that sum over steps, such as SI; equal: divided by their mean "
+        "absolute value over the network. Then lambda is the penalty strength at an importance of 1.",
+    )
     penalty: Literal["plain", "halved", "stabilised"] = Field(
         description="plain: lambda times importance times squared distance; halved: half of it (Kirkpatrick "
         "et al. 2017); stabilised (Kutalev and Lapina 2021): half of lambda times importance, divided by one plus "

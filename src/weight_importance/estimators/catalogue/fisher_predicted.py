@@ -2,8 +2,9 @@
 
 Label mode ``max_pred`` of Masana et al. (2023) and of many implementations. It is neither the exact Fisher
 information (one class stands for the expectation over all) nor the empirical one (errors count by what the network
-says): with p the probability of the predicted class, each sample counts by at most (1 − p)², so a confident network
-has next to none. Averaged over samples.
+says): with p the probability of the predicted class, the squared norm of the gradient at the logits is
+(1 − p)² + Σ_{k≠ŷ} p_k² ≤ 2(1 − p)², so a sample of which the network is confident counts almost nothing. Averaged over
+samples.
 """
 
 import torch

@@ -1,12 +1,12 @@
 """Optimal brain damage: what the loss rises by, to second order, when a weight is removed at a minimum.
 
 LeCun, Denker and Solla (1989): the saliency ½hθ², h being the diagonal of the Hessian of the mean cross-entropy. They
-propagate a diagonal Gauss-Newton approximation; here h is the Hessian's own diagonal, estimated as by
-``hessian_diagonal`` with the same probes, noise and sign included.
+propagate a diagonal Gauss-Newton approximation; here h is the Hessian's own diagonal, as of ``hessian_diagonal``.
 """
 
 from torch import Tensor
 
+from weight_importance.estimators.catalogue.fisher_exact import cotangents
 from weight_importance.estimators.kinds import CurvatureEstimator
 
 
@@ -19,5 +19,6 @@ ESTIMATOR = CurvatureEstimator(
     label="optimal brain damage",
     formula=r"\tfrac12\,\theta^2\,\partial_\theta^2\,\mathbb{E}_{(x,y)}[-\log p_y]",
     source="lecun1989optimal",
+    gauss_newton=cotangents,
     finish=finish,
 )

@@ -1,11 +1,13 @@
-"""Second-order synapses: the root of the running mean of squared batch gradients, as Adam keeps it.
+"""Second-order synapses: the root of the moving average of squared batch gradients, as Adam uses it.
 
 Benzing (2022), as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``):
-v_t = 0.999 v_{t−1} + 0.001 g_t² from v_0 = 0 at each task's start, and √v_T after its last step, divided by nothing;
-what SI comes down to under Adam. Not corrected for the start from zero, which is one factor for all parameters; of the
-unpenalised loss's gradient. As g_t is of a batch, v holds the gradients' variance over the batch size beside their
-squared mean. That is the code's ``SOS_alpha`` = 0, for batches of 256; with 1, for batches of 2048, it takes g_t − h_t
-instead, h_t of an independent batch, which leaves (twice) the variance alone.
+v_t = 0.999 v_{t−1} + 0.001 g_t² from v_0 = 0 at each task's start, with the unpenalised loss's gradient, and √v_T after
+its last step; what SI comes down to under Adam. That code does not correct for the start from zero. Within one task
+the correction is a constant factor; over several tasks its absence would weight each by √(1 − 0.999^T), so that short
+tasks count less. Here v_T is divided by 1 − 0.999^T, as in Adam (Kingma and Ba 2015). As g_t is of a batch, v contains
+the gradients' variance over the batch size and their squared mean. That is the code's ``SOS_alpha`` = 0, for batches of
+256; with 1, for batches of 2048, it takes g_t − h_t instead, h_t of an independent batch, which leaves twice the
+variance.
 """
 
 from torch import Tensor
@@ -14,13 +16,13 @@ from weight_importance.estimators.kinds import PathEstimator
 
 
 def importance(squared_gradient: Tensor) -> Tensor:
-    """√v, elementwise."""
+    """The root, elementwise."""
     return squared_gradient.sqrt()
 
 
 ESTIMATOR = PathEstimator(
     label="SOS",
-    formula=r"\sqrt{0.001\textstyle\sum_t 0.999^{T-t} g_t^2}",
+    formula=r"\sqrt{\tfrac{0.001}{1-0.999^T}\textstyle\sum_t 0.999^{T-t} g_t^2}",
     source="benzing2022unifying",
     records=("squared_gradient",),
     importance=importance,

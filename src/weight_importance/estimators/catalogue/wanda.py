@@ -2,8 +2,9 @@
 
 Sun et al. (2024), eq. 1, for linear layers: |w_ij|·‖x_j‖₂ over all tokens of all samples. Here the norm is the root
 of the mean over samples of the sum over positions, which differs by a constant factor and does not grow with the
-samples. As in ``total_signal`` and on our own account: a convolution's weight multiplies the padded image's entries,
-a normalisation's scale the normalised input, and a bias ones, at each position.
+samples. For pruning, weights are compared within each output unit only, as there (sec. 3): the same fraction of every
+row is removed. As in ``total_signal`` and on our own account: a convolution's weight multiplies the padded image's
+entries, a normalisation's scale the normalised input, and a bias ones, at each position; rows are output channels.
 """
 
 import torch
@@ -46,4 +47,5 @@ ESTIMATOR = StateEstimator(
     source="sun2024simple",
     finish=finish,
     reading=reading,
+    compared_within_outputs=True,
 )
