@@ -1,0 +1,91 @@
+"""The ways to compute an importance that are compared, and their measurement in the present process."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from scipy.stats import spearmanr
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from models.networks import Case, case
+from peak_memory import status
+from weight_importance import estimate, factored
+
+COMPARED = 100_000
+"""Weights of a tensor, drawn at random, whose ranks are compared."""
+
+SCORES = {
+    "fisher_empirical": (lambda logits, labels: log_softmax(logits, -1).gather(-1, labels[..., None]).sum(), 2),
+    "mas": (lambda logits, _: logits.softmax(-1).square().sum(), 1),
+}
+"""Estimator → (scalar of one sample's logits and labels, power of its gradient)."""
+
+
+def loop(name: str, given: Case) -> dict[str, Tensor]:
+    """The importance by plain automatic differentiation, one sample at a time."""
+    score, power = SCORES[name]
+    learnt = {key: parameter for key, parameter in given.network.named_parameters() if parameter.requires_grad}
+    totals = {key: torch.zeros_like(parameter, dtype=torch.float64) for key, parameter in learnt.items()}
+    for row in range(len(given.inputs)):
+        logits, labels = given.network(given.inputs[row : row + 1]), given.labels[row : row + 1]
+        counted = labels != -100
+        score(logits[counted], labels[counted]).backward()
+        for key, parameter in learnt.items():
+            totals[key] += parameter.grad.abs() ** power
+            parameter.grad = None
+    return {key: (total / len(given.inputs)).float() for key, total in totals.items()}
+
+
+def computed(name: str, way: str, given: Case) -> tuple[dict[str, Tensor], int]:
+    """The importance, and how many numbers it is held by."""
+    if way == "loop":
+        found = loop(name, given)
+    elif way == "estimate":
+        found = estimate(name, given.network, given.inputs, given.labels, ignore_index=-100)
+    else:
+        product = way == "product"
+        factors = factored(name, given.network, given.inputs, given.labels, product=product, ignore_index=-100)
+        held = [each for two in factors.values() for each in (two.rows, two.columns) if each is not None]
+        return {key: two.dense() for key, two in factors.items()}, sum(map(torch.numel, held))
+    return found, sum(map(torch.numel, found.values()))
+
+
+def measured(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
+    """Processor seconds and peak memory of one computation; the importance goes into a file."""
+    torch.set_num_threads(1)
+    whole = case(name)
+    few = Case(whole.network, whole.inputs[:samples], whole.labels[:samples])
+    # the libraries' own memory and time, which come with the first computation, are not what is measured
+    tiny = Case(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), torch.randn(2, 4), torch.tensor([0, 1]))
+    computed(estimator, way, tiny)
+    before, start = status("VmRSS"), time.process_time()
+    found, numbers = computed(estimator, way, few)
+    seconds, peak = time.process_time() - start, status("VmHWM")
+    save_file({key: value.contiguous() for key, value in found.items()}, file)
+    learnt = sum(parameter.numel() for parameter in few.network.parameters() if parameter.requires_grad)
+    return {
+        "parameters": learnt, "samples": len(few.inputs), "numbers": numbers, "seconds": seconds,
+        "peak_mib": (peak - before) / 2**20,
+    }  # fmt: skip
+
+
+def errors(truth: Path, file: Path) -> dict[str, float]:
+    """How far an importance is from that of the loop.
+
+    Returns:
+        ``error``: the largest difference over the largest value, of the worst tensor; ``spearman``: the rank
+        correlation within weight tensors, mean over these.
+    """
+    right, found = load_file(truth), load_file(file)
+    worst = max(((found[key] - right[key]).abs().max() / right[key].abs().max()).item() for key in right)
+    correlations = []
+    for key, values in right.items():
+        if values.ndim > 1:
+            chosen = torch.randint(values.numel(), (COMPARED,), generator=torch.Generator().manual_seed(0))
+            one, other = values.flatten()[chosen], found[key].flatten()[chosen]
+            if one.ne(one[0]).any() and other.ne(other[0]).any():
+                correlations.append(spearmanr(one, other).statistic)
+    return {"error": worst, "spearman": sum(correlations) / len(correlations)}
