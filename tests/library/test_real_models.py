@@ -8,9 +8,9 @@ from loop import by_loop, each, exact_by_loop
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
-from vision import models
 
 from reference import assert_close
+from vision import models
 from weight_importance import estimate
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.probe import SlowWarning, examine

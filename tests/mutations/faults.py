@@ -47,7 +47,7 @@ FORMS, MOMENTS, PATH = f"{ENGINE}forms.py", f"{ENGINE}moments.py", "estimators/p
 BATCHES, LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("batches", "loop", "first_task", "importance"))
 RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
 STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/ablations.py", "findings/atlas.py"
-RANKING, TENSORS, CLAIMS = "findings/retention.py", "findings/tensors.py", "paper/claims.py"
+RANKING, TENSORS, CLAIMS = "findings/retention.py", "files/tables.py", "paper/claims.py"
 TASKS, SAMPLES = "data/tasks/", "data/samples.py"
 STORAGE, CHECKPOINT, TRAINED = "files/storage.py", "files/checkpoint.py", "files/trained.py"
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from weight_importance.estimators.registry import estimate
 from weight_importance.estimators.weights import weight_names
@@ -71,3 +72,9 @@ def test_a_normalising_network_has_the_same_parameters_and_normalised_inputs():
 def test_weight_tensors_are_the_same_by_their_dimensions_and_by_their_names_in_tables(name):
     parameters = dict(network(name, (1, 28, 28), 10)().named_parameters())
     assert set(weight_tensors(parameters)) == set(weight_names(parameters)) != set()
+
+
+def test_a_scale_whose_name_is_that_of_a_weight_is_refused(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "scaled", lambda shape, classes: nn.Sequential(nn.LayerNorm(3)))
+    with pytest.raises(UserError, match=r"'0.weight' has 1 dimension.*'bn' or 'norm'"):
+        network("scaled", (1, 28, 28), 10)()

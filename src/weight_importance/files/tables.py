@@ -1,4 +1,12 @@
-"""The columns of every table that the workflow writes: the interface for programs that read ``results/summary``."""
+"""The columns of every table that the workflow writes: the interface for programs that read ``results/summary``.
+
+A table knows a parameter tensor by its name alone, so that names tell which tensors are weights.
+"""
+
+import re
+
+NORMALISATION = re.compile("bn|norm")
+"""A layer with this in its name is a normalisation layer, whose scale is a vector and no weight tensor."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "baseline": ("study", "seed", "split", "accuracy"),
@@ -41,3 +49,9 @@ WHOLE = frozenset({"seed", "permutation", "tasks_learnt", "task"})
 
 SHARES = frozenset({"accuracy", "fraction"})
 """Columns of numbers from 0 to 1, or ``nan`` for a missing value."""
+
+
+def is_weight_tensor(name: str) -> bool:
+    """Whether a tensor's name is that of a weight matrix or a kernel, neither a bias nor a scale."""
+    layer, _, kind = name.rpartition(".")
+    return kind == "weight" and not NORMALISATION.search(layer)

@@ -12,10 +12,11 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
+from weight_importance.files.tables import is_weight_tensor
 from weight_importance.findings.correlation import PAIR
 from weight_importance.findings.retention import at_selected_lambda, is_at_edge
 from weight_importance.findings.statistics import final_accuracy, intervals
-from weight_importance.findings.tensors import ALL, is_weight_tensor
+from weight_importance.findings.tensors import ALL
 
 COEFFICIENT = "spearman"
 """Of the map: ranks do not depend on the scale and the power of an estimator."""

@@ -5,8 +5,9 @@ Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 
 import pandas as pd
 
+from weight_importance.files.tables import is_weight_tensor
 from weight_importance.findings.statistics import intervals
-from weight_importance.findings.tensors import ALL, is_weight_tensor
+from weight_importance.findings.tensors import ALL
 
 PAIR = ["estimator_a", "estimator_b"]
 

@@ -7,11 +7,10 @@ import math
 import re
 from collections.abc import Iterable
 
+from weight_importance.files.tables import NORMALISATION, is_weight_tensor
+
 ALL = "all"
 """Name of all parameters together."""
-
-NORMALISATION = re.compile("bn|norm")
-"""A layer with this in its name is a normalisation layer, whose scale is a vector and no weight tensor."""
 
 
 def tensor_order(tensors: Iterable[str]) -> list[str]:
@@ -27,12 +26,6 @@ def tensor_order(tensors: Iterable[str]) -> list[str]:
         return name == ALL, int(number[0]) if number else math.inf, normalises, layer, name.endswith("bias")
 
     return sorted(dict.fromkeys(tensors), key=place)
-
-
-def is_weight_tensor(name: str) -> bool:
-    """Whether a tensor has two or more dimensions: a weight matrix or a kernel, neither a bias nor a scale."""
-    layer, _, kind = name.rpartition(".")
-    return kind == "weight" and not NORMALISATION.search(layer)
 
 
 def weight_tensors(tensors: Iterable[str]) -> list[str]:

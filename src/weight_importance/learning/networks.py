@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, max_pool2d, relu
 
+from weight_importance.estimators.weights import is_weight
+from weight_importance.files.tables import is_weight_tensor
 from weight_importance.runtime.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None
         inputs: mean and standard deviation that the network normalises images by.
 
     Raises:
-        UserError: there is no network of this name.
+        UserError: there is no network of this name; or, when it is built, a parameter's name is misleading.
     """
     if isinstance(which, str):
         if which not in NETWORKS:
@@ -123,7 +125,21 @@ def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None
         build = partial(NETWORKS[which], shape, classes)
     else:
         build = partial(MLP, shape, classes, which.hidden, ACTIVATIONS[which.activation])
-    return build if inputs is None or (inputs.mean, inputs.sd) == (0, 1) else partial(_normalising, build, inputs)
+    named = partial(_named, build)
+    return named if inputs is None or (inputs.mean, inputs.sd) == (0, 1) else partial(_normalising, named, inputs)
+
+
+def _named(build: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose parameters' names tell which of them are weight tensors, as tables need it."""
+    built = build()
+    for name, parameter in built.named_parameters():
+        if is_weight_tensor(name) != is_weight(parameter):
+            raise UserError(
+                f"the network's parameter '{name}' has {parameter.ndim} dimension(s), which its name does not tell: "
+                "weights of two or more dimensions are called LAYER.weight, and layers of normalisation have 'bn' or "
+                "'norm' in their names"
+            )
+    return built
 
 
 def _normalising(build: Callable[[], nn.Module], inputs: "Inputs") -> nn.Module:
