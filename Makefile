@@ -12,8 +12,8 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint benchmark lock \
-	schema environment benchmark-environment latex clean
+.PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint benchmark audit lock \
+	schema environment benchmark-environment audit-environment latex clean
 
 help:
 	@echo 'make paper        run everything, from raw data to results/paper/main.pdf, then make the report'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-cluster run the workflow on Slurm with one node, installed for the test (as root, some minutes)'
 	@echo 'make lint         style checks only'
 	@echo 'make benchmark    speed of importances and training compared with other libraries, in a separate environment'
+	@echo 'make audit        compare public implementations of importances with exact values (docs/audit.md), likewise'
 	@echo 'make environment  create the virtual environment .venv from envs/requirements.lock'
 	@echo 'make lock         resolve envs/requirements.in into pinned versions again; ARGS=--upgrade for the newest'
 	@echo 'make schema       write workflow/schemas/config.schema.json, for editors, from the settings models'
@@ -107,6 +108,9 @@ lint: environment
 benchmark: benchmark-environment
 	.venv-benchmark/bin/python benchmarks/benchmark.py $(ARGS)
 
+audit: audit-environment
+	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 .venv-audit/bin/python -m audit
+
 lock: environment
 	@python envs/lock.py $(ARGS)
 
@@ -118,6 +122,9 @@ environment:
 
 benchmark-environment:
 	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt
+
+audit-environment:
+	@sh envs/install-python.sh .venv-audit envs/requirements.lock envs/audit.txt
 
 latex:
 	@sh envs/install-latex.sh

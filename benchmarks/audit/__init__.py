@@ -1,0 +1,1 @@
+"""Audit of public implementations of importances: the formula that each computes, and its error."""
