@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint benchmark audit lock \
-	schema environment benchmark-environment audit-environment latex clean
+	schema environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        run everything, from raw data to results/paper/main.pdf, then make the report'
@@ -108,7 +108,8 @@ lint: environment
 benchmark: benchmark-environment
 	.venv-benchmark/bin/python benchmarks/benchmark.py $(ARGS)
 
-audit: audit-environment
+audit:
+	@sh envs/install-python.sh .venv-audit envs/requirements.lock envs/audit.txt
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 .venv-audit/bin/python -m audit
 
 lock: environment
@@ -122,9 +123,6 @@ environment:
 
 benchmark-environment:
 	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt
-
-audit-environment:
-	@sh envs/install-python.sh .venv-audit envs/requirements.lock envs/audit.txt
 
 latex:
 	@sh envs/install-latex.sh
