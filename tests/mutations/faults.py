@@ -206,7 +206,8 @@ MODULES = (
     ),
     module(
         "tasks", "tasks samples continual_reference",
-        (f"{TASKS}permuted.py", "permutation(number, settings.seed, size)", "permutation(number, 0, size)"),
+        (f"{TASKS}permuted.py", "permutation(number, seed, images.shape", "permutation(number, 0, images.shape"),
+        (f"{TASKS}permuted.py", "seed if fixed is None else fixed", "fixed or 0"),
         (f"{TASKS}permuted.py", 'generator("permutation", seed, number)', 'generator("permutation", seed, 1)'),
         (f"{TASKS}rotated.py", "torch.rot90(images, self.quarters,", "torch.rot90(images, -self.quarters,"),
         (SAMPLES, "count >= len(self) else self.take(slice(-count, None))", "count >= len(self) else self.take(slice(count))"),

@@ -30,7 +30,7 @@ class Settings:
 
     kind: str = "permuted"
     count: int = 4
-    tasks_seed: int = 1
+    tasks_seed: int | None = 1
     training: int | None = 40
     validation: int = 12
     test: int | None = 25
@@ -220,7 +220,8 @@ def images_of(datasets: Sequence, task: int, split: str, seed: int, s: Settings)
         images, labels = images[kept], torch.tensor([names.index(label) for label in labels[kept].tolist()])
     if number and s.kind == "permuted":
         height, width = images.shape[1:]
-        order = torch.randperm(height * width, generator=generator("permutation", s.tasks_seed, number))
+        own = seed if s.tasks_seed is None else s.tasks_seed
+        order = torch.randperm(height * width, generator=generator("permutation", own, number))
         images = torch.stack([image.flatten()[order].view(height, width) for image in images])
     elif number:
         images = torch.stack([torch.rot90(image, number) for image in images])

@@ -107,6 +107,8 @@ PUBLISHED = {"train_on_validation": True, "carry_adam": True, "penalised_path": 
         {"estimators": ("si",), "clamp_negative": False},
         {"estimators": ("si",), "clamp_negative": False, "images": 22, "accumulation": "mean"},
         {"estimators": ("fisher_sampled",)},
+        {"estimators": ("si",), "tasks_seed": None},
+        {"estimators": (), "tasks_seed": None, "joint": True},
         {"estimators": ("fisher_empirical",), "tasks_seed": 5, "test": None, "training": 46},
         {"kind": "rotated"},
         {"estimators": ("si",)} | PUBLISHED,

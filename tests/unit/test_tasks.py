@@ -80,6 +80,20 @@ def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_p
     assert len(seen) == 3
 
 
+def test_without_a_seed_every_network_has_its_own_permutations_and_all_share_the_images(dataset):
+    plain, settings = plain_task(dataset, 40, 10), PermutedTasks(kind="permuted", count=3, seed=None)
+    first, second, again = sequences(settings, [plain], [7, 8, 7])
+    assert first is again and first[0] is second[0] is plain
+    for number in (1, 2):
+        assert not torch.equal(first[number].test.images, second[number].test.images)
+        [[*_, alone]] = sequences(PermutedTasks(kind="permuted", count=number + 1, seed=8), [plain], [0])
+        assert torch.equal(second[number].test.images, alone.test.images)
+        for task in (first[number], second[number]):
+            assert task.training.stored.data_ptr() == dataset.train_images.data_ptr()
+            chosen = torch.tensor([3, 1, 3])
+            assert torch.equal(task.training.images_at(chosen), task.training.images[chosen])
+
+
 def test_permutations_depend_on_seed_and_round_only():
     first = permutation(1, 1, (28, 28)).order
     assert torch.equal(first, permutation(1, 1, (28, 28)).order)

@@ -1,6 +1,7 @@
 """Labelled images as views of a data set: a selection and a transform, applied when the images are read.
 
-Images stay ``uint8`` until a batch is formed; only :func:`to_inputs` converts them to network inputs.
+Images stay ``uint8`` and are not transformed until a batch is formed, so that networks with different tasks share the
+memory of the data set; only :func:`to_inputs` converts them to network inputs.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,6 +40,11 @@ class Samples:
     def images(self) -> Tensor:
         """The images of the task; the transform is computed at each access, so keep the result in a loop."""
         return self.transform(self.stored) if self.transform else self.stored
+
+    def images_at(self, indices: Tensor) -> Tensor:
+        """The images of the task at some positions."""
+        stored = self.stored.index_select(0, indices)
+        return self.transform(stored) if self.transform else stored
 
     def transformed(self, transform: Transform) -> "Samples":
         """The same samples with a transform of their images."""

@@ -56,9 +56,10 @@ class TaskData:
                 f"training.batch_size is {batch_size}, but a task has {fewest} training images; lower the one or "
                 "raise images.training in the config"
             )
-        # transformed once
-        self._images = {samples: samples.images for part in self._parts for samples in dict.fromkeys(part)}
-        self.shared = len(self._images) == 1
+        distinct = {samples for part in self._parts for samples in part}
+        self.shared = len(distinct) == 1
+        # images that all seeds share are transformed once; a transformed copy per seed could exceed the memory
+        self._images = distinct.pop().images if self.shared else None
 
     @property
     def device(self) -> torch.device:
@@ -89,14 +90,14 @@ class TaskData:
         inputs, labels = [], []
         for part, chosen in zip(self._parts, numbers.split(self._size), strict=True):
             samples = part[place]
-            inputs.append(to_inputs(self._images[samples].index_select(0, chosen)))
+            images = samples.images_at(chosen) if self._images is None else self._images.index_select(0, chosen)
+            inputs.append(to_inputs(images))
             labels.append(samples.labels.index_select(0, chosen))
         return (inputs[0], labels[0]) if len(inputs) == 1 else (torch.cat(inputs), torch.cat(labels))
 
     def shared_batch(self, numbers: Tensor) -> Batch:
         """Any samples of those that all seeds share."""
-        samples = self._parts[0][0]
-        return to_inputs(self._images[samples].index_select(0, numbers)), samples.labels.index_select(0, numbers)
+        return to_inputs(self._images.index_select(0, numbers)), self._parts[0][0].labels.index_select(0, numbers)
 
 
 def stacked(batches: Sequence[Batch]) -> Batch:

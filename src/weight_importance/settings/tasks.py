@@ -16,11 +16,17 @@ class PlainFirstTask(Settings):
 
 
 class PermutedTasks(Settings):
-    """The first round is the data sets as they are; each later round applies one random permutation of the pixels."""
+    """The first round is the data sets as they are; each later round applies one random permutation of the pixels.
+
+    Intervals over networks refer to permuted tasks in general only if every network has its own permutations.
+    """
 
     kind: Literal["permuted"] = Field(description="Each round after the first has its own permutation of the pixels.")
     count: TaskCount = Field(description="Length of the sequence, the first task included.")
-    seed: Seed = Field(description="Seed of the permutations; the same for every network.")
+    seed: Seed | None = Field(
+        description="Seed of the permutations, which are then the same for every network; null: every network has its "
+        "own, drawn with its seed."
+    )
 
     def first(self) -> PlainFirstTask:
         """The settings that the first task depends on."""

@@ -21,7 +21,11 @@ class Permutation:
     order: Tensor
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images.flatten(-2)[..., self.order.to(images.device)].view(images.shape)
+        return images.flatten(-2).index_select(-1, self.order).view(images.shape)
+
+    def to(self, device: torch.device) -> "Permutation":
+        """The same on another device; a copy at every call could not be part of a CUDA graph."""
+        return Permutation(self.order.to(device))
 
 
 def permutation(number: int, seed: int, size: Sequence[int]) -> Permutation:
@@ -32,7 +36,14 @@ def permutation(number: int, seed: int, size: Sequence[int]) -> Permutation:
 def sequences(
     settings: "PermutedTasks", plain: Sequence[Task], count: int, seeds: Sequence[int]
 ) -> list[tuple[Task, ...]]:
-    """The tasks of every network, the same for all."""
-    size = plain[0].training.stored.shape[-2:]
-    tasks = in_rounds(plain, count, lambda number: permutation(number, settings.seed, size))
-    return [tasks] * len(seeds)
+    """The tasks of every network; with a seed in the settings the same for all, otherwise by the network's seed."""
+    images = plain[0].training.stored
+    fixed = getattr(settings, "seed", 0)  # settings of the first task alone have no seed, and it has no permutation
+    drawn = [seed if fixed is None else fixed for seed in seeds]
+    tasks = {
+        seed: in_rounds(
+            plain, count, lambda number, seed=seed: permutation(number, seed, images.shape[-2:]).to(images.device)
+        )
+        for seed in dict.fromkeys(drawn)
+    }
+    return [tasks[seed] for seed in drawn]
