@@ -150,7 +150,7 @@ MODULES = (
     ),
     module(
         "learning: retention", "continual_reference retention grid",
-        (RETENTION, "tasks[number].after(tasks[self.learnt - 1])", "tasks[0].after(tasks[self.learnt - 1])"),
+        (RETENTION, "tasks[number - 1].after(tasks[learnt - 1])", "tasks[0].after(tasks[learnt - 1])"),
         (RETENTION, "task.part(split), tasks)", 'task.part("test"), tasks)'),
         (RETENTION, "tasks = [tasks[number] for tasks in self.tasks]\n        data", "tasks = [tasks[0] for tasks in self.tasks]\n        data"),
         (RETENTION, "            learning.clamp_negative,\n", "            True,\n"),

@@ -179,7 +179,7 @@ def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(sh
         shard.importance(estimator), alone.importance(estimator)
     lambdas = [0.0] if estimator == "none" else [0.5, 2.0]
     pair = read_table(shard.retention(estimator, lambdas), COLUMNS["retention"])
-    assert len(pair) == 2 * len(lambdas) * (1 + 2 + 3) * 2
+    assert len(pair) == 2 * len(lambdas) * (1 + 2 + 2 * 3)
     assert not pair.duplicated([*COLUMNS["retention"][:-1]]).any()
     assert pair.accuracy.between(0, 1).all()
     single = read_table(alone.retention(estimator, lambdas[-1:]), COLUMNS["retention"])
@@ -194,7 +194,7 @@ def test_retention_under_an_ablation_is_as_under_an_estimator(shard, alone, abla
     for name in of:
         shard.importance(name), alone.importance(name)
     pair = read_table(shard.retention(ablation, [0.5, 2.0], of), COLUMNS["retention"])
-    assert set(pair.estimator) == {ablation} and len(pair) == 2 * 2 * (1 + 2 + 3) * 2
+    assert set(pair.estimator) == {ablation} and len(pair) == 2 * 2 * (1 + 2 + 2 * 3)
     single = read_table(alone.retention(ablation, [2.0], of), COLUMNS["retention"])
     assert single.equals(pair[(pair.seed == 1) & (pair["lambda"] == 2.0)].reset_index(drop=True))
     own = read_table(shard.retention("mas", [0.5, 2.0]), COLUMNS["retention"])

@@ -34,6 +34,7 @@ def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> Ret
     same = ("images", "clamp_negative", "penalty", "accumulation", "decay", "task_weights", "batch_norm")
     return RetentionJob(
         study="study", seeds=tuple(seeds), lambdas=tuple(strengths), network="network", datasets=("data",),
+        after_every_task=s.after_every_task,
         tasks={"kind": s.kind, "count": s.count} | OF_KIND[s.kind](s),
         images={"training": s.training, "validation": s.validation, "test": s.test},
         optimisation={"batch_size": s.batch_size, "learning_rate": s.learning_rate}, samples=s.samples, **protocol,

@@ -56,6 +56,7 @@ class Settings:
     order: str = "fixed"
     iterations: int | None = None
     joint: bool = False
+    after_every_task: bool = True
 
     @property
     def durations(self) -> dict[str, dict[str, int]]:
@@ -121,7 +122,8 @@ def continual_run(
                 steps.append(take_step(network, optimiser, *batches, term))
         for learnt in range(task + 1):
             network.selected = outputs_of(datasets, learnt, task, seed, s)
-            for split in ("validation", "test"):
+            last = task + 1 == s.count
+            for split in ("validation", "test") if last else ("test",) if s.after_every_task else ():
                 images, truth = images_of(datasets, learnt, split, seed, s)
                 right = network.eval()(images).argmax(1) == truth
                 run.accuracies[task + 1, learnt + 1, split] = int(right.sum()) / len(right)

@@ -103,7 +103,7 @@ PUBLISHED = {"train_on_validation": True, "carry_adam": True, "penalised_path": 
         {"task_weights": "equal", "estimators": ("si",), "clamp_negative": False, "accumulation": "mean"},
         {"task_weights": "equal", "estimators": ("si",), "accumulation": "per_task"},
         {"accumulation": "online", "decay": 0.25, "penalty": "stabilised", "estimators": ("si",)},
-        {"images": 22},
+        {"images": 22, "after_every_task": False},
         {"estimators": ("si",), "clamp_negative": False},
         {"estimators": ("si",), "clamp_negative": False, "images": 22, "accumulation": "mean"},
         {"estimators": ("fisher_sampled",)},

@@ -58,7 +58,7 @@ def test_blocks_change_neither_results_nor_their_order(estimators, ablation, mos
     """One replica at a time, two of a seed's three, and a seed."""
     whole = learn(tasks, estimators, ablation=ablation)
     assert learn(tasks, estimators, most_bytes, ablation) == whole
-    assert len(whole) == len(SEEDS) * len(STRENGTHS) * 2 * (1 + 2 + 3)
+    assert len(whole) == len(SEEDS) * len(STRENGTHS) * (1 + 2 + 2 * 3)
     assert len({seen.accuracy for seen in whole}) > 5
 
 
@@ -144,7 +144,7 @@ def test_the_state_of_another_block_is_not_taken(tasks, tmp_path):
 def strengths_learnt(monkeypatch):
     """The strengths of all replicas that are learnt from here on."""
     learnt, run = [], grid.Run
-    monkeypatch.setattr(grid, "Run", lambda *inputs: learnt.extend(inputs[2]) or run(*inputs))
+    monkeypatch.setattr(grid, "Run", lambda *inputs, **named: learnt.extend(inputs[2]) or run(*inputs, **named))
     return learnt
 
 

@@ -21,6 +21,7 @@ LEARNING = LaterTasks(
 )
 JOB = retention_job(LEARNING, Optimisation(batch_size=10, learning_rate=1e-2), samples=20)
 SEEDS = [3, 4]
+OBSERVED = observed(3, after_every_task=True)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,8 @@ def run(tasks, estimators, ablation=None, job=JOB):
     baseline = initialise(Small, SEEDS)
     random = torch.Generator().manual_seed(2)
     importance = {name: torch.rand(value.shape, generator=random) - 0.2 for name, value in baseline.parameters.items()}
-    learner = Run(baseline, tasks, [10.0, 10.0], Weighting(estimators, [importance] * len(estimators), ablation), job)
+    weighting = Weighting(estimators, [importance] * len(estimators), ablation)
+    learner = Run(baseline, tasks, [10.0, 10.0], weighting, job, observed=OBSERVED)
     learner.begin()
     while learner.learnt < 3:
         learner.learn_next()
@@ -50,10 +52,9 @@ def run(tasks, estimators, ablation=None, job=JOB):
 
 def test_accuracies_are_those_of_every_task_after_every_task(tasks):
     learner = run(tasks, ["mas"])
-    names = observed(3)
-    assert names[:3] == [(1, 1, "validation"), (1, 1, "test"), (2, 1, "validation")] and len(names) == 12
-    assert {len(each) for each in learner.accuracies} == {12}
-    last = {name: [each[place] for each in learner.accuracies] for place, name in enumerate(names) if name[0] == 3}
+    assert OBSERVED[:4] == [(1, 1, "test"), (2, 1, "test"), (2, 2, "test"), (3, 1, "validation")]
+    assert {len(each) for each in learner.accuracies} == {len(OBSERVED)} == {9}
+    last = {name: [each[place] for each in learner.accuracies] for place, name in enumerate(OBSERVED) if name[0] == 3}
     for (_, task, split), values in last.items():
         assert values == accuracy(learner.replicas, [tasks[0][task - 1].part(split)] * 2)
     assert len({tuple(values) for values in last.values()}) > 3
@@ -119,13 +120,13 @@ def test_observers_are_accumulated_as_the_penalty_s_importances_and_change_no_we
         weighting = Weighting([name], [first[name]])
         return Run(baseline.take([0, 1]), tasks, [10.0, 10.0], weighting, job, **options)
 
-    plain, learner = begun(), begun(observers=first, splits=())
+    plain, learner = begun(), begun(observers=first)
     plain.begin()
     learner.begin()
     before = {observer: values["fc1.weight"].clamp_min(0) for observer, values in first.items()}
     assert all(torch.equal(learner.accumulated[observer]["fc1.weight"], before[observer]) for observer in OBSERVERS)
     for number in (1, 2):
-        resumed = begun(observers=first, splits=())
+        resumed = begun(observers=first)
         resumed.resume({key: value.clone() for key, value in learner.state().items()})
         for each in (plain, learner, resumed):
             each.learn_next()

@@ -56,7 +56,6 @@ def main() -> None:
             Weighting([name], [first[name]]),
             job,
             observers=first,
-            splits=(),
         )
         for name, strength in job.strengths.items()
     }

@@ -82,11 +82,10 @@ def retention(
             :func:`weight_importance.runtime.device.replica_bytes`.
 
     Returns:
-        Accuracies on every task learnt so far, validation and test, after every task, in the order of tasks learnt,
-        task, split, seed and strength.
+        The accuracies of :func:`weight_importance.learning.retention.observed`, of every seed and strength.
     """
     seeds = baseline.seeds
-    names = observed(len(tasks[0]))
+    names = observed(len(tasks[0]), job.after_every_task)
     finished = _finished(kept, job.lambdas)
     missing = [strength for strength in job.lambdas if any((seed, float(strength)) not in finished for seed in seeds)]
     if missing and len(missing) < len(job.lambdas):
@@ -108,6 +107,7 @@ def retention(
             [strength for _, strength in cells],
             weighting.take(spread),
             job,
+            observed=names,
         )
         _learn(run, cells, steps, progress, kept)
         finished |= dict(zip(cells, run.accuracies, strict=True))

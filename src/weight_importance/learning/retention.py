@@ -22,8 +22,8 @@ from weight_importance.runtime.progress import Progress
 if TYPE_CHECKING:
     from weight_importance.settings import OnAllTasks
 
-SPLITS = ("validation", "test")
-"""The parts of a task on which accuracy is observed."""
+Observed = tuple[int, int, str]
+"""Number of tasks learnt, task, and the part of the task: an accuracy of a run."""
 
 Ablation = Callable[[Sequence[Stacked], Sequence[int]], Stacked]
 """``(one importance per estimator, seed of each replica) -> the importance that the penalty uses instead``."""
@@ -51,10 +51,15 @@ class Weighting:
         return replace(self, first=chosen)
 
 
-def observed(tasks: int) -> list[tuple[int, int, str]]:
-    """``(tasks learnt, task, split)`` of each accuracy of a run through so many tasks, in the order of observation."""
+def observed(tasks: int, after_every_task: bool) -> list[Observed]:
+    """The accuracies of a run through so many tasks, in the order of observation.
+
+    On test images after every task, if so chosen; on validation images, which select λ, after the last one.
+    """
+    earlier = range(1, tasks) if after_every_task else ()
     return [
-        (learnt, task, split) for learnt in range(1, tasks + 1) for task in range(1, learnt + 1) for split in SPLITS
+        *((learnt, task, "test") for learnt in earlier for task in range(1, learnt + 1)),
+        *((tasks, task, split) for task in range(1, tasks + 1) for split in ("validation", "test")),
     ]
 
 
@@ -70,9 +75,9 @@ class Run:
         job: the settings.
         observers: importances on the first task by further estimators, whose importances are accumulated after every
             task as those of the penalty are, without any effect on the training.
-        splits: the parts of a task on which accuracy is observed.
+        observed: the accuracies to observe.
         learnt: the number of tasks learnt so far.
-        accuracies: of each replica, in the order of :func:`observed`; ``nan`` after its training has diverged.
+        accuracies: of each replica, those observed so far; ``nan`` after its training has diverged.
     """
 
     replicas: Replicas
@@ -81,7 +86,7 @@ class Run:
     weighting: Weighting
     job: "OnAllTasks"
     observers: Mapping[str, Stacked] = field(default_factory=dict)
-    splits: Sequence[str] = SPLITS
+    observed: Sequence[Observed] = ()
     learnt: int = field(default=0, init=False)
     accuracies: list[list[float]] = field(default_factory=list, init=False)
 
@@ -180,13 +185,14 @@ class Run:
         for name, consolidation in self._observed.items():
             consolidation.task_learnt(parameters, importances[name])
         self.learnt += 1
-        for number in range(self.learnt):
-            tasks = [tasks[number].after(tasks[self.learnt - 1]) for tasks in self.tasks]
-            for split in self.splits:
-                with heads(self.replicas, tasks) as headed:
-                    values = accuracy(headed, once_each(lambda task, split=split: task.part(split), tasks))
-                for seen, value in zip(self.accuracies, values, strict=True):
-                    seen.append(value)
+        for learnt, number, split in self.observed:
+            if learnt != self.learnt:
+                continue
+            tasks = [tasks[number - 1].after(tasks[learnt - 1]) for tasks in self.tasks]
+            with heads(self.replicas, tasks) as headed:
+                values = accuracy(headed, once_each(lambda task, split=split: task.part(split), tasks))
+            for seen, value in zip(self.accuracies, values, strict=True):
+                seen.append(value)
 
     def _weights(self, importances: Sequence[Stacked]) -> Stacked:
         """The importance that a task adds to the penalty: the estimator's, or the ablation of it."""

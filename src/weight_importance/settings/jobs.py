@@ -188,6 +188,7 @@ class RetentionJob(OnAllTasks):
     images: Images
     train_on_validation: bool
     lambdas: Several[Number] = Field(description="Penalty strengths; without a penalty only 0.")
+    after_every_task: bool = True
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Sequence[int], condition: str) -> Self:
@@ -206,6 +207,7 @@ class RetentionJob(OnAllTasks):
             images=study.images,
             train_on_validation=study.protocol.train_on_validation,
             lambdas=study.retention.strengths(condition),
+            after_every_task=study.retention.after_every_task,
         )
 
 

@@ -146,6 +146,11 @@ class Retention(LaterTasks):
     unpenalised: bool = Field(
         description="Whether the tasks are also learnt without a penalty; may be false in a study with companion_of."
     )
+    after_every_task: bool = Field(
+        True,
+        description="Whether accuracies on test images are measured after every task, or only after the last one. "
+        "Those on validation images, which select lambda, are measured after the last one.",
+    )
     joint: bool = Field(
         False,
         description="Whether the tasks are also learnt jointly, as an upper bound: each later one with all earlier "
