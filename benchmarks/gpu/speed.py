@@ -194,7 +194,7 @@ def launched(
     replicas: Replicas, layout: Layout, data: TaskData, indices: Tensor, label_smoothing: float = 0.0
 ) -> Gathered:
     """The gradients of a step as on a CPU: the host launches each operation separately."""
-    return Gathered(way_to_compute(replicas, layout, *data.batch(0, indices[0]), label_smoothing), data)
+    return Gathered(way_to_compute(replicas, layout, data.batch(0, indices[0])[0], label_smoothing), data)
 
 
 def train_stack(replicas: Replicas, data: Samples, optimisation: Optimisation, measured: Windows, what: str) -> None:

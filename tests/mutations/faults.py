@@ -129,7 +129,7 @@ MODULES = (
         (f"{LEARNING}engine/optimiser.py", "adam.steps if adam else 0", "0"),
         (f"{LEARNING}engine/optimiser.py", "BETAS, EPSILON = (0.9, 0.999), 1e-8", "BETAS, EPSILON = (0.9, 0.999), 1e-4"),
         (f"{LEARNING}engine/optimiser.py", "Step(number, piece.gradient, total,", "Step(number, total, total,"),
-        (f"{LEARNING}engine/tracing.py", "cross_entropy(logits, labels, label_smoothing=label_smoothing)", "cross_entropy(logits, labels)"),
+        (f"{LEARNING}engine/gradients.py", "cross_entropy(logits, labels, label_smoothing=label_smoothing)", "cross_entropy(logits, labels)"),
         (f"{LEARNING}replicas.py", 'derive("initialisation", seed)', 'derive("initialisation", 0)'),
         (f"{LEARNING}heads.py", "logits.index_select(-1, classes) if", "logits[..., : len(classes)] if"),
     ),

@@ -93,7 +93,7 @@ def test_graphs_have_the_gradients_of_replicas_one_by_one(build, most, shared, d
     for indices in data.orders(0, range(1)):
         graphs = graphs or Captured(replicas, layout, data, indices, 0.1)
         if one_by_one is None:
-            way = batch_gradients.OneByOne(others, layout, *data.batch(0, indices[0]), 0.1)
+            way = batch_gradients.OneByOne(others, layout, 0.1)
             one_by_one = Gathered(way, data)
         found = torch.cat([graphs(rows, graphs.load(indices)).clone() for rows in graphs.groups])
         batches = one_by_one.load(indices)

@@ -8,15 +8,25 @@ convolutions are slow.
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from weight_importance.learning.batches import Batch, TaskData, stacked
 from weight_importance.learning.engine.flat import Layout
-from weight_importance.learning.engine.gradients import OneByOne, SideBySide, groups, side_by_side, way_to_compute
-from weight_importance.learning.engine.tracing import Trace, Untraceable, loss_gradient, trace, trace_stack
+from weight_importance.learning.engine.gradients import (
+    OneByOne,
+    SideBySide,
+    groups,
+    loss_gradient,
+    side_by_side,
+    way_to_compute,
+)
 from weight_importance.learning.replicas import Replicas, convolutional
+
+if TYPE_CHECKING:
+    from weight_importance.learning.engine.tracing import Trace
 
 BRANCHES = 8
 """Convolutional replicas that a GPU computes at the same time: one alone does not fill it."""
@@ -122,6 +132,8 @@ class Captured:
 
     def _batched(self, rows: slice) -> Callable[[], None]:
         """All replicas of the group in batched operations."""
+        from weight_importance.learning.engine.tracing import Untraceable, trace_stack  # seconds of imports
+
         count = rows.stop - rows.start
         seeds = self._places(self._data.places[rows])
         parameters = {name: value[rows] for name, value in self._replicas.parameters.items()}
@@ -147,6 +159,8 @@ class Captured:
 
     def _branches(self, rows: slice) -> Callable[[], None]:
         """Every replica of the group by itself, some at the same time."""
+        from weight_importance.learning.engine.tracing import Untraceable, trace  # seconds of imports
+
         of_row = self._data.places[rows]
         distinct = list(dict.fromkeys(of_row))
         seeds = self._places(distinct)
@@ -200,5 +214,5 @@ def batch_gradients(
     """The way to compute gradients on the stack's device; the arguments are those of :class:`Captured`."""
     if indices.device.type == "cuda":
         return Captured(replicas, layout, data, indices, label_smoothing)
-    way = way_to_compute(replicas, layout, *data.batch(0, indices[0]), label_smoothing)
+    way = way_to_compute(replicas, layout, data.batch(0, indices[0])[0], label_smoothing)
     return Gathered(way, data)

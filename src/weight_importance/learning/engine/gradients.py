@@ -1,27 +1,49 @@
 """The loss's gradient for the replicas of a stack: written into flat memory, row by row.
 
-On a CPU replicas run one after another. Each step of a network is the same few tensor operations, which
-:mod:`weight_importance.learning.engine.tracing` records once; later steps replay them without modules or automatic
-differentiation, and weight gradients arrive where the optimiser reads them. A network that cannot be traced takes
-automatic differentiation.
+On a CPU replicas run one after another.
 On other devices replicas of networks without convolutions run side by side by ``vmap``; those with convolutions run one
 after another, as vmap makes grouped convolutions of theirs. See ``batch_gradients`` for GPUs.
 """
 
-import sys
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
 
 from weight_importance.estimators.engine.layers import PROBE, evaluation_mode, recorded_bytes
 from weight_importance.learning.engine.flat import Layout
-from weight_importance.learning.engine.tracing import Trace, Untraceable, loss_gradient, trace
 from weight_importance.learning.replicas import Replicas, channels_last, convolutional
 
 STACK_BYTES = 4 * 2**30
 """Memory bound on what replicas that run side by side hold for one step; at least one replica's."""
+
+
+def loss_gradient(
+    network: nn.Module,
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+    label_smoothing: float = 0.0,
+) -> dict[str, Tensor]:
+    """The gradient of the mean cross-entropy by automatic differentiation; buffers change in place.
+
+    Args:
+        network: the architecture, in the mode to train in.
+        parameters: by name; zeros are returned for one that the loss does not depend on.
+        buffers: by name.
+        inputs: ``(B, ...)``.
+        labels: ``(B,)``.
+        label_smoothing: share of the target that is spread evenly over all classes.
+    """
+    leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
+    with torch.enable_grad():
+        logits = functional_call(network, leaves | dict(buffers), (inputs,))
+        loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(leaves, found, strict=True))
 
 
 def groups(replicas: int, size: int) -> list[slice]:
@@ -35,37 +57,25 @@ class OneByOne:
     Args:
         replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
         layout: where parameters lie in a row.
-        inputs: one replica's first batch ``(B, ...)``, to trace with.
-        labels: ``(B,)``.
         label_smoothing: share of the target that is spread evenly over all classes.
     """
 
-    def __init__(
-        self, replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor, label_smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, replicas: Replicas, layout: Layout, label_smoothing: float = 0.0) -> None:
         self.groups = groups(len(replicas), 1)
         like = next(iter(replicas.parameters.values()))
         self._row = like.new_zeros(1, layout.size)
         self._into = {name: view[0] for name, view in layout.views(self._row).items()}
         self._states = [replicas.state(replica) for replica in range(len(replicas))]
         self._template, self._label_smoothing = replicas.template, label_smoothing
-        self._trace: Trace | None = None
-        try:
-            state = self._states[_first_finite(replicas)]
-            self._trace = trace(replicas.template, *state, channels_last(inputs), labels, label_smoothing)
-        except Untraceable as reason:
-            print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
 
     def __call__(self, rows: slice, inputs: Tensor, labels: Tensor) -> Tensor:
         """The rows' gradients ``(1, size)`` for inputs ``(1, B, ...)`` and labels ``(1, B)``."""
         parameters, buffers = self._states[rows.start]
-        inputs, labels = channels_last(inputs[0]), labels[0]
-        if self._trace:
-            self._trace(parameters, buffers, inputs, labels, self._into)
-        else:
-            found = loss_gradient(self._template, parameters, buffers, inputs, labels, self._label_smoothing)
-            for name, gradient in found.items():
-                self._into[name].copy_(gradient)
+        found = loss_gradient(
+            self._template, parameters, buffers, channels_last(inputs[0]), labels[0], self._label_smoothing
+        )
+        for name, gradient in found.items():
+            self._into[name].copy_(gradient)
         return self._row
 
 
@@ -108,11 +118,11 @@ class SideBySide:
 
 
 def way_to_compute(
-    replicas: Replicas, layout: Layout, inputs: Tensor, labels: Tensor, label_smoothing: float = 0.0
+    replicas: Replicas, layout: Layout, inputs: Tensor, label_smoothing: float = 0.0
 ) -> OneByOne | SideBySide:
     """The better of the two for the stack's device and network, by the first batch of one replica ``(B, ...)``."""
     if inputs.device.type == "cpu" or convolutional(replicas.template):
-        return OneByOne(replicas, layout, inputs, labels, label_smoothing)
+        return OneByOne(replicas, layout, label_smoothing)
     return SideBySide(replicas, layout, side_by_side(replicas, layout, inputs), label_smoothing)
 
 
@@ -122,8 +132,3 @@ def side_by_side(replicas: Replicas, layout: Layout, inputs: Tensor) -> int:
     with evaluation_mode(replicas.template):  # in training mode normalisation refuses to look at one sample
         batch = len(inputs) * recorded_bytes(replicas.template, inputs[:PROBE])
     return max(1, STACK_BYTES // (parameters + batch))
-
-
-def _first_finite(replicas: Replicas) -> int:
-    """The first replica whose weights are finite, as a trace is checked by comparing numbers; else the first."""
-    return int(replicas.finite().int().argmax())
