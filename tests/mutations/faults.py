@@ -47,6 +47,7 @@ FORMS, MOMENTS, PATH = f"{ENGINE}forms.py", f"{ENGINE}moments.py", "estimators/p
 BATCHES, LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("batches", "loop", "first_task", "importance"))
 RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
 STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/ablations.py", "findings/atlas.py"
+SELECTION = "findings/selection.py"
 RANKING, TENSORS, CLAIMS = "findings/retention.py", "files/tables.py", "paper/claims.py"
 TASKS, SAMPLES = "data/tasks/", "data/samples.py"
 STORAGE, CHECKPOINT, TRAINED = "files/storage.py", "files/checkpoint.py", "files/trained.py"
@@ -228,7 +229,7 @@ MODULES = (
         (STATISTICS, "a - b.loc[a.index]", "a - b.to_numpy()"),
         (STATISTICS, '((-margin, "greater"), (margin, "less"))', '((-margin, "two-sided"), (margin, "two-sided"))'),
         (STATISTICS, "return max(float(stats.ttest_1samp", "return min(float(stats.ttest_1samp"),
-        (STATISTICS, "equal_var=False", "equal_var=True"),
+        (STATISTICS, "equal_var=False, alternative", "equal_var=True, alternative"),
         (STATISTICS, "stats.t.ppf((1 + level) / 2, n - 1) ** 2", "stats.t.ppf(level, n - 1) ** 2"),
         (STATISTICS, '["accuracy"].mean(skipna=False)', '["accuracy"].mean()'),
         (STATISTICS, 'sort_values("mean", ascending=False, kind="stable"', 'sort_values("mean", ascending=True, kind="stable"'),
@@ -236,14 +237,17 @@ MODULES = (
         (STATISTICS, "means = intervals(final, by=", "means = intervals(final.dropna(), by="),
     ),
     module(
-        "findings: recovery", "findings_ablations",
-        (RECOVERY, 'final = final_accuracy(retention, "test")', 'final = final_accuracy(retention, "validation")'),
+        "findings: recovery, selection", "findings_ablations selection",
+        (SELECTION, 'for split in (criterion, "test")', 'for split in ("test", criterion)'),
+        (SELECTION, "* n / (n - 1))", ")"),
+        (SELECTION, "means = counts @ self.criterion.T", "means = np.ones_like(counts) @ self.criterion.T"),
+        (SELECTION, "value * (len(tested) - rank)", "value * len(tested)"),
+        (RECOVERY, ".astype(float).mask(primary)", ".astype(float)"),
         (RECOVERY, '(retention["split"] == "test")', '(retention["split"] == "validation")'),
-        (RECOVERY, "LEVEL = 0.05", "LEVEL = 0.1"),
         (RECOVERY, "MARGIN = 0.005", "MARGIN = 0.01"),
-        (RECOVERY, "ratio(ablation - none, estimator - none)", "ratio(ablation, estimator)"),
+        (RECOVERY, "recovered(ablation, whole, baseline)", "recovered(ablation, baseline, whole)"),
         (RECOVERY, 'final["task"] < last', 'final["task"] <= last'),
-        (RECOVERY, '"worse" if change.high < 0 else "better"', '"better" if change.high < 0 else "worse"'),
+        (RECOVERY, '"worse" if row["mean_difference"] < 0 else "better"', '"better" if row["mean_difference"] < 0 else "worse"'),
     ),
     module(
         "findings: atlas, rankings, claims", "atlas paper_numbers claims",

@@ -26,6 +26,7 @@ def shard(tmp_path: Path) -> dict[str, Path]:
 
 def run(importances: list[str], folder: Path, **settings: object) -> programs.Done:
     outputs = ["--output", folder / "out.csv", "--null", folder / "out.null.csv"]
+    outputs += ["--used", folder / "out.used.csv"]
     given = ["--importance", *importances, "--settings", json.dumps(SETTINGS | settings)]
     return programs.run("correlation", *given, *outputs)
 
@@ -46,6 +47,8 @@ def test_writes_both_tables(shard: dict[str, Path], tmp_path: Path) -> None:
     null = read_table(tmp_path / "out.null.csv", COLUMNS["correlation_null"])
     assert len(table) == 2 * 3 * 3 * 4  # seeds, tensors, pairs, coefficients
     assert len(null) == 2 * len(table)
+    used = read_table(tmp_path / "out.used.csv", COLUMNS["correlation_used"])
+    assert len(used) == 2 * 3 * 2  # seeds, pairs, uses
     assert set(table["seed"]) == {2, 3}
     assert set(table["study"]) == {"tiny"}
     pairs = table[["estimator_a", "estimator_b"]].drop_duplicates().to_numpy().tolist()
@@ -56,7 +59,7 @@ def test_writes_the_same_bytes_twice(shard: dict[str, Path], tmp_path: Path) -> 
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         assert run(named(shard), folder).returncode == 0
-    for name in ("out.csv", "out.null.csv"):
+    for name in ("out.csv", "out.null.csv", "out.used.csv"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 

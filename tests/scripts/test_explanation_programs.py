@@ -16,7 +16,7 @@ from programs import SCRIPTS, run
 from studies import LEARNING
 from weight_importance.analysis.confidence import AGREEMENT
 from weight_importance.analysis.factors import FACTORS
-from weight_importance.analysis.noise import PAIRED, RELIABILITIES
+from weight_importance.analysis.noise import PAIRED, RELIABILITIES, RESIDUAL
 from weight_importance.analysis.signal import SIGNAL
 from weight_importance.analysis.trajectories import COEFFICIENTS, TRAJECTORIES
 from weight_importance.files.storage import load_tensors, read_table
@@ -151,7 +151,9 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_agreement": 2 * conditions * tensors * PAIRS * len(AGREEMENT),
         "explanation_factors": 2 * weights * PAIRS * len(FACTORS),
         "explanation_signal": 2 * weights * len(NAMES) * len(SIGNAL),
-        "explanation_reliability": 2 * tensors * len(NAMES) * sum(map(len, RELIABILITIES.values())),
+        "explanation_reliability": 2
+        * len(NAMES)
+        * (tensors * sum(map(len, RELIABILITIES.values())) + weights * len(RESIDUAL)),
         "explanation_noise": 2 * tensors * PAIRS * sum(map(len, PAIRED.values())),
         "explanation_trajectories": 2 * 3 * tensors * len(COEFFICIENTS) * len(TRAJECTORIES),  # of one pair
         "explanation_shared": 2 * 3 * tensors * len(COEFFICIENTS) * PAIRS,

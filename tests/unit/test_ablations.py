@@ -72,6 +72,14 @@ def test_uniform_is_one_value_over_the_network_and_tensor_mean_one_in_each_tenso
         assert torch.equal(value.flatten(1).amin(1), value.flatten(1).amax(1))
 
 
+def test_depth_multiplies_layers_in_geometric_progression():
+    given = {"conv1.weight": 1.0, "conv1.bias": 2.0, "bn1.weight": 3.0, "fc.weight": 4.0}
+    found = apply("depth_100(l2)", {name: torch.full((3, 2), value) for name, value in given.items()})
+    assert {name: pytest.approx(values[0, 0].item()) for name, values in found.items()} == {
+        "conv1.weight": 0.1, "conv1.bias": 0.2, "bn1.weight": 3.0, "fc.weight": 40.0
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["shuffled", "shuffled_within_neuron", "reversed"])
 @pytest.mark.parametrize("seed", range(5))
 def test_values_are_kept_exactly_and_moved(name, seed):
@@ -209,7 +217,7 @@ def test_zeros_stay_zeros_and_a_diverged_network_disturbs_no_other(name):
 def test_names():
     assert {*PER_TENSOR, "uniform"} == {*TRANSFORMS}
     assert not any(map(is_ablation, ["none", "mas", "random"])) and all(map(is_ablation, ALL))
-    assert parse("power_0.5(mas)").exponent == 0.5
+    assert parse("power_0.5(mas)").number == 0.5
     assert parse("values_of(mas)_in_ranks_of(si)").estimators == ("mas", "si")
     assert folder("values_of(mas)_in_ranks_of(si)") == "values_of.mas.in_ranks_of.si"
     assert folder("shuffled(mas)") == "shuffled.mas" and folder("mas") == "mas"

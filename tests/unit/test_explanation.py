@@ -12,7 +12,14 @@ from weight_importance import ESTIMATORS, estimate_all
 from weight_importance.analysis.confidence import AGREEMENT, agreement
 from weight_importance.analysis.correlation import correlation, entries
 from weight_importance.analysis.factors import FACTORS, factor_contributions
-from weight_importance.analysis.noise import PAIRED, RELIABILITIES, disattenuated, noise, spearman_brown
+from weight_importance.analysis.noise import (
+    PAIRED,
+    RELIABILITIES,
+    disattenuated,
+    noise,
+    residual_reliability,
+    spearman_brown,
+)
 from weight_importance.analysis.rows import estimator_rows, pair_rows
 from weight_importance.analysis.signal import SIGNAL, SIGNAL_TERMS, signal_contributions
 from weight_importance.analysis.trajectories import on_all_trajectories, on_trajectories
@@ -298,6 +305,23 @@ def test_a_path_estimator_has_no_reliability_and_disturbs_no_other():
         assert own["half"][0].isfinite() and own["half"][1].isnan()
         assert found["observed"][0, 1].isfinite() and found["across"][0, 1].isnan()
         assert (tuple(own), tuple(found)) == (RELIABILITIES[coefficient], PAIRED[coefficient])
+
+
+def test_the_reliability_of_a_residual_is_that_of_interactions_beyond_two_factors():
+    """Factors that are measured well say nothing of single weights: their own signal-to-noise ratio does."""
+    random = np.random.default_rng(0)
+    factors = 5 * np.outer(3 + random.gamma(2, size=60), 3 + random.gamma(2, size=80))
+    interactions = random.normal(size=(60, 80))
+    for strength, expected in ((0.0, 0.0), (1.0, 1 / 2), (3.0, 9 / 10)):
+        halves = [
+            {"mas": {"w": torch.from_numpy(factors + strength * interactions + random.normal(size=(60, 80)))[None]}}
+            for _ in range(2)
+        ]
+        plain = torch.corrcoef(torch.stack([half["mas"]["w"].flatten() for half in halves]))[0, 1]
+        found = residual_reliability(halves, "w", 0, torch.tensor([True]))
+        assert plain > 0.99
+        assert found["residual_half"].item() == pytest.approx(expected, abs=0.06)
+        assert found["residual_full"].item() == pytest.approx(2 * expected / (1 + expected), abs=0.08)
 
 
 def test_the_formula_is_left_out_where_it_does_not_hold_and_what_holds_is_not():

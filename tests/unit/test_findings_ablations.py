@@ -38,6 +38,9 @@ def table(accuracies: dict[tuple[str, float], np.ndarray | list[float]]) -> pd.D
 TABLE = table(
     {
         ("none", 0.0): 0.5 + 2 * NOISE,
+        ("l2", 1.0): 0.6 + 3 * NOISE,
+        ("depth_10(l2)", 1.0): 0.55 + NOISE,
+        ("depth_0.1(l2)", 1.0): 0.65 + 3 * NOISE,
         ("mas", 1.0): 0.8 + NOISE,
         ("mas", 10.0): 0.9 + NOISE,
         ("mas", 100.0): 0.7 + NOISE,
@@ -64,7 +67,7 @@ def test_every_ablation_stands_under_each_of_its_estimators_and_these_before():
     assert [*FOUND.loc["mas"].index] == ["mas", "uniform(mas)", "shuffled(mas)", "power_2(mas)", "reversed(mas)", TWO]
     assert [*FOUND.loc["si"].index] == ["si", TWO]
     assert ablations_of(without_ablations(TABLE)) == {}
-    assert set(without_ablations(TABLE)["estimator"]) == {"none", "mas", "si"}
+    assert set(without_ablations(TABLE)["estimator"]) == {"none", "l2", "mas", "si"}
     assert without_ablations(TABLE.head(0)).empty
 
 
@@ -73,13 +76,16 @@ def test_recovery_by_hand():
     assert row["lambda"] == 10.0 and row["n"] == 5
     assert row["mean_recovery"] == pytest.approx(0.5, abs=1e-3)
     none, mas, ablation = accuracy("none", 0.0), accuracy("mas", 10.0), accuracy("uniform(mas)", 10.0)
+    l2, per_layer = accuracy("l2", 1.0), accuracy("depth_0.1(l2)", 1.0)
     expected = {
         "accuracy": interval(ablation),
         "recovery": ratio(ablation - none, mas - none),
+        "recovery_l2": ratio(ablation - l2, mas - l2),
+        "recovery_l2_per_layer": ratio(ablation - per_layer, mas - per_layer),
         "difference": paired(ablation, mas),
     }
     for what, of in expected.items():
-        assert [row[f"{part}_{what}"] for part in ("mean", "low", "high")] == [of.mean, of.low, of.high]
+        assert [row[f"{part}_{what}"] for part in ("mean", "low", "high")] == pytest.approx([of.mean, of.low, of.high])
     own = FOUND.loc[("mas", "mas")]
     assert [own[f"{part}_recovery"] for part in ("mean", "low", "high")] == pytest.approx([1, 1, 1])
 
@@ -98,6 +104,16 @@ def test_what_is_said_follows_from_the_interval_and_the_test():
     assert set(FOUND["outcome"]) == set(OUTCOMES)
     assert FOUND.loc[("mas", "shuffled(mas)"), "tost_p"] < 0.05 < FOUND.loc[("mas", "uniform(mas)"), "tost_p"]
     assert FOUND.loc[("mas", "reversed(mas)")].isna()[["lambda", "mean_recovery", "mean_accuracy", "tost_p"]].all()
+
+
+def test_all_ablations_but_the_primary_one_are_one_family():
+    named = TABLE.assign(estimator=TABLE["estimator"].str.replace("mas", "fisher_empirical"))
+    named["estimator"] = named["estimator"].replace("shuffled(fisher_empirical)", "rank_one(fisher_empirical)")
+    found = recovery(named, select_lambda(named)).set_index("ablation")
+    for name in ("tost_p", "difference_p"):
+        assert found.loc["rank_one(fisher_empirical)", f"holm_{name}"] == found.loc["rank_one(fisher_empirical)", name]
+        family = found.drop("rank_one(fisher_empirical)").dropna(subset=name).sort_values(name)
+        assert family[f"holm_{name}"].iloc[0] == pytest.approx(min(1, len(family) * family[name].iloc[0]))
 
 
 def test_a_strength_at_an_end_of_those_tried_is_marked_where_there_are_several():
@@ -121,7 +137,7 @@ def test_one_seed_has_values_and_no_verdict():
 
 def test_the_frontier_parts_the_newest_task_from_those_before():
     found = frontier(TABLE.sample(frac=1, random_state=0)).set_index(["estimator", "lambda"])
-    assert len(found) == 13 and set(found["n"]) == {5}
+    assert len(found) == 16 and set(found["n"]) == {5}
     row = found.loc[("mas", 10.0)]
     assert row["mean_new"] == pytest.approx(0.93 + NOISE.mean()) and row["mean_old"] == pytest.approx(
         0.885 + NOISE.mean()

@@ -207,7 +207,8 @@ def test_numbers_stay_as_they_are_written():
 def test_shards_and_conditions_of_a_study():
     settings = study(retention__seeds=2)
     assert settings.shards() == [(0, 1), (2, 3)] and settings.retention_shards() == [(0, 1)]
-    assert settings.retained() == ["none", *settings.estimators]
+    assert settings.retained() == ["none", "joint", "l2", "depth_100(l2)", *settings.estimators]
+    assert settings.retention.strengths("depth_100(l2)") == settings.retention.l2.lambdas
     whole = Configuration.model_validate(merged(DEFAULT))
     assert whole.studies[f"{STUDY}_published"].protocol == KUTALEV_LAPINA
     assert whole.studies[f"{STUDY}_published"].retained() == ["fisher_empirical", "mas"]

@@ -170,7 +170,7 @@ CALLS = {
     "pruning": {**TRAINED, "--criterion": "mas", "--importance": "{sound}/mas.safetensors", **OUTPUT},
     "correlation": {
         "--importance": ["mas={sound}/mas.safetensors", "magnitude={sound}/magnitude.safetensors"],
-        "--null": "{here}/null.csv", **OUTPUT,
+        "--null": "{here}/null.csv", "--used": "{here}/used.csv", **OUTPUT,
     },
     "summary": {"--table": "baseline", **OUTPUT, "FILE": "{sound}/baseline.csv"},
     "selected_lambda": {"--retention": "{sound}/retention.csv", **OUTPUT},

@@ -46,7 +46,11 @@ RETENTION = [
 """All that reads the results of retention."""
 
 PRUNING = [*tables("pruning"), *notebooks("pruning", "atlas", "reproduction"), *SHOWN]
-CORRELATION = [*tables("correlation", "correlation_null"), *notebooks("correlation", "estimators", "atlas"), *SHOWN]
+CORRELATION = [
+    *tables("correlation", "correlation_null", "correlation_used"),
+    *notebooks("correlation", "estimators", "atlas"),
+    *SHOWN,
+]
 EXPLAINED = [*notebooks("explanation"), *NUMBERS]
 EXPLANATION = ["Explaining *", *tables("explanation_*"), *EXPLAINED]
 TRAJECTORIES = [
@@ -136,7 +140,10 @@ ROWS = {
         edit(SI, "displacement.square() + DAMPING", "displacement.square() + 2 * DAMPING"),
         [
             *("Computing si *", "Learning * under si *", "Pruning * by si *", "Correlating importances of small (*"),
-            *of_small(["correlation", "correlation_null", "pruning"], ["correlation", "pruning", "estimators"]),
+            *of_small(
+                ["correlation", "correlation_null", "correlation_used", "pruning"],
+                ["correlation", "pruning", "estimators"],
+            ),
             *SMALL_RETENTION,
             *EXPLANATION,
         ],

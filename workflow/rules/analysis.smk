@@ -39,6 +39,7 @@ rule correlation:
     output:
         table="results/runs/{study}/correlation/{shard}.csv",
         null="results/runs/{study}/correlation/{shard}.null.csv",
+        used="results/runs/{study}/correlation/{shard}.used.csv",
     log:
         "results/logs/correlation/{study}/{shard}.log",
     benchmark:
@@ -57,7 +58,7 @@ rule correlation:
         "Correlating importances of {wildcards.study} ({wildcards.shard})"
     shell:
         "python workflow/scripts/correlation.py --importance {params.importances} --settings {params.settings:q} "
-        "--output {output.table} --null {output.null} > {log} 2>&1"
+        "--output {output.table} --null {output.null} --used {output.used} > {log} 2>&1"
 
 
 rule study_table:

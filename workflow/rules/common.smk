@@ -13,7 +13,7 @@ import jobs
 import notebooks
 from weight_importance.runtime import errors
 from weight_importance.runtime.lock import RunLock
-from weight_importance.settings import UNPENALISED, known
+from weight_importance.settings import L2, UNPENALISED, known
 
 # `python` in the rules is the interpreter that runs Snakemake, even if its environment is not activated; an environment
 # that Snakemake activates for a job (conda) takes precedence.

@@ -6,7 +6,7 @@ Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`
 
 from collections.abc import Iterable, Sequence
 
-from weight_importance.settings import UNPENALISED, Configuration, Study
+from weight_importance.settings import L2, UNPENALISED, Configuration, Study
 from weight_importance.settings.ablation_names import folder, is_ablation, parse
 
 RUNS, SUMMARY = "results/runs", "results/summary"
@@ -41,7 +41,11 @@ EXPLANATION = {
 
 TABLES: dict[str, dict[str, str]] = {
     "evaluation": {"baseline": "baseline/{shard}.csv"},
-    "correlation": {"correlation": "correlation/{shard}.csv", "correlation_null": "correlation/{shard}.null.csv"},
+    "correlation": {
+        "correlation": "correlation/{shard}.csv",
+        "correlation_null": "correlation/{shard}.null.csv",
+        "correlation_used": "correlation/{shard}.used.csv",
+    },
     "retention": {"retention": "retention/{name}/{shard}.csv"},
     "pruning": {"pruning": "pruning/{name}/{shard}.csv"},
     "explanation": {
@@ -165,8 +169,8 @@ def users(configuration: Configuration, study: str) -> list[str]:
 
 def ablations(configuration: Configuration) -> dict[str, str]:
     """The ablations of all studies by the names of their folders, which have no brackets."""
-    retained = [study.retention for study in configuration.studies.values() if study.retention]
-    return {folder(name): name for retention in retained for name in retention.ablations}
+    names = (name for study in configuration.studies.values() for name in study.retained())
+    return {folder(name): name for name in names if is_ablation(name)}
 
 
 def condition(configuration: Configuration, estimator: str) -> str:
@@ -182,8 +186,8 @@ def penalised_by(name: str) -> Sequence[str]:
 
 
 def penalty_importances(configuration: Configuration, study: str, shard: str, estimator: str) -> list[str]:
-    """The importances that the penalty is made from, in the order of :func:`penalised_by`."""
-    names = penalised_by(condition(configuration, estimator))
+    """The importances that the penalty is made from, in the order of :func:`penalised_by`; those of L2 are ones."""
+    names = [name for name in penalised_by(condition(configuration, estimator)) if name != L2]
     return [file for name in names for file in importance(configuration, study, shard, name)]
 
 

@@ -16,7 +16,7 @@ rule retention:
         "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
         estimator="|".join(
-            map(re.escape, [*UNPENALISED, *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])
+            map(re.escape, [*UNPENALISED, L2, *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])
         ),
     priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
     conda:

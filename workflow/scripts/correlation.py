@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from weight_importance.analysis.correlation import correlate
+from weight_importance.analysis.used import correlation_used
 from weight_importance.files.provenance import identity
 from weight_importance.files.storage import load_tensors, write_table
 from weight_importance.files.tables import COLUMNS
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--settings", type=CorrelationJob.parse, required=True, help="the stage's settings as JSON")
     parser.add_argument("--output", type=Path, required=True, help="table of coefficients to write")
     parser.add_argument("--null", type=Path, required=True, help="table of coefficients under permutation to write")
+    parser.add_argument("--used", type=Path, required=True, help="table of coefficients of what is used to write")
     arguments = parser.parse_args()
     job = arguments.settings
 
@@ -39,6 +41,7 @@ def main() -> None:
 
     observed, null = correlate(job.study, importances, job.seeds, job.permutations)
     write_table(arguments.null, null, COLUMNS["correlation_null"])
+    write_table(arguments.used, correlation_used(job.study, importances, job.seeds), COLUMNS["correlation_used"])
     write_table(arguments.output, observed, COLUMNS["correlation"])
 
 

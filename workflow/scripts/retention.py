@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from weight_importance.data.image_file import common_form, load
 from weight_importance.data.tasks.registry import sequences
@@ -21,14 +22,14 @@ from weight_importance.learning.replicas import require_fit, restore
 from weight_importance.learning.retention import Weighting
 from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
-from weight_importance.settings import UNPENALISED, RetentionJob
+from weight_importance.settings import L2, UNPENALISED, RetentionJob
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--estimator", required=True, help="an estimator, an ablation, 'none' for no penalty, or 'joint'"
+        "--estimator", required=True, help="an estimator, an ablation, 'l2', 'none' for no penalty, or 'joint'"
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="the study's data sets (.safetensors)")
     parser.add_argument("--trained", type=Path, required=True, help=trained.FILES)
@@ -48,26 +49,31 @@ def main() -> None:
     if is_ablation(name):
         ablation = parse(name)
     estimators = ablation.estimators if ablation else [] if name in UNPENALISED else [name]
-    if len(arguments.importance) != len(estimators):
-        parser.error(f"--importance needs {len(estimators)} files for {name}, found {len(arguments.importance)}")
+    from_files = [estimator for estimator in estimators if estimator != L2]
+    if len(arguments.importance) != len(from_files):
+        parser.error(f"--importance needs {len(from_files)} files for {name}, found {len(arguments.importance)}")
 
     datasets = [load(file, job.inputs.padding) for file in arguments.data]
     stack = trained.read(arguments.trained, job.seeds)
     baseline = restore(network(job.network, *common_form(datasets), job.inputs), stack, device)
     importances = []
-    for estimator, file in zip(estimators, arguments.importance, strict=True):
-        importance, _ = load_tensors(file, **identity(estimator, job.seeds))
-        require_fit(baseline.template, importance, f"the importances in {file}")
-        importances.append(importance)
+    files = dict(zip(from_files, arguments.importance, strict=True))
+    for estimator in estimators:
         registry.load(estimator)
+        if estimator == L2:
+            importances.append({parameter: torch.ones_like(values) for parameter, values in stack.parameters.items()})
+            continue
+        importance, _ = load_tensors(files[estimator], **identity(estimator, job.seeds))
+        require_fit(baseline.template, importance, f"the importances in {files[estimator]}")
+        importances.append(importance)
     # by its name, so that only jobs of ablations load, and depend on, the module
     transform = ablation and import_module("weight_importance.learning.ablations").transform(ablation)
     images, overlap = job.images.model_dump(), job.train_on_validation
     plain = [plain_task(dataset, **images, train_on_validation=overlap).to(device) for dataset in datasets]
     tasks = sequences(job.tasks, plain, job.seeds)
     of_one = job.model_dump(mode="json", exclude={"lambdas"})  # what the results of one strength depend on
-    files = [*arguments.data, *trained.file_names(arguments.trained).values(), *arguments.importance]
-    origin = made_from(name, of_one, job.seeds, files, device)
+    inputs = [*arguments.data, *trained.file_names(arguments.trained).values(), *arguments.importance]
+    origin = made_from(name, of_one, job.seeds, inputs, device)
     kept = Kept(Checkpoint(arguments.output, origin), Checkpoint(arguments.output, origin, "strengths"))
     weighting = Weighting(estimators, importances, transform, joint=name == "joint")
     observations = retention(baseline, tasks, weighting, job, kept)

@@ -11,11 +11,16 @@ from torch import Tensor
 
 from weight_importance.analysis.correlation import Importances, correlation, entries
 from weight_importance.analysis.rows import estimator_rows, pair_rows
+from weight_importance.estimators.factors import rank_one
+from weight_importance.estimators.weights import is_weight
 from weight_importance.files.tables import COLUMNS
 
 PAIRED = {"pearson": ("observed", "across", "disattenuated", "independent"), "spearman": ("observed", "across")}
 RELIABILITIES = {"pearson": ("half", "full"), "spearman": ("half",)}
 """What there is of each coefficient: see :func:`noise`."""
+
+RESIDUAL = ("residual_half", "residual_full")
+"""The same of the residual of a weight tensor beyond its two factors, by Pearson: see :func:`residual`."""
 
 
 def reliabilities(
@@ -35,18 +40,38 @@ def reliabilities(
         seeds: the seed of each of the R replicas.
     """
     names, mean = list(importances), torch.tensor(means)
+    weights = [name for name, values in next(iter(importances.values())).items() if is_weight(values[0])]
     own, pairs = [], []
     tensors = (entries(each, seeds) for each in (importances, *halves))
     for (seed, tensor, full), (_, _, first), (_, _, second) in zip(*tensors, strict=True):
         for coefficient in PAIRED:
             reliable, correlations = noise(full, first, second, coefficient, mean)
             keys = {"study": study, "tensor": tensor, "coefficient": coefficient, "seed": seed}
+            if coefficient == "pearson" and tensor in weights:
+                reliable |= residual_reliability(halves, tensor, [*seeds].index(seed), mean)
             own.append(estimator_rows(keys, names, "quantity", reliable))
             pairs.append(pair_rows(keys, names, "quantity", correlations))
     return (
         pd.concat(own, ignore_index=True)[list(COLUMNS["explanation_reliability"])],
         pd.concat(pairs, ignore_index=True)[list(COLUMNS["explanation_noise"])],
     )
+
+
+def residual(values: Tensor) -> Tensor:
+    """The differences between single weights that two factors leave: what :func:`rank_one` does not reproduce.
+
+    Args:
+        values: importance of a weight tensor ``(out, ...)``; negative entries count as zero.
+    """
+    rows = values.flatten(1).double()
+    return rows.clamp_min(0) - rank_one(rows)
+
+
+def residual_reliability(halves: Sequence[Importances], tensor: str, replica: int, means: Tensor) -> dict[str, Tensor]:
+    """By the names in :data:`RESIDUAL` the reliability of every estimator's :func:`residual` in one weight tensor."""
+    parts = [torch.stack([residual(each[tensor][replica]).flatten() for each in half.values()], 1) for half in halves]
+    half, _ = reliability(*(part.cpu() for part in parts), "pearson")
+    return dict(zip(RESIDUAL, (half, torch.where(means, spearman_brown(half), torch.nan)), strict=True))
 
 
 def spearman_brown(half: Tensor) -> Tensor:

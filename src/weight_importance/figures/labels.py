@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from weight_importance.figures.style import label
-from weight_importance.settings.ablation_names import TRANSFORMS, is_ablation, parse
+from weight_importance.settings.ablation_names import TRANSFORMS, WITH_NUMBER, is_ablation, parse
 
 COEFFICIENT_LABELS = {
     "pearson": "Pearson correlation",
@@ -32,11 +32,11 @@ def ablation_label(ablation: str, estimator: str) -> str:
 
 
 def in_ablation_order(names: Sequence[str]) -> list[str]:
-    """Ablations in the order of the list of transforms, powers by their exponent, those of two estimators last."""
-    known = [*TRANSFORMS, "power", "values_in_ranks"]
+    """Ablations in the order of the list of transforms, those with a number by it, those of two estimators last."""
+    known = [*TRANSFORMS, *WITH_NUMBER, "values_in_ranks"]
 
     def place(name: str) -> tuple:
         parts = parse(name)
-        return known.index(parts.transform), parts.exponent, name
+        return known.index(parts.transform), parts.number, name
 
     return sorted(names, key=place)

@@ -14,6 +14,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "correlation_null": (
         "study", "tensor", "estimator_a", "estimator_b", "coefficient", "seed", "permutation", "value",
     ),
+    "correlation_used": ("study", "use", "estimator_a", "estimator_b", "seed", "value"),
     "retention": ("study", "estimator", "lambda", "seed", "tasks_learnt", "task", "split", "accuracy"),
     "selected_lambda": ("study", "estimator", "lambda", "criterion"),
     "pruning": ("study", "scope", "criterion", "seed", "fraction", "accuracy"),
@@ -39,7 +40,7 @@ EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))
 TEXT = frozenset(
     {
         "study", "tensor", "estimator", "estimator_a", "estimator_b", "coefficient", "split", "criterion", "scope",
-        "condition", "quantity",
+        "condition", "quantity", "use",
     }
 )  # fmt: skip
 """Columns of text; all others contain numbers."""

@@ -8,44 +8,45 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from weight_importance.findings.retention import JOINT, NONE, at_selected_lambda, is_at_edge
-from weight_importance.findings.statistics import (
-    Interval,
-    final_accuracy,
-    interval,
-    intervals,
-    paired,
-    paired_equivalence,
-    ratio,
-)
+from weight_importance.findings.baselines import JOINT, LEVEL, NONE, PARTS, PER_LAYER, is_of_l2, with_baselines
+from weight_importance.findings.retention import is_at_edge
+from weight_importance.findings.selection import Contrast, Curve, contrast, curves, holm, recovered
+from weight_importance.findings.statistics import Interval, interval, intervals
+from weight_importance.settings import L2
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 MARGIN = 0.005
 """Accuracies that differ by less than half a percentage point count as equivalent."""
 
-LEVEL = 0.05
+PRIMARY = ("fisher_empirical", "rank_one(fisher_empirical)")
+"""The contrast that matters, named before any run of this version: estimator and ablation. It is tested at
+:data:`~weight_importance.findings.baselines.LEVEL`; the tests of all other ablations are one family."""
 
 OUTCOMES = ("equivalent", "worse", "better", "undecided", "diverged")
-PARTS = ("mean", "low", "high")
+FROM = {"recovery": NONE, "recovery_l2": L2, "recovery_l2_per_layer": PER_LAYER}
+"""The baseline that each recovery counts from."""
 RECOVERED = [
     "estimator", "ablation", "lambda", "at_edge",
-    *(f"{part}_{what}" for what in ("accuracy", "gain", "recovery", "difference") for part in PARTS),
-    "tost_p", "n", "outcome",
+    *(f"{part}_{what}" for what in ("accuracy", "gain", "difference", *FROM) for part in PARTS),
+    "tost_p", "holm_tost_p", "difference_p", "holm_difference_p", "n", "outcome",
 ]  # fmt: skip
 FRONTIER = ["estimator", "lambda", *(f"{part}_{what}" for what in ("old", "new") for part in PARTS), "n"]
 
 
 def without_ablations(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of estimators and of ``none`` in a table with a column ``estimator``; without joint training."""
+    """The rows of estimators, of L2 and of ``none`` in a table with a column ``estimator``; without joint training."""
     left_out = table["estimator"].map(is_ablation).astype(bool) | (table["estimator"] == JOINT)
     return table[~left_out]
 
 
 def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:
-    """By estimator, the ablations made from it, as a table lists them; an ablation of two estimators is under both."""
+    """By estimator, the ablations made from it, as a table lists them; an ablation of two estimators is under both.
+
+    Plain L2 with one strength per layer is a baseline and no ablation.
+    """
     found: dict[str, list[str]] = {}
-    for name in filter(is_ablation, retention["estimator"].unique()):
-        for estimator in parse(name).estimators:
+    for name in retention["estimator"].unique():
+        for estimator in parse(name).estimators if is_ablation(name) and not is_of_l2(name) else ():
             found.setdefault(estimator, []).append(name)
     return found
 
@@ -53,10 +54,10 @@ def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:
 def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
     """Average accuracy of every estimator and of its ablations after the last task, each at its own selected λ.
 
-    The recovery is (ablation - none) / (estimator - none), the ratio of two means over the same seeds, with Fieller's
-    interval (:func:`~weight_importance.findings.statistics.ratio`): 1 if the ablation does as well as the estimator, 0
-    if it does as no penalty. Equivalence within :data:`MARGIN` is tested seed by seed. Intervals do not include the
-    choice of λ.
+    The recovery is (ablation - baseline) / (estimator - baseline), the ratio of two means over the same seeds, with
+    Fieller's interval: 1 if the ablation does as well as the estimator, 0 if it does as the baseline, which is no
+    penalty, plain L2, or L2 with one strength per layer. Equivalence within :data:`MARGIN` is tested seed by seed. All
+    intervals and tests contain the choice of λ (:mod:`weight_importance.findings.selection`).
 
     Args:
         retention: the table ``retention`` of one study.
@@ -65,50 +66,61 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
     Returns:
         one row per ``estimator`` and ``ablation`` of it, preceded by one of the estimator itself, its own ablation.
         ``lambda`` is the ablation's; ``at_edge`` whether a better one may lie beyond the strengths tried. ``mean``,
-        ``low`` and ``high`` have the suffixes ``_accuracy``, ``_gain`` (less no penalty, paired), ``_recovery`` and
-        ``_difference`` (ablation less estimator, paired); accuracies are between 0 and 1. ``tost_p`` is that of
-        equivalence, ``n`` the number of seeds, ``outcome`` one of :data:`OUTCOMES`: ``equivalent`` within the margin,
-        else ``worse`` or ``better`` than the estimator where the 95 % interval of the difference excludes zero, else
+        ``low`` and ``high`` have the suffixes ``_accuracy``, ``_gain`` (less no penalty, paired), ``_difference``
+        (ablation less estimator, paired), and those of :data:`FROM`, ``nan`` without that baseline; accuracies are
+        between 0 and 1. ``tost_p`` is that of equivalence, ``difference_p`` that of no difference; with ``holm_`` both
+        are adjusted for all ablations but :data:`PRIMARY`. ``n`` is the number of seeds, ``outcome`` one of
+        :data:`OUTCOMES` by the adjusted p values: ``equivalent``, else ``worse`` or ``better`` than the estimator, else
         ``undecided``; ``diverged`` where every λ of one of the two diverged.
     """
-    final = final_accuracy(retention, "test")
-    chosen = at_selected_lambda(final, selected)
-    by_seed = {name: rows.set_index("seed")["accuracy"] for name, rows in chosen.groupby("estimator")}
-    strengths = final.groupby("estimator")["lambda"].unique()
-    at = chosen.groupby("estimator")["lambda"].first()
+    found = with_baselines(curves(retention, selected["criterion"].iloc[0]))
+    strengths = retention.groupby("estimator")["lambda"].unique()
     rows = []
     for estimator, names in ablations_of(retention).items():
         for name in [estimator, *names]:
-            row = {"estimator": estimator, "ablation": name, "lambda": at.get(name, math.nan)}
+            row = {"estimator": estimator, "ablation": name, "lambda": math.nan}
+            if name in found:
+                row["lambda"] = found[name].best[1]
             row["at_edge"] = is_at_edge(row["lambda"], strengths[name])
-            rows.append(row | _compared(by_seed.get(name), by_seed.get(estimator), by_seed[NONE]))
-    return pd.DataFrame(rows, columns=RECOVERED)
+            rows.append(row | _compared(found, name, estimator))
+    table = _adjusted(pd.DataFrame(rows, columns=RECOVERED))
+    return table.assign(outcome=[_outcome(row) for row in table.to_dict("records")])
 
 
-def _compared(ablation: pd.Series | None, estimator: pd.Series | None, none: pd.Series) -> dict[str, object]:
-    nothing = Interval(math.nan, math.nan, math.nan, 0)
-    accuracy = gain = recovered = change = nothing
-    p = math.nan
+def _compared(found: Mapping[str, Curve], name: str, estimator: str) -> dict[str, object]:
+    nothing = Contrast(math.nan, math.nan, math.nan, 0, math.nan, math.nan)
+    ablation, whole = found.get(name), found.get(estimator)
+    values: dict[str, Interval] = dict.fromkeys(("accuracy", "gain", "difference", *FROM), nothing)
     if ablation is not None:
-        accuracy, gain = interval(ablation), paired(ablation, none)
-    if ablation is not None and estimator is not None:
-        recovered, change = ratio(ablation - none, estimator - none), paired(ablation, estimator)
-        p = paired_equivalence(ablation, estimator, MARGIN)
-    found = {
-        f"{part}_{what}": getattr(of, part)
-        for what, of in (("accuracy", accuracy), ("gain", gain), ("recovery", recovered), ("difference", change))
-        for part in PARTS
-    }
-    return found | {"tost_p": p, "n": accuracy.n, "outcome": _outcome(change, p)}
+        values |= {"accuracy": interval(ablation.by_seed), "gain": contrast(ablation, found[NONE])}
+    if ablation is not None and whole is not None:
+        values["difference"] = contrast(ablation, whole)
+        there = {what: found[baseline] for what, baseline in FROM.items() if baseline in found}
+        values |= {what: recovered(ablation, whole, baseline) for what, baseline in there.items()}
+    row = {f"{part}_{what}": getattr(of, part) for what, of in values.items() for part in PARTS}
+    change = values["difference"]
+    tests = {"tost_p": change.equivalence(MARGIN), "difference_p": change.p} if name != estimator else {}
+    return row | tests | {"n": values["accuracy"].n}
 
 
-def _outcome(change: Interval, p: float) -> str:
-    if math.isnan(change.mean):
+def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the p values adjusted for the family of all ablations but the primary one."""
+    primary = [pair == PRIMARY for pair in zip(table["estimator"], table["ablation"], strict=True)]
+    for name in ("tost_p", "difference_p"):
+        family = holm(table[name].astype(float).mask(primary).to_dict())
+        table[f"holm_{name}"] = pd.Series(family).where(~pd.Series(primary), table[name])
+    return table
+
+
+def _outcome(row: Mapping[str, float]) -> str:
+    if row["ablation"] == row["estimator"]:
+        return "diverged" if math.isnan(row["mean_accuracy"]) else "equivalent"
+    if math.isnan(row["mean_difference"]):
         return "diverged"
-    if p < LEVEL:
+    if row["holm_tost_p"] < LEVEL:
         return "equivalent"
-    if change.high < 0 or change.low > 0:
-        return "worse" if change.high < 0 else "better"
+    if row["holm_difference_p"] < LEVEL:
+        return "worse" if row["mean_difference"] < 0 else "better"
     return "undecided"
 
 

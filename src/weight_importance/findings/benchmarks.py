@@ -9,12 +9,14 @@ import pandas as pd
 
 from weight_importance.findings.publications import METHODS, SCENARIOS, named, nearest
 from weight_importance.findings.reproduction import MARGIN, OUTCOMES, judge
+from weight_importance.findings.selection import holm
 from weight_importance.findings.statistics import (
     deviation,
     difference,
     equivalence,
     final_accuracy,
     intervals,
+    no_difference,
     paired,
     part,
 )
@@ -86,7 +88,7 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.
     Returns:
         columns :data:`COLUMNS`; accuracies between 0 and 1, ``difference`` is ours less published with Welch's 95 %
         interval, ``tost_p`` the p value of equivalence within the margin of
-        :mod:`weight_importance.findings.reproduction`.
+        :mod:`weight_importance.findings.reproduction`; the verdict is by p values adjusted for all comparisons (Holm).
     """
     ours = intervals(final(settings, retention), [*KEYS, "study", "estimator", "lambda"], "accuracy")
     best = ours.sort_values("mean", na_position="first", kind="stable").drop_duplicates([*KEYS, "study"], keep="last")
@@ -95,22 +97,29 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.
     at_lambda = ours.merge(theirs[~free], on=[*KEYS, "lambda"], **suffixes)
     at_best = best.merge(theirs[free].drop(columns="lambda"), on=KEYS, **suffixes)
     both = [*at_lambda.to_dict("records"), *at_best.to_dict("records")]
-    found = pd.DataFrame([row | _judged(row, settings[row["study"]]) for row in both], columns=list(COLUMNS))
+    tested = [row | _tested(row) for row in both]
+    adjusted = [holm({place: row[name] for place, row in enumerate(tested)}) for name in ("tost_p", "difference_p")]
+    found = pd.DataFrame(
+        [row | _judged(row, settings[row["study"]], *(p[place] for p in adjusted)) for place, row in enumerate(tested)],
+        columns=list(COLUMNS),
+    )
     order = {name: place for place, name in enumerate([*SCENARIOS, *METHODS])}
     return found.sort_values(KEYS, key=lambda column: column.map(order), kind="stable").reset_index(drop=True)
 
 
-def _judged(row: Mapping, settings: Study) -> dict[str, object]:
+def _tested(row: Mapping) -> dict[str, float]:
     ours, theirs = part(row, "ours"), part(row, "published")
     change, low, high = difference(ours, theirs)
-    p = equivalence(
-        ours["mean"], deviation(ours), ours["n"], theirs["mean"], deviation(theirs), theirs["n"], MARGIN
-    )  # fmt: skip
-    outcome, verdict = judge(change, low, high, p)
+    means = [value for mean in (ours, theirs) for value in (mean["mean"], deviation(mean), mean["n"])]
+    tests = {"tost_p": equivalence(*means, MARGIN), "difference_p": no_difference(*means)}
+    return {"mean_difference": change, "low_difference": low, "high_difference": high} | tests
+
+
+def _judged(row: Mapping, settings: Study, equivalent: float, different: float) -> dict[str, object]:
+    outcome, verdict = judge(row["mean_difference"], equivalent, different)
     if named(row["publication"]).departures(settings) or row["method"] == "joint":
         outcome, verdict = "not judged", "not judged, computed otherwise"
-    found = {"mean_difference": change, "low_difference": low, "high_difference": high}
-    return found | {"tost_p": p, "outcome": outcome, "verdict": verdict}
+    return {"outcome": outcome, "verdict": verdict}
 
 
 def tally(found: pd.DataFrame) -> dict[str, int]:

@@ -3,18 +3,60 @@
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from weight_importance.files.tables import is_weight_tensor
+from weight_importance.findings.selection import holm
 from weight_importance.findings.statistics import intervals
 from weight_importance.findings.tensors import ALL
 
 PAIR = ["estimator_a", "estimator_b"]
 
 STRONG = 0.7
-"""A correlation is strong where its whole interval lies above this value."""
+"""A correlation is strong where its mean over networks is at least this."""
+
+LEVEL = 0.05
 
 PROPERTIES = ("strong", "negative", "turning", "ranging")
+
+WITHOUT_Z = ("overlap_top10",)
+"""Coefficients that are no correlations, with Student's interval instead of that on Fisher's z."""
+
+RESAMPLES = 2000
+
+NEAR_ONE = 1e-12
+"""Of correlations that are ±1 exactly, so that Fisher's z is finite."""
+
+
+def fisher_intervals(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean correlations with intervals from Student's t on Fisher's z = artanh r of the networks' coefficients.
+
+    The interval lies around the z of the mean and so never reaches beyond ±1.
+
+    Args:
+        frame: tidy table with one ``value`` per group and seed; of several coefficients if it has that column.
+        by: columns that tell the groups apart.
+
+    Returns:
+        as :func:`weight_importance.findings.statistics.intervals`, with ``p``: the two-sided p value that z has the
+        mean zero (``nan`` of the coefficients :data:`WITHOUT_Z`, whose interval is Student's on the values).
+    """
+    found = intervals(frame, by, "value").assign(p=math.nan)
+    plain = found["coefficient"].isin(WITHOUT_Z) if "coefficient" in found else pd.Series(False, index=found.index)
+    z = np.arctanh(frame["value"].clip(-1 + NEAR_ONE, 1 - NEAR_ONE))
+    on_z = intervals(frame.assign(value=z), by, "value")
+    half = (on_z["high"] - on_z["low"]) / 2
+    centre = np.arctanh(found["mean"].clip(-1 + NEAR_ONE, 1 - NEAR_ONE))
+    error = half / stats.t.ppf(0.975, (on_z["n"] - 1).clip(lower=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2 * stats.t.sf(on_z["mean"].abs() / error, (on_z["n"] - 1).clip(lower=1))
+    bounds = {"low": np.tanh(centre - half), "high": np.tanh(centre + half), "p": p}
+    return found.assign(**{name: found[name].where(plain, values) for name, values in bounds.items()})
 
 
 def null_means(null: pd.DataFrame) -> pd.DataFrame:
@@ -36,15 +78,22 @@ def beyond_null(correlation: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
         null: the table ``correlation_null`` of the same study.
 
     Returns:
-        columns tensor, coefficient, estimator_a, estimator_b, mean, low, high, n, null_low, null_high, and ``sign``: 1
-        or -1 where the interval excludes zero and the mean lies outside the null, else 0.
+        columns tensor, coefficient, estimator_a, estimator_b, mean, low, high, n, p (of :func:`fisher_intervals`),
+        holm_p, adjusted for all pairs and parameter tensors of a coefficient, null_low, null_high, and ``sign``: 1 or
+        -1 where ``holm_p`` is below :data:`LEVEL` and the mean lies outside the null, else 0. The tensor ``all`` is no
+        member of the family; of the coefficients :data:`WITHOUT_Z`, the interval decides.
     """
     keys = ["tensor", "coefficient"]
-    means = intervals(correlation, [*keys, *PAIR], "value")
+    means = fisher_intervals(correlation, [*keys, *PAIR])
+    adjusted = means["p"].copy()
+    for _, family in means[means["tensor"] != ALL].groupby("coefficient")["p"]:
+        adjusted.update(pd.Series(holm(family.to_dict()), dtype=float))
+    means = means.assign(holm_p=adjusted)
     ranges = null_means(null).groupby(keys)["value"].quantile([0.025, 0.975]).unstack()
     means = means.merge(ranges.set_axis(["null_low", "null_high"], axis=1), left_on=keys, right_index=True)
-    above = (means["low"] > 0) & (means["mean"] > means["null_high"])
-    below = (means["high"] < 0) & (means["mean"] < means["null_low"])
+    clear = (means["holm_p"] < LEVEL) | (means["p"].isna() & ((means["low"] > 0) | (means["high"] < 0)))
+    above = clear & (means["mean"] > np.maximum(means["null_high"], 0))
+    below = clear & (means["mean"] < np.minimum(means["null_low"], 0))
     return means.assign(sign=above.astype(int) - below.astype(int))
 
 
@@ -55,19 +104,62 @@ def pair_properties(means: pd.DataFrame) -> pd.DataFrame:
         means: of :func:`beyond_null`.
 
     Returns:
-        columns coefficient, estimator_a, estimator_b and :data:`PROPERTIES`: ``strong``, the interval lies above
-        :data:`STRONG` in every weight tensor; ``negative`` in a parameter tensor, biases included; ``turning``,
-        negative in one and positive in another; ``ranging``, negative in one and strong in another.
+        columns coefficient, estimator_a, estimator_b and :data:`PROPERTIES`: ``strong``, the mean is at least
+        :data:`STRONG` in every weight tensor; ``negative`` in a parameter tensor, biases included, by its ``sign``;
+        ``turning``, negative in one and positive in another; ``ranging``, negative in one and strong in another. Then
+        ``lowest``, the lowest mean over weight tensors, with ``low`` and ``high``, its interval.
     """
     rows = []
     for key, group in means.groupby(["coefficient", *PAIR]):
         weights = group[group["tensor"].map(is_weight_tensor)]
         tensors = group[group["tensor"] != ALL]
         negative, positive = (tensors["sign"] < 0).any(), (tensors["sign"] > 0).any()
-        strong = len(weights) > 0 and (weights["low"] >= STRONG).all()
-        values = (strong, negative, negative and positive, negative and (tensors["low"] >= STRONG).any())
-        rows.append((*key, *map(bool, values)))
-    return pd.DataFrame(rows, columns=["coefficient", *PAIR, *PROPERTIES])
+        strong = len(weights) > 0 and (weights["mean"] >= STRONG).all()
+        values = (strong, negative, negative and positive, negative and (tensors["mean"] >= STRONG).any())
+        there = weights.dropna(subset="mean")
+        lowest = [math.nan] * 3 if there.empty else there.loc[there["mean"].idxmin(), ["mean", "low", "high"]]
+        rows.append((*key, *map(bool, values), *lowest))
+    return pd.DataFrame(rows, columns=["coefficient", *PAIR, *PROPERTIES, "lowest", "low", "high"])
+
+
+def shares(correlation: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The share of pairs that have a property, with 95 % intervals for other estimators (and networks) of the kind.
+
+    Pairs share estimators and are not independent: estimators are resampled with replacement, and a pair counts as
+    often as the product of its estimators' counts. For ``strong``, networks are resampled as well; the other
+    properties, which are results of tests on all networks, are those of ``pairs``.
+
+    Args:
+        correlation: the table ``correlation`` of one study.
+        pairs: of :func:`pair_properties`.
+
+    Returns:
+        columns coefficient, property, mean (the observed share), low, high (percentiles), n (pairs).
+    """
+    weights = correlation[correlation["tensor"].map(is_weight_tensor)]
+    rows = []
+    for coefficient, group in pairs.groupby("coefficient"):
+        names = sorted({*group["estimator_a"], *group["estimator_b"]})
+        first, second = (group[side].map(names.index).to_numpy() for side in PAIR)
+        values = weights[weights["coefficient"] == coefficient].pivot_table(
+            index=PAIR, columns=["tensor", "seed"], values="value", dropna=False
+        )
+        values = values.reindex(pd.MultiIndex.from_frame(group[PAIR]))
+        by_seed = np.stack([values.xs(seed, axis=1, level="seed") for seed in weights["seed"].unique()], -1)
+        random = np.random.default_rng(0)
+        counts, networks = (
+            random.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in (len(names), by_seed.shape[-1])
+        )
+        of_pairs = counts[:, first] * counts[:, second]
+        some = of_pairs.any(1)
+        strong = (by_seed @ networks.T / by_seed.shape[-1] >= STRONG).all(1).T
+        for name in PROPERTIES:
+            has = strong if name == "strong" else group[name].to_numpy()
+            drawn = (of_pairs * has).sum(1)[some] / of_pairs.sum(1)[some]
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            row = {"coefficient": coefficient, "property": name, "mean": group[name].mean()}
+            rows.append(row | {"low": low, "high": high, "n": len(group)})
+    return pd.DataFrame(rows, columns=["coefficient", "property", "mean", "low", "high", "n"])
 
 
 def extremes(means: pd.DataFrame) -> pd.DataFrame:

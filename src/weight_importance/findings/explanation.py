@@ -184,13 +184,14 @@ def _distance(values: pd.Series, prediction: Prediction) -> pd.Series:
     return (values - limit).abs() if np.isfinite(limit) else -np.sign(limit) * values
 
 
-def reliabilities(reliability: pd.DataFrame) -> pd.DataFrame:
+def reliabilities(reliability: pd.DataFrame, quantity: str = "full") -> pd.DataFrame:
     """Pearson reliability on all samples, by tensor and estimator: columns mean, low, high, n.
 
     Args:
         reliability: the table ``explanation_reliability`` of one study.
+        quantity: ``full``, of the importance; ``residual_full``, of its residual beyond two factors.
     """
-    full = reliability[(reliability["coefficient"] == "pearson") & (reliability["quantity"] == "full")]
+    full = reliability[(reliability["coefficient"] == "pearson") & (reliability["quantity"] == quantity)]
     return intervals(full, ["tensor", "estimator"], "value").set_index(["tensor", "estimator"])
 
 

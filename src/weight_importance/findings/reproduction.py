@@ -12,26 +12,32 @@ import pandas as pd
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.published import LATER, SETUP, SETUPS, differing, last_task
 from weight_importance.findings.retention import average_accuracy
-from weight_importance.findings.statistics import deviation, difference, equivalence, intervals, part
+from weight_importance.findings.selection import holm
+from weight_importance.findings.statistics import deviation, difference, equivalence, intervals, no_difference, part
 from weight_importance.settings import KUTALEV_LAPINA, Study
 
 MARGIN = 0.01
-"""Accuracies that differ by less than one percentage point count as equivalent.
+"""The largest margin: accuracies that differ by less than one percentage point may count as equivalent.
 
-The published curves are that flat: around its best λ, the accuracy of the fully connected network changes by less than
-one point while λ changes by a factor of two either way, so smaller differences have no consequence. The margin is also
-about three standard deviations over the published runs (0.2 to 0.4 points), so that a few seeds can decide.
+A margin is justified by what it excludes. A value that is published at a λ lower or higher by a factor of two or more,
+or for another criterion of pruning, is its *rival*: a margin of half the distance of a published value to its nearest
+rival excludes that the rival would pass as reproduced, too. Where rivals are nearer than twice this margin, half the
+distance is the margin, however small; the published curves are so flat around their best λ that few runs cannot decide.
 """
 
+FACTOR = 2
+"""A published λ that is lower or higher by this factor must not pass as reproduced."""
+
 LEVEL = 0.05
-"""Of the tests of equivalence."""
+"""Of the tests."""
 
 KEYS = ["estimator", "lambda", "tasks_learnt"]
 COLUMNS = (
     "kind", "estimator", "lambda", "lambda_ours", "fraction", "tasks_learnt",
     "mean_ours", "low_ours", "high_ours", "n_ours",
     "mean_published", "low_published", "high_published", "n_published",
-    "mean_difference", "low_difference", "high_difference", "tost_p", "outcome", "verdict",
+    "mean_difference", "low_difference", "high_difference", "margin", "rival",
+    "tost_p", "difference_p", "holm_tost_p", "holm_difference_p", "outcome", "verdict",
 )  # fmt: skip
 OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
 
@@ -138,22 +144,32 @@ def comparisons(
 
     Returns:
         columns :data:`COLUMNS`; accuracies between 0 and 1, ``difference`` is ours less published with Welch's 95 %
-        interval, ``tost_p`` the p value of equivalence within :data:`MARGIN`, ``outcome`` one of :data:`OUTCOMES`.
+        interval, ``margin`` that of equivalence (see :data:`MARGIN`) and ``rival`` the published λ or criterion that
+        limits it, ``tost_p`` and ``difference_p`` the p values of equivalence and of no difference, with ``holm_``
+        adjusted for all comparisons of one kind, ``outcome`` one of :data:`OUTCOMES` by these.
     """
-    name = stand_in(study, settings)
-    ours = retention_means(retention[retention["study"] == name])
+    name_of_run = stand_in(study, settings)
+    ours = retention_means(retention[retention["study"] == name_of_run])
     theirs = published_retention[published_retention["study"] == study]
     tasks, best = last_common_task(ours, theirs), published_best(theirs)
     values = [
         _at_every_lambda(ours, theirs, tasks),
         _after_every_task(ours, theirs, tasks, best),
         _best_value(ours, theirs, tasks, best),
-        _pruned(pruning_means(pruning[pruning["study"] == name]), published_pruning, study),
+        _pruned(pruning_means(pruning[pruning["study"] == name_of_run]), published_pruning, study),
     ]
-    rows = []
-    for row in (row for frame in values for row in frame.to_dict("records")):
-        rows.append(row | _judged(row, is_as_published(study, settings[name], row["kind"])))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    rivals = theirs, published_pruning[published_pruning["scope"] == "tensor"]
+    rows = [row | _tested(row, rivals) for frame in values for row in frame.to_dict("records")]
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("tost_p", "difference_p"):
+        families = found.groupby("kind", sort=False)[name]
+        adjusted = {place: p for _, family in families for place, p in holm(family.to_dict()).items()}
+        found[f"holm_{name}"] = pd.Series(adjusted, index=found.index, dtype=float)
+    judged = [
+        _judged(row, is_as_published(study, settings[name_of_run], row["kind"])) for row in found.to_dict("records")
+    ]
+    outcomes = pd.DataFrame(judged, columns=["outcome", "verdict"], index=found.index)
+    return found.assign(outcome=outcomes["outcome"], verdict=outcomes["verdict"])
 
 
 def _at_every_lambda(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int) -> pd.DataFrame:
@@ -192,41 +208,64 @@ def _pruned(ours: pd.DataFrame, theirs: pd.DataFrame, study: str) -> pd.DataFram
     return both.assign(kind="pruning").rename(columns={"criterion": "estimator"})
 
 
-def _judged(row: Mapping, as_published: bool) -> dict[str, object]:
-    """The difference of a row's two means, the test of their equivalence, and both in words."""
+def _tested(row: Mapping, rivals: tuple[pd.DataFrame, pd.DataFrame]) -> dict[str, object]:
+    """The difference of a row's two means, the margin, and both tests."""
     ours, theirs = part(row, "ours"), part(row, "published")
     change, low, high = difference(ours, theirs)
-    p = equivalence(
-        ours["mean"], deviation(ours), ours["n"], theirs["mean"], deviation(theirs), theirs["n"], MARGIN
-    )  # fmt: skip
-    outcome, verdict = judge(change, low, high, p)
-    if not as_published:
-        said = "diverged here" if math.isnan(change) else _points(change)
-        outcome, verdict = "not judged", f"not judged, computed otherwise: {said}"
+    margin, rival = _margin(row, *rivals)
+    means = [value for mean in (ours, theirs) for value in (mean["mean"], deviation(mean), mean["n"])]
     found = {"mean_difference": change, "low_difference": low, "high_difference": high}
-    return found | {"tost_p": p, "outcome": outcome, "verdict": verdict}
+    tests = {"tost_p": equivalence(*means, margin), "difference_p": no_difference(*means)}
+    return found | tests | {"margin": margin, "rival": rival}
 
 
-def judge(change: float, low: float, high: float, p: float) -> tuple[str, str]:
-    """What may be said of a difference of accuracies, ours less published.
+def _margin(row: Mapping, sweep: pd.DataFrame, pruning: pd.DataFrame) -> tuple[float, str]:
+    """Half the distance of the published value to its nearest rival, at most :data:`MARGIN`, and the rival's name."""
+    if row["kind"] == "pruning":
+        same = pruning[(pruning["fraction"] == row["fraction"]) & (pruning["criterion"] != row["estimator"])]
+        names = same["criterion"]
+    else:
+        same = sweep[(sweep["estimator"] == row["estimator"]) & (sweep["tasks_learnt"] == row["tasks_learnt"])]
+        lower, higher = (same["lambda"] <= row["lambda"] / FACTOR), (same["lambda"] >= row["lambda"] * FACTOR)
+        near = [side["lambda"].agg(end) for side, end in ((same[lower], "max"), (same[higher], "min")) if len(side)]
+        same = same[same["lambda"].isin(near) & (same["lambda"] > 0)]
+        names = same["lambda"].map("λ = {:g}".format)
+    halves = (same["mean"] - row["mean_published"]).abs() / 2
+    if halves.empty or halves.min() >= MARGIN:
+        return MARGIN, ""
+    return float(halves.min()), str(names[halves.idxmin()])
+
+
+def _judged(row: Mapping, as_published: bool) -> tuple[str, str]:
+    outcome, verdict = judge(row["mean_difference"], row["holm_tost_p"], row["holm_difference_p"], row["margin"])
+    if as_published:
+        return outcome, verdict
+    said = verdict if outcome == "diverged" else _points(row["mean_difference"])
+    return "not judged", f"not judged, computed otherwise: {said}"
+
+
+def judge(change: float, equivalent: float, different: float, margin: float = MARGIN) -> tuple[str, str]:
+    """The statement that tests allow of a difference of accuracies, ours less published.
 
     Args:
-        change, low, high: the difference with its 95 % interval.
-        p: of the test that it is smaller than :data:`MARGIN`.
+        change: the difference.
+        equivalent: the p value of the test that it is smaller than the margin.
+        different: that of the test of no difference.
+        margin: of the first test.
 
     Returns:
         one of :data:`OUTCOMES`, and a sentence.
     """
     if math.isnan(change):
         return "diverged", "diverged here"
-    if math.isnan(low):
+    if math.isnan(different):
         return "undecided", "undecided: a single run has no interval"
-    if p < LEVEL:
-        size = "p below 0.001" if p < 0.001 else f"p = {p:.3f}"
-        return "reproduced", f"reproduced (equivalent within {100 * MARGIN:g} point, {size})"
-    if low > 0 or high < 0:
+    if equivalent < LEVEL:
+        size = "p below 0.001" if equivalent < 0.001 else f"p = {equivalent:.3f}"
+        return "reproduced", f"reproduced (equivalent within {100 * margin:.2g} points, {size})"
+    if different < LEVEL:
         return "differs", f"differs by {_points(change)}"
-    return "undecided", "undecided: interval too wide"
+    return "undecided", f"undecided within {100 * margin:.2g} points"
 
 
 def _points(change: float) -> str:

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from weight_importance.findings.statistics import Interval, final_accuracy, intervals, paired
-from weight_importance.settings import UNPENALISED
-
-NONE, JOINT = UNPENALISED
-"""Names of training without a penalty, task by task and of all tasks so far together."""
+from weight_importance.findings.baselines import LEVEL, NONE, above, estimators_of, gains, with_baselines
+from weight_importance.findings.selection import Contrast, contrast, curves, holm
+from weight_importance.findings.statistics import final_accuracy, intervals
 
 
 def average_accuracy(retention: pd.DataFrame) -> pd.DataFrame:
@@ -67,18 +65,20 @@ class Ranking:
     Attributes:
         order: estimators, the best first; those of which every lambda diverged are left out.
         means: by estimator (and ``none``), lambda and test accuracy with its interval.
-        gaps: by two estimators in this order, test accuracy of the first less that of the second, paired by seed.
+        gaps: by two estimators in this order, test accuracy of the first less that of the second, paired by seed, with
+            the choice of λ in the interval.
         spread: the gap of the best and the worst.
-        gains: by estimator, test accuracy less that without a penalty, paired by seed.
+        gains: by baseline and estimator, test accuracy less the baseline's: see
+            :func:`weight_importance.findings.baselines.gains`.
         at_edge: estimators whose selected lambda is the lowest or the highest of several.
         diverged: by estimator, the strengths at which a run diverged.
     """
 
     order: list[str]
     means: Mapping[str, Mapping[str, float]]
-    gaps: Mapping[tuple[str, str], Interval]
-    spread: Interval
-    gains: Mapping[str, Interval]
+    gaps: Mapping[tuple[str, str], Contrast]
+    spread: Contrast
+    gains: Mapping[str, Mapping[str, Contrast]]
     at_edge: list[str]
     diverged: Mapping[str, list[float]]
 
@@ -92,43 +92,47 @@ class Ranking:
 
     @property
     def indistinguishable(self) -> list[str]:
-        """Estimators whose difference to the best has an interval that contains zero."""
-        gaps = {name: self.gaps[self.best, name] for name in self.order[1:]}
-        return [name for name, gap in gaps.items() if gap.low <= 0 <= gap.high]
+        """Estimators whose difference to the best is not significant, with Holm's correction for their number."""
+        return [name for name, p in self._against_best.items() if not p < LEVEL]
 
     @property
     def above(self) -> list[str]:
-        """Estimators that are above the best of validation data on test data, by the interval of the difference."""
-        return [name for name in self.order[1:] if self.gaps[self.best, name].high < 0]
+        """Estimators that are above the best of validation data on test data, by the same tests."""
+        return [name for name, p in self._against_best.items() if p < LEVEL and self.gaps[self.best, name].mean < 0]
 
     @property
-    def effective(self) -> list[str]:
-        """Estimators above training without a penalty, by the interval of the difference."""
-        return [name for name in self.order if self.gains[name].low > 0]
+    def _against_best(self) -> dict[str, float]:
+        return holm({name: self.gaps[self.best, name].p for name in self.order[1:]})
+
+    def effective(self, baseline: str = NONE) -> list[str]:
+        """Estimators above a baseline: see :func:`weight_importance.findings.baselines.above`."""
+        return above(self.gains.get(baseline, {}))
 
 
 def ranking(retention: pd.DataFrame, selected: pd.DataFrame) -> Ranking:
     """The ranking of a study's estimators.
 
     Args:
-        retention: the table ``retention`` of one study, with rows of ``none``.
+        retention: the table ``retention`` of one study, with rows of ``none``; ablations play no part.
         selected: the table ``selected_lambda`` of the same study.
     """
-    selected = selected[selected["estimator"] != NONE]
+    found = with_baselines(curves(retention, selected["criterion"].iloc[0]))
+    estimators = estimators_of(selected["estimator"])
+    selected = selected[selected["estimator"].isin(estimators)]
+    retention = retention[retention["estimator"].isin([*estimators, NONE])]
     test = final_accuracy(retention, "test")
     chosen = at_selected_lambda(test, selected)
     validation = at_selected_lambda(final_accuracy(retention, "validation"), selected)
     rank = validation[validation["estimator"] != NONE].groupby("estimator")["accuracy"].mean()
     order = sorted(rank.index, key=lambda name: (-rank[name], name))
-    by_seed = {name: group.set_index("seed")["accuracy"] for name, group in chosen.groupby("estimator")}
     means = intervals(chosen, ["estimator", "lambda"], "accuracy").set_index("estimator", drop=False)
     pairs = [(first, second) for place, first in enumerate(order) for second in order[place + 1 :]]
     return Ranking(
         order=order,
         means=means.to_dict("index"),
-        gaps={pair: paired(*(by_seed[name] for name in pair)) for pair in pairs},
-        spread=paired(by_seed[order[0]], by_seed[order[-1]]),
-        gains={name: paired(by_seed[name], by_seed[NONE]) for name in order},
+        gaps={pair: contrast(*(found[name] for name in pair)) for pair in pairs},
+        spread=contrast(found[order[0]], found[order[-1]]),
+        gains={base: {name: change[name] for name in order} for base, change in gains(found).items()},
         at_edge=_at_edge(test, selected),
         diverged=_diverged(test),
     )

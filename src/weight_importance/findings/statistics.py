@@ -107,16 +107,32 @@ def ratio(numerator: pd.Series, denominator: pd.Series, level: float = 0.95) -> 
     """
     _differences(numerator, denominator)
     y, x = numerator.to_numpy(float), denominator.loc[numerator.index].to_numpy(float)
-    n, mean = len(y), float(y.mean() / x.mean()) if x.mean() else math.nan
+    n = len(y)
+    spread = np.cov(y, x) / n if n > 1 else np.full((2, 2), np.nan)
+    return fieller(y.mean(), x.mean(), spread[0, 0], spread[0, 1], spread[1, 1], n, level)
+
+
+def fieller(
+    y: float, x: float, variance_y: float, covariance: float, variance_x: float, n: int, level: float = 0.95
+) -> Interval:
+    """The ratio y / x of two means over n seeds with Fieller's interval: see :func:`ratio`.
+
+    Args:
+        y, x: the means.
+        variance_y, covariance, variance_x: of the means.
+        n: seeds.
+        level: confidence, between 0 and 1.
+    """
+    mean = float(y / x) if x else math.nan
     if n < 2 or not math.isfinite(mean):
         return Interval(mean, math.nan, math.nan, n)
-    spread = np.cov(y, x) / n * stats.t.ppf((1 + level) / 2, n - 1) ** 2
+    wide = stats.t.ppf((1 + level) / 2, n - 1) ** 2
     # a r² - 2 b r + c ≤ 0
-    a, b, c = x.mean() ** 2 - spread[1, 1], y.mean() * x.mean() - spread[0, 1], y.mean() ** 2 - spread[0, 0]
+    a, b, c = x * x - wide * variance_x, y * x - wide * covariance, y * y - wide * variance_y
     if a <= 0:
         return Interval(mean, math.nan, math.nan, n)
     half = math.sqrt(max(b * b - a * c, 0.0))
-    return Interval(mean, (b - half) / a, (b + half) / a, n)
+    return Interval(mean, float((b - half) / a), float((b + half) / a), n)
 
 
 def paired_equivalence(a: pd.Series, b: pd.Series, margin: float) -> float:
@@ -169,6 +185,15 @@ def equivalence(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float
         float(stats.ttest_ind_from_stats(mean, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False, alternative=side).pvalue)
         for mean, side in tests
     )
+
+
+def no_difference(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:
+    """The p value of Welch's two-sided test that two means are equal; arguments as for :func:`equivalence`."""
+    if min(n_a, n_b) < 2 or not np.isfinite([mean_a, sd_a, mean_b, sd_b]).all():
+        return math.nan
+    if sd_a == sd_b == 0:
+        return float(mean_a == mean_b)
+    return float(stats.ttest_ind_from_stats(mean_a, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False).pvalue)
 
 
 def part(row: Mapping[str, float], who: str) -> dict[str, float]:

@@ -7,7 +7,9 @@ from functools import cached_property
 import pandas as pd
 
 from weight_importance.findings import ablations, atlas, correlation, explanation, explanation_factors
+from weight_importance.findings.baselines import with_baselines
 from weight_importance.findings.retention import Ranking, ranking
+from weight_importance.findings.selection import Curve, curves
 from weight_importance.findings.tensors import weight_tensors
 from weight_importance.settings import Study
 
@@ -44,13 +46,13 @@ class Findings:
     @cached_property
     def ranking(self) -> Ranking:
         """See :func:`weight_importance.findings.retention.ranking`; of estimators, without ablations."""
-        return ranking(*self.of_estimators)
+        return ranking(self.tables["retention"], self.tables["selected_lambda"])
 
     @cached_property
-    def of_estimators(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The tables ``retention`` and ``selected_lambda`` without ablations."""
-        names = ("retention", "selected_lambda")
-        return tuple(ablations.without_ablations(self.tables[name]) for name in names)
+    def curves(self) -> dict[str, Curve]:
+        """See :func:`weight_importance.findings.baselines.with_baselines`."""
+        criterion = self.tables["selected_lambda"]["criterion"].iloc[0]
+        return with_baselines(curves(self.tables["retention"], criterion))
 
     @cached_property
     def recovery(self) -> pd.DataFrame:

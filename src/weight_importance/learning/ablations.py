@@ -51,12 +51,14 @@ def ablated(ablation: Ablation, importances: Sequence[Importance], seeds: Sequen
 def _of_one(ablation: Ablation, importances: Sequence[Importance], seed: int) -> dict[str, Tensor]:
     if ablation.transform == "uniform":
         return uniform(importances[0])
+    if ablation.transform == "depth":
+        return depth(importances[0], ablation.number)
     changed = {}
     for name, values in importances[0].items():
         draw = generator(f"control {ablation.name}/{name}", seed, 0)
         match ablation.transform:
             case "power":
-                changed[name] = power(values, ablation.exponent)
+                changed[name] = power(values, ablation.number)
             case "values_in_ranks":
                 changed[name] = values_in_ranks(values, importances[1][name], draw)
             case plain:
@@ -71,6 +73,18 @@ def uniform(importance: Importance) -> dict[str, Tensor]:
     """
     mean = torch.cat([values.flatten().double() for values in importance.values()]).mean()
     return {name: mean.to(values.dtype).expand_as(values) for name, values in importance.items()}
+
+
+def depth(importance: Importance, ratio: float) -> dict[str, Tensor]:
+    """Every layer is multiplied by its own factor, in geometric progression from the first layer to the last.
+
+    The last layer's factor is ``ratio`` times the first one's; the geometric mean of all layers' factors is 1. A layer
+    is a module with parameters. Keeps all differences within a layer.
+    """
+    layers = [*dict.fromkeys(name.rpartition(".")[0] for name in importance)]
+    steps = max(len(layers) - 1, 1)
+    factor = {layer: ratio ** (place / steps - 0.5) for place, layer in enumerate(layers)}
+    return {name: values * factor[name.rpartition(".")[0]] for name, values in importance.items()}
 
 
 def tensor_mean(values: Tensor, draw: Generator) -> Tensor:

@@ -12,31 +12,32 @@ from weight_importance.settings.ablation_names import is_ablation, parse
 def ablations(findings: Findings) -> Results:
     """Recovery of every estimator by its ablations, each at its selected λ.
 
-    ``ablations/{estimator}/{ablation}/recovery/{mean, low, high, interval}``, ``…/difference/{mean, low, high,
-    interval}``, ``…/{p, outcome}``; per estimator ``ablations/{estimator}/{outcome}/{list, count}`` of ablations by
-    transform, and ``ablations/{estimator}/edge/{list, count}`` of those, and of the estimator, whose selected λ is at
-    an end of its grid.
+    ``ablations/{estimator}/{ablation}/{recovery, recovery_l2}/{mean, low, high, interval}``, from no penalty and from
+    L2; ``…/difference/{mean, low, high, interval}``; ``…/{p, outcome}`` with Holm's correction; per estimator
+    ``ablations/{estimator}/{outcome}/{list, count}`` of ablations by transform, and
+    ``ablations/{estimator}/edge/{list, count}`` of those, and of the estimator, whose selected λ is at an end of its
+    grid.
     """
     results: Results = {}
     table = findings.tables["retention"]
     recovery = findings.recovery.reset_index(drop=True)
+    # the choice of λ, the baselines and the correction for all ablations make every value depend on all conditions
+    sources = [after_last_task(table, "test"), after_last_task(table, "validation"), rows("selected_lambda")]
     ablated = recovery[recovery["ablation"] != recovery["estimator"]]
     for row in ablated.to_dict("records"):
-        key, pair = f"ablations/{row['estimator']}/{row['ablation']}", (row["estimator"], row["ablation"])
+        key = f"ablations/{row['estimator']}/{row['ablation']}"
         printed = mean(f"{key}/recovery", part(row, "recovery"))
+        printed |= mean(f"{key}/recovery_l2", part(row, "recovery_l2"))
         printed |= mean(f"{key}/difference", part(row, "difference"), scale=PERCENT)
-        printed |= {f"{key}/p": number(row["tost_p"], 3), f"{key}/outcome": row["outcome"]}
-        source = after_last_task(table, "test", (*pair, "none"))
-        results |= derived(printed, source, rows("selected_lambda", estimator=pair))
+        printed |= {f"{key}/p": number(row["holm_tost_p"], 3), f"{key}/outcome": row["outcome"]}
+        results |= derived(printed, *sources)
     for estimator, group in ablated.groupby("estimator"):
         key, printed = f"ablations/{estimator}", {}
         for outcome in OUTCOMES:
             printed |= names(f"{key}/{outcome}", map(_transform, group.loc[group["outcome"] == outcome, "ablation"]))
         both = recovery[recovery["estimator"] == estimator]
         printed |= names(f"{key}/edge", map(_transform, both.loc[both["at_edge"].astype(bool), "ablation"]))
-        of_all = (estimator, *group["ablation"])
-        source = after_last_task(table, "test", (*of_all, "none"))
-        results |= derived(printed, source, rows("selected_lambda", estimator=of_all))
+        results |= derived(printed, *sources)
     return results
 
 

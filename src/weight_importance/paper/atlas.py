@@ -1,7 +1,5 @@
 """Macros on the map of all estimators."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from weight_importance.estimators.catalogue.fisher_batched import BATCH
@@ -9,18 +7,13 @@ from weight_importance.files.derivation import Constant, derived, rows
 from weight_importance.findings.atlas import (
     COEFFICIENT,
     KEPT_TOGETHER,
-    PERMUTATIONS,
-    SAME_RANKS,
     SCOPE,
-    THE_SAME,
-    VERDICTS,
-    alike_do_alike,
     groups,
-    left_out,
     pruning_scores,
-    relations,
     retention_scores,
 )
+from weight_importance.findings.mantel import USES, alike_do_alike, similarity
+from weight_importance.findings.relations import VERDICTS, relations
 from weight_importance.findings.study import Findings
 from weight_importance.findings.tensors import ALL
 from weight_importance.paper.latex import number, plain
@@ -35,8 +28,8 @@ def atlas(findings: Findings) -> Results:
 
     - ``atlas/{estimators, pairs}/count``; ``atlas/together``: the similarity from which on a group is named;
       ``atlas/groups/{list, count}``: the groups, each in brackets; ``atlas/alone/{list, count}``: estimators in none;
-    - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n, permutations}`` of
-      :func:`weight_importance.findings.atlas.alike_do_alike`, and ``…/without/list``, those equal by definition;
+    - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n}`` of
+      :func:`weight_importance.findings.mantel.alike_do_alike`;
       ``atlas/pruning/{best, worst}/{label, mean}`` (of retention: :func:`weight_importance.paper.retention.ranking`);
     - ``atlas/batch``: images per gradient of the batched Fisher information;
     - ``atlas/relations/{verdict}/{list, count}``: the published relations by verdict, its spaces as underscores.
@@ -51,13 +44,13 @@ def atlas(findings: Findings) -> Results:
     results |= derived({"atlas/together": number(KEPT_TOGETHER, 1)}, Constant(FINDINGS, "KEPT_TOGETHER"))
     results |= derived({"atlas/batch": plain(BATCH)}, Constant(BATCHED, "BATCH"))
     results |= _relations(tables["correlation"])
-    scores = retention_scores(*findings.of_estimators).set_index("estimator").drop(index="none", errors="ignore")
-    sources = [rows("retention", split="test"), rows("selected_lambda")]
-    results |= derived(_mantel("retention", square, scores, THE_SAME), alike, *sources)
-    scores = pruning_scores(tables["pruning"]).set_index("criterion").drop(index="random", errors="ignore")
-    source = rows("pruning", scope=SCOPE)
-    results |= derived(_mantel("pruning", square, scores, SAME_RANKS), alike, source)
-    return results | derived(_ends("pruning", scores), source)
+    kept = retention_scores(tables["retention"], tables["selected_lambda"]).set_index("estimator")
+    spared = pruning_scores(tables["pruning"]).set_index("criterion").drop(index="random", errors="ignore")
+    sources = {"retention": [rows("retention"), rows("selected_lambda")], "pruning": [rows("pruning", scope=SCOPE)]}
+    for use, scores in zip(USES, (kept.drop(index="none", errors="ignore"), spared), strict=True):
+        printed = _mantel(use, tables["correlation_used"], scores)
+        results |= derived(printed, rows("correlation_used", use=use), *sources[use])
+    return results | derived(_ends("pruning", spared), *sources["pruning"])
 
 
 def _relations(correlation: pd.DataFrame) -> Results:
@@ -80,13 +73,14 @@ def _ends(score: str, scores: pd.DataFrame) -> Results:
     return printed | {f"atlas/{score}/{place}/mean": number(ordered[name] * PERCENT, 1) for place, name in ends.items()}
 
 
-def _mantel(score: str, square: pd.DataFrame, scores: pd.DataFrame, same: Mapping[str, str]) -> Results:
-    """The Mantel test of similarity against a score."""
+def _mantel(use: str, used: pd.DataFrame, scores: pd.DataFrame) -> Results:
+    """The Mantel test between families: similarity of what is used against a score."""
     if scores.empty:
         return {}
-    test = alike_do_alike(square, scores["mean"], same)
-    key = f"atlas/{score}/mantel"
-    without = left_out([name for name in square.index if name in scores.index], same)
-    printed = {f"{key}/r": number(test.r, 2), f"{key}/p": number(test.p, 4 if test.p < 0.001 else 3)}
-    tried = derived({f"{key}/permutations": plain(PERMUTATIONS)}, Constant(FINDINGS, "PERMUTATIONS"))
-    return printed | {f"{key}/n": plain(test.n)} | labels(f"{key}/without", without) | tried
+    test = alike_do_alike(similarity(used, use), scores["mean"])
+    key = f"atlas/{use}/mantel"
+    return {
+        f"{key}/r": number(test.r, 2),
+        f"{key}/p": number(test.p, 4 if test.p < 0.001 else 3),
+        f"{key}/n": plain(test.n),
+    }

@@ -63,7 +63,7 @@ def _some_pairs(name: str) -> Claim:
 def _all_effective() -> Claim:
     """Every estimator is above training without a penalty."""
     evidence = tuple(f"retention/{name}" for name in ("effective/count", "compared/count", "effective/list"))
-    return Claim(MLP, "retention", lambda findings: findings.ranking.effective == findings.ranking.order, evidence)
+    return Claim(MLP, "retention", lambda findings: findings.ranking.effective() == findings.ranking.order, evidence)
 
 
 FISHER = "fisher_empirical"

@@ -1,10 +1,10 @@
 """Macros on the correlation of importances."""
 
 from weight_importance.files.derivation import derived, rows
-from weight_importance.findings.correlation import PAIR, PROPERTIES, extremes, null_ranges, pair_properties
+from weight_importance.findings.correlation import PAIR, PROPERTIES, extremes, null_ranges, pair_properties, shares
 from weight_importance.findings.study import Findings
 from weight_importance.paper.latex import number, plain
-from weight_importance.paper.macros import Results, mean, names, pair_label
+from weight_importance.paper.macros import PERCENT, Results, mean, names, pair_label
 
 
 def correlation(findings: Findings) -> Results:
@@ -14,6 +14,8 @@ def correlation(findings: Findings) -> Results:
     - ``correlation/{coefficient}/{tensor}/{highest, lowest}/{pair, mean, interval}``;
     - ``correlation/{coefficient}/{property}/{list, count}`` of pairs, for each of
       :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count`` of all pairs;
+      ``…/{property}/share/{mean, low, high, interval}``, the share of pairs in per cent;
+      ``correlation/{coefficient}/{a}/{b}/lowest/{mean, low, high, interval}`` over the weight tensors;
     - ``null/{coefficient}/{tensor}/{low, high, inside}``: the central 95 % of the null, and the pairs inside it.
     """
     means = findings.correlation
@@ -29,7 +31,16 @@ def correlation(findings: Findings) -> Results:
         key = f"correlation/{row['coefficient']}/{row['tensor']}/{row['place']}"
         source = rows("correlation", coefficient=row["coefficient"], tensor=row["tensor"])
         results |= derived(mean(key, row) | {f"{key}/pair": pair_label(row)}, source)
-    for coefficient, group in pair_properties(means).groupby("coefficient"):
+    properties = pair_properties(means)
+    for row in shares(findings.tables["correlation"], properties).to_dict("records"):
+        key = f"correlation/{row['coefficient']}/{row['property']}/share"
+        source = [rows(name, coefficient=row["coefficient"]) for name in ("correlation", "correlation_null")]
+        results |= derived(mean(key, row, 0, PERCENT), *source)
+    for row in properties.to_dict("records"):
+        lowest = row | {"mean": row["lowest"]}
+        key = f"correlation/{row['coefficient']}/{row['estimator_a']}/{row['estimator_b']}/lowest"
+        results |= derived(mean(key, lowest), rows("correlation", coefficient=row["coefficient"]))
+    for coefficient, group in properties.groupby("coefficient"):
         sources = (rows("correlation", coefficient=coefficient), rows("correlation_null", coefficient=coefficient))
         for name in PROPERTIES:
             pairs = map(pair_label, group[group[name]].to_dict("records"))

@@ -30,6 +30,8 @@ def explanation(findings: Findings) -> Results:
       ``…/{limited, unlimited}/{held, against, open}/count`` and ``…/limited/{towards, away}/count``;
     - ``explanation/signal/…`` of the total signal with gradient estimators, by weight tensor: see :func:`_signal`;
     - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
+      ``explanation/reliability/{estimator}/{importance, residual}/{low, high}``, the lowest and the highest mean of a
+      weight tensor, of the importance and of what two factors do not reproduce;
     - ``explanation/noise/{raised, lowered, pairs}/count``: correlations (Pearson, weight tensors) that rise or fall in
       absolute value by more than :data:`weight_importance.findings.explanation.RISE` without sampling noise, of all;
     - ``explanation/trajectories/{same, own, across, shared, path, other}/{mean, list}``: after the last task and after
@@ -130,7 +132,13 @@ def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -
     own = stage.reliabilities(reliability[reliability["tensor"].isin(weights)])["mean"].dropna()
     tensor, name = own.idxmin() if len(own) else (None, None)
     rise = stage.without_noise(noise, weights)["rise"]
-    return {
+    of_estimators = {}
+    for part, quantity in (("importance", "full"), ("residual", "residual_full")):
+        found = stage.reliabilities(reliability[reliability["tensor"].isin(weights)], quantity)["mean"]
+        for estimator, values in found.dropna().groupby("estimator"):
+            key = f"explanation/reliability/{estimator}/{part}"
+            of_estimators |= {f"{key}/{end}": number(getattr(values, how)(), 2) for end, how in ENDS.items()}
+    return of_estimators | {
         "explanation/reliability/lowest/mean": number(own.min(), 2) if len(own) else "--",
         "explanation/reliability/lowest/label": label(name) if name in ESTIMATORS else "--",
         "explanation/reliability/lowest/tensor": escape(tensor) if tensor else "--",

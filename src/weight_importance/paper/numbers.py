@@ -14,6 +14,7 @@ from weight_importance.findings.ablations import ablations_of
 from weight_importance.findings.study import Findings
 from weight_importance.paper.ablations import ablations
 from weight_importance.paper.atlas import atlas
+from weight_importance.paper.baselines import baselines
 from weight_importance.paper.benchmarks import benchmarks
 from weight_importance.paper.configuration import configuration, constants, scale, versions
 from weight_importance.paper.correlation import correlation
@@ -90,6 +91,7 @@ def _of_study(study: str, settings: Study, findings: Findings) -> Results:
         explanation: findings.has("explanation_agreement"),
         ablations: bool(ablations_of(findings.tables["retention"])),
         ranking: own and findings.has("retention") and "none" in settings.retained(),
+        baselines: own and findings.has("retention") and "none" in settings.retained(),
     }
     for topic, has in topics.items():
         if has:

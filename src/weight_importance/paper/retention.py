@@ -3,7 +3,8 @@
 import math
 
 from weight_importance.files.derivation import derived, rows
-from weight_importance.findings.retention import NONE, final_means, selected_means
+from weight_importance.findings.baselines import NONE
+from weight_importance.findings.retention import final_means, selected_means
 from weight_importance.findings.statistics import intervals
 from weight_importance.findings.study import Findings
 from weight_importance.paper.latex import listing, number, plain
@@ -68,7 +69,7 @@ def ranking(findings: Findings) -> Results:
         results |= mean(f"retention/gap/{first}/{second}", vars(gap), scale=PERCENT)
     results |= mean("retention/spread", vars(found.spread), scale=PERCENT)
     results |= labels("retention/indistinguishable", found.indistinguishable)
-    results |= labels("retention/above", found.above) | labels("retention/effective", found.effective)
+    results |= labels("retention/above", found.above) | labels("retention/effective", found.effective())
     results["retention/compared/count"] = plain(len(found.order))
     table, tried = findings.tables["retention"], rows("selected_lambda", estimator=found.order)
     test, validation = (after_last_task(table, split) for split in ("test", "validation"))

@@ -15,6 +15,7 @@ from weight_importance.settings.jobs import (
 )
 from weight_importance.settings.learning import (
     KUTALEV_LAPINA,
+    L2,
     UNPENALISED,
     Duration,
     Importance,
@@ -30,6 +31,7 @@ from weight_importance.settings.tasks import FirstTask, Images, Inputs, Permuted
 
 __all__ = [
     "KUTALEV_LAPINA",
+    "L2",
     "UNPENALISED",
     "ConfidenceJob",
     "Configuration",

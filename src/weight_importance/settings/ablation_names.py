@@ -24,6 +24,9 @@ TRANSFORMS: Mapping[str, str] = {
 }
 """The transforms of one importance without a parameter, and how figures name them."""
 
+WITH_NUMBER = ("power", "depth")
+"""The transforms with a number: an exponent, or the ratio of the last layer's factor to the first one's."""
+
 FORMS = "transform(estimator), such as shuffled(mas), or values_of(estimator)_in_ranks_of(estimator)"
 
 
@@ -33,21 +36,21 @@ class Ablation:
 
     Attributes:
         name: as the configuration and the tables give it.
-        transform: a name in :data:`TRANSFORMS`, ``power``, or ``values_in_ranks``.
+        transform: a name in :data:`TRANSFORMS`, ``power``, ``depth``, or ``values_in_ranks``.
         estimators: whose importances it is made from: one, or those of the values and of the ranks.
-        exponent: of ``power``; for all others 1.
+        number: the exponent of ``power``, the ratio of ``depth``; for all others 1.
     """
 
     name: str
     transform: str
     estimators: tuple[str, ...]
-    exponent: float = 1.0
+    number: float = 1.0
 
     @property
     def label(self) -> str:
         """The transform as figures name it; of two estimators, which gives what is told by the figure's place."""
-        if self.transform == "power":
-            return f"power {self.exponent:g}"
+        if self.transform in WITH_NUMBER:
+            return f"{self.transform} {self.number:g}"
         return TRANSFORMS.get(self.transform, "")
 
 
@@ -71,21 +74,22 @@ def parse(name: str) -> Ablation:
     if not one:
         raise UserError(f"'{name}' is not an ablation. Allowed: {FORMS}.")
     transform, estimator = one.groups()
-    if transform.startswith("power_"):
-        return Ablation(name, "power", (estimator,), _exponent(name, transform.removeprefix("power_")))
+    kind, separator, text = transform.partition("_")
+    if separator and kind in WITH_NUMBER:
+        return Ablation(name, kind, (estimator,), _number(name, text))
     if transform not in TRANSFORMS:
-        known = [*TRANSFORMS, "power_0.5", "values_of(estimator)_in_ranks_of"]
+        known = [*TRANSFORMS, "power_0.5", "depth_10", "values_of(estimator)_in_ranks_of"]
         raise unknown_name("ablation", transform, known)
     return Ablation(name, transform, (estimator,))
 
 
-def _exponent(name: str, text: str) -> float:
+def _number(name: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (value > 0 and math.isfinite(value)):
-        raise UserError(f"'{name}' needs an exponent above zero, such as power_0.5, found '{text}'.")
+        raise UserError(f"'{name}' needs a number above zero, such as power_0.5 or depth_10, found '{text}'.")
     return value
 
 

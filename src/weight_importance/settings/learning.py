@@ -89,6 +89,32 @@ UNPENALISED = ("none", "joint")
 """Conditions without a penalty: later tasks are learnt alone, or jointly with all earlier ones."""
 
 
+L2 = "l2"
+"""The importance of one for every parameter: the penalty is the plain distance from the anchor."""
+
+
+class PlainL2(Settings):
+    """The baseline of every importance: the same penalty with an importance of one, tuned as the estimators are."""
+
+    lambdas: OneOrMore[Positive] = Field(description="Penalty strengths to try.")
+    depth_ratios: Several[Positive] = Field(
+        (),
+        description="Also one strength per layer, in geometric progression from the first layer to the last: ratios of "
+        "the last layer's strength to the first one's, each tried with all lambdas. Ratio 1 is the baseline itself.",
+    )
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions by which the later tasks are learnt."""
+        return (L2, *(f"depth_{ratio:.12g}({L2})" for ratio in self.depth_ratios))
+
+    @check
+    def no_ratio_of_one(self) -> Iterator[Problem]:
+        """One strength for all layers is tried anyway."""
+        if 1 in self.depth_ratios:
+            yield ("depth_ratios",), "must not list 1: one strength for all layers is tried anyway."
+
+
 class LaterTasks(Duration):
     """How each task after the first is learnt under a penalty."""
 
@@ -156,6 +182,9 @@ class Retention(LaterTasks):
         description="Whether the tasks are also learnt jointly, as an upper bound: each later one with all earlier "
         "ones, which have the same share of every batch, and without a penalty.",
     )
+    l2: PlainL2 | None = Field(
+        None, description="The tasks are also learnt under plain L2, the baseline of every importance; null: not done."
+    )
     lambdas: dict[RetainedName, Several[Positive]] = Field(
         description="Penalty strengths to try, one list per estimator (an empty list: no retention under it), and per "
         "ablation with a list different from ablation_lambdas."
@@ -164,8 +193,9 @@ class Retention(LaterTasks):
         (),
         description="Transforms of importances, each of which keeps one property and destroys another, to learn the "
         "later tasks under as well: transform(estimator), the transform being uniform, tensor_mean, input_factor, "
-        "output_factor, rank_one, in_order_of_factors, shuffled, shuffled_within_neuron, reversed, or power_ALPHA with "
-        "a positive number such as power_0.5; or values_of(estimator)_in_ranks_of(estimator).",
+        "output_factor, rank_one, in_order_of_factors, shuffled, shuffled_within_neuron, reversed, power_ALPHA with "
+        "a positive number such as power_0.5, or depth_RATIO, such as depth_10; or "
+        "values_of(estimator)_in_ranks_of(estimator).",
     )
     ablation_lambdas: Several[Positive] = Field(
         (), description="Penalty strengths for every ablation without a list under lambdas."
@@ -175,6 +205,8 @@ class Retention(LaterTasks):
         """The penalty strengths of an estimator or an ablation; training without a penalty has one strength, zero."""
         if name in UNPENALISED:
             return (0.0,)
+        if self.l2 is not None and name in self.l2.conditions:
+            return self.l2.lambdas
         return self.lambdas.get(name, self.ablation_lambdas if is_ablation(name) else ())
 
     @check

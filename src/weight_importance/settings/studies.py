@@ -20,7 +20,7 @@ from weight_importance.settings.base import (
     check,
 )
 from weight_importance.settings.explanation import Explanation
-from weight_importance.settings.learning import UNPENALISED, Importance, Protocol, Pruning, Retention, Training
+from weight_importance.settings.learning import L2, UNPENALISED, Importance, Protocol, Pruning, Retention, Training
 from weight_importance.settings.networks import Network
 from weight_importance.settings.tasks import Images, Inputs, RotatedTasks, SplitTasks, Tasks
 
@@ -128,12 +128,13 @@ class Study(Common):
         }
 
     def retained(self) -> list[str]:
-        """The conditions under which later tasks are learnt: without a penalty, estimators, ablations."""
+        """The conditions under which later tasks are learnt: without a penalty, plain L2, estimators, ablations."""
         if self.retention is None:
             return []
         names = [name for name in self.estimators if self.retention.lambdas.get(name)]
         wanted = {"none": self.retention.unpenalised, "joint": self.retention.joint}
-        return [*(name for name in UNPENALISED if wanted[name]), *names, *self.retention.ablations]
+        l2 = self.retention.l2.conditions if self.retention.l2 else ()
+        return [*(name for name in UNPENALISED if wanted[name]), *l2, *names, *self.retention.ablations]
 
     @check
     def something_to_do(self) -> Iterator[Problem]:
@@ -194,6 +195,12 @@ class Study(Common):
                 "needs penalty strengths for at least one estimator of the study; for no retention at all, write "
                 "retention: null.",
             )
+
+    @check
+    def one_l2(self) -> Iterator[Problem]:
+        """Plain L2 is an estimator of the study, or its baseline."""
+        if self.retention is not None and self.retention.l2 is not None and L2 in self.estimators:
+            yield ("retention", "l2"), f"must be null in a study whose estimators list '{L2}', which is the same."
 
     @check
     def unpenalised_reference(self) -> Iterator[Problem]:

@@ -1,0 +1,76 @@
+"""The baselines of an importance: no penalty, plain L2 with one λ or one per layer, and joint training as a ceiling.
+
+Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from weight_importance.findings.selection import Contrast, Curve, contrast, holm, joined, recovered
+from weight_importance.settings import L2, UNPENALISED
+from weight_importance.settings.ablation_names import is_ablation, parse
+
+NONE, JOINT = UNPENALISED
+"""Names of training without a penalty, task by task and of all tasks so far together."""
+
+PER_LAYER = "l2_per_layer"
+"""Plain L2 with one strength per layer: the best of one strength for all layers and of the ratios tried."""
+
+BASELINES = (NONE, L2, PER_LAYER)
+"""What estimators are compared with, from the weakest baseline to the strongest."""
+
+LEVEL = 0.05
+
+PARTS = ("mean", "low", "high")
+
+
+def estimators_of(names: Iterable[str]) -> list[str]:
+    """The estimators among names of conditions, in their order."""
+    return [name for name in names if not is_ablation(name) and name not in (*UNPENALISED, L2)]
+
+
+def is_of_l2(name: str) -> bool:
+    """Whether a condition is plain L2 with one strength, or with one per layer."""
+    return name == L2 or (is_ablation(name) and parse(name).estimators == (L2,))
+
+
+def with_baselines(found: Mapping[str, Curve]) -> dict[str, Curve]:
+    """The curves of a study's conditions, with :data:`PER_LAYER` in place of the ratios of L2's strengths."""
+    of_l2 = [curve for name, curve in found.items() if is_of_l2(name)]
+    kept = {name: curve for name, curve in found.items() if name == L2 or not is_of_l2(name)}
+    return kept | ({PER_LAYER: joined(of_l2)} if len(of_l2) > 1 else {})
+
+
+def gains(found: Mapping[str, Curve]) -> dict[str, dict[str, Contrast]]:
+    """By baseline and estimator, the estimator's test accuracy less the baseline's, each at its selected strength.
+
+    Args:
+        found: of :func:`with_baselines`.
+    """
+    names = estimators_of(name for name in found if name != PER_LAYER)
+    there = [baseline for baseline in BASELINES if baseline in found]
+    return {baseline: {name: contrast(found[name], found[baseline]) for name in names} for baseline in there}
+
+
+def above(of_baseline: Mapping[str, Contrast]) -> list[str]:
+    """The estimators above a baseline, by tests with Holm's correction for the number of estimators."""
+    adjusted = holm({name: change.p for name, change in of_baseline.items()})
+    return [name for name, change in of_baseline.items() if adjusted[name] < LEVEL and change.mean > 0]
+
+
+def recoveries(found: Mapping[str, Curve]) -> pd.DataFrame:
+    """The share of the way from each baseline to joint training that every estimator covers, with Fieller's interval.
+
+    Args:
+        found: of :func:`with_baselines`.
+
+    Returns:
+        columns baseline, estimator, mean, low, high, n; no rows without joint training.
+    """
+    rows = []
+    for baseline in BASELINES if JOINT in found else ():
+        for name in estimators_of(name for name in found if name != PER_LAYER) if baseline in found else ():
+            share = recovered(found[name], found[JOINT], found[baseline])
+            rows.append({"baseline": baseline, "estimator": name} | vars(share))
+    return pd.DataFrame(rows, columns=["baseline", "estimator", *PARTS, "n"])

@@ -1,0 +1,114 @@
+"""Whether similar importances perform similarly: a Mantel test between families of estimators.
+
+Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from weight_importance.findings.correlation import PAIR
+
+FAMILIES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("fisher_exact", "fisher_empirical", "fisher_sampled", "fisher_predicted", "fisher_batched", "ggn", "squisher",
+         "absolute_fisher", "root_fisher", "hessian_diagonal"),
+        "Fisher information",
+    ),
+    **dict.fromkeys(("mas", "mas_batched", "mas_logits", "mas_logits_norm", "masx"), "MAS"),
+    **dict.fromkeys(
+        ("si", "si_bias", "si_penalised", "si_unbiased", "si_undivided", "onaf", "sos", "rwalk"), "path"
+    ),
+    **dict.fromkeys(("total_signal", "wanda"), "signal"),
+}  # fmt: skip
+"""The family of an estimator: variants of one formula, equal up to a power, or equal in piecewise linear networks, as
+the Hessian's diagonal and the exact Fisher information. Any other estimator is a family of its own."""
+
+MOST_PERMUTATIONS = 9999
+"""Permutations of the families' scores: all where there are no more, else so many random ones."""
+
+USES = ("retention", "pruning")
+"""What importances are used for; similarity is that of the form in which they are used."""
+
+
+@dataclass(frozen=True)
+class Mantel:
+    """Mantel's statistic: a correlation over pairs, and how often chance gives one as far from zero.
+
+    Attributes:
+        r: rank correlation over pairs of families.
+        p: two-sided, by permutation of families; ``nan`` with ``r``.
+        n: families.
+    """
+
+    r: float
+    p: float
+    n: int
+
+
+def similarity(used: pd.DataFrame, use: str) -> pd.DataFrame:
+    """The mean correlation over networks of the importances as a use takes them, a symmetric square.
+
+    Args:
+        used: the table ``correlation_used`` of one study.
+        use: one of :data:`USES`.
+    """
+    rows = used[used["use"] == use]
+    names = list(dict.fromkeys([*rows["estimator_a"], *rows["estimator_b"]]))
+    square = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
+    for (first, second), value in rows.groupby(PAIR, sort=False)["value"].mean().items():
+        square.loc[first, second] = square.loc[second, first] = value
+    return square
+
+
+def alike_do_alike(square: pd.DataFrame, scores: pd.Series) -> Mantel:
+    """Whether similar families of estimators have similar scores (Mantel 1967, with ranks).
+
+    Estimators of one family are variants of one formula: alike by definition, with scores that are alike as well, so
+    that they are no independent evidence, and permuting them one by one would find the families again. A family's score
+    is the mean of its members, the similarity of two families the mean over pairs of members. Over all pairs of
+    families, the statistic is the rank correlation of similarity with minus the difference of scores; the null permutes
+    the scores over the families.
+
+    Args:
+        square: of :func:`similarity`.
+        scores: by estimator; those that are not in both do not count.
+
+    Returns:
+        ``nan`` with fewer than four families, or where all pairs have one similarity or one difference.
+    """
+    names = [name for name in square.index if name in scores.index and np.isfinite(scores[name])]
+    families = [FAMILIES.get(name, name) for name in names]
+    unique = list(dict.fromkeys(families))
+    member = np.array([[family == other for other in families] for family in unique], float).reshape(len(unique), -1)
+    member /= member.sum(1, keepdims=True)
+    values = member @ scores[names].to_numpy(float)
+    between = member @ square.loc[names, names].fillna(0.0).to_numpy() @ member.T
+    upper = np.triu_indices(len(unique), k=1)
+    alike, apart = between[upper], np.abs(values[:, None] - values[None])
+    if len(unique) < 4 or np.ptp(alike) == 0 or np.ptp(values) == 0:
+        return Mantel(math.nan, math.nan, len(unique))
+    near = np.zeros(apart.shape)
+    near[upper] = _standardised(rankdata(-apart[upper]))
+    near += near.T
+    alike = _standardised(rankdata(alike))
+    found = np.array([alike @ near[order[upper[0]], order[upper[1]]] for order in _orders(len(unique))])
+    # the observed order is the first; rounding must not separate it from equal ones
+    return Mantel(float(found[0]), float((np.abs(found) >= abs(found[0]) - 1e-12).mean()), len(unique))
+
+
+def _orders(count: int) -> np.ndarray:
+    if math.factorial(count) <= MOST_PERMUTATIONS:
+        return np.array([*permutations(range(count))])
+    random = np.random.default_rng(0)
+    return np.array([np.arange(count), *(random.permutation(count) for _ in range(MOST_PERMUTATIONS))])
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean()
+    return centred / np.linalg.norm(centred)

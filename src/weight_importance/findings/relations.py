@@ -1,0 +1,116 @@
+"""Published correlations of importances next to those of a study, with tests of equivalence.
+
+Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from weight_importance.findings.correlation import LEVEL, NEAR_ONE, PAIR, fisher_intervals
+from weight_importance.findings.selection import holm
+from weight_importance.findings.tensors import ALL
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A correlation of two importances that was published.
+
+    Attributes:
+        pair: two estimators.
+        least: the lowest published value, with :attr:`decimals` digits.
+        most: the highest one.
+        decimals: digits the publication gives.
+        source: key of the publication in the paper's bibliography.
+    """
+
+    pair: tuple[str, str]
+    least: float
+    most: float
+    decimals: int
+    source: str = "benzing2022unifying"
+
+
+RELATIONS = (
+    Relation(("mas", "masx"), 1.0, 1.0, 1),
+    Relation(("mas", "absolute_fisher"), 1.0, 1.0, 1),
+    Relation(("mas", "root_fisher"), 0.985, 0.99, 3),
+    Relation(("si_undivided", "sos"), 0.99, 0.99, 2),
+)
+"""Pearson correlations over all parameters together: the first three after a task of CIFAR, the last after the first
+task of permuted MNIST in a network 784-2000-2000-10, SI before its division. That network was trained for 20 epochs
+with batches of 256, and all but SI and SOS took 1,000 images (github.com/freedbee/continual_regularisation,
+``MNIST/correlations_scatter_comparison.py``)."""
+
+
+VERDICTS = ("as published", "lower", "higher", "undecided")
+ENDS = ("mean", "low", "high", "n")
+
+
+def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIONS) -> pd.DataFrame:
+    """The published correlations whose estimators a study has, with those of the study.
+
+    A published value stands for the range of values that are rounded to it. Two one-sided t tests on Fisher's z over
+    networks ask whether the study's correlation lies within this range; their p values are adjusted for the number of
+    relations (Holm). Where the range reaches 1, one test is enough.
+
+    Args:
+        correlation: the table ``correlation`` of one study.
+        published: the publications' values.
+
+    Returns:
+        columns estimator_a, estimator_b, least, most, decimals, source, mean, low, high, n (interval over networks),
+        ``tost_p``, ``holm_tost_p``, and ``verdict``, one of :data:`VERDICTS`: ``as published`` by the adjusted test,
+        else ``lower`` or ``higher`` where the whole interval lies outside the range, else ``undecided``.
+    """
+    rows = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == ALL)]
+    means = {frozenset(row[name] for name in PAIR): row for row in fisher_intervals(rows, PAIR).to_dict("records")}
+    values = {frozenset(pair): group["value"] for pair, group in rows.groupby(PAIR)}
+    found = []
+    for relation in published:
+        pair = frozenset(relation.pair)
+        if pair in means:
+            theirs = {name: getattr(relation, name) for name in ("least", "most", "decimals", "source")}
+            about = dict(zip(PAIR, relation.pair, strict=True)) | theirs | {name: means[pair][name] for name in ENDS}
+            found.append(about | {"tost_p": _within(values[pair], *_range(relation))})
+    adjusted = holm(dict(enumerate(row["tost_p"] for row in found)))
+    judged = [row | {"holm_tost_p": adjusted[place]} for place, row in enumerate(found)]
+    judged = [row | {"verdict": _verdict(row)} for row in judged]
+    columns = [*PAIR, "least", "most", "decimals", "source", *ENDS, "tost_p", "holm_tost_p", "verdict"]
+    return pd.DataFrame(judged, columns=columns)
+
+
+def _range(row: Relation | Mapping) -> tuple[float, float]:
+    """The values that are rounded to published ones."""
+    least, most, decimals = (
+        (row.least, row.most, row.decimals)
+        if isinstance(row, Relation)
+        else (row["least"], row["most"], row["decimals"])
+    )
+    half = 0.5 * 10**-decimals
+    return least - half, most + half
+
+
+def _within(values: pd.Series, low: float, high: float) -> float:
+    """The p value of the test that the mean of z is within a range."""
+    if len(values) < 2 or values.isna().any():
+        return math.nan
+    z = np.arctanh(values.clip(-1 + NEAR_ONE, 1 - NEAR_ONE))
+    sides = ((low, "greater"), (high, "less"))
+    tests = [(np.arctanh(end), side) for end, side in sides if abs(end) < 1]
+    if np.ptp(z) == 0:
+        return float(not low <= values.iloc[0] <= high)
+    return max(float(stats.ttest_1samp(z, end, alternative=side).pvalue) for end, side in tests)
+
+
+def _verdict(row: Mapping[str, float]) -> str:
+    low, high = _range(row)
+    if row["holm_tost_p"] < LEVEL:
+        return "as published"
+    if row["high"] < low:
+        return "lower"
+    return "higher" if row["low"] > high else "undecided"

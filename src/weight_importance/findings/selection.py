@@ -1,0 +1,222 @@
+"""Comparisons of conditions at their selected strengths λ, with the choice of λ inside the intervals.
+
+Works on tidy tables in memory; knows nothing of files, training or drawing.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import factorial
+
+from weight_importance.findings.statistics import Interval, fieller, final_accuracy, interval
+
+MOST_RESAMPLES = 2000
+"""Resamples of the networks: all different ones where there are no more, else so many random ones."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A condition's accuracies after the last task, at every strength tried.
+
+    Attributes:
+        settings: condition and λ of every row; λ ascends within a condition.
+        seeds: of the networks, the columns.
+        criterion: accuracy that λ is selected on, ``(settings, networks)``; ``nan`` where the training diverged.
+        test: test accuracy, of the same shape.
+    """
+
+    settings: Sequence[tuple[str, float]]
+    seeds: tuple[int, ...]
+    criterion: np.ndarray
+    test: np.ndarray
+
+    def selected(self, counts: np.ndarray) -> np.ndarray:
+        """The row with the best mean criterion in every resample; of equal ones the first; no diverged one.
+
+        Args:
+            counts: how often every network is drawn, ``(resamples, networks)``.
+        """
+        means = counts @ self.criterion.T / counts.sum(1, keepdims=True)
+        return np.where(np.isnan(means), -np.inf, means).argmax(1)
+
+    def at_selected(self, counts: np.ndarray) -> np.ndarray:
+        """Mean test accuracy of every resample at the strength selected on it, ``(resamples,)``."""
+        means = counts @ self.test.T / counts.sum(1, keepdims=True)
+        return means[np.arange(len(counts)), self.selected(counts)]
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """The selected condition and λ."""
+        return self.settings[self.selected(np.ones((1, len(self.seeds))))[0]]
+
+    @property
+    def by_seed(self) -> pd.Series:
+        """Test accuracies at the selected λ, by seed."""
+        row = self.selected(np.ones((1, len(self.seeds))))[0]
+        return pd.Series(self.test[row], index=list(self.seeds))
+
+
+def curves(retention: pd.DataFrame, criterion: str = "validation") -> dict[str, Curve]:
+    """The curves of a study's conditions; one of which every λ diverged is left out.
+
+    Args:
+        retention: the table ``retention`` of one study.
+        criterion: the split that λ is selected on.
+    """
+    keys = ["estimator", "lambda", "seed"]
+    parts = [final_accuracy(retention, split).set_index(keys)["accuracy"] for split in (criterion, "test")]
+    found = {}
+    for name in parts[0].index.unique("estimator"):
+        chosen, test = (values.loc[[name]].unstack("seed").sort_index() for values in parts)
+        if chosen.notna().all(axis=1).any():
+            found[name] = Curve([*chosen.index], tuple(chosen.columns), chosen.to_numpy(), test.to_numpy())
+    return found
+
+
+def joined(found: Iterable[Curve]) -> Curve:
+    """Several conditions as one, whose selection is among all their strengths."""
+    found = list(found)
+    return Curve(
+        [setting for curve in found for setting in curve.settings],
+        found[0].seeds,
+        np.concatenate([curve.criterion for curve in found]),
+        np.concatenate([curve.test for curve in found]),
+    )
+
+
+@cache
+def resamples(networks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resamples of the networks with replacement, ``(resamples, networks)``, and the probability of each.
+
+    Without randomness where all are listed: as counts, of the multinomial distribution.
+    """
+    if math.comb(2 * networks - 1, networks) > MOST_RESAMPLES:
+        random = np.random.default_rng(0)
+        counts = random.multinomial(networks, np.full(networks, 1 / networks), MOST_RESAMPLES)
+        return counts, np.full(MOST_RESAMPLES, 1 / MOST_RESAMPLES)
+    drawn = combinations_with_replacement(range(networks), networks)
+    counts = np.array([np.bincount(draw, minlength=networks) for draw in drawn])
+    return counts, factorial(networks) / factorial(counts).prod(1) / networks**networks
+
+
+@dataclass(frozen=True)
+class Contrast(Interval):
+    """A difference with its interval, the p value of no difference, and the standard error."""
+
+    p: float
+    error: float
+
+    def equivalence(self, margin: float) -> float:
+        """The p value of two one-sided tests that the difference is smaller than a margin."""
+        if math.isnan(self.error):
+            return math.nan
+        if self.error == 0:
+            return 0.0 if abs(self.mean) < margin else 1.0
+        return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.n - 1))
+
+
+def contrast(a: Curve, b: Curve, level: float = 0.95) -> Contrast:
+    """The difference a - b of test accuracies, each at its selected λ, over the same networks.
+
+    The networks are resampled with replacement, both strengths selected anew on every resample, and the standard
+    deviation of the difference over all resamples, times sqrt(n / (n - 1)), is its standard error; interval and test
+    are Student's with n - 1 degrees of freedom. At a single λ this is the paired t interval.
+
+    Raises:
+        ValueError: the networks differ.
+    """
+    counts, weights = _shared(a, b)
+    mean = (a.by_seed - b.by_seed).mean()
+    n = len(a.seeds)
+    if n < 2:
+        return Contrast(mean, math.nan, math.nan, n, math.nan, math.nan)
+    error = math.sqrt(_covariance(weights, a.at_selected(counts) - b.at_selected(counts)) * n / (n - 1))
+    half = stats.t.ppf((1 + level) / 2, n - 1) * error
+    p = 2 * stats.t.sf(abs(mean) / error, n - 1) if error > 0 else float(mean == 0)
+    return Contrast(float(mean), float(mean - half), float(mean + half), n, float(p), error)
+
+
+def recovered(a: Curve, b: Curve, zero: Curve) -> Interval:
+    """The ratio (a - zero) / (b - zero) of differences at selected strengths, with Fieller's interval (1954).
+
+    Covariances are those over resamples, as in :func:`contrast`.
+    """
+    counts, weights = _shared(a, b, zero)
+    n = len(a.seeds)
+    y, x = (one.by_seed.mean() - zero.by_seed.mean() for one in (a, b))
+    drawn = [one.at_selected(counts) - zero.at_selected(counts) for one in (a, b)]
+    pairs = ((0, 0), (0, 1), (1, 1))
+    spread = [_covariance(weights, drawn[i], drawn[j]) / max(n - 1, 1) * n for i, j in pairs]
+    return fieller(y, x, *spread, n)
+
+
+def _shared(*found: Curve) -> tuple[np.ndarray, np.ndarray]:
+    if len({one.seeds for one in found}) > 1:
+        raise ValueError(f"the conditions have different networks: {[one.seeds for one in found]}")
+    return resamples(len(found[0].seeds))
+
+
+def _covariance(weights: np.ndarray, first: np.ndarray, second: np.ndarray | None = None) -> float:
+    second = first if second is None else second
+    return float(weights @ ((first - weights @ first) * (second - weights @ second)))
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's (1979) adjusted p values of a family of tests; ``nan`` stays and does not count.
+
+    Args:
+        p: by any key.
+    """
+    tested = sorted((value, place) for place, value in enumerate(p.values()) if not math.isnan(value))
+    adjusted, largest = [math.nan] * len(p), 0.0
+    for rank, (value, place) in enumerate(tested):
+        largest = max(largest, min(1.0, value * (len(tested) - rank)))
+        adjusted[place] = largest
+    return dict(zip(p, adjusted, strict=True))
+
+
+def peaks(found: Mapping[str, Curve]) -> pd.DataFrame:
+    """Where the criterion would be best between the strengths tried, by network, and what the grid costs.
+
+    For each network, a parabola over log λ goes through the best strength and its neighbours; at an end of the grid the
+    best strength stands for itself. The cost is the parabola's top less the network's accuracy at the strength selected
+    for all networks, on the criterion's images.
+
+    Args:
+        found: of :func:`curves`; those with fewer than three strengths are left out.
+
+    Returns:
+        columns estimator; ``lambda``, ``low``, ``high`` of the top (geometric mean over networks with its 95 % t
+        interval); ``mean_cost``, ``low_cost``, ``high_cost``; and ``n``.
+    """
+    rows = []
+    for name, curve in found.items():
+        if len(curve.settings) < 3:
+            continue
+        logs = np.log([strength for _, strength in curve.settings])
+        tops = np.array([_top(logs, accuracy) for accuracy in curve.criterion.T])
+        chosen = curve.criterion[curve.selected(np.ones((1, len(curve.seeds))))[0]]
+        place, cost = interval(tops[:, 0]), interval(tops[:, 1] - chosen)
+        row = {"estimator": name, "lambda": math.exp(place.mean), "low": math.exp(place.low)}
+        row |= {"high": math.exp(place.high), "n": place.n}
+        rows.append(row | {f"{part}_cost": getattr(cost, part) for part in ("mean", "low", "high")})
+    return pd.DataFrame(rows, columns=["estimator", "lambda", "low", "high", "mean_cost", "low_cost", "high_cost", "n"])
+
+
+def _top(logs: np.ndarray, accuracy: np.ndarray) -> tuple[float, float]:
+    """Place and height of the top of the parabola through the best point and its neighbours."""
+    best = int(np.nanargmax(accuracy))
+    near = slice(best - 1, best + 2)
+    if best in (0, len(logs) - 1) or np.isnan(accuracy[near]).any():
+        return logs[best], accuracy[best]
+    x, y = logs[near] - logs[best], accuracy[near]
+    square, linear, _ = np.polyfit(x, y - y[1], 2)
+    if square >= 0:  # three equal accuracies
+        return logs[best], accuracy[best]
+    return logs[best] - linear / (2 * square), y[1] - linear**2 / (4 * square)

@@ -1,0 +1,45 @@
+"""Macros on the baselines of importances, and on what the grids of λ cost."""
+
+from weight_importance.files.derivation import derived, rows
+from weight_importance.findings.baselines import BASELINES, JOINT, NONE, estimators_of, recoveries
+from weight_importance.findings.selection import peaks
+from weight_importance.findings.statistics import interval
+from weight_importance.findings.study import Findings
+from weight_importance.paper.latex import number, plain
+from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean
+
+
+def baselines(findings: Findings) -> Results:
+    """Estimators at their selected λ less each baseline at its own; intervals contain the choice of λ.
+
+    - ``baseline/{none, l2, l2_per_layer, joint}/{mean, low, high, interval}``, their accuracies, and ``…/lambda``;
+    - ``over/{baseline}/{list, count}``: the estimators above it, with Holm's correction for their number;
+      ``over/{baseline}/{estimator}/{mean, low, high, interval}``: the difference; with joint training
+      ``over/{baseline}/{estimator}/recovery/{mean, low, high, interval}``, the share of the way to it;
+    - ``grid/{estimator}/{lambda, low, high}``: the best λ between those tried; ``grid/largest/{label, cost}``: the
+      estimator that loses most accuracy on the images that select λ by having only the grid, and how much.
+    """
+    found, ranking = findings.curves, findings.ranking
+    results: Results = {}
+    for name in (*BASELINES, JOINT):
+        if name in found:
+            key = f"baseline/{name}"
+            results |= mean(key, vars(interval(found[name].by_seed)), scale=PERCENT)
+            results |= {f"{key}/lambda": plain(found[name].best[1])} if name not in (NONE, JOINT) else {}
+    for baseline, changes in ranking.gains.items():
+        results |= labels(f"over/{baseline}", ranking.effective(baseline))
+        for name, change in changes.items():
+            results |= mean(f"over/{baseline}/{name}", vars(change), scale=PERCENT)
+    for row in recoveries(found).to_dict("records"):
+        results |= mean(f"over/{row['baseline']}/{row['estimator']}/recovery", row)
+    tops = peaks({name: found[name] for name in estimators_of(found) if name in ranking.order})
+    for row in tops.to_dict("records"):
+        digits = {part: f"\\num{{{row[part]:.2g}}}" for part in ("lambda", "low", "high")}
+        results |= {f"grid/{row['estimator']}/{part}": text for part, text in digits.items()}
+    if len(tops):
+        worst = tops.loc[tops["mean_cost"].idxmax()]
+        results |= {"grid/largest/label": label(worst["estimator"])}
+        results |= {"grid/largest/cost": number(worst["mean_cost"] * PERCENT, 2)}
+    table = findings.tables["retention"]
+    sources = [after_last_task(table, split) for split in ("test", "validation")]
+    return derived(results, *sources, rows("selected_lambda"))
