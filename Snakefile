@@ -11,11 +11,13 @@ from weight_importance.settings.files import require
 from weight_importance.settings.merging import own_estimators
 from weight_importance.settings.reading import read
 
-FILES = ["config.yaml", *workflow.overwrite_configfiles]
+# of the folder that the workflow runs in, otherwise of the workflow's own folder
+DEFAULTS = "config.yaml" if os.path.exists("config.yaml") else os.path.join(workflow.current_basedir, "config.yaml")
+FILES = [DEFAULTS, *workflow.overwrite_configfiles]
 require(FILES)
 
 
-configfile: "config.yaml"
+configfile: DEFAULTS
 
 
 report: "workflow/report/workflow.rst"

@@ -78,6 +78,14 @@ def test_the_same_notebook_gives_the_same_page(twice):
     assert first == second
 
 
+def test_a_long_folder_for_temporary_files_is_no_obstacle(tmp_path, monkeypatch):
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    run = execute(tmp_path, CONNECTION)
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_failing_cell_is_told_last_and_kept_in_the_executed_notebook(tmp_path):
     run = execute(tmp_path, PICTURE, "def inner():\n    raise ValueError('no such thing')\ninner()", "'never reached'")
     assert run.returncode == 1

@@ -70,7 +70,7 @@ def test_two_runs_in_two_folders_give_the_same_bytes(tmp_path):
         ("figures/drawn", "figures/drown", r"File `figures/drown.pdf' not found"),
         ("{known}", "{unknown}", r"has undefined or duplicate references:\n.*Citation `unknown'"),
         ("\\maketitle", "\\maketitle\\ref{nowhere}", r"Reference `nowhere'"),
-        ("hyperref", "hyperref,nosuchpackage", r"nosuchpackage\.sty' not found[\s\S]*apt-get install"),
+        ("hyperref", "hyperref,nosuchpackage", r"LaTeX does not find nosuchpackage\.sty\.[\s\S]*apt-get install"),
     ],
 )
 def test_a_mistake_in_the_text_is_named(old, new, message, tmp_path):

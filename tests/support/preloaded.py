@@ -30,7 +30,7 @@ sys.exit(status if status >= 0 else 128 - status)
 BASH = """
 python() {{
     case "$1" in
-        workflow/scripts/*) "{python}" -IS "{folder}/client.py" "$@" ;;
+        workflow/scripts/*|*/workflow/scripts/*) "{python}" -IS "{folder}/client.py" "$@" ;;
         *) command python "$@" ;;
     esac
 }}

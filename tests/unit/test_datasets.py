@@ -246,6 +246,17 @@ def test_one_folder_holds_data_sets_whose_files_carry_the_same_names(
     assert digits.fetch(FILES).keys() == clothes.fetch(clothes_files).keys() == FILES.keys()
 
 
+@pytest.mark.parametrize("named", ["", "FashionMNIST"])
+def test_folders_of_torchvision_are_found(
+    named: str, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(raw, tmp_path / "data/FashionMNIST/raw")
+    shutil.copytree(RESOURCES / "fashion_mnist_subset", tmp_path / "data/MNIST/raw")
+    monkeypatch.setenv("DATA_FOLDER", str(tmp_path / "data" / named))
+    contents = FolderOfVariable("DATA_FOLDER", "fashion_mnist").fetch(FILES)
+    assert contents == Folder(raw).fetch(FILES)
+
+
 def test_files_of_another_data_set_are_refused(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # of the same size, as those of MNIST and Fashion-MNIST are
     images = raw / IMAGES

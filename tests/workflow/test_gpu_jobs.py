@@ -27,8 +27,10 @@ def test_rules_ask_for_a_gpu_whose_programs_compute_on_one():
     for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
         for rule in re.split(r"^(?:use )?rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             name = rule.partition(":")[0]
-            program = re.search(r"python (workflow/scripts/\w+\.py)", rule)
-            if program and "device import prepare" in (REPOSITORY / program[1]).read_text(encoding="utf-8"):
+            program = re.search(r'python "\$WORKFLOW"/(scripts/\w+\.py)', rule)
+            if program and "device import prepare" in (REPOSITORY / "workflow" / program[1]).read_text(
+                encoding="utf-8"
+            ):
                 computing.add(name)
             if re.search(r"^        gpu=GPUS,$", rule, re.MULTILINE):
                 asking.add(name)

@@ -28,7 +28,7 @@ rule pruning:
     message:
         "Pruning {wildcards.study} by {wildcards.criterion} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/pruning.py --criterion {wildcards.criterion} --data {input.data} "
+        'python "$WORKFLOW"/scripts/pruning.py --criterion {wildcards.criterion} --data {input.data} '
         "--trained {input.parameters} {params.importance} --settings {params.settings:q} "
         "--threads {threads} --output {output} > {log} 2>&1"
 
@@ -57,7 +57,7 @@ rule correlation:
     message:
         "Correlating importances of {wildcards.study} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/correlation.py --importance {params.importances} --settings {params.settings:q} "
+        'python "$WORKFLOW"/scripts/correlation.py --importance {params.importances} --settings {params.settings:q} '
         "--output {output.table} --null {output.null} --used {output.used} > {log} 2>&1"
 
 
@@ -83,7 +83,7 @@ rule study_table:
     message:
         "Joining the shards of {wildcards.study}: {wildcards.table}"
     shell:
-        "python workflow/scripts/summary.py --table {wildcards.table} --output {output} {input.tables} > {log} 2>&1"
+        'python "$WORKFLOW"/scripts/summary.py --table {wildcards.table} --output {output} {input.tables} > {log} 2>&1'
 
 
 rule selected_lambda:
@@ -107,7 +107,7 @@ rule selected_lambda:
     message:
         "Selecting lambda of {wildcards.study} on {params.split} data"
     shell:
-        "python workflow/scripts/selected_lambda.py --retention {input.retention} --split {params.split} "
+        'python "$WORKFLOW"/scripts/selected_lambda.py --retention {input.retention} --split {params.split} '
         "--output {output} > {log} 2>&1"
 
 

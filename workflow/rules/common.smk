@@ -1,6 +1,7 @@
 # Bindings that the rules share: functions of the configuration and of wildcards, code of programs, resources.
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from inspect import signature
@@ -11,6 +12,8 @@ import gpu
 import grid
 import jobs
 import notebooks
+import places
+import presets
 from weight_importance.runtime import errors
 from weight_importance.runtime.lock import RunLock
 from weight_importance.settings import L2, UNPENALISED, known
@@ -21,7 +24,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.gete
 
 # Jobs end when this process is killed (errors.RUN); if a job is killed, it reports why (job.sh).
 os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
-shell.prefix("set -euo pipefail; . workflow/rules/job.sh; ")
+shell.prefix(f"set -euo pipefail; . {shlex.quote(places.source('workflow/rules/job.sh'))}; ")
 
 # The device is chosen once, here, for all jobs.
 os.environ[gpu.VARIABLE] = gpu.decided(os.environ.get(gpu.VARIABLE, "auto"))
@@ -66,10 +69,15 @@ def growing(amount: int) -> Callable:
     return lambda wildcards, attempt: amount * attempt
 
 
+READ_BY_LATEX = {".tex", ".bib", ".bst", ".cls", ".clo", ".sty", ".def", ".pdf", ".png", ".jpg", ".jpeg"}
+
+
 def paper_text():
-    """The LaTeX sources of the paper, main.tex first."""
-    files = (file for file in Path("paper").rglob("*") if file.suffix in {".tex", ".bib", ".bst", ".cls", ".sty"})
-    return sorted(map(str, files), key=lambda file: (file != "paper/main.tex", file))
+    """Everything that LaTeX reads in paper/, main.tex first: sources, packages and pictures."""
+    main = places.source("paper/main.tex")
+    files = {str(file) for file in Path(main).parent.rglob("*") if file.suffix in READ_BY_LATEX}
+    files -= {places.source("paper/main.pdf")}  # of LaTeX run by hand
+    return sorted(files, key=lambda file: (file != main, file))
 
 
 def begin_run():
@@ -77,6 +85,7 @@ def begin_run():
     try:
         errors.require_space("results")
         RUN_LOCK.acquire(cluster=not workflow.local_exec)
+        presets.claim(CONFIGURATION, FILES)
     except errors.UserError as error:
         sys.exit(f"error: {error}")
     for file in Path("results").rglob(".*.partial"):

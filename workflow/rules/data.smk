@@ -4,7 +4,9 @@
 rule dataset:
     input:
         # data sets in the repository
-        files=lambda wildcards: sorted(map(str, Path("workflow/resources", wildcards.dataset).glob("*.gz"))),
+        files=lambda wildcards: sorted(
+            map(str, Path(places.source("workflow/resources"), wildcards.dataset).glob("*.gz"))
+        ),
     output:
         "results/data/{dataset}.safetensors",
     log:
@@ -23,4 +25,4 @@ rule dataset:
     message:
         "Fetching and checking {wildcards.dataset}"
     shell:
-        "python workflow/scripts/dataset.py --dataset {wildcards.dataset} --output {output} > {log} 2>&1"
+        'python "$WORKFLOW"/scripts/dataset.py --dataset {wildcards.dataset} --output {output} > {log} 2>&1'

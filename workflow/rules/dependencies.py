@@ -6,11 +6,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import grid
+import places
 import sources
 from weight_importance.settings import Configuration, known
 from weight_importance.settings.ablation_names import is_ablation
 
-SCRIPTS, PACKAGE = "workflow/scripts", "src/weight_importance"
+SCRIPTS, PACKAGE = places.source("workflow/scripts"), places.source("src/weight_importance")
 
 Own = Mapping[str, str]
 
@@ -55,7 +56,7 @@ def showing(own: Own, file: str) -> list[str]:
 
     It depends on the labels of all estimators, because colours go by their position in the whole list.
     """
-    return sources.fingerprints(file, labels=_estimators([*known.estimators(), *own], own))
+    return sources.fingerprints(places.source(file), labels=_estimators([*known.estimators(), *own], own))
 
 
 def notebook(own: Own, name: str) -> list[str]:
@@ -68,4 +69,4 @@ def _tasks(configuration: Configuration, study: str) -> str:
 
 
 def _estimators(names: Iterable[str], own: Own) -> list[str]:
-    return [known.estimator_file(name, own) for name in names]
+    return [own.get(name, f"{PACKAGE}/estimators/catalogue/{name}.py") for name in names]

@@ -28,7 +28,7 @@ rule confidence:
     message:
         "Explaining agreement in {wildcards.study} by confidence: {wildcards.condition} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/confidence.py --data {input.data} {params.trained} --settings {params.settings:q} "
+        'python "$WORKFLOW"/scripts/confidence.py --data {input.data} {params.trained} --settings {params.settings:q} '
         "--threads {threads} --confidence {output.confidence} --agreement {output.agreement} > {log} 2>&1"
 
 
@@ -58,7 +58,7 @@ rule decomposition:
     message:
         "Explaining agreement in {wildcards.study} by factors, signal and noise ({wildcards.shard})"
     shell:
-        "python workflow/scripts/decomposition.py --data {input.data} --trained {input.parameters} "
+        'python "$WORKFLOW"/scripts/decomposition.py --data {input.data} --trained {input.parameters} '
         "--settings {params.settings:q} --threads {threads} --factors {output.factors} --signal {output.signal} "
         "--reliability {output.reliability} --noise {output.noise} > {log} 2>&1"
 
@@ -87,6 +87,6 @@ rule trajectories:
     message:
         "Explaining agreement in {wildcards.study} by trajectories ({wildcards.shard})"
     shell:
-        "python workflow/scripts/trajectories.py --data {input.data} --trained {input.parameters} "
+        'python "$WORKFLOW"/scripts/trajectories.py --data {input.data} --trained {input.parameters} '
         "--settings {params.settings:q} --threads {threads} --trajectories {output.trajectories} "
         "--shared {output.shared} > {log} 2>&1"

@@ -7,7 +7,7 @@ for name, notebook in REGISTRY.items():
         name:
             f"notebook_{name}"
         input:
-            notebook=f"notebooks/{name}.ipynb",
+            notebook=places.source(f"notebooks/{name}.ipynb"),
             summaries=of(notebooks.summaries, notebook),
             importances=of(notebooks.importances, notebook),
             published=notebooks.published(notebook),
@@ -30,16 +30,16 @@ for name, notebook in REGISTRY.items():
             code=dependencies.notebook(OWN_ESTIMATORS, name),
             parameters=of(jobs.notebook, notebook),
         message:
-            "Executing notebook {input.notebook} ({wildcards.study})"
+            f"Executing notebook notebooks/{name}.ipynb ({{wildcards.study}})"
         shell:
-            "python workflow/scripts/notebook.py --notebook {input.notebook} --parameters {params.parameters:q} "
+            'python "$WORKFLOW"/scripts/notebook.py --notebook {input.notebook:q} --parameters {params.parameters:q} '
             "--executed {log.notebook} --html {output.html} > {log.messages} 2>&1"
 
 
 # A self-contained page to compare any two estimators. It reads the importances of every study that trains networks.
 rule explorer:
     input:
-        template=sorted(map(str, Path("workflow/explorer").iterdir())),
+        template=sorted(map(str, Path(places.source("workflow/explorer")).iterdir())),
         tables=grid.explorer_tables(CONFIGURATION),
         importances=grid.explorer_importances(CONFIGURATION),
     output:
@@ -65,5 +65,5 @@ rule explorer:
     message:
         "Writing the explorer"
     shell:
-        "python workflow/scripts/explorer.py --template {input.template} --tables {input.tables} --runs results/runs "
+        'python "$WORKFLOW"/scripts/explorer.py --template {input.template:q} --tables {input.tables} --runs results/runs '
         "--settings {params.settings:q} --output {output} > {log} 2>&1"

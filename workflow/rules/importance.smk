@@ -28,6 +28,6 @@ rule importance:
     message:
         "Computing {wildcards.estimator} of {wildcards.study} for {wildcards.part} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/importance.py --estimator {wildcards.estimator} --data {input.data} "
+        'python "$WORKFLOW"/scripts/importance.py --estimator {wildcards.estimator} --data {input.data} '
         "--trained {input.parameters} --settings {params.settings:q} "
         "--threads {threads} --output {output} > {log} 2>&1"

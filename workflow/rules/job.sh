@@ -1,5 +1,7 @@
 # Sourced before the command of every job (bash). Explains the two failures that the command itself cannot report: it was
 # killed, or the disk that holds its log is full. The message goes to the screen and, if possible, to the end of the log.
+# WORKFLOW: the folder workflow/, from wherever the job runs.
+WORKFLOW=${BASH_SOURCE[0]%/rules/job.sh}
 explain_failure() {
     local status=$? log message= free
     [ "$status" != 0 ] || return 0

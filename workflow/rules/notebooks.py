@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 import grid
+import places
 from weight_importance.settings import Configuration
 
-REGISTRY = Path("notebooks/registry.yaml")
-PUBLISHED = Path("workflow/resources/published")
+REGISTRY = Path(places.source("notebooks/registry.yaml"))
+PUBLISHED = Path(places.source("workflow/resources/published"))
 
 OWN_ONLY = ("retention", "pruning", "correlation")
 """Analyses of which a companion has tables only, shown in the notebooks of the study that it accompanies."""

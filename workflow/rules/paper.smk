@@ -23,8 +23,8 @@ rule paper_numbers:
     message:
         "Writing the numbers that the paper quotes"
     shell:
-        "python workflow/scripts/paper_numbers.py --settings {params.settings:q} --summary results/summary "
-        "--published workflow/resources/published --output {output} > {log} 2>&1"
+        'python "$WORKFLOW"/scripts/paper_numbers.py --settings {params.settings:q} --summary results/summary '
+        '--published "$WORKFLOW"/resources/published --output {output} > {log} 2>&1'
 
 
 rule paper:
@@ -55,5 +55,5 @@ rule paper:
     message:
         "Typesetting the paper"
     shell:
-        "python workflow/scripts/paper.py --text {input.text} --figures {input.figures} --tables {input.tables} "
+        'python "$WORKFLOW"/scripts/paper.py --text {input.text:q} --figures {input.figures} --tables {input.tables} '
         "--numbers {input.numbers} --build results/paper/build --output {output} > {log} 2>&1"

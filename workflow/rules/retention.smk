@@ -34,6 +34,6 @@ rule retention:
     message:
         "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"
     shell:
-        "python workflow/scripts/retention.py --estimator {params.estimator:q} --data {input.data} "
+        'python "$WORKFLOW"/scripts/retention.py --estimator {params.estimator:q} --data {input.data} '
         "--trained {input.parameters} {params.importance} --settings {params.settings:q} "
         "--threads {threads} --output {output} > {log} 2>&1"

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+import places
+
 PACKAGE = "weight_importance"
 INFRASTRUCTURE = ("runtime", "files", "settings")
 """Sub-packages that no result depends on; settings reach a program as values, which are a parameter of the rule."""
@@ -35,7 +37,7 @@ def fingerprints(
     program: str | Path,
     modules: Iterable[str | Path] = (),
     labels: Iterable[str | Path] = (),
-    sources: str | Path = "src",
+    sources: str | Path = places.source("src"),  # noqa: B008 (the folder stays the same)
 ) -> list[str]:
     """The path and a hash of each file that a program's results depend on.
 
@@ -55,7 +57,7 @@ def _fingerprints(program: str, modules: tuple[str, ...], labels: tuple[str, ...
     leaves = (registry,) if labels else ()
     files = [*closure(program, sources, leaves), *(file for module in modules for file in closure(module, sources))]
     files = [file for file in dict.fromkeys(files) if file not in leaves and not _is_infrastructure(file)]
-    return (*(f"{file} {_fingerprint(file)}" for file in files), *map(_label, labels))
+    return (*(f"{places.name(file)} {_fingerprint(file)}" for file in files), *map(_label, labels))
 
 
 @cache
@@ -91,7 +93,7 @@ def code(file: Path) -> str:
 
 
 def _is_infrastructure(file: str) -> bool:
-    _, _, inside = file.partition(f"{PACKAGE}/")
+    _, _, inside = file.rpartition(f"{PACKAGE}/")
     return inside.partition("/")[0] in INFRASTRUCTURE
 
 
@@ -113,7 +115,7 @@ def _label(file: str) -> str:
     """The path of an estimator's file, and a hash of what figures and tables show of the estimator."""
     calls = (node for node in ast.walk(_tree(Path(file))) if _is_estimator(node))
     shown = [ast.dump(keyword) for call in calls for keyword in call.keywords if keyword.arg in SHOWN]
-    return f"{file} {_hash(*shown)}"
+    return f"{places.name(file)} {_hash(*shown)}"
 
 
 def _hash(*texts: str) -> str:

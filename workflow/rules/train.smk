@@ -27,7 +27,7 @@ rule baseline:
     message:
         "Training {wildcards.study} on its first task ({wildcards.shard})"
     shell:
-        "python workflow/scripts/baseline.py --data {input.data} --settings {params.settings:q} --threads {threads} "
+        'python "$WORKFLOW"/scripts/baseline.py --data {input.data} --settings {params.settings:q} --threads {threads} '
         "--trained {output.parameters} > {log} 2>&1"
 
 
@@ -54,5 +54,5 @@ rule evaluation:
     message:
         "Evaluating {wildcards.study} on its first task ({wildcards.shard})"
     shell:
-        "python workflow/scripts/evaluation.py --data {input.data} --trained {input.parameters} "
+        'python "$WORKFLOW"/scripts/evaluation.py --data {input.data} --trained {input.parameters} '
         "--settings {params.settings:q} --threads {threads} --output {output} > {log} 2>&1"

@@ -17,6 +17,9 @@ from weight_importance.files.storage import write_text
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
+LONGEST_FOLDER = 70
+"""Bytes of a path to which the names of a folder and a socket (30 bytes) can be added."""
+
 # The page of nbconvert's "lab" template without scripts from the network, and legible on a narrow screen: code is
 # wrapped, wider content scrolls
 OFFLINE_PAGE = """
@@ -55,7 +58,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.notebook.is_file():
         raise UserError(f"there is no notebook {arguments.notebook}; name one of those in notebooks/.")
-    with tempfile.TemporaryDirectory(prefix="notebook-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="notebook-", dir=short_folder()) as scratch:
         isolate(Path(scratch))
         check(arguments.notebook, arguments.parameters)
         note_input(arguments.notebook)  # as it is now, even if it is edited during the run
@@ -73,6 +76,11 @@ def main() -> None:
             f"cell. Fix {arguments.notebook} or the module named above, then run the same command again."
         )
     write_text(arguments.html, page(text, title=arguments.html.stem))
+
+
+def short_folder() -> str | None:
+    """The folder for temporary files, or /tmp if paths of sockets would exceed 107 bytes there."""
+    return "/tmp" if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER else None  # noqa: S108
 
 
 def isolate(scratch: Path) -> None:

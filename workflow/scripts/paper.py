@@ -25,6 +25,8 @@ INSTALL = f"sudo apt-get install --no-install-recommends {PACKAGES}"
 LEAST_FREE = 2**20
 """Bytes of free disk space below which a failure of LaTeX is attributed to a full disk."""
 
+ROOT = Path(__file__).absolute().parents[2]
+
 APART = [f":!workflow/{folder}" for folder in ("explorer", "report", "audit")]
 """Folders without influence on the paper."""
 
@@ -88,10 +90,12 @@ def commit() -> str:
     """The git commit, marked if files that the paper depends on differ from it; ``unknown`` outside a git checkout."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
-        if not os.path.samefile(git("rev-parse", "--show-toplevel"), "."):
+        if not ROOT.samefile(git("rev-parse", "--show-toplevel")):
             return "unknown"
         changed = git("status", "--porcelain", "--", "Snakefile", "src", "workflow", "notebooks", "paper", *APART)
         return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
@@ -147,8 +151,11 @@ def hint(lines: Sequence[str]) -> str:
             "src/weight_importance/paper/claims.py; or set 'claims: marked' in the configuration, so that the paper "
             "marks such sentences."
         )
-    if any(re.search(r"File `[^']*\.(sty|cls)' not found", line) for line in lines):
-        return f"A LaTeX package is missing; install it with\n  {INSTALL}"
+    if missing := [name for line in lines for name in re.findall(r"File `([^']*\.(?:sty|cls))' not found", line)]:
+        return (
+            f"LaTeX does not find {missing[0]}. Put the file into paper/, or install the package that contains it (on "
+            f"Debian, apt-file search {missing[0]} names it). The unchanged paper needs\n  {INSTALL}"
+        )
     return "Correct it in the folder paper/ (with the same line numbers), then run the same command again."
 
 

@@ -24,10 +24,11 @@ MOST_NODES = 100_000
 
 
 def given(arguments: Sequence[str]) -> list[str]:
-    """The configuration files of a Snakemake command: the default and all after ``--configfile``."""
+    """The configuration files of a Snakemake command: the working folder's, and all after ``--configfile``."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="*", action="extend", default=[])
-    return [DEFAULT, *parser.parse_known_args(list(arguments))[0].configfile]
+    here = [DEFAULT] if Path(DEFAULT).exists() else []  # the Snakefile names that of its own folder
+    return [*here, *parser.parse_known_args(list(arguments))[0].configfile]
 
 
 def require(files: Sequence[str | Path]) -> None:

@@ -27,8 +27,8 @@ class Folder:
 class FolderOfVariable:
     """The folder that an environment variable names, which may serve several data sets.
 
-    Files of different data sets have the same names. So the data set's subfolder is tried first, then the folder
-    itself; the SHA-256 decides whether the files there are this data set.
+    Files of different data sets have the same names. So the data set's subfolder is tried first, then torchvision's
+    (``FashionMNIST/raw``), then the folder itself; the SHA-256 decides whether the files there are this data set.
     """
 
     variable: str
@@ -45,7 +45,9 @@ class FolderOfVariable:
         if not folder.is_dir():
             raise SourceError(f"{folder} is not a folder")
         reasons = []
-        for place in (folder / self.subfolder, folder):
+        raw = (*folder.glob("*/raw"), *folder.glob("raw"))
+        torchvision = [place for place in raw if place.parent.name.lower() == self.subfolder.replace("_", "")]
+        for place in (folder / self.subfolder, *torchvision, folder):
             try:
                 return read_noted(place, files)
             except SourceError as error:
