@@ -33,7 +33,7 @@ help:
 	@echo 'make audit        compare public implementations of importances with exact values (docs/audit.md), likewise'
 	@echo 'make environment  create the virtual environment .venv from envs/requirements.lock'
 	@echo 'make lock         resolve envs/requirements.in into pinned versions again; ARGS=--upgrade for the newest'
-	@echo 'make schema       write workflow/schemas/config.schema.json, for editors, from the settings models'
+	@echo 'make schema       write the schema for editors and config/README.md from the settings models'
 	@echo 'make latex        install missing LaTeX packages (as root; otherwise print the command)'
 	@echo 'make clean        delete all results'
 	@echo
@@ -102,7 +102,7 @@ lint: environment
 	ruff check .
 	ruff format --check .
 	deptry --config envs/deptry.toml $(CODE)
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint
 
 benchmark: benchmark-environment
@@ -117,6 +117,7 @@ lock: environment
 
 schema: environment
 	python -m weight_importance.settings.schema > workflow/schemas/config.schema.json
+	python -m weight_importance.settings.page > config/README.md
 
 environment:
 	@sh envs/install-python.sh

@@ -6,6 +6,7 @@ The cases are generated from the models, so that a new key is tested without a f
 import argparse
 import copy
 import json
+import tomllib
 
 import pytest
 import yaml
@@ -27,6 +28,7 @@ from weight_importance.settings.configuration import OF_ALL_STUDIES
 from weight_importance.settings.known import REPOSITORY
 from weight_importance.settings.merging import merged
 from weight_importance.settings.messages import dotted
+from weight_importance.settings.page import page
 from weight_importance.settings.reading import configuration_problems
 from weight_importance.settings.schema import schema
 
@@ -112,6 +114,14 @@ def test_a_mistake_is_reported_with_its_key_and_what_is_allowed(path, value, mes
     assert all(" Fix it in " in problem for problem in problems)
 
 
+def test_version_and_date_are_the_same_everywhere():
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == version
+    log = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## {version} ({citation['date-released']})\n" in log
+
+
 def test_every_key_is_described_and_the_schema_file_is_current():
     named = {
         path: node for path, node in NODES.items() if path and type(path[-1]) is str and path[-2:-1] != ("studies",)
@@ -119,6 +129,7 @@ def test_every_key_is_described_and_the_schema_file_is_current():
     assert [dotted(path) for path, node in named.items() if not node.get("description") and path[-1] != "mas"] == []
     file = REPOSITORY / "workflow/schemas/config.schema.json"
     assert json.loads(file.read_text(encoding="utf-8")) == schema(), "run make schema"
+    assert (REPOSITORY / "config/README.md").read_text(encoding="utf-8") == page(), "run make schema"
 
 
 def study(**changes):

@@ -81,3 +81,14 @@ def test_another_preset_replaces_no_results(tmp_path, monkeypatch):
     ):
         presets.claim(small, ["config.yaml"])
     presets.claim(large, ["config.yaml"])  # the same settings by another way
+
+
+def test_own_packages_and_pictures_are_inputs_of_the_paper(fresh):
+    paper = fresh.folder / "paper"
+    (paper / "pictures").mkdir()
+    for name in ("own.sty", "pictures/own.png", "main.pdf"):
+        (paper / name).touch()
+    planned = fresh.run("--dry-run", "--printshellcmds", "results/paper/main.pdf").stdout
+    text = planned.partition("--text ")[2].partition(" --figures")[0].split()
+    assert {"paper/own.sty", "paper/pictures/own.png"} <= {*text} and text[0] == "paper/main.tex"
+    assert "paper/main.pdf" not in text
