@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weight_importance.files.storage import load_tensors, read_table, write_text
+from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings import lambda_range
 from weight_importance.findings.benchmarks import anchors, compared
@@ -19,7 +19,7 @@ from weight_importance.findings.study import studies
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results")
-DIGITS = 6
+FORMAT = "%.7g"
 
 
 def main() -> None:
@@ -41,8 +41,9 @@ def store(study: str, folder: Path) -> None:
     """Copy settings, accuracies after the last task, sums of importances, and durations."""
     notebook = next((RESULTS / "notebooks").glob(f"*-{study}.ipynb"))
     parameters = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
-    settings = parameters["settings"]
-    write_text(folder / "settings.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
+    settings = {name: study for name, study in parameters["settings"].items() if study["analyses"]}
+    parameters["settings"] = settings
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     files = [RESULTS / "summary" / name / "retention.csv" for name in settings]
     retention = pd.concat(read_table(file, COLUMNS["retention"]) for file in files if file.is_file())
     last = retention.groupby("study")["tasks_learnt"].transform("max")
@@ -85,7 +86,7 @@ def comparisons(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.round(DIGITS).to_csv(index=False, lineterminator="\n"))
+    table.to_csv(path, index=False, float_format=FORMAT, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -124,6 +124,7 @@ def importances(configuration: Configuration, notebook: Notebook, study: str) ->
     return [
         file
         for name in shown
+        if configuration.studies[name].analyses
         for shard in grid.shards(configuration.studies[name])
         for file in grid.importances(configuration, name, shard)
     ]
