@@ -3,7 +3,7 @@
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -144,7 +144,7 @@ def _at_edge(test: pd.DataFrame, selected: pd.DataFrame) -> list[str]:
     return [name for name, values in tried.items() if is_at_edge(chosen[name], values)]
 
 
-def is_at_edge(strength: float, tried: pd.Series) -> bool:
+def is_at_edge(strength: float, tried: Sequence[float]) -> bool:
     """Whether a strength is the lowest or the highest of several that were tried: a better one may lie beyond."""
     return len(tried) > 1 and strength in (min(tried), max(tried))
 

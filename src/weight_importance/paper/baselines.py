@@ -1,18 +1,28 @@
 """Macros on the baselines of importances, and on what the grids of λ cost."""
 
 from weight_importance.files.derivation import derived, rows
-from weight_importance.findings.baselines import BASELINES, JOINT, NONE, estimators_of, recoveries
-from weight_importance.findings.selection import peaks
+from weight_importance.findings.baselines import BASELINES, JOINT, NONE, PER_LAYER, estimators_of, recoveries
+from weight_importance.findings.retention import is_at_edge
+from weight_importance.findings.selection import Curve, peaks
 from weight_importance.findings.statistics import interval
 from weight_importance.findings.study import Findings
 from weight_importance.paper.latex import number, plain
-from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean
+from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean, names
+from weight_importance.settings import L2
+
+WORDS = {L2: "L2", PER_LAYER: r"L2 with one $\lambda$ per layer"}
+
+
+def _is_at_edge(curve: Curve) -> bool:
+    condition, strength = curve.best
+    return is_at_edge(strength, [tried for name, tried in curve.settings if name == condition])
 
 
 def baselines(findings: Findings) -> Results:
     """Estimators at their selected λ less each baseline at its own; intervals contain the choice of λ.
 
     - ``baseline/{none, l2, l2_per_layer, joint}/{mean, low, high, interval}``, their accuracies, and ``…/lambda``;
+      ``baseline/edge/{list, count}``, those whose λ is at an end of its grid;
     - ``over/{baseline}/{list, count}``: the estimators above it, with Holm's correction for their number;
       ``over/{baseline}/{estimator}/{mean, low, high, interval}``: the difference; with joint training
       ``over/{baseline}/{estimator}/recovery/{mean, low, high, interval}``, the share of the way to it;
@@ -26,6 +36,8 @@ def baselines(findings: Findings) -> Results:
             key = f"baseline/{name}"
             results |= mean(key, vars(interval(found[name].by_seed)), scale=PERCENT)
             results |= {f"{key}/lambda": plain(found[name].best[1])} if name not in (NONE, JOINT) else {}
+    edges = [name for name in BASELINES[1:] if name in found and _is_at_edge(found[name])]
+    results |= names("baseline/edge", [WORDS[name] for name in edges])
     for baseline, changes in ranking.gains.items():
         results |= labels(f"over/{baseline}", ranking.effective(baseline))
         for name, change in changes.items():
