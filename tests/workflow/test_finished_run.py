@@ -44,7 +44,7 @@ def test_a_target_runs_only_what_it_needs(fresh):
 
 DAMAGED = [
     "results/summary/pruning.csv",
-    f"results/runs/{STUDY}_relations/importance/masx/seeds-300-301.safetensors",  # on which the least rests
+    f"results/runs/{STUDY}_atlas/importance/masx/seeds-200-201.safetensors",
     f"results/figures/pruning-{STUDY}.pdf",
     "results/paper/numbers.tex",
 ]
