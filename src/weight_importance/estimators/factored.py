@@ -17,7 +17,7 @@ from weight_importance.estimators.accumulator import Accumulator
 from weight_importance.estimators.engine.cotangents import Moment
 from weight_importance.estimators.engine.forward import Call as Forwarding
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.layers import Call, pulled_back
 from weight_importance.estimators.engine.moments import MomentSums
 from weight_importance.estimators.engine.products import (
     PullBack,
@@ -114,7 +114,7 @@ class ProductSums(FactoredSums):
         outputs = [call.output for call in calls]
         for index, pull_back in enumerate(pull_backs if calls else []):
             again = keep or index + 1 < len(pull_backs)
-            pulled = torch.autograd.grad(logits, outputs, pull_back.cotangent, retain_graph=again, allow_unused=True)
+            pulled = pulled_back(logits, outputs, pull_back.cotangent, again)
             for call, gradient in zip(calls, pulled, strict=True):
                 if gradient is not None:
                     self._add_output(call, output_factor(call, gradient)[:, 0], pull_back)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from weight_importance.estimators.engine.by_layer import Reading, successions
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call
+from weight_importance.estimators.engine.layers import Call, pulled_back
 from weight_importance.estimators.engine.products import input_factors, output_factor
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.kinds import StateEstimator
@@ -65,9 +65,7 @@ def _pass_unit_by_unit(call: Call, received: Tensor) -> bool:
     for bit in range(max(1, (units - 1).bit_length())):
         for side in (0, 1):
             chosen = (number >> bit) % 2 == side
-            (gradient,) = torch.autograd.grad(
-                by_unit, call.output, random * chosen[:, None], retain_graph=True, allow_unused=True
-            )
+            (gradient,) = pulled_back(by_unit, [call.output], random * chosen[:, None], keep=True)
             if gradient is None or _units(call, gradient)[:, ~chosen].any():
                 return False
     return True

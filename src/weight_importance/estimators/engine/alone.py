@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import pulled_back
 from weight_importance.estimators.engine.samples import Samples
 
 Gradients = dict[str, Tensor]
@@ -61,7 +62,7 @@ def _gradients(logits: Tensor, leaves: dict[str, Tensor], cotangent: Tensor, kee
         for leaf in leaves.values():
             leaf.grad = None
     else:
-        found = torch.autograd.grad(logits, list(leaves.values()), cotangent, retain_graph=keep, allow_unused=True)
+        found = pulled_back(logits, list(leaves.values()), cotangent, keep)
     return {
         name: gradient.to_dense() if gradient.is_sparse else gradient
         for name, gradient in zip(leaves, found, strict=True)

@@ -1,6 +1,6 @@
 """Watching a forward pass: which layers were called, with what input and what output, in how much memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,6 +38,16 @@ class Call:
     module: nn.Module
     input: Tensor | None
     output: Tensor
+
+
+def pulled_back(logits: Tensor, towards: Sequence[Tensor], cotangent: Tensor, keep: bool = False) -> tuple:
+    """The gradients of Σ logits · cotangent, ``None`` for a tensor that the logits do not depend on.
+
+    The sum is formed here, because ``autograd.grad`` imports sympy (half a second) if a cotangent is passed to it.
+    """
+    with torch.enable_grad():
+        total = (logits * cotangent).sum()
+    return torch.autograd.grad(total, towards, retain_graph=keep, allow_unused=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from weight_importance.estimators.engine import refusals
 from weight_importance.estimators.engine.alone import Gradients, pull_back
 from weight_importance.estimators.engine.closed_forms import Truth, candidates, disagreeing, parameter_names
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import PROBE, Call, measured
+from weight_importance.estimators.engine.layers import PROBE, Call, measured, pulled_back
 from weight_importance.estimators.engine.samples import HALVES, Samples, tensors
 from weight_importance.estimators.engine.vectorised import parts, per_sample
 from weight_importance.runtime.errors import UserError
@@ -165,7 +165,7 @@ def _pulled(logits: Tensor, calls: list[Call], cotangent: Tensor) -> list[Tensor
     if not outputs:
         return []
     try:
-        return list(torch.autograd.grad(logits, outputs, cotangent, allow_unused=True))
+        return list(pulled_back(logits, outputs, cotangent))
     except RuntimeError:  # a layer that recomputes, or changes in place what it saved
         return None
 

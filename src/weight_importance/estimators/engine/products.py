@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from weight_importance.estimators.engine.forms import FORMS
-from weight_importance.estimators.engine.layers import Call, bound_factor
+from weight_importance.estimators.engine.layers import Call, bound_factor, pulled_back
 from weight_importance.estimators.engine.samples import HALVES
 
 PRODUCT_BYTES = 8 * 2**20
@@ -108,7 +108,7 @@ def power_sums(
     outputs = [call.output for call in calls]
     for index, pull_back in enumerate(pull_backs):
         again = keep or index + 1 < len(pull_backs)
-        pulled = torch.autograd.grad(logits, outputs, pull_back.cotangent, retain_graph=again, allow_unused=True)
+        pulled = pulled_back(logits, outputs, pull_back.cotangent, again)
         for call, gradient in zip(calls, pulled, strict=True):
             if gradient is None:
                 continue
