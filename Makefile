@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint benchmark audit lock \
+.PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint docs benchmark audit lock \
 	schema environment benchmark-environment latex clean
 
 help:
@@ -24,11 +24,12 @@ help:
 	@echo 'make test         style checks and the test suite'
 	@echo 'make test-mutations   plant one-line faults in the core modules and check that the tests notice each (an hour)'
 	@echo 'make test-peers   compare estimators with BackPACK, NNGeometry and ASDL, in a separate environment'
-	@echo 'make test-browser check report, explorer and notebooks in Chromium (runs make paper first)'
+	@echo 'make test-browser check report, explorer, notebooks and documentation in Chromium (runs make paper first)'
 	@echo 'make test-faults  kill the workflow at random moments and fill its disk (half an hour); table in results/faults.md'
 	@echo 'make test-docs    run the commands of README and docs/ one by one (the last ones need a network)'
 	@echo 'make test-cluster run the workflow on Slurm with one node, installed for the test (as root, some minutes)'
 	@echo 'make lint         style checks only'
+	@echo 'make docs         results/docs: the documentation as a site, with API and the figures of the last run'
 	@echo 'make benchmark    speed of importances and training compared with other libraries, in a separate environment'
 	@echo 'make audit        compare public implementations of importances with exact values (docs/audit.md), likewise'
 	@echo 'make environment  create the virtual environment .venv from envs/requirements.lock'
@@ -80,7 +81,7 @@ test-cluster: environment
 	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
 
 # not part of make test: needs a finished run and a browser
-test-browser: paper
+test-browser: paper docs
 	@sh envs/install-chromium.sh
 	@sh envs/install-python.sh .venv-browser envs/browser.txt
 	.venv-browser/bin/python -m pytest tests/browser
@@ -93,7 +94,7 @@ test-docs: latex environment
 	python -m pytest -s tests/docs
 
 # the folders whose modules import each other by their bare names
-CODE = src benchmarks envs notebooks $(addprefix workflow/,audit rules scripts) $(addprefix tests,/ /library /mutations /support)
+CODE = src benchmarks docs/site envs notebooks $(addprefix workflow/,audit rules scripts) $(addprefix tests,/ /library /mutations /support)
 
 # uv: the installed packages are those of the lock, without a look into the network
 lint: environment
@@ -111,6 +112,10 @@ benchmark: benchmark-environment
 audit:
 	@sh envs/install-python.sh .venv-audit envs/requirements.lock envs/audit.txt
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 .venv-audit/bin/python -m audit
+
+docs:
+	@sh envs/install-python.sh .venv-docs envs/requirements.lock envs/docs.txt
+	@.venv-docs/bin/python docs/site/build.py
 
 lock: environment
 	@python envs/lock.py $(ARGS)

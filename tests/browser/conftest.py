@@ -30,7 +30,7 @@ def opened(browser: Browser) -> Iterator[Open]:
 
     def open_page(name: str, width: int = WIDTHS["desk"], theme: str = "light", hash: str = "") -> Page:
         file = RESULTS / name
-        assert file.is_file(), f"there is no {file}: run `make paper` first, or name a folder of results"
+        assert file.is_file(), f"there is no {file}: run `make paper docs` first, or name a folder of results"
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
@@ -41,7 +41,9 @@ def opened(browser: Browser) -> Iterator[Open]:
         return page
 
     def asked(url: str, file: Path) -> None:
+        site = RESULTS / "docs"
         itself = url.partition("#")[0] == file.as_uri()
+        itself |= file.is_relative_to(site) and url.startswith(site.as_uri())
         # what a page holds itself, and the browser's own viewer of PDF files
         if not itself and not url.startswith(("data:", "blob:", "about:", "chrome-extension:", "chrome:")):
             complaints.append(f"request: {url}")
