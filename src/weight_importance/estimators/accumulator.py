@@ -29,13 +29,16 @@ class Accumulator:
     """Importances of one network by several estimators, batch after batch.
 
     Args:
-        names: of estimators, any but those of the path.
+        names: estimators, keys of :data:`weight_importance.ESTIMATORS`, except path estimators.
         network: any module from a batch of samples to logits ``(N, K)`` or ``(N, ..., K)``; it must not change between
             batches.
-        generator, chunk, ignore_index, forward: see :class:`Options`.
+        generator: randomness, needed by estimators that sample labels or probes.
+        chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000.
+        ignore_index: label that does not count; required for logits ``(N, ..., K)``.
+        forward: ``(network, inputs) -> logits``, by default a call of the network.
 
     Raises:
-        UserError: unknown name; an estimator of the path; one that draws, without a generator.
+        UserError: unknown name; a path estimator; an estimator that draws random numbers, without a generator.
     """
 
     moments: type[MomentSums] = MomentSums
@@ -63,8 +66,8 @@ class Accumulator:
         """Take in a batch.
 
         Args:
-            data: inputs; ``(inputs, labels)``; or a dictionary of inputs that may hold ``labels``.
-            labels: where they are not in the batch.
+            data: inputs ``(N, ...)``; ``(inputs, labels)``; or a dictionary of inputs that may hold ``labels``.
+            labels: ``(N,)`` or ``(N, ...)`` integers, if they are not part of the batch.
 
         Raises:
             UserError: importances would be wrong, or the batch does not fit the network; it says why.
@@ -80,7 +83,16 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def add(self, samples: Samples) -> None:
-        """Take in a batch; see :meth:`update`. The network is examined on the first, second, fourth, ... batch."""
+        """Take in a batch in the engine's form; see :meth:`update`.
+
+        The network is examined on the first, second, fourth, ... batch.
+
+        Args:
+            samples: inputs ``(N, ...)`` with or without labels.
+
+        Raises:
+            UserError: see :meth:`update`.
+        """
         if samples.labels is None:
             for name, estimator in self._estimators.items():
                 if getattr(estimator, "needs_labels", isinstance(estimator, CurvatureEstimator)):
@@ -114,9 +126,11 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def result(self) -> dict[str, dict[str, Tensor]]:
-        """Estimator's name → parameter name → importance over all batches so far, of the parameter's shape.
+        """The importances over all batches so far.
 
-        In the parameter's precision; in single precision where that is half.
+        Returns:
+            estimator's name → parameter name → tensor of the parameter's shape and precision (single precision where
+            that is half).
 
         Raises:
             UserError: there has been no sample that counts.
@@ -137,13 +151,19 @@ class Accumulator:
         """All sums and counts so far, and where random numbers are: tensors, texts and numbers.
 
         Save it to go on later with :meth:`load_state_dict`, or send it to another process for :meth:`merge`.
+
+        Returns:
+            keys ``format``, ``names``, ``updates`` and ``sums``, the last a dictionary of tensors.
         """
         sums = {f"{place}/{key}": value for place, sums in enumerate(self._sums) for key, value in sums.state().items()}
         return {"format": FORMAT, "names": list(self._estimators), "updates": self._updates, "sums": sums}
 
     @torch.inference_mode(False)
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state in place of what has been added up.
+        """Replace all sums and counts by those of a state.
+
+        Args:
+            state: :meth:`state_dict` of an accumulator with the same names and network.
 
         Raises:
             UserError: it is of other estimators or of another network.
@@ -194,7 +214,11 @@ class Accumulator:
         """Take in all of some data, then move the generator behind what was drawn.
 
         Args:
-            data, labels: as for :func:`weight_importance.estimate_all`.
+            data: as for :func:`weight_importance.estimate_all`.
+            labels: as for :func:`weight_importance.estimate_all`.
+
+        Raises:
+            UserError: see :func:`weight_importance.estimate`.
         """
         found, total, single = batches(data, labels)
         if single:

@@ -175,8 +175,13 @@ def factored(
 
     Args:
         name: of an estimator that is a mean over samples of a power of their gradients.
-        network, data, labels, generator, ignore_index, forward: as for :func:`weight_importance.estimate`.
+        network: as for :func:`weight_importance.estimate`.
+        data: as for :func:`weight_importance.estimate_all`.
+        labels: as for :func:`weight_importance.estimate`.
         product: of E|g|^q and E|a|^q in place of the exact margins.
+        generator: as for :func:`weight_importance.estimate`.
+        ignore_index: as for :func:`weight_importance.estimate`.
+        forward: as for :func:`weight_importance.estimate`.
 
     Returns:
         parameter name → its factors.

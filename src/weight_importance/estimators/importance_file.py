@@ -23,14 +23,14 @@ FORMAT = "weight-importance 1"
 def save_importance(
     path: str | Path, importance: Mapping[str, Tensor], *, estimator: str, data: str = "", samples: int | None = None
 ) -> None:
-    """Write an importance with a header; the file appears under its name when it is whole.
+    """Write an importance with a header. The file appears under its name when it is complete.
 
     Args:
-        path: of the file, ``.safetensors``.
-        importance: parameter name → tensor.
-        estimator: its name.
-        data: which data, in words.
-        samples: how many.
+        path: file to write, ``.safetensors``.
+        importance: parameter name → tensor, of any shapes.
+        estimator: name of the estimator.
+        data: description of the data.
+        samples: number of samples.
     """
     header = {
         "format": FORMAT,
@@ -50,6 +50,12 @@ def save_importance(
 
 def load_importance(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The importance in a file, and its header: ``estimator``, ``data``, ``samples``, ``versions``.
+
+    Args:
+        path: file that :func:`weight_importance.save_importance` has written.
+
+    Returns:
+        parameter name → tensor; and the header, key → text.
 
     Raises:
         UserError: there is no such file, or it is another kind of file.

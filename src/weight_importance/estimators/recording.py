@@ -88,7 +88,10 @@ class Recording:
         return {name: _whole(gradient) for name, gradient in zip(self._parameters, found, strict=True)}
 
     def result(self) -> dict[str, dict[str, Tensor]]:
-        """Estimator's name → parameter name → importance, from all steps so far.
+        """The importances from all steps so far.
+
+        Returns:
+            estimator's name → parameter name → tensor of the parameter's shape.
 
         Raises:
             UserError: there has been no step.
@@ -136,9 +139,12 @@ def record(
     Args:
         optimizer: whose ``step()`` is called in the block.
         network: whose parameters it changes.
-        names: path estimators, of :data:`ESTIMATORS`.
+        names: path estimators, keys of :data:`weight_importance.ESTIMATORS`.
         penalty: ``network -> scalar``, as it is in the loss: estimators take the gradient of the loss without it.
         independent: ``() -> loss of another batch``, differentiated before every step; for ``si_unbiased``.
+
+    Yields:
+        the recording; its ``result()`` gives the importances from all steps so far.
 
     Raises:
         UserError: unknown name, not a path estimator, or no ``independent`` where one is needed.

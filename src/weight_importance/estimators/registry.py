@@ -68,8 +68,18 @@ def estimate_all(
 ) -> dict[str, dict[str, Tensor]]:
     """Several importances of the same network on the same samples: what they have in common is computed once.
 
-    The arguments are those of :func:`estimate`, which gives the same values up to rounding; an estimator that draws
-    random numbers draws those that it would draw alone. ``data`` may also be the pair ``(inputs, labels)``.
+    The values are those of :func:`estimate` up to rounding; an estimator that draws random numbers draws those that it
+    would draw alone.
+
+    Args:
+        names: estimators, keys of :data:`ESTIMATORS`, except path estimators.
+        network: as for :func:`estimate`.
+        data: ``inputs`` as for :func:`estimate`, or the pair ``(inputs, labels)``.
+        labels: as for :func:`estimate`.
+        generator: as for :func:`estimate`.
+        chunk: as for :func:`estimate`.
+        ignore_index: as for :func:`estimate`.
+        forward: as for :func:`estimate`.
 
     Returns:
         estimator's name → parameter name → tensor of that parameter's shape.

@@ -75,7 +75,14 @@ class Penalty:
             raise UserError(f"the importances of all tasks must be of the same parameters; these differ: {differing}")
 
     def __call__(self, network: nn.Module) -> Tensor:
-        """The penalty to add to the loss: a scalar with a gradient; zero before the first task."""
+        """The penalty to add to the loss.
+
+        Args:
+            network: the network that learns the next task.
+
+        Returns:
+            a scalar with a gradient; zero before the first task.
+        """
         parameters = dict(network.named_parameters())
         if not self.importance:
             return next(iter(parameters.values())).new_zeros(())
@@ -85,9 +92,17 @@ class Penalty:
         return self.strength * torch.stack(parts).sum()
 
     def state_dict(self) -> dict[str, Any]:
-        """Ω, θ* and the number of tasks."""
+        """Importances Ω, anchor θ* and number of tasks, to be saved.
+
+        Returns:
+            keys ``tasks``, ``importance`` and ``anchor``.
+        """
         return {"tasks": self.tasks, "importance": dict(self.importance), "anchor": dict(self.anchor)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Replace importances, anchor and number of tasks by those of a state.
+
+        Args:
+            state: :meth:`state_dict` of a penalty.
+        """
         self.tasks, self.importance, self.anchor = state["tasks"], dict(state["importance"]), dict(state["anchor"])
