@@ -102,6 +102,7 @@ lint: environment
 	lint-imports
 	ruff check .
 	ruff format --check .
+	mypy
 	deptry --config envs/deptry.toml $(CODE)
 	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint

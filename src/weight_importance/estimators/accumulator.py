@@ -106,23 +106,24 @@ class Accumulator:
         if not self._sums:
             return
         with untouched(self._forward.network, self._forward.device):
-            rows = None
-            if self._plan is None or self._updates & (self._updates - 1) == 0:
+            rows, plan = None, self._plan
+            if plan is None or self._updates & (self._updates - 1) == 0:
                 rows = spread(len(samples), PROBE)
-                self._examine(samples.take(rows))
+                plan = self._examine(samples.take(rows))
             for sums in self._sums:
                 if isinstance(sums, MomentSums):
-                    sums.add(samples, self._plan, self._options.chunk, rows)
+                    sums.add(samples, plan, self._options.chunk, rows)
                 else:
-                    sums.add(samples, self._plan, self._options.chunk)
+                    sums.add(samples, plan, self._options.chunk)
 
-    def _examine(self, samples: Samples) -> None:
+    def _examine(self, samples: Samples) -> Plan:
         before = self._plan
         layers = any(sums.needs_layers for sums in self._sums)
         gradients = any(sums.needs_gradients for sums in self._sums)
-        self._plan = examine(self._forward, samples, layers, gradients)
+        plan = self._plan = examine(self._forward, samples, layers, gradients)
         if before is not None:
-            self._plan.restrict(before, self._forward)
+            plan.restrict(before, self._forward)
+        return plan
 
     @torch.inference_mode(False)
     def result(self) -> dict[str, dict[str, Tensor]]:

@@ -14,7 +14,6 @@ from weight_importance.estimators.engine.moments import MomentSums
 from weight_importance.estimators.engine.sums import Means, Sums
 from weight_importance.estimators.kinds import (
     CurvatureEstimator,
-    Estimator,
     MomentEstimator,
     PathEstimator,
     StateEstimator,
@@ -40,7 +39,11 @@ class Options:
     forward: Call | None = None
 
 
-def loaded(name: str) -> Estimator:
+Sampled = MomentEstimator | CurvatureEstimator | StateEstimator
+"""An estimator that is computed from samples."""
+
+
+def loaded(name: str) -> Sampled:
     """The estimator called ``name``, which is computed from samples.
 
     Raises:
@@ -56,7 +59,7 @@ def loaded(name: str) -> Estimator:
 
 
 def sums_of(
-    estimators: Mapping[str, Estimator], forward: Forward, options: Options, moments: type[MomentSums]
+    estimators: Mapping[str, Sampled], forward: Forward, options: Options, moments: type[MomentSums]
 ) -> tuple[list[Sums], dict[str, str]]:
     """The sums to keep, and estimator's name → the name that its mean goes by, where that is another's."""
     generator, ignored = options.generator, options.ignore_index
@@ -95,7 +98,7 @@ def sums_of(
     return found, alike
 
 
-def finished(name: str, estimator: Estimator, means: Means, parameter: str, value: Tensor) -> Tensor:
+def finished(name: str, estimator: Sampled, means: Means, parameter: str, value: Tensor) -> Tensor:
     """The importance of a parameter from the means over samples.
 
     Args:

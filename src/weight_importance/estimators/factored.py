@@ -48,7 +48,7 @@ class Factors:
     columns: Tensor | None
 
     def __add__(self, other: "Factors") -> "Factors":
-        columns = None if self.columns is None else self.columns + other.columns
+        columns = None if self.columns is None or other.columns is None else self.columns + other.columns
         return Factors(self.rows + other.rows, columns)
 
     def dense(self) -> Tensor:
@@ -86,7 +86,7 @@ class FactoredSums(MomentSums):
 
     def _factors(self, key: str, name: str) -> Factors:
         count, kind = self.totals[COUNT].item(), self.forward.parameters[name].dtype
-        rows, columns = (self.totals.get(f"{key}/{name}/{margin}") for margin in (ROWS, COLUMNS))
+        rows, columns = self.totals[f"{key}/{name}/{ROWS}"], self.totals.get(f"{key}/{name}/{COLUMNS}")
         return Factors((rows / count).to(kind), None if columns is None else (columns / count).to(kind))
 
 
@@ -138,7 +138,7 @@ class ProductSums(FactoredSums):
 
     def _factors(self, key: str, name: str) -> Factors:
         found = super()._factors(key, name)
-        if name not in self._products:
+        if name not in self._products or found.columns is None:
             return found
         return Factors(found.rows * found.columns.sum(), found.columns * found.rows.sum())
 
@@ -150,7 +150,7 @@ class FactoredAccumulator(Accumulator):
 
     def factors(self) -> dict[str, Factors]:
         """Parameter name → the factors of the only estimator, over all batches so far."""
-        (sums,) = self._sums
+        (sums,) = (each for each in self._sums if isinstance(each, FactoredSums))
         return {self._forward.prefix + name: each for name, each in sums.factors().items()}
 
 

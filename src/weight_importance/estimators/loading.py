@@ -55,11 +55,12 @@ def _from_file(name: str, file: Path) -> Estimator:
     """The estimator that a file of the user's own defines; it is run once."""
     module_name = "weight_importance.own." + name  # below the package's name, so that it counts as code of ours
     module = sys.modules.get(module_name)
-    if module is None or Path(module.__file__) != file:
-        if file.suffix != ".py" or not file.is_file():
+    if module is None or Path(module.__file__ or "") != file:
+        readable = file.suffix == ".py" and file.is_file()
+        specification = spec_from_file_location(module_name, file) if readable else None
+        if specification is None or specification.loader is None:
             raise UserError(f"{OWN} names {file}, expected a Python file that is there. Correct or unset the variable.")
         note_code(file)
-        specification = spec_from_file_location(module_name, file)
         module = module_from_spec(specification)
         try:
             specification.loader.exec_module(module)

@@ -173,7 +173,7 @@ class PathRecorder:
         penalised = penalised or gradients
         for name, displacement in displacements.items():
             states = self._states.setdefault(name, [torch.zeros_like(displacement) for _ in range(self.tensors)])
-            other = independent[name] if self.needs_independent else None
+            other = independent[name] if self.needs_independent and independent is not None else None
             self.take_in(Step(self.steps + 1, gradients[name], penalised[name], other, displacement), states)
             moved = self._displacement.get(name)
             self._displacement[name] = displacement.clone() if moved is None else moved + displacement

@@ -45,7 +45,7 @@ class Recording:
         }
         self._recorder = PathRecorder(sorted(records))
         self._before: dict[str, Tensor] = {}
-        self._gradients: dict[str, dict[str, Tensor] | None] = {}
+        self._gradients: dict[str, dict[str, Tensor]] = {}
         if self._recorder.needs_independent and independent is None:
             raise UserError(
                 f"{', '.join(estimators)} needs the gradient of an independent batch at every step: pass "
@@ -68,11 +68,13 @@ class Recording:
         if self._penalty is not None:
             parts = self._differentiated(self._penalty(self._network))
             plain = {name: gradient - parts[name] for name, gradient in seen.items()}
-        independent = self._differentiated(self._independent()) if self._recorder.needs_independent else None
+        independent = {}
+        if self._recorder.needs_independent and self._independent is not None:
+            independent["independent"] = self._differentiated(self._independent())
         # a copy: the optimiser may change gradients in place, for weight decay
         copied = {name: gradient.clone() for name, gradient in seen.items()}
         self._gradients = {
-            "gradients": copied if plain is seen else plain, "penalised": copied, "independent": independent
+            "gradients": copied if plain is seen else plain, "penalised": copied, **independent
         }  # fmt: skip
 
     def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
@@ -149,10 +151,12 @@ def record(
     Raises:
         UserError: unknown name, not a path estimator, or no ``independent`` where one is needed.
     """
-    estimators = {name: load(name) for name in names}
-    for name, estimator in estimators.items():
+    estimators: dict[str, PathEstimator] = {}
+    for name in names:
+        estimator = load(name)
         if not isinstance(estimator, PathEstimator):
             raise UserError(f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) after training")
+        estimators[name] = estimator
     recording = Recording(optimizer, network, estimators, penalty, independent)
     handles = [
         optimizer.register_step_pre_hook(recording.before), optimizer.register_step_post_hook(recording.after)

@@ -51,8 +51,10 @@ def estimate(
         UserError: unknown name; a path estimator, which needs a recorder during training; inputs or labels that do not
             fit; samples that influence each other; an output that is random in evaluation mode.
     """
-    options = {"generator": generator, "chunk": chunk, "ignore_index": ignore_index, "forward": forward}
-    return estimate_all([name], network, inputs, labels, **options)[name]
+    found = estimate_all(
+        [name], network, inputs, labels, generator=generator, chunk=chunk, ignore_index=ignore_index, forward=forward
+    )
+    return found[name]
 
 
 def estimate_all(
@@ -104,10 +106,12 @@ def recorder(*names: str, published: bool = False) -> ImportanceRecorder:
     Raises:
         UserError: unknown name, or not a path estimator.
     """
-    estimators = {name: load(name) for name in names}
-    for name, estimator in estimators.items():
+    estimators: dict[str, PathEstimator] = {}
+    for name in names:
+        estimator = load(name)
         if not isinstance(estimator, PathEstimator):
             raise UserError(
                 f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) instead of a recorder"
             )
+        estimators[name] = estimator
     return ImportanceRecorder(estimators, published)

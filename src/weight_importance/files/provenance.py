@@ -21,6 +21,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from weight_importance.files.integrity import checksum
 from weight_importance.runtime.process import noted_device
@@ -100,7 +101,8 @@ def note_readings(readings: Path) -> None:
 def record(sha256: str) -> str:
     """The record of a result with this checksum, as JSON."""
     program, arguments = _command()
-    settings = next((json.loads(argument) for argument in arguments if argument.startswith("{")), {})
+    given = (json.loads(argument) for argument in arguments if argument.startswith("{"))
+    settings: dict[str, Any] = next(given, {})
     about = {
         "sha256": sha256,
         "program": program,
@@ -172,7 +174,7 @@ def _own_files() -> list[Path]:
     given = os.environ.get(COMMAND_VARIABLE)
     roots = (PACKAGE,) if given else ("__main__", PACKAGE)
     own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
-    files = {Path(module.__file__).resolve() for module in own if getattr(module, "__file__", None)}
+    files = {Path(file).resolve() for module in own if (file := getattr(module, "__file__", None))}
     files = {file for file in files if file.is_file()}  # code from standard input has no file
     return sorted(files | {Path(file).resolve() for file in (json.loads(given)[1] if given else ())})
 

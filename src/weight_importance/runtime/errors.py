@@ -126,9 +126,11 @@ def _end_with_run() -> None:
     except OSError:
         return  # an older system
 
+    main = threading.get_ident()
+
     def wait() -> None:
         death.poll()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        signal.pthread_kill(main, signal.SIGTERM)
         time.sleep(GRACE)
         os._exit(128 + signal.SIGTERM)
 

@@ -31,7 +31,8 @@ def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
     passing = _layers_whose_units_pass(forward, probe, layers)
 
     def of_weight(call: Call) -> Tensor:
-        signal = sum(factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
+        parts = (factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
+        signal = sum(parts, torch.zeros(()))
         magnitude = call.module.weight.detach().abs().reshape(len(signal), -1, signal.shape[1])
         return magnitude * signal[:, None]
 

@@ -30,7 +30,7 @@ def finish(mean_square: Tensor, parameter: Tensor) -> Tensor:
 
 def _squares(call: Call) -> Tensor:
     """The sum of squares of what each weight multiplies, ``(G, O, I)``: the same for all outputs O of a group."""
-    square = sum(factor.double().square().sum((0, 3)) for factor in input_factors(call))
+    square = sum((factor.double().square().sum((0, 3)) for factor in input_factors(call)), torch.zeros(()))
     outputs = call.module.weight.numel() // square.numel()
     return square[:, None].expand(-1, outputs, -1).contiguous()
 

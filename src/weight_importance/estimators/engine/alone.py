@@ -58,7 +58,7 @@ def pull_back(
 def _gradients(logits: Tensor, leaves: dict[str, Tensor], cotangent: Tensor, keep: bool, reentrant: bool) -> Gradients:
     if reentrant:
         logits.backward(cotangent, retain_graph=keep)
-        found = [leaf.grad for leaf in leaves.values()]
+        found: Sequence[Tensor | None] = [leaf.grad for leaf in leaves.values()]
         for leaf in leaves.values():
             leaf.grad = None
     else:

@@ -81,7 +81,7 @@ class BatchSums(Sums):
             counts = target.samples.item()
             found = blocks(self._wanted.moment, logits.detach(), target, self.draws[key])
             weighted = (at * weights.reshape(*weights.shape, *[1] * (at.ndim - 2)) for at, weights in found)
-            return sum(each.sum(0) for each in weighted).to(logits.dtype)
+            return sum((each.sum(0) for each in weighted), torch.zeros(())).to(logits.dtype)
 
         found: list[dict[str, Tensor]] = []
         pull_back(self.forward, samples, self.forward.parameters, cotangent, lambda _, values: found.append(values))

@@ -5,6 +5,7 @@ What is read is the estimator's; here is which layers there are, in what order t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -79,9 +80,9 @@ class ReadingSums(Sums):
         received[-1] = received[-1].softmax(1)
         self.totals[COUNT] += len(samples)
         for call, after in zip(calls, received, strict=True):
-            self._put(full_name(call, "weight"), lambda call=call: reading.of_weight(call))
+            self._put(full_name(call, "weight"), partial(reading.of_weight, call))
             if call.module.bias is not None:
-                self._put(full_name(call, "bias"), lambda call=call, after=after: reading.of_bias(call, after))
+                self._put(full_name(call, "bias"), partial(reading.of_bias, call, after))
 
     def _put(self, name: str, value: Callable[[], Tensor]) -> None:
         total = self.totals.get(f"{self.names[0]}/{name}")

@@ -9,8 +9,9 @@ groups of one output and one input as it has entries. A bias has the output fact
 Nothing here knows of estimators or networks: a form is of one layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, group_norm, layer_norm, pad, unfold
@@ -26,9 +27,9 @@ class Form:
         fits: whether this module, called on this input, has the form.
     """
 
-    input_factor: Callable[[nn.Module, Tensor], Tensor]
-    output_factor: Callable[[nn.Module, Tensor], Tensor]
-    fits: Callable[[nn.Module, Tensor], bool] = lambda module, given: True
+    input_factor: Callable[[Any, Tensor], Tensor]
+    output_factor: Callable[[Any, Tensor], Tensor]
+    fits: Callable[[Any, Tensor], bool] = lambda module, given: True
 
 
 def _linear_input(module: nn.Linear, values: Tensor) -> Tensor:
@@ -43,7 +44,10 @@ def _linear_output(module: nn.Linear, values: Tensor) -> Tensor:
 
 def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
     """The padded images' patches ``(N, G, C/G · kernel, L)``."""
-    match module.padding:
+    padding: Any = module.padding
+    left: Sequence[int]
+    right: Sequence[int]
+    match padding:
         case "valid":
             left = right = (0,) * len(module.kernel_size)
         case "same":
@@ -51,7 +55,7 @@ def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
             left = [t // 2 for t in total]
             right = [t - half for t, half in zip(total, left, strict=True)]
         case _:
-            left = right = module.padding
+            left = right = padding
     if any([*left, *right]):
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
         # the last axis comes first
@@ -65,7 +69,7 @@ def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
 
 
 def patches_by_one_copy(
-    images: Tensor, kernel: tuple[int, int], dilation: tuple[int, int], stride: tuple[int, int]
+    images: Tensor, kernel: tuple[int, ...], dilation: tuple[int, ...], stride: tuple[int, ...]
 ) -> Tensor:
     """Equal ``unfold`` by one copy of a strided view; on a GPU ``unfold`` starts a kernel for every sample."""
     size = [
@@ -86,7 +90,7 @@ def _convolution_output(module: nn.Conv1d | nn.Conv2d, values: Tensor) -> Tensor
 
 
 def _batch_normalised(module: nn.BatchNorm1d | nn.BatchNorm2d, values: Tensor) -> Tensor:
-    mean, variance = module.running_mean.to(values), module.running_var.to(values)
+    mean, variance = (None if each is None else each.to(values) for each in (module.running_mean, module.running_var))
     return _per_channel(module, batch_norm(values, mean, variance, training=False, eps=module.eps))
 
 
@@ -98,7 +102,7 @@ def _layer_normalised(module: nn.LayerNorm, values: Tensor) -> Tensor:
     return _per_entry(module, layer_norm(values, module.normalized_shape, eps=module.eps))
 
 
-def _per_channel(module: nn.Module, values: Tensor) -> Tensor:
+def _per_channel(module: nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm, values: Tensor) -> Tensor:
     """``(N, C, ...)`` → ``(N, C, 1, L)``."""
     return values.reshape(len(values), len(module.weight), 1, -1)
 

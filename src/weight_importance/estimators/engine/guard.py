@@ -4,6 +4,7 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def _copy(value: Tensor | list | dict | set) -> Tensor | list | dict | set:
     return value.detach().clone() if isinstance(value, Tensor) else value.copy()
 
 
-def _put_back(value: Tensor | list | dict | set, before: Tensor | list | dict | set) -> None:
+def _put_back(value: Any, before: Any) -> None:
     if isinstance(value, Tensor):
         if not torch.equal(value, before):
             with torch.no_grad():

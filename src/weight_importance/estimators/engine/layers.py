@@ -1,8 +1,9 @@
 """Watching a forward pass: which layers were called, with what input and what output, in how much memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +36,8 @@ class Call:
     """
 
     name: str
-    module: nn.Module
-    input: Tensor | None
+    module: Any  # with the attributes of its own class
+    input: Any  # a tensor wherever there is a closed form
     output: Tensor
 
 
@@ -78,7 +79,7 @@ def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None 
     """
     calls: list[Call] = []
 
-    def hook(name: str):
+    def hook(name: str) -> Callable[[nn.Module, tuple, dict, Tensor], Tensor | None]:
         def note(module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
             if not isinstance(output, Tensor) or not output.is_floating_point():
                 return None

@@ -92,7 +92,11 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
     for row in range(len(samples)):
         truths: list[Gradients] = []
         one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]] if layers else []
-        own = pull_back(forward, one, forward.parameters, at_logits, lambda _, found, to=truths: to.append(found))
+
+        def keep(_: int, found: Gradients, to: list[Gradients] = truths) -> None:
+            to.append(found)
+
+        own = pull_back(forward, one, forward.parameters, at_logits, keep)
         alone.append(own)
         refusals.refuse_influence(forward, samples, row, logits.detach(), own, tolerance)
         for truth in truths:

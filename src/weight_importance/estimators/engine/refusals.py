@@ -129,7 +129,7 @@ def _recorded(forward: Forward, samples: Samples) -> list[tuple[str, nn.Module, 
         values = values if isinstance(values, tuple | list) else (values,)
         return [each.detach().clone() for each in values if isinstance(each, Tensor)]
 
-    def hook(name: str):
+    def hook(name: str) -> Callable[[nn.Module, tuple, Any], None]:
         def note(module: nn.Module, args: tuple, output: Any) -> None:
             found.append((name, module, kept(args), kept(output)))
 

@@ -4,7 +4,7 @@ Inputs are a tensor, several (a tuple: positional arguments) or a dictionary of 
 first axis is as long as the batch have a row per sample; everything else is shared by all samples.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ class Samples:
         """Whether a tensor among the inputs has a row for every sample."""
         return tensor.ndim > 0 and len(tensor) == self.size
 
-    def _each(self, change) -> Any:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Any:
         return mapped(self.inputs, lambda tensor: change(tensor) if self.has_row_per_sample(tensor) else tensor)
 
 
@@ -89,7 +89,7 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def mapped(inputs: Any, change) -> Any:
+def mapped(inputs: Any, change: Callable[[Tensor], Any]) -> Any:
     """The inputs with every tensor changed."""
     if isinstance(inputs, Tensor):
         return change(inputs)
@@ -103,7 +103,12 @@ def mapped(inputs: Any, change) -> Any:
 def tensors(inputs: Any) -> list[Tensor]:
     """All tensors among the inputs, in order."""
     found: list[Tensor] = []
-    mapped(inputs, lambda tensor: found.append(tensor) or tensor)
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    mapped(inputs, note)
     return found
 
 
@@ -173,7 +178,7 @@ def batches(data: Any, labels: Tensor | None) -> tuple[Iterable[Any], int | None
     if labels is not None:
         raise UserError("labels come in the batches of an iterable: leave the argument labels out")
     try:
-        return data, len(data), False
+        return data, len(data) if isinstance(data, Sized) else None, False
     except TypeError:
         return data, None, False
 
@@ -193,10 +198,11 @@ def drawn(data: Any, count: int) -> Samples | None:
     """So many samples from all of a loader's data set; ``None`` where only a pass shows them."""
     draws = torch.Generator().manual_seed(0)
     if isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset) and data.batch_size is not None:
-        if len(data.dataset) == 0:
+        dataset: Any = data.dataset  # the class declares no length
+        if len(dataset) == 0:
             return None
-        order = torch.randperm(len(data.dataset), generator=draws)[:count].tolist()
-        return batch(data.collate_fn([data.dataset[index] for index in order]))
+        order = torch.randperm(len(dataset), generator=draws)[:count].tolist()
+        return batch(data.collate_fn([dataset[index] for index in order]))
     return None
 
 

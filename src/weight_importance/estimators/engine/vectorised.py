@@ -38,7 +38,7 @@ def per_sample(forward: Forward, names: Sequence[str], samples: Samples, cotange
             samples.inputs, lambda tensor: next(left)[None] if samples.has_row_per_sample(tensor) else tensor
         )
         sample = Samples(inputs, None, 1)
-        _, pull_back = vjp(lambda learnt: forward.logits(sample, forward.tensors(learnt))[0], learnt)
+        pull_back = vjp(lambda learnt: forward.logits(sample, forward.tensors(learnt))[0], learnt)[1]
         (gradients,) = vmap(pull_back)(cotangents)
         return gradients
 
