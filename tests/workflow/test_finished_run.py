@@ -22,11 +22,6 @@ from weight_importance.runtime.lock import RunLock
 from weight_importance.settings import known
 
 STUDY = "mlp_permuted_mnist"
-ABLATIONS = {
-    "uniform.fisher_empirical": "uniform(fisher_empirical)",
-    "shuffled.mas": "shuffled(mas)",
-    "values_of.mas.in_ranks_of.fisher_empirical": "values_of(mas)_in_ranks_of(fisher_empirical)",
-}
 
 
 def test_a_second_run_does_nothing(tiny_run):
@@ -119,11 +114,10 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
         programs += [f"{package}/data/tasks/{kind}.py" for kind in ("permuted", "rotated", "split")]
         estimators = []
         match rule:
-            case "retention" if names[1] in ABLATIONS:
-                programs += [f"{package}/learning/ablations.py"]
-                estimators = re.findall(r"\((\w+)\)", ABLATIONS[names[1]])
-            case "importance" | "retention":
-                estimators = {names[1]} - {"none"}
+            case "importance" | "pruning" | "retention":
+                transform, *parts = names[1].split(".")  # of an ablation, such as shuffled.mas
+                programs += [f"{package}/learning/ablations.py"] * bool(parts)
+                estimators = {transform, *parts} & {*known.estimators()}
             case "notebook":
                 programs += [f"{tiny_run.folder}/notebooks/{names[0]}.ipynb"]
                 estimators = known.estimators()

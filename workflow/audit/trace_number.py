@@ -267,7 +267,7 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
     from weight_importance.files.storage import read_table
-    from weight_importance.findings import benchmarks, published  # these import PyTorch, which takes seconds
+    from weight_importance.findings import publications, published  # these import PyTorch, which takes seconds
     from weight_importance.paper.numbers import collect
     from weight_importance.settings import Configuration
 
@@ -280,7 +280,7 @@ def recomputed(shelf: Shelf) -> dict[str, Derived]:
     return collect(
         Configuration.model_validate_json(json.dumps(record["settings"])),
         tables,
-        (published.retention(folder), published.pruning(folder), benchmarks.published(folder)),
+        (published.retention(folder), published.pruning(folder), publications.published(folder)),
     )
 
 
