@@ -115,8 +115,8 @@ audit:
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 .venv-audit/bin/python -m audit
 
 docs:
-	@sh envs/install-python.sh .venv-docs envs/requirements.lock envs/docs.txt
-	@.venv-docs/bin/python docs/site/build.py
+	@sh envs/install-python.sh .venv-docs envs/docs.txt
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
 
 lock: environment
 	@python envs/lock.py $(ARGS)

@@ -38,7 +38,7 @@ import hashlib, os, sys
 parts = [os.getcwd(), "%d.%d" % sys.version_info[:2], *(open(name, encoding="utf-8").read() for name in sys.argv[1:])]
 print(hashlib.sha256("\n".join(parts).encode()).hexdigest())' "$@")
 if [ "$(cat "$stamp" 2>/dev/null)" = "$expected" ] &&
-    "$environment/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("pytest"))' 2>/dev/null; then
+    "$environment/bin/python" -c 'import pip' 2>/dev/null; then
     exit 0
 fi
 
