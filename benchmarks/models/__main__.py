@@ -1,7 +1,8 @@
 """Measures the library on networks that people use, and writes ``benchmarks/results/models``.
 
 Each way runs in a process of its own, with one thread: peak memory belongs to a process. Times are processor seconds,
-which other programs disturb little; the processes of a network take turns, and medians are over rounds.
+which other programs disturb little; the processes of a network take turns, and medians are over rounds. What has been
+measured of other networks before is kept.
 """
 
 import argparse
@@ -25,6 +26,11 @@ PLANS = {
 }
 """Network → the ways to compute its importances."""
 
+ESTIMATORS = ("fisher_empirical", "mas")
+
+SMALL = ("ResNet-18", "MobileNetV2", "LSTM", "GRU")
+"""Networks for which the second estimator is measured as well."""
+
 
 def run(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
     """What a process of its own measures."""
@@ -42,12 +48,12 @@ def measure(name: str, estimator: str, rounds: int, samples: int | None) -> list
     rows = []
     for way in files:
         found = [each[way] for each in runs]
-        ratios = [each["loop"]["seconds"] / each[way]["seconds"] for each in runs]
+        ratios = [each["loop"]["seconds_per_sample"] / each[way]["seconds_per_sample"] for each in runs]
         rows.append(
             {"network": name, "estimator": estimator, "way": way}
             | {key: found[0][key] for key in ("parameters", "samples", "numbers")}
-            | {"seconds_per_sample": median(each["seconds"] for each in found) / found[0]["samples"]}
-            | {"speed": median(ratios), "peak_mib": median(each["peak_mib"] for each in found)}
+            | {key: median(each[key] for each in found) for key in ("seconds_per_sample", "seconds_fixed", "peak_mib")}
+            | {"speed": median(ratios)}
             | errors[way]
         )
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
@@ -66,11 +72,9 @@ def main() -> None:
         name, way, estimator, file = arguments.one
         print(json.dumps(ways.measured(name, way, estimator, Path(file), arguments.samples)))
         return
-    rows = []
     for name in arguments.networks:
-        for estimator in ("fisher_empirical", "mas"):
-            rows += measure(name, estimator, arguments.rounds, arguments.samples)
-            report.write(arguments.output, rows)
+        for estimator in ESTIMATORS if name in SMALL else ESTIMATORS[:1]:
+            report.add(arguments.output, measure(name, estimator, arguments.rounds, arguments.samples))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class LowRank(nn.Module):
 
 
 def _images(network: nn.Module) -> Case:
-    return Case(network, torch.randn(24, 3, 224, 224), torch.randint(1000, (24,)))
+    return Case(network, torch.randn(16, 3, 224, 224), torch.randint(1000, (16,)))
 
 
 def _vit() -> nn.Module:
@@ -110,7 +110,7 @@ def _tokens() -> Case:
 
 
 def _sequences(kind: type[nn.RNNBase]) -> Case:
-    return Case(Recurrent(kind), torch.randn(256, 50, 64), torch.randint(20, (256,)))
+    return Case(Recurrent(kind), torch.randn(1024, 50, 64), torch.randint(20, (1024,)))
 
 
 CASES: dict[str, Callable[[], Case]] = {

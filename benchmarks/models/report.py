@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+KEY = ["network", "estimator"]
+
 NAMES = {
     "loop": "loop over samples",
     "estimate": "`estimate`",
@@ -20,8 +22,9 @@ TEXT = """# Importances of networks that people use
 Random weights and random samples, one thread of a processor {processor}, torch {torch}; written by
 `python benchmarks/models`.
 
-- s per sample: processor time, the comparison of a few samples with plain automatic differentiation included
-- speed: how many times as fast as the loop
+- s per sample: processor time for every further sample
+- fixed s: processor time once per call, to compare four samples with plain automatic differentiation
+- speed: how many times as fast as the loop, per sample
 - peak memory: above that of the network and the samples
 - error: the largest difference from the loop over the largest value, of the worst tensor
 - rank correlation with the loop within weight tensors, mean over these
@@ -29,12 +32,17 @@ Random weights and random samples, one thread of a processor {processor}, torch 
 """
 
 
-def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``models.csv`` and ``models.md``."""
+def add(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to ``models.csv``, in place of earlier ones of the same network and estimator; write ``models.md``."""
     folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "models.csv"
     table = pd.DataFrame(rows).assign(processor=processor(), torch=torch.__version__)
-    table.to_csv(folder / "models.csv", index=False, float_format="%.6g")
-    (folder / "models.md").write_text(page(table), encoding="utf-8")
+    if file.is_file():
+        earlier = pd.read_csv(file)
+        replaced = earlier[KEY].apply(tuple, axis=1).isin(table[KEY].apply(tuple, axis=1))
+        table = pd.concat([earlier[~replaced], table], ignore_index=True)
+    table.to_csv(file, index=False, float_format="%.6g")
+    (folder / "models.md").write_text(page(pd.read_csv(file)), encoding="utf-8")
 
 
 def processor() -> str:
@@ -53,6 +61,7 @@ def page(table: pd.DataFrame) -> str:
             "importance": table.estimator,
             "way": table.way.map(NAMES),
             "s per sample": [f"{seconds:.3g}" for seconds in table.seconds_per_sample],
+            "fixed s": [f"{max(seconds, 0):.2g}" for seconds in table.seconds_fixed],
             "speed": [f"{ratio:.2f}" for ratio in table.speed],
             "peak memory": [f"{size:,.0f} MiB" for size in table.peak_mib],
             "numbers held": [f"{number:,}" for number in table.numbers],

@@ -55,20 +55,28 @@ def computed(name: str, way: str, given: Case) -> tuple[dict[str, Tensor], int]:
 
 
 def measured(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
-    """Processor seconds and peak memory of one computation; the importance goes into a file."""
+    """Processor seconds and peak memory of one computation; the importance goes into a file.
+
+    Half of the samples and all of them tell the time per sample and the fixed one, that of the probe, apart.
+    """
     torch.set_num_threads(1)
-    whole = case(name)
-    few = Case(whole.network, whole.inputs[:samples], whole.labels[:samples])
+    given = case(name)
+    few = Case(given.network, given.inputs[:samples], given.labels[:samples])
     # the libraries' own memory and time, which come with the first computation, are not what is measured
     tiny = Case(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), torch.randn(2, 4), torch.tensor([0, 1]))
     computed(estimator, way, tiny)
+    half = len(few.inputs) // 2
     before, start = status("VmRSS"), time.process_time()
+    computed(estimator, way, Case(few.network, few.inputs[:half], few.labels[:half]))
+    middle = time.process_time()
     found, numbers = computed(estimator, way, few)
-    seconds, peak = time.process_time() - start, status("VmHWM")
+    whole_run, peak = time.process_time() - middle, status("VmHWM")
+    each = (whole_run - (middle - start)) / (len(few.inputs) - half)
     save_file({key: value.contiguous() for key, value in found.items()}, file)
     learnt = sum(parameter.numel() for parameter in few.network.parameters() if parameter.requires_grad)
     return {
-        "parameters": learnt, "samples": len(few.inputs), "numbers": numbers, "seconds": seconds,
+        "parameters": learnt, "samples": len(few.inputs), "numbers": numbers,
+        "seconds_per_sample": each, "seconds_fixed": whole_run - each * len(few.inputs),
         "peak_mib": (peak - before) / 2**20,
     }  # fmt: skip
 
