@@ -1,8 +1,8 @@
 """Measures the library on networks that people use, and writes ``benchmarks/results/models``.
 
-Each way runs in a process of its own, with one thread: peak memory belongs to a process. Times are processor seconds,
-which other programs disturb little; the processes of a network take turns, and medians are over rounds. What has been
-measured of other networks before is kept.
+Each method runs in a separate process with one thread, because peak memory is measured per process. Times are processor
+seconds, which other programs disturb little. The methods take turns, and medians are over rounds. Earlier rows of the
+table for other networks are kept.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SMALL = ("ResNet-18", "MobileNetV2", "LSTM", "GRU")
 
 
 def run(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
-    """What a process of its own measures."""
+    """The measurements of one method, from a separate process."""
     command = [sys.executable, __file__, "--one", name, way, estimator, str(file)]
     some = [] if samples is None else ["--samples", str(samples)]
     return json.loads(subprocess.run(command + some, check=True, capture_output=True, text=True).stdout)

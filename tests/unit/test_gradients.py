@@ -55,7 +55,7 @@ class Counting(nn.Module):
 
 
 class Constant(nn.Module):
-    """Makes a tensor of its own in its forward pass."""
+    """Creates a tensor in its forward pass."""
 
     def __init__(self) -> None:
         super().__init__()

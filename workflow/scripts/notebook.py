@@ -80,7 +80,7 @@ def main() -> None:
 
 def short_folder() -> str | None:
     """The folder for temporary files, or /tmp if paths of sockets would exceed 107 bytes there."""
-    return "/tmp" if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER else None  # noqa: S108
+    return "/tmp" if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER else None  # noqa: S108 (a random name is added)
 
 
 def isolate(scratch: Path) -> None:

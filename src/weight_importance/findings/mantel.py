@@ -27,7 +27,7 @@ FAMILIES: Mapping[str, str] = {
     **dict.fromkeys(("total_signal", "wanda"), "signal"),
 }  # fmt: skip
 """The family of an estimator: variants of one formula, equal up to a power, or equal in piecewise linear networks, as
-the Hessian's diagonal and the exact Fisher information. Any other estimator is a family of its own."""
+the Hessian's diagonal and the exact Fisher information. Every other estimator forms a family by itself."""
 
 MOST_PERMUTATIONS = 9999
 """Permutations of the families' scores: all where there are no more, else so many random ones."""

@@ -5,6 +5,7 @@ Knows the columns of the files; their README documents their origin. Comparisons
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,13 @@ class Publication:
         return named.join(intervals_of_runs(frame["average_accuracy"], sd, runs))
 
 
-_VAN_DE_VEN = {"benchmark": str, "scenario": str, "method": str, "runs": int, "average_accuracy": float, "sem": float}
+_van_de_ven = partial(
+    Publication,
+    authors="van de Ven and Tolias (2018)",
+    table="vandeven-tolias-2018",
+    columns={"benchmark": str, "scenario": str, "method": str, "runs": int, "average_accuracy": float, "sem": float},
+    names={"offline": "joint"},
+)
 
 PUBLICATIONS = (
     Publication(
@@ -133,29 +140,21 @@ PUBLICATIONS = (
         names={"none_adam": "none", "offline": "joint"},
         strength="penalty_strength",
     ),
-    Publication(
+    _van_de_ven(
         name="vandeven-tolias-2018-split-mnist",
-        authors="van de Ven and Tolias (2018)",
-        table="vandeven-tolias-2018",
-        columns=_VAN_DE_VEN,
         kind="split",
         setup=_tasks(FullyConnected(kind="mlp", hidden=(400, 400)), classes=2, count=5, order="per_seed")
         + _inputs(0)
         + _training("iterations", 2000, 128, 0.001, "halved"),
         only={"benchmark": "split_mnist"},
-        names={"offline": "joint"},
     ),
-    Publication(
+    _van_de_ven(
         name="vandeven-tolias-2018-permuted-mnist",
-        authors="van de Ven and Tolias (2018)",
-        table="vandeven-tolias-2018",
-        columns=_VAN_DE_VEN,
         kind="permuted",
         setup=_tasks(FullyConnected(kind="mlp", hidden=(1000, 1000)), count=10)
         + _inputs(2)
         + _training("iterations", 5000, 128, 0.0001, "halved"),
         only={"benchmark": "permuted_mnist"},
-        names={"offline": "joint"},
     ),
     Publication(
         name="zenke-2017-permuted-mnist",

@@ -124,7 +124,7 @@ class Contrast(Interval):
 def contrast(a: Curve, b: Curve, level: float = 0.95) -> Contrast:
     """The difference a - b of test accuracies, each at its selected λ, over the same networks.
 
-    The networks are resampled with replacement, both strengths selected anew on every resample, and the standard
+    The networks are resampled with replacement, and both strengths are selected again on every resample. The standard
     deviation of the difference over all resamples, times sqrt(n / (n - 1)), is its standard error; interval and test
     are Student's with n - 1 degrees of freedom. At a single λ this is the paired t interval.
 

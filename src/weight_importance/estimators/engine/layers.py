@@ -36,7 +36,7 @@ class Call:
     """
 
     name: str
-    module: Any  # with the attributes of its own class
+    module: Any  # an nn.Module, whose attributes depend on its class
     input: Any  # a tensor wherever there is a closed form
     output: Tensor
 
