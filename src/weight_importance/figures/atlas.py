@@ -2,15 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram
 
-from weight_importance.figures.correlation import SMALLEST_CELL, digits, ink
 from weight_importance.figures.labels import COEFFICIENT_LABELS
+from weight_importance.figures.matrix import NO_VALUE, SMALLEST_CELL, cells, colours, name_cells, name_colours
 from weight_importance.figures.style import ABLATIONS, CHOSEN, GREY, PALETTE, WIDTH, figure, in_view, label
 from weight_importance.findings.atlas import clustered, tree
 
@@ -48,18 +45,20 @@ def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared
 
         bottom = height - TREE - size
         _tree(place(margin, size, height - TREE, TREE - 0.04), square)
-        colours = ScalarMappable(CenteredNorm(0, halfrange=1), colormaps["RdBu_r"])
-        _map(place(margin, size, bottom, size), square.loc[names, names], colours, size / len(names))
+        scale, cell, matrix = colours(), size / len(names), place(margin, size, bottom, size)
+        written = ~np.eye(len(names), dtype=bool) & (cell >= SMALLEST_CELL)
+        cells(matrix, square.loc[names, names].to_numpy(), scale, written)
+        matrix.set_facecolor(NO_VALUE)
+        name_cells(matrix, *[[label(name) for name in names]] * 2, size=min(7, 0.85 * 72 * cell))
         left = margin + size + GAP
         _scores(place(left, SIDE, bottom, size), names, retained, "accuracy\nretained (%)")
         left += SIDE + GAP
         _scores(place(left, SIDE, bottom, size), names, spared, "mean accuracy\nas pruned (%)")
         bar = drawn.colorbar(
-            colours, cax=place(margin + size + GAP + 0.1, 2 * SIDE - 0.1, 0.32, 0.08), orientation="horizontal",
+            scale, cax=place(margin + size + GAP + 0.1, 2 * SIDE - 0.1, 0.32, 0.08), orientation="horizontal",
             ticks=[-1, -0.5, 0, 0.5, 1],
         )  # fmt: skip
-        bar.set_label(f"{COEFFICIENT_LABELS[coefficient]}, mean", labelpad=1)
-        bar.outline.set_linewidth(0.4)
+        name_colours(bar, f"{COEFFICIENT_LABELS[coefficient]}, mean")
     return drawn
 
 
@@ -68,28 +67,6 @@ def _tree(axes: Axes, square: pd.DataFrame) -> None:
     for line in axes.collections:
         line.set_linewidth(0.7)
     axes.set_axis_off()
-
-
-def _map(axes: Axes, square: pd.DataFrame, colours: ScalarMappable, cell: float) -> None:
-    side = np.arange(len(square))
-    values = np.ma.masked_invalid(square.to_numpy())
-    axes.pcolormesh(values, cmap=colours.cmap, norm=colours.norm, edgecolors="white", linewidth=0.4)
-    axes.set(xlim=(0, len(square)), ylim=(len(square), 0), facecolor="#E6E6E6")
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, pad=1.5)
-    names = [label(name) for name in square.index]
-    small = {"fontsize": min(7, 0.85 * 72 * cell)}
-    axes.set_xticks(side + 0.5, names, rotation=90, **small)
-    axes.set_yticks(side + 0.5, names, **small)
-    if cell < SMALLEST_CELL:
-        return
-    for row, column in np.ndindex(square.shape):
-        value = square.iat[row, column]
-        if row != column:
-            axes.text(
-                column + 0.5, row + 0.52, digits(value), ha="center", va="center", fontsize=6.5,
-                color=ink(colours.to_rgba(value)),
-            )  # fmt: skip
 
 
 def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> None:

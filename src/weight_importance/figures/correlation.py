@@ -2,15 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 from weight_importance.figures.labels import COEFFICIENT_LABELS
+from weight_importance.figures.matrix import SMALLEST_CELL, cells, colours, name_cells, name_colours
 from weight_importance.figures.style import GREY, WIDTH, figure, grid_shape, in_order, label
 from weight_importance.findings.correlation import null_means
 from weight_importance.findings.statistics import intervals
@@ -18,9 +15,6 @@ from weight_importance.findings.tensors import tensor_order
 
 CHANCE = {"overlap_top10": 0.1}
 """What two unrelated importances give, where that is not zero."""
-
-SMALLEST_CELL = 0.195
-"""Inches: a coefficient of two digits and sign at 7 pt still fits."""
 
 GAP = 0.1
 """Inches between neighbouring matrices."""
@@ -49,7 +43,7 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
     bar = 0.45
     height = len(panels) * step + margin + bar
     chance = CHANCE.get(coefficient, 0.0)
-    colours = ScalarMappable(CenteredNorm(chance, halfrange=1 - chance), colormaps["RdBu_r"])
+    scale = colours(chance)
     with figure(height, layout=None) as drawn:
         for row, tensors in enumerate(panels):
             for column, tensor in enumerate(tensors):
@@ -57,19 +51,23 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
                     continue
                 left, bottom = margin + column * (size + GAP), height - (row + 1) * step + GAP - 0.02
                 axes = drawn.add_axes((left / WIDTH, bottom / height, size / WIDTH, size / height), label=tensor)
-                _matrix(axes, _square(means[means["tensor"] == tensor], estimators), colours)
+                cells(axes, _square(means[means["tensor"] == tensor], estimators), scale, np.tri(side, dtype=bool))
                 axes.text(
                     side, 0.5 if inside else -0.1, tensor, ha="right", va="center" if inside else "bottom", fontsize=8
                 )
                 lowest = row + 1 == len(panels) or panels[row + 1][column] is None
-                _name_cells(axes, estimators, left=column == 0, bottom=lowest)
+                name_cells(
+                    axes,
+                    [label(name) for name in estimators[:-1]] if lowest else [],
+                    [label(name) for name in estimators[1:]] if column == 0 else [],
+                )
         place = drawn.add_axes((0.3, 0.37 / height, 0.4, 0.1 / height))
         ticks = [0, 0.1, 0.5, 1] if chance else [-1, -0.5, 0, 0.5, 1]
-        place = drawn.colorbar(colours, cax=place, orientation="horizontal", ticks=ticks)
-        place.set_label(COEFFICIENT_LABELS[coefficient], labelpad=1)
-        place.outline.set_linewidth(0.4)
+        name_colours(
+            drawn.colorbar(scale, cax=place, orientation="horizontal", ticks=ticks), COEFFICIENT_LABELS[coefficient]
+        )
         if chance:
-            place.ax.set_xlim(0, 1)
+            place.set_xlim(0, 1)
     return drawn
 
 
@@ -96,39 +94,6 @@ def _square(means: pd.DataFrame, estimators: list[str]) -> np.ndarray:
         low, high = sorted((position[first], position[second]))
         square[high - 1, low] = mean
     return square
-
-
-def _matrix(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
-    side = len(square)
-    axes.set(xlim=(0, side), ylim=(side, 0), aspect="equal")
-    axes.spines[:].set_visible(False)
-    for row in range(side):
-        for column in range(row + 1):
-            value = square[row, column]
-            colour = colours.to_rgba(value) if np.isfinite(value) else (0.9, 0.9, 0.9, 1.0)
-            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
-            axes.text(column + 0.5, row + 0.52, digits(value), ha="center", va="center", fontsize=7, color=ink(colour))
-
-
-def ink(background: tuple[float, ...]) -> str:
-    """Black or white, whichever is legible on a colour given as RGB or RGBA."""
-    return "white" if np.dot(background[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
-
-
-def digits(value: float) -> str:
-    """Two decimals without the leading zero: ``.97``, ``-.12``, ``1.0``; ``?`` where undefined."""
-    if not np.isfinite(value):
-        return "?"
-    text = f"{abs(value):.2f}"
-    text = "1.0" if text == "1.00" else text[1:]
-    return f"-{text}" if round(value, 2) < 0 else text
-
-
-def _name_cells(axes: Axes, estimators: list[str], *, left: bool, bottom: bool) -> None:
-    side = np.arange(len(estimators) - 1) + 0.5
-    axes.tick_params(length=0, pad=1.5)
-    axes.set_xticks(side, [label(name) for name in estimators[:-1]] if bottom else [], rotation=90)
-    axes.set_yticks(side, [label(name) for name in estimators[1:]] if left else [])
 
 
 def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:

@@ -2,16 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from weight_importance.figures.correlation import ink
+from weight_importance.figures.matrix import NO_VALUE, cells, colours, name_cells, name_colours
 from weight_importance.figures.style import GREY, MOST_COLUMNS, PALETTE, figure, grid_shape, in_order, label, panels
 from weight_importance.findings.explanation import predicted_pairs, reliabilities
 from weight_importance.findings.statistics import intervals
@@ -110,24 +107,20 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     names = in_order(reliability["estimator"])
     tensors = tensor_order(noise["tensor"])
     rows, _ = grid_shape(len(tensors), 2)
-    colours = ScalarMappable(CenteredNorm(0, halfrange=1), colormaps["RdBu_r"])
+    scale, named = colours(), [label(name) for name in names]
     with figure(rows * (0.24 * len(names) + 0.3) + 1.1) as drawn:
         for axes, tensor in panels(drawn, tensors, 2, sharex=True, sharey=True):
             square = _square(names, pairs[tensor], own[tensor])
-            _cells(axes, square, colours)
-            axes.set(xlim=(0, len(names)), ylim=(len(names), 0))
-            axes.spines[:].set_visible(False)
-            middle = np.arange(len(names)) + 0.5
-            axes.set_xticks(middle, [label(name) for name in names], rotation=90)
-            axes.set_yticks(middle, [label(name) for name in names])
-            axes.tick_params(length=0, pad=1.5)
+            cells(axes, square, scale, np.ones(square.shape, dtype=bool))
+            axes.set_facecolor(NO_VALUE)
+            name_cells(axes, named, named)
+            _frame(axes, square)
         bar = drawn.colorbar(
-            colours, ax=drawn.axes, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]
+            scale, ax=drawn.axes, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]
         )
-        bar.set_label(
-            "below: observed; above: without sampling noise; diagonal: reliability; framed: above 1; ?: undefined"
+        name_colours(
+            bar, "below: observed; above: without sampling noise; diagonal: reliability; framed: above 1; ?: undefined"
         )
-        bar.outline.set_linewidth(0.4)
     return drawn
 
 
@@ -186,16 +179,11 @@ def _square(names: list[str], pairs: pd.Series, own: pd.Series) -> np.ndarray:
     return square
 
 
-def _cells(axes: Axes, square: np.ndarray, colours: ScalarMappable) -> None:
+def _frame(axes: Axes, square: np.ndarray) -> None:
+    """Frame the cells of the diagonal, and with a thick line those whose value exceeds 1."""
     for row, column in np.ndindex(square.shape):
-        value = square[row, column]
-        there = np.isfinite(value)
-        colour = colours.to_rgba(value) if there else (0.93, 0.93, 0.93, 1.0)
-        axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
-        beyond = there and round(value, 2) > 1
+        beyond = round(square[row, column], 2) > 1
         if beyond or row == column:
             edge = "#FFCC33" if beyond else GREY
             inner = (column + 0.06, row + 0.06)
             axes.add_patch(Rectangle(inner, 0.88, 0.88, fill=False, edgecolor=edge, linewidth=2.0 if beyond else 0.6))
-        text = f"{value:.2f}".replace("0.", ".", 1).replace("-.00", ".00") if there else "?"
-        axes.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=7, color=ink(colour))
