@@ -1,0 +1,107 @@
+"""Write the answers of README.md, computed from the stored results.
+
+python reference/answers.py
+"""
+
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from weight_importance.figures.style import label
+from weight_importance.files.tables import is_weight_tensor
+from weight_importance.findings.correlation import STRONG
+from weight_importance.findings.published import retention
+from weight_importance.findings.statistics import difference
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "README.md"
+BEGIN, END = "<!-- answers: python reference/answers.py -->\n", "<!-- end of the answers -->\n"
+GPU, HSU = "reference/gpu/README.md", "reference/hsu/README.md"
+WIDTH = 135
+
+
+def main() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(text.replace(answers_of_page(), "").replace(BEGIN, BEGIN + answers()), encoding="utf-8")
+
+
+def answers_of_page() -> str:
+    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+
+
+def answers() -> str:
+    """The answers as a numbered list in Markdown.
+
+    Raises:
+        ValueError: the stored results no longer support a sentence; rewrite it.
+    """
+    items = (f"{number}. {text}" for number, text in enumerate((_agreement(), _benefit(), _published()), 1))
+    return "".join(textwrap.fill(item, WIDTH, subsequent_indent="   ") + "\n" for item in items)
+
+
+def _agreement() -> str:
+    estimators = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["estimators"]
+    table = pd.read_csv(ROOT / "reference/gpu/correlation-by-tensor.csv.gz").query("coefficient == 'pearson'")
+    compared = table["estimator_a"].isin(estimators) & table["estimator_b"].isin(estimators)
+    table = table[compared & table["tensor"].map(is_weight_tensor)]
+    pair = ["study", "estimator_a", "estimator_b"]
+    lowest = table.groupby([*pair, "tensor"])["value"].mean().groupby(pair).min()
+    mlp, cnn = (lowest[f"{name}_published"] for name in ("mlp_permuted_mnist", "cnn_mnist_fashion"))
+    both = [f"{label(a)} with {label(b)}" for a, b in mlp.index[(mlp >= STRONG) & (cnn >= STRONG)]]
+    _require(0 < len(both) < len(mlp) / 2, "few pairs are strong")
+    return (
+        f"**Few importances are similar in every layer.** Of the {len(mlp)} pairs of estimators in `config.yaml`, "
+        f"{(mlp >= STRONG).sum()} have a Pearson correlation of at least {STRONG} in every weight tensor of the fully "
+        f"connected network, and {(cnn >= STRONG).sum()} in every weight tensor of the convolutional network "
+        f"([data]({GPU})). Both networks share these pairs: {'; '.join(both)}."
+    )
+
+
+def _benefit() -> str:
+    rows = _split_mnist().query("scenario == 'task'").set_index("method")
+    _require(rows.loc["l2", "low_ours"] > rows.loc["none", "high_ours"], "plain L2 is better than no penalty")
+    _require(rows.loc["l2", "mean_ours"] > rows.loc["ewc", "mean_ours"], "plain L2 is better than EWC")
+    none, l2, ewc, si, mas, joint = (
+        f"{100 * rows.loc[name, 'mean_ours']:.1f} %" for name in ("none", "l2", "ewc", "si", "mas", "joint")
+    )
+    return (
+        "**A penalty without importances already reduces forgetting.** On task-incremental Split MNIST, plain L2 "
+        f"raises the average accuracy from {none} to {l2}. EWC reaches {ewc}, SI {si}, MAS {mas}, and joint training "
+        f"{joint} ([data]({HSU}))."
+    )
+
+
+def _published() -> str:
+    outcomes = _split_mnist()["outcome"].value_counts()
+    reproduced, undecided = int(outcomes["reproduced"]), int(outcomes["undecided"])
+    _require("differs" not in outcomes, "no accuracy differs on Split MNIST")
+    condition = (
+        "study.str.startswith('cnn') and estimator == 'fisher_empirical' and `lambda` == 675 and tasks_learnt == 4"
+    )
+    ours = pd.read_csv(ROOT / "reference/gpu/average_accuracy.csv").query(condition).squeeze()
+    theirs = retention(ROOT / "workflow/resources/published").query(condition).squeeze()
+    mean, half = ours["mean_accuracy"], ours["half_interval_95"]
+    here = {"mean": mean, "low": mean - half, "high": mean + half, "n": int(ours["seeds"])}
+    _require(difference(here, theirs)[1] > 0, "EWC is better than published in the convolutional network")
+    return (
+        "**No accuracy on Split MNIST differs from the published one; EWC in the convolutional network is better than "
+        f"published.** Of {reproduced + undecided} accuracies of Hsu et al. (2018), {reproduced} are reproduced within "
+        f"one percentage point; ten networks are too few to decide the other {undecided} ([data]({HSU})). In the "
+        "convolutional network of Kutalev and Lapina (2021), EWC has an average accuracy of "
+        f"{100 * mean:.1f} ± {100 * half:.1f} % (published: {100 * theirs['mean']:.1f} %; [data]({GPU}))."
+    )
+
+
+def _split_mnist() -> pd.DataFrame:
+    return pd.read_csv(ROOT / "reference/hsu/comparison.csv")
+
+
+def _require(condition: bool, statement: str) -> None:
+    if not condition:
+        raise ValueError(f"the stored results do not support: {statement}")
+
+
+if __name__ == "__main__":
+    main()
