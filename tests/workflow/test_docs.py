@@ -149,7 +149,7 @@ def test_rules_that_ask_for_a_gpu_are_those_of_the_page():
         for rule in re.split(r"^(?:use )?rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             if "gpu=GPUS" in rule:
                 asking.add(rule.partition(":")[0])
-    said = re.search(r"the rules that\s+compute \(([^)]*)\)", documents.page("docs/cluster.md"))
+    said = re.search(r"the\s+rules\s+that\s+compute \(([^)]*)\)", documents.page("docs/cluster.md"))
     assert said and set(re.findall(r"\w+", said[1])) == asking
 
 
