@@ -22,9 +22,10 @@ from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators import registry
 from weight_importance.estimators.path import RECORDS, PathRecorder, importance
 from weight_importance.files.trained import AdamState
+from weight_importance.learning.engine.optimiser import QuadraticPenalty
 from weight_importance.learning.loop import Options, train
 from weight_importance.learning.networks import NETWORKS
-from weight_importance.learning.penalty import Consolidation, QuadraticPenalty
+from weight_importance.learning.penalty import Consolidation
 from weight_importance.learning.replicas import Replicas, initialise, stack
 
 COLUMNS = (

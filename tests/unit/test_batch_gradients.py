@@ -95,9 +95,8 @@ def test_graphs_have_the_gradients_of_replicas_one_by_one(build, most, shared, d
         if one_by_one is None:
             way = batch_gradients.OneByOne(others, layout, 0.1)
             one_by_one = Gathered(way, data)
-        found = torch.cat([graphs(rows, graphs.load(indices)).clone() for rows in graphs.groups])
-        batches = one_by_one.load(indices)
-        expected = torch.cat([one_by_one(rows, batches).clone() for rows in one_by_one.groups])
+        found = torch.cat([graphs.on(indices)(rows).clone() for rows in graphs.groups])
+        expected = torch.cat([one_by_one.on(indices)(rows).clone() for rows in one_by_one.groups])
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     for name, buffer in others.buffers.items():
         torch.testing.assert_close(replicas.buffers[name], buffer)

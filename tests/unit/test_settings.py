@@ -24,7 +24,7 @@ from weight_importance.settings import (
     TrainingJob,
     TrajectoriesJob,
 )
-from weight_importance.settings.configuration import OF_ALL_STUDIES
+from weight_importance.settings.configuration import OF_ALL_STUDIES, completed
 from weight_importance.settings.known import REPOSITORY
 from weight_importance.settings.merging import merged
 from weight_importance.settings.messages import dotted
@@ -134,7 +134,7 @@ def test_every_key_is_described_and_the_schema_file_is_current():
 
 def study(**changes):
     """The fully connected study with some settings changed, by dotted key."""
-    settings = Configuration.complete(merged(DEFAULT))["studies"][STUDY]
+    settings = completed(merged(DEFAULT))["studies"][STUDY]
     for key, value in changes.items():
         section, _, name = key.partition("__")
         settings[section] = settings[section] | {name: value}

@@ -83,7 +83,7 @@ REGISTRY = notebooks.read()
 def test_shards_are_groups_of_seeds_in_order():
     assert grid.shards(CONFIGURATION.studies["base"]) == ["seeds-0-1", "seeds-2-2"]
     assert grid.shards(CONFIGURATION.studies["ablated"]) == ["seeds-100-101", "seeds-102-102"]
-    assert grid.seeds("seeds-100-102") == [100, 101, 102]
+    assert grid.seeds("seeds-100-102") == (100, 101, 102)
 
 
 @pytest.mark.parametrize(

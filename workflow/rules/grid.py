@@ -87,10 +87,10 @@ def shards(study: Study) -> list[str]:
     return [_shard(group) for group in study.shards()]
 
 
-def seeds(shard: str) -> list[int]:
+def seeds(shard: str) -> tuple[int, ...]:
     """The seeds of a shard."""
     _, first, last = shard.split("-")
-    return list(range(int(first), int(last) + 1))
+    return tuple(range(int(first), int(last) + 1))
 
 
 def datasets(configuration: Configuration, study: str) -> list[str]:

@@ -74,7 +74,7 @@ def correlate(
     total = len(seeds) * (1 + len(next(iter(importances.values()))))
     for seed, tensor, values in counted(entries(importances, seeds), total, "tensors"):
         columns = features(values)
-        keys = {"study": study, "tensor": tensor, "seed": seed}
+        keys: dict[str, str | int] = {"study": study, "tensor": tensor, "seed": seed}
         observed.append(_rows(keys, list(importances), coefficients(columns, torch.arange(len(values)))))
         for permutation in range(permutations):
             random = generator(f"correlation null of {tensor}", seed, permutation)

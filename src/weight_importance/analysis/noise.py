@@ -69,8 +69,10 @@ def residual(values: Tensor) -> Tensor:
 
 def residual_reliability(halves: Sequence[Importances], tensor: str, replica: int, means: Tensor) -> dict[str, Tensor]:
     """By the names in :data:`RESIDUAL` the reliability of every estimator's :func:`residual` in one weight tensor."""
-    parts = [torch.stack([residual(each[tensor][replica]).flatten() for each in half.values()], 1) for half in halves]
-    half, _ = reliability(*(part.cpu() for part in parts), "pearson")
+    first, second = (
+        torch.stack([residual(each[tensor][replica]).flatten() for each in half.values()], 1).cpu() for half in halves
+    )
+    half, _ = reliability(first, second, "pearson")
     return dict(zip(RESIDUAL, (half, torch.where(means, spearman_brown(half), torch.nan)), strict=True))
 
 

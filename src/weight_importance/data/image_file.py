@@ -29,8 +29,8 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        shape = tuple(self.train_images.shape[1:])
-        return shape if len(shape) == 3 else (1, *shape)
+        *channels, height, width = self.train_images.shape[1:]
+        return (channels[0] if channels else 1), height, width
 
     @property
     def classes(self) -> int:

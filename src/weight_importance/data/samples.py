@@ -13,7 +13,8 @@ from torch import Tensor
 
 from weight_importance.runtime.errors import UserError
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 Transform = Callable[[Tensor], Tensor]
 """Images ``(N, ..., height, width)`` → images of the same shape."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 Value = str | float
+Values = Value | Collection[Value]
+"""One value, or several of which a row has one."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Derived(str):
         return self
 
 
-def rows(table: str, **where: Value | Collection[Value]) -> Rows:
+def rows(table: str, **where: Values) -> Rows:
     """:class:`Rows` of a table, in short notation; ``lambda_`` is the column ``lambda``."""
     conditions = {
         column.rstrip("_"): tuple(values) if isinstance(values, list | tuple | set) else (values,)
@@ -86,13 +88,13 @@ def derived(values: Mapping[str, str], *sources: Source) -> dict[str, str]:
     return {key: value if isinstance(value, Derived) else Derived(value, sources) for key, value in values.items()}
 
 
-def completed(values: Mapping[str, str], maker: str, **where: Value) -> dict[str, Derived]:
+def completed(values: Mapping[str, str], maker: str, **where: Value) -> dict[str, str]:
     """The same values with the name of their maker, and these conditions on rows for columns without a condition.
 
     Raises:
         TypeError: a value has no sources.
     """
-    found = {}
+    found: dict[str, str] = {}
     for key, value in values.items():
         if not isinstance(value, Derived):
             raise TypeError(f"{maker} gives no sources of '{key}'; pass it through derived()")

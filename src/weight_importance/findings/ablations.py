@@ -78,27 +78,26 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for estimator, names in ablations_of(retention).items():
         for name in [estimator, *names]:
-            row = {"estimator": estimator, "ablation": name, "lambda": math.nan}
-            if name in found:
-                row["lambda"] = found[name].best[1]
-            row["at_edge"] = is_at_edge(row["lambda"], strengths[name])
+            strength = found[name].best[1] if name in found else math.nan
+            at_edge = is_at_edge(strength, strengths[name])
+            row = {"estimator": estimator, "ablation": name, "lambda": strength, "at_edge": at_edge}
             rows.append(row | _compared(found, name, estimator))
     table = _adjusted(pd.DataFrame(rows, columns=RECOVERED))
     return table.assign(outcome=[_outcome(row) for row in table.to_dict("records")])
 
 
 def _compared(found: Mapping[str, Curve], name: str, estimator: str) -> dict[str, object]:
-    nothing = Contrast(math.nan, math.nan, math.nan, 0, math.nan, math.nan)
+    nothing = change = Contrast(math.nan, math.nan, math.nan, 0, math.nan, math.nan)
     ablation, whole = found.get(name), found.get(estimator)
-    values: dict[str, Interval] = dict.fromkeys(("accuracy", "gain", "difference", *FROM), nothing)
+    values: dict[str, Interval] = dict.fromkeys(("accuracy", "gain", *FROM), nothing)
     if ablation is not None:
         values |= {"accuracy": interval(ablation.by_seed), "gain": contrast(ablation, found[NONE])}
     if ablation is not None and whole is not None:
-        values["difference"] = contrast(ablation, whole)
+        change = contrast(ablation, whole)
         there = {what: found[baseline] for what, baseline in FROM.items() if baseline in found}
         values |= {what: recovered(ablation, whole, baseline) for what, baseline in there.items()}
+    values["difference"] = change
     row = {f"{part}_{what}": getattr(of, part) for what, of in values.items() for part in PARTS}
-    change = values["difference"]
     tests = {"tost_p": change.equivalence(MARGIN), "difference_p": change.p} if name != estimator else {}
     return row | tests | {"n": values["accuracy"].n}
 

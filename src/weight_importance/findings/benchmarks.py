@@ -10,16 +10,8 @@ import pandas as pd
 from weight_importance.findings.publications import METHODS, SCENARIOS, named, nearest
 from weight_importance.findings.reproduction import MARGIN, OUTCOMES, judge
 from weight_importance.findings.selection import holm
-from weight_importance.findings.statistics import (
-    deviation,
-    difference,
-    equivalence,
-    final_accuracy,
-    intervals,
-    no_difference,
-    paired,
-    part,
-)
+from weight_importance.findings.statistics import against_published, final_accuracy, intervals, paired
+from weight_importance.runtime.optional import present
 from weight_importance.settings import Study
 
 ACCUMULATION = {
@@ -42,7 +34,7 @@ def method(settings: Study, estimator: str) -> str | None:
     """The published method that an estimator is in a study; ``None`` for what was not published."""
     if estimator in ("none", "joint"):
         return estimator
-    return ACCUMULATION.get(estimator, {}).get(settings.retention.accumulation)
+    return ACCUMULATION.get(estimator, {}).get(present(settings.retention).accumulation)
 
 
 def scenario(settings: Study) -> str:
@@ -68,7 +60,7 @@ def final(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFram
         if len(own):
             found = final_accuracy(own, "test")
             methods = [method(study, estimator) for estimator in found["estimator"]]
-            keys = {"publication": nearest(study).name, "scenario": scenario(study)}
+            keys = {"publication": present(nearest(study)).name, "scenario": scenario(study)}
             parts.append(found.assign(**keys, method=methods).dropna(subset="method"))
     columns = ["study", "estimator", "lambda", "seed", "accuracy", *KEYS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
@@ -97,7 +89,7 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.
     at_lambda = ours.merge(theirs[~free], on=[*KEYS, "lambda"], **suffixes)
     at_best = best.merge(theirs[free].drop(columns="lambda"), on=KEYS, **suffixes)
     both = [*at_lambda.to_dict("records"), *at_best.to_dict("records")]
-    tested = [row | _tested(row) for row in both]
+    tested = [row | against_published(row, MARGIN) for row in both]
     adjusted = [holm({place: row[name] for place, row in enumerate(tested)}) for name in ("tost_p", "difference_p")]
     found = pd.DataFrame(
         [row | _judged(row, settings[row["study"]], *(p[place] for p in adjusted)) for place, row in enumerate(tested)],
@@ -105,14 +97,6 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.
     )
     order = {name: place for place, name in enumerate([*SCENARIOS, *METHODS])}
     return found.sort_values(KEYS, key=lambda column: column.map(order), kind="stable").reset_index(drop=True)
-
-
-def _tested(row: Mapping) -> dict[str, float]:
-    ours, theirs = part(row, "ours"), part(row, "published")
-    change, low, high = difference(ours, theirs)
-    means = [value for mean in (ours, theirs) for value in (mean["mean"], deviation(mean), mean["n"])]
-    tests = {"tost_p": equivalence(*means, MARGIN), "difference_p": no_difference(*means)}
-    return {"mean_difference": change, "low_difference": low, "high_difference": high} | tests
 
 
 def _judged(row: Mapping, settings: Study, equivalent: float, different: float) -> dict[str, object]:

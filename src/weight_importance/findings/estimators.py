@@ -23,7 +23,7 @@ PREDICTED = (
 """Estimators x and y, and the slope of log y on log x that the formulas predict."""
 
 
-def predicted_pairs(estimators: Sequence[str]) -> list[tuple[str, str, float | None]]:
+def predicted_pairs(estimators: Sequence[str]) -> Sequence[tuple[str, str, float | None]]:
     """The pairs of :data:`PREDICTED` among estimators; if there are none, the first three pairs, without a slope."""
     pairs = [pair for pair in PREDICTED if set(pair[:2]) <= set(estimators)]
     return pairs or [(*pair, None) for pair in combinations(estimators, 2)][:3]

@@ -30,7 +30,7 @@ PREDICTED = (
 for equal powers of the gradient, a half for a first power against a second one."""
 
 
-def predicted_pairs(agreement: pd.DataFrame) -> list[tuple[str, str, float | None]]:
+def predicted_pairs(agreement: pd.DataFrame) -> Sequence[tuple[str, str, float | None]]:
     """The pairs of :data:`PREDICTED` as a table holds them; if there are none, its first pairs, without a slope.
 
     Args:
@@ -39,7 +39,7 @@ def predicted_pairs(agreement: pd.DataFrame) -> list[tuple[str, str, float | Non
     there = list(agreement[PAIR].drop_duplicates().itertuples(index=False, name=None))
     both_ways = [*PREDICTED, *((second, first, 1 / slope) for first, second, slope in PREDICTED)]
     found = [pair for pair in both_ways if pair[:2] in there]
-    return found or [(*pair, None) for pair in there[: len(PREDICTED)]]
+    return found or [(first, second, None) for first, second in there[: len(PREDICTED)]]
 
 
 def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:

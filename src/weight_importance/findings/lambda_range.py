@@ -6,6 +6,7 @@ much of their difference the ratio explains. Works on tidy tables and tensors; k
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def totals(importances: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int]
     """
     parts = []
     for name, values in importances.items():
-        total = sum(value.double().clamp_min(0).flatten(1).sum(1) for value in values.values())
+        total = reduce(Tensor.add, (value.double().clamp_min(0).flatten(1).sum(1) for value in values.values()))
         parts.append(pd.DataFrame({"curve": name, "seed": list(seeds), "total": total.tolist()}))
     return pd.concat(parts, ignore_index=True)
 
@@ -112,7 +113,7 @@ def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
     for name in means.index.unique("curve"):
         own = means.loc[name]
         ratio = interval(np.log10((total.loc[name] / total.loc[REFERENCE]).to_numpy()))
-        fitted = min(SHIFTS, key=lambda shift, own=own: (round(distance(own, reference, shift), 12), abs(shift)))
+        fitted = _closest(own, reference)
         values = (
             name, len(total.loc[name]), 10 ** own.idxmax(), own.max(), half_rise(own, none),
             *(10**value for value in (ratio.mean, ratio.low, ratio.high, fitted)),
@@ -120,3 +121,8 @@ def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
         )  # fmt: skip
         lines.append(dict(zip(SHIFT_COLUMNS, values, strict=True)))
     return pd.DataFrame(lines, columns=list(SHIFT_COLUMNS))
+
+
+def _closest(own: pd.Series, reference: pd.Series) -> float:
+    """The one of :data:`SHIFTS` with the least :func:`distance`; of equal ones the smallest."""
+    return min(SHIFTS, key=lambda shift: (round(distance(own, reference, shift), 12), abs(shift)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weight_importance.files.derivation import Rows, rows
+from weight_importance.files.derivation import Rows, Values, rows
 from weight_importance.findings.published import differing, intervals_of_runs, read
 from weight_importance.settings import FullyConnected, Study
 
@@ -89,7 +89,7 @@ class Publication:
     columns: Mapping[str, type]
     kind: str
     setup: Setup
-    only: Mapping[str, object] = field(default_factory=dict)
+    only: Mapping[str, Values] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     strength: str | None = None
 

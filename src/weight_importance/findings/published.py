@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from weight_importance.files.derivation import Rows, rows
+from weight_importance.files.derivation import Rows, Values, rows
 from weight_importance.files.provenance import note_input
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings import KUTALEV_LAPINA, FullyConnected, Study, described
@@ -122,7 +122,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
 
 def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:
     """The rows of the authors' file that :func:`retention` makes those of a study from; of ``none`` those of λ = 0."""
-    where: dict[str, object] = {"study": study, "network": [name for name, ours in STUDIES.items() if ours == study]}
+    where: dict[str, Values] = {"study": study, "network": [name for name, ours in STUDIES.items() if ours == study]}
     if estimator not in (None, "none"):
         where["estimator"] = [name for name, ours in ESTIMATORS.items() if ours == estimator]
     if strength is not None:

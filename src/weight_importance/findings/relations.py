@@ -78,8 +78,8 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
             about = dict(zip(PAIR, relation.pair, strict=True)) | theirs | {name: means[pair][name] for name in ENDS}
             found.append(about | {"tost_p": _within(values[pair], *_range(relation))})
     adjusted = holm(dict(enumerate(row["tost_p"] for row in found)))
-    judged = [row | {"holm_tost_p": adjusted[place]} for place, row in enumerate(found)]
-    judged = [row | {"verdict": _verdict(row)} for row in judged]
+    tested = [row | {"holm_tost_p": adjusted[place]} for place, row in enumerate(found)]
+    judged = [row | {"verdict": _verdict(row)} for row in tested]
     columns = [*PAIR, "least", "most", "decimals", "source", *ENDS, "tost_p", "holm_tost_p", "verdict"]
     return pd.DataFrame(judged, columns=columns)
 

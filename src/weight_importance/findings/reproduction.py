@@ -13,7 +13,7 @@ from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.published import LATER, SETUP, SETUPS, differing, last_task
 from weight_importance.findings.retention import average_accuracy
 from weight_importance.findings.selection import holm
-from weight_importance.findings.statistics import deviation, difference, equivalence, intervals, no_difference, part
+from weight_importance.findings.statistics import against_published, intervals
 from weight_importance.settings import KUTALEV_LAPINA, Study
 
 MARGIN = 0.01
@@ -210,13 +210,8 @@ def _pruned(ours: pd.DataFrame, theirs: pd.DataFrame, study: str) -> pd.DataFram
 
 def _tested(row: Mapping, rivals: tuple[pd.DataFrame, pd.DataFrame]) -> dict[str, object]:
     """The difference of a row's two means, the margin, and both tests."""
-    ours, theirs = part(row, "ours"), part(row, "published")
-    change, low, high = difference(ours, theirs)
     margin, rival = _margin(row, *rivals)
-    means = [value for mean in (ours, theirs) for value in (mean["mean"], deviation(mean), mean["n"])]
-    found = {"mean_difference": change, "low_difference": low, "high_difference": high}
-    tests = {"tost_p": equivalence(*means, margin), "difference_p": no_difference(*means)}
-    return found | tests | {"margin": margin, "rival": rival}
+    return {**against_published(row, margin), "margin": margin, "rival": rival}
 
 
 def _margin(row: Mapping, sweep: pd.DataFrame, pruning: pd.DataFrame) -> tuple[float, str]:

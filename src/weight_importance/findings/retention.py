@@ -130,7 +130,7 @@ def ranking(retention: pd.DataFrame, selected: pd.DataFrame) -> Ranking:
     return Ranking(
         order=order,
         means=means.to_dict("index"),
-        gaps={pair: contrast(*(found[name] for name in pair)) for pair in pairs},
+        gaps={(first, second): contrast(found[first], found[second]) for first, second in pairs},
         spread=contrast(found[order[0]], found[order[-1]]),
         gains={base: {name: change[name] for name in order} for base, change in gains(found).items()},
         at_edge=_at_edge(test, selected),

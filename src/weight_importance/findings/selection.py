@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations_with_replacement
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from scipy import stats
 from scipy.special import factorial
 
 from weight_importance.findings.statistics import Interval, fieller, final_accuracy, interval
+
+Key = TypeVar("Key")
 
 MOST_RESAMPLES = 2000
 """Resamples of the networks: all different ones where there are no more, else so many random ones."""
@@ -152,8 +155,8 @@ def recovered(a: Curve, b: Curve, zero: Curve) -> Interval:
     y, x = (one.by_seed.mean() - zero.by_seed.mean() for one in (a, b))
     drawn = [one.at_selected(counts) - zero.at_selected(counts) for one in (a, b)]
     pairs = ((0, 0), (0, 1), (1, 1))
-    spread = [_covariance(weights, drawn[i], drawn[j]) / max(n - 1, 1) * n for i, j in pairs]
-    return fieller(y, x, *spread, n)
+    yy, yx, xx = (_covariance(weights, drawn[i], drawn[j]) / max(n - 1, 1) * n for i, j in pairs)
+    return fieller(y, x, yy, yx, xx, n)
 
 
 def _shared(*found: Curve) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +170,7 @@ def _covariance(weights: np.ndarray, first: np.ndarray, second: np.ndarray | Non
     return float(weights @ ((first - weights @ first) * (second - weights @ second)))
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     """Holm's (1979) adjusted p values of a family of tests; ``nan`` stays and does not count.
 
     Args:

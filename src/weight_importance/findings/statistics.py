@@ -160,7 +160,7 @@ def paired_equivalence(a: pd.Series, b: pd.Series, margin: float) -> float:
     return max(float(stats.ttest_1samp(change, bound, alternative=side).pvalue) for bound, side in tests)
 
 
-def equivalence(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int, margin: float) -> float:
+def equivalence(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: float, n_b: float, margin: float) -> float:
     """The p value of two one-sided tests (TOST, Schuirmann 1987) that two means differ by less than a margin.
 
     Both tests are Welch's, for unequal variances; the larger of their p values is that of the hypothesis that the means
@@ -187,7 +187,7 @@ def equivalence(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float
     )
 
 
-def no_difference(mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int) -> float:
+def no_difference(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: float, n_b: float) -> float:
     """The p value of Welch's two-sided test that two means are equal; arguments as for :func:`equivalence`."""
     if min(n_a, n_b) < 2 or not np.isfinite([mean_a, sd_a, mean_b, sd_b]).all():
         return math.nan
@@ -232,6 +232,23 @@ def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[
     freedom = error**4 / sum(one**4 / (mean["n"] - 1) for one, mean in zip(errors, (ours, theirs), strict=True))
     half = stats.t.ppf(0.975, freedom) * error
     return change, change - half, change + half
+
+
+def against_published(row: Mapping[str, float], margin: float) -> dict[str, float]:
+    """The difference of a row's mean of this run and the published one, and both tests.
+
+    Args:
+        row: with ``mean``, ``low``, ``high``, ``n`` for each of ``_ours`` and ``_published``.
+        margin: of :func:`equivalence`.
+
+    Returns:
+        ``mean_difference``, ``low_difference``, ``high_difference``, ``tost_p``, ``difference_p``.
+    """
+    ours, theirs = part(row, "ours"), part(row, "published")
+    change, low, high = difference(ours, theirs)
+    a, b = ((mean["mean"], deviation(mean), mean["n"]) for mean in (ours, theirs))
+    tests = {"tost_p": equivalence(*a, *b, margin), "difference_p": no_difference(*a, *b)}
+    return {"mean_difference": change, "low_difference": low, "high_difference": high} | tests
 
 
 def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from weight_importance.findings.statistics import final_accuracy, interval, intervals, paired
+from weight_importance.runtime.optional import present
 from weight_importance.settings import Study
 
 TOLERANCE = 0.01
@@ -46,7 +47,7 @@ def short_name(variant: str, study: str) -> str:
 
 def plain_lambda(strength: float, settings: Study) -> float:
     """The λ of the plain penalty that a study's λ corresponds to."""
-    return strength / 2 if settings.retention.penalty == "stabilised" else strength
+    return strength / 2 if present(settings.retention).penalty == "stabilised" else strength
 
 
 def compared(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +145,7 @@ def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFr
     return pd.DataFrame(rows, columns=RANGES)
 
 
-def _limits(runs: pd.DataFrame, accuracy: str) -> dict[str, object]:
+def _limits(runs: pd.DataFrame, accuracy: str) -> dict[str, float]:
     """The :data:`LIMITS` of one usable range, from runs at several strengths and for several seeds."""
     means = intervals(runs, ["plain_lambda"], accuracy)
     strengths, mean = means["plain_lambda"], means["mean"]

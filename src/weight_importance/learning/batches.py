@@ -12,6 +12,7 @@ from torch import Tensor
 
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.optional import present
 from weight_importance.runtime.seeding import generator
 
 ORDER, OTHER_ORDER = "batch order", "independent batch order"
@@ -97,7 +98,8 @@ class TaskData:
 
     def shared_batch(self, numbers: Tensor) -> Batch:
         """Any samples of those that all seeds share."""
-        return to_inputs(self._images.index_select(0, numbers)), self._parts[0][0].labels.index_select(0, numbers)
+        images, labels = present(self._images), self._parts[0][0].labels
+        return to_inputs(images.index_select(0, numbers)), labels.index_select(0, numbers)
 
 
 def stacked(batches: Sequence[Batch]) -> Batch:

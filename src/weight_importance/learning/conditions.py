@@ -21,6 +21,7 @@ from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.heads import heads
 from weight_importance.learning.importance import Stacked, path_estimators, stacked_importances
 from weight_importance.learning.replicas import Replicas
+from weight_importance.runtime.optional import present
 from weight_importance.settings import Duration
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class FurtherNetworks:
         checkpoint: Callable[[float], Checkpoint],
     ) -> None:
         self._fresh, self._tasks, self._job, self._checkpoint = fresh, tasks, job, checkpoint
+        self._training = present(job.training)
         self._paths = path_estimators(job.estimators)
         self._begin()
 
@@ -110,7 +112,7 @@ class FurtherNetworks:
     def smoothed(self, amount: float) -> Observation:
         """Networks after all epochs with an amount of label smoothing."""
         self._begin()
-        return self._learn(self._job.training.epochs, amount)
+        return self._learn(self._training.epochs, amount)
 
     def _learn(self, epochs: int, label_smoothing: float) -> Observation:
         learn_first_task(
@@ -119,7 +121,7 @@ class FurtherNetworks:
             self._recorder,
             duration=Duration(epochs=epochs),
             first_epoch=self._done,
-            optimisation=self._job.training.optimisation,
+            optimisation=self._training.optimisation,
             label_smoothing=label_smoothing,
             checkpoint=self._checkpoint(label_smoothing),
         )

@@ -15,6 +15,7 @@ from weight_importance.files.trained import pack, unpack
 from weight_importance.learning.heads import heads
 from weight_importance.learning.loop import Options, train
 from weight_importance.learning.replicas import Replicas
+from weight_importance.runtime.optional import present
 from weight_importance.runtime.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ def learn_first_task(
     parts = _parts(duration)
     steps = duration.steps(len(data[0]), optimisation.batch_size)
     if first_epoch:
-        steps -= replicas.adam.steps
+        steps -= present(replicas.adam).steps
     progress = ProgressLine([steps], len(replicas))
     kept = checkpoint.load() if checkpoint and not first_epoch else {}
     done = first_epoch
     if kept and int(kept["parts"]) < len(parts):
         done = int(kept["parts"])
-        _restore(kept, replicas, recorder)
-        print(f"continuing from a checkpoint, after {replicas.adam.steps} steps", file=sys.stderr, flush=True)
-        progress.skip(len(replicas), replicas.adam.steps)
+        taken = _restore(kept, replicas, recorder)
+        print(f"continuing from a checkpoint, after {taken} steps", file=sys.stderr, flush=True)
+        progress.skip(len(replicas), taken)
     for number, part in [*enumerate(parts)][done:]:
         options = replace(part, carry_adam=number > 0, label_smoothing=label_smoothing, progress=progress)
         with heads(replicas, tasks) as headed:
@@ -75,8 +76,8 @@ def _parts(duration: "Duration") -> list[Options]:
     """The parts of a training between which checkpoints are made: epochs, or some iterations."""
     if duration.epochs:
         return [Options(first_epoch=epoch) for epoch in range(duration.epochs)]
-    starts = range(0, duration.iterations, PART)
-    return [Options(steps=range(start, min(start + PART, duration.iterations))) for start in starts]
+    end = present(duration.iterations)
+    return [Options(steps=range(start, min(start + PART, end))) for start in range(0, end, PART)]
 
 
 def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
@@ -89,8 +90,8 @@ def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
     return tensors | {f"{DISPLACEMENT}/{name}": value for name, value in displacement.items()}
 
 
-def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> None:
-    """Restore the result of :func:`_state` in fresh replicas and an empty recorder."""
+def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> int:
+    """Restore the result of :func:`_state` in fresh replicas and an empty recorder; return the number of steps."""
     device = replicas.device
 
     def under(prefix: str, names: Iterable[str]) -> dict[str, Tensor]:
@@ -99,5 +100,7 @@ def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRe
     names = [*replicas.parameters]
     replicas.parameters, replicas.buffers = under("parameter", names), under("buffer", replicas.buffers)
     _, replicas.adam = unpack(tensors)
+    taken = present(replicas.adam).steps
     records = [under(f"record {number}", names) for number in range(recorder.tensors)]
-    recorder.put(records, under(DISPLACEMENT, names), replicas.adam.steps)
+    recorder.put(records, under(DISPLACEMENT, names), taken)
+    return taken

@@ -59,7 +59,8 @@ def stacked_importances(
 
 def path_importances(names: Sequence[str], recorded: Mapping[str, Stacked]) -> dict[str, Stacked]:
     """The importances by the path estimators among ``names``, from the records of a training."""
-    return {name: importance(load(name), recorded) for name in path_estimators(names)}
+    loaded = {name: load(name) for name in names}
+    return {name: importance(each, recorded) for name, each in loaded.items() if isinstance(each, PathEstimator)}
 
 
 def path_estimators(names: Sequence[str]) -> list[str]:

@@ -16,8 +16,9 @@ from weight_importance.estimators.path import PathRecorder
 from weight_importance.learning.batches import OTHER_ORDER, Data, TaskData
 from weight_importance.learning.engine.batch_gradients import batch_gradients
 from weight_importance.learning.engine.flat import Layout
-from weight_importance.learning.engine.optimiser import Optimiser, Penalty
+from weight_importance.learning.engine.optimiser import Optimiser, QuadraticPenalty
 from weight_importance.learning.replicas import Replicas
+from weight_importance.runtime.optional import present
 from weight_importance.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def train(
     *,
     epochs: int | None = None,
     optimisation: "Optimisation",
-    penalty: Penalty | None = None,
+    penalty: QuadraticPenalty | None = None,
     recorder: PathRecorder | None = None,
     options: Options = PLAIN,
 ) -> None:
@@ -88,25 +89,25 @@ def train(
     adam, replicas.adam = replicas.adam if options.carry_adam else None, None
     optimiser = Optimiser(layout, memory, optimisation.learning_rate, adam, penalty, recorder)
     gradients = kept = None
-    duration = options.steps or range(options.first_epoch, options.first_epoch + epochs)
+    duration = options.steps or range(options.first_epoch, options.first_epoch + present(epochs))
     order = task, duration, options.steps is not None
     others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
         others = samples.orders(*order, OTHER_ORDER)
     for indices, other_indices in zip(samples.orders(*order), others, strict=False):
         gradients = gradients or batch_gradients(replicas, layout, samples, indices, options.label_smoothing)
-        batches = gradients.load(indices)
-        other_batches = None if other_indices is None else gradients.load(other_indices)
+        of_rows = gradients.on(indices)
+        of_other_batches = None if other_indices is None else gradients.on(other_indices)
         optimiser.begin_step()
         for rows in gradients.groups:
             independent = None
-            if other_batches is not None:
+            if of_other_batches:
                 # kept apart, as the step's own gradients take the same memory
                 with _buffers_left_alone(replicas, rows):
-                    values = gradients(rows, other_batches)
+                    values = of_other_batches(rows)
                 kept = torch.empty_like(values) if kept is None else kept
                 independent = kept[: len(values)].copy_(values)
-            optimiser.update(rows, gradients(rows, batches), independent)
+            optimiser.update(rows, of_rows(rows), independent)
         if options.progress:
             options.progress.step(len(replicas))
     replicas.adam = optimiser.finish()

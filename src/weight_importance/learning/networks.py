@@ -119,6 +119,7 @@ def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None
     Raises:
         UserError: there is no network of this name; or, when it is built, a parameter's name is misleading.
     """
+    build: Callable[[], nn.Module]
     if isinstance(which, str):
         if which not in NETWORKS:
             raise unknown_name("network", which, NETWORKS)

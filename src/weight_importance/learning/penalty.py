@@ -8,10 +8,12 @@ the same form: Σ_t Ω_t (θ − θ_t)² is Ω (θ − θ*)² plus a constant, w
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
+
+from weight_importance.learning.engine.optimiser import QuadraticPenalty
 
 PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "plain": lambda weighted, learning_rate: 2 * weighted,
@@ -81,14 +83,13 @@ class Consolidation:
         if self._equal_tasks:
             importance = relative_to_mean(importance)
         for name, parameter in parameters.items():
-            values = importance[name]
+            values, weights = importance[name], parameter.detach().clone()
             before = self.importance.get(name)
-            first = before is None
-            self.importance[name] = (
-                values.clone() if first else self._accumulate(before, values, self._tasks, self._decay)
-            )
-            weights = parameter.detach().clone()
-            self.anchor[name] = weights if first or self._one_anchor else self._moved(name, weights, values)
+            if before is None:
+                self.importance[name], self.anchor[name] = values.clone(), weights
+            else:
+                self.importance[name] = self._accumulate(before, values, self._tasks, self._decay)
+                self.anchor[name] = weights if self._one_anchor else self._moved(name, weights, values)
 
     def _moved(self, name: str, weights: Tensor, values: Tensor) -> Tensor:
         """The anchor of one penalty per task: the mean of the tasks' weights, weighted by their importances."""
@@ -102,7 +103,7 @@ class Consolidation:
         self.importance = dict(importance)
         self.anchor = {name: values.detach().clone() for name, values in anchor.items()}
 
-    def penalty(self) -> "QuadraticPenalty":
+    def penalty(self) -> QuadraticPenalty:
         """The penalty to train the next task under."""
         stiffness = {
             name: self._stiffness(self._strengths.view(-1, *[1] * (values.ndim - 1)) * values, self._learning_rate)
@@ -114,16 +115,8 @@ class Consolidation:
 def relative_to_mean(importance: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Each replica's importances ``(R, *shape)`` divided by their mean absolute value over all parameters."""
     rows = [values.reshape(len(values), -1) for values in importance.values()]
-    total = sum(row.abs().sum(1, dtype=torch.float64) for row in rows)
+    total = reduce(torch.add, (row.abs().sum(1, dtype=torch.float64) for row in rows))
     mean = (total / sum(row.shape[1] for row in rows)).clamp_min(torch.finfo(rows[0].dtype).tiny)
     return {
         name: values / mean.to(values.dtype).view(-1, *[1] * (values.ndim - 1)) for name, values in importance.items()
     }
-
-
-@dataclass(frozen=True)
-class QuadraticPenalty:
-    """A penalty whose gradient is stiffness · (θ − anchor); each tensor is ``(R, *shape)``, by parameter's name."""
-
-    stiffness: Mapping[str, Tensor]
-    anchor: Mapping[str, Tensor]

@@ -116,7 +116,7 @@ class Run:
     def begin(self) -> None:
         """Start from replicas that have learnt the first task."""
         self.accuracies = [[] for _ in self.strengths]
-        first = dict(zip(self.weighting.estimators, self.weighting.first, strict=True)) | self.observers
+        first = {**dict(zip(self.weighting.estimators, self.weighting.first, strict=True)), **self.observers}
         self.weighting, self.observers = replace(self.weighting, first=()), {}  # memory that is needed later
         self._finish_task(first)
 
@@ -129,7 +129,7 @@ class Run:
         options = Options(
             carry_adam=self.job.carry_adam,
             freeze_statistics=learning.batch_norm == "frozen",
-            steps=learning.iterations and range(learning.iterations),
+            steps=range(learning.iterations) if learning.iterations else None,
             progress=progress,
         )
         if self.weighting.joint:
@@ -145,7 +145,7 @@ class Run:
                 number,
                 epochs=learning.epochs,
                 optimisation=optimisation,
-                penalty=self._consolidation and self._consolidation.penalty(),
+                penalty=self._consolidation.penalty() if self._consolidation else None,
                 recorder=path,
                 options=options,
             )
@@ -186,13 +186,16 @@ class Run:
             consolidation.task_learnt(parameters, importances[name])
         self.learnt += 1
         for learnt, number, split in self.observed:
-            if learnt != self.learnt:
-                continue
-            tasks = [tasks[number - 1].after(tasks[learnt - 1]) for tasks in self.tasks]
-            with heads(self.replicas, tasks) as headed:
-                values = accuracy(headed, once_each(lambda task, split=split: task.part(split), tasks))
-            for seen, value in zip(self.accuracies, values, strict=True):
-                seen.append(value)
+            if learnt == self.learnt:
+                self._observe(number, split)
+
+    def _observe(self, number: int, split: str) -> None:
+        """Append each replica's accuracy on one part of a task."""
+        tasks = [tasks[number - 1].after(tasks[self.learnt - 1]) for tasks in self.tasks]
+        with heads(self.replicas, tasks) as headed:
+            values = accuracy(headed, once_each(lambda task: task.part(split), tasks))
+        for seen, value in zip(self.accuracies, values, strict=True):
+            seen.append(value)
 
     def _weights(self, importances: Sequence[Stacked]) -> Stacked:
         """The importance that a task adds to the penalty: the estimator's, or the ablation of it."""

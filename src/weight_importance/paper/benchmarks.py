@@ -10,6 +10,7 @@ from weight_importance.findings.publications import named, nearest
 from weight_importance.findings.statistics import part
 from weight_importance.paper.latex import escape, number, plain
 from weight_importance.paper.macros import PERCENT, Results, mean
+from weight_importance.runtime.optional import present
 from weight_importance.settings import Study
 
 
@@ -44,5 +45,5 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         printed = mean(f"benchmarks/anchors/{row['scenario']}/{row['lambda']:g}", row, scale=PERCENT)
         source = rows("retention", study=[*benchmark_studies(family)], lambda_=row["lambda"], split="test")
         results |= derived(printed, source)
-    departed = escape("; ".join(nearest(family[study]).departures(family[study])) or "none")
+    departed = escape("; ".join(present(nearest(family[study])).departures(family[study])) or "none")
     return results | derived({"benchmarks/departures": departed}, Setting(f"studies.{study}"))

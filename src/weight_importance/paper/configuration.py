@@ -45,7 +45,7 @@ def _setting(value: object) -> str:
         return plain(value)
     if value is None:
         return "all"
-    return ESTIMATORS[value].label if value in ESTIMATORS else escape(str(value))
+    return ESTIMATORS[value].label if isinstance(value, str) and value in ESTIMATORS else escape(str(value))
 
 
 def versions() -> Results:

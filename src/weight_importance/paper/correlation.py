@@ -34,8 +34,8 @@ def correlation(findings: Findings) -> Results:
     properties = pair_properties(means)
     for row in shares(findings.tables["correlation"], properties).to_dict("records"):
         key = f"correlation/{row['coefficient']}/{row['property']}/share"
-        source = [rows(name, coefficient=row["coefficient"]) for name in ("correlation", "correlation_null")]
-        results |= derived(mean(key, row, 0, PERCENT), *source)
+        both = [rows(name, coefficient=row["coefficient"]) for name in ("correlation", "correlation_null")]
+        results |= derived(mean(key, row, 0, PERCENT), *both)
     for row in properties.to_dict("records"):
         lowest = row | {"mean": row["lowest"]}
         key = f"correlation/{row['coefficient']}/{row['estimator_a']}/{row['estimator_b']}/lowest"

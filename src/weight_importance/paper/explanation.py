@@ -130,9 +130,9 @@ def _counts(key: str, signs: pd.DataFrame) -> Results:
 
 def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -> Results:
     own = stage.reliabilities(reliability[reliability["tensor"].isin(weights)])["mean"].dropna()
-    tensor, name = own.idxmin() if len(own) else (None, None)
+    tensor, name = own.idxmin() if len(own) else ("", "")
     rise = stage.without_noise(noise, weights)["rise"]
-    of_estimators = {}
+    of_estimators: Results = {}
     for part, quantity in (("importance", "full"), ("residual", "residual_full")):
         found = stage.reliabilities(reliability[reliability["tensor"].isin(weights)], quantity)["mean"]
         for estimator, values in found.dropna().groupby("estimator"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from weight_importance.files.derivation import Derived, completed
+from weight_importance.files.derivation import completed
 from weight_importance.findings.ablations import ablations_of
 from weight_importance.findings.study import Findings
 from weight_importance.paper.ablations import ablations
@@ -119,6 +119,6 @@ def _compared(
     return results
 
 
-def _made(make: Callable[..., Results], study: str, *arguments: object) -> dict[str, Derived]:
+def _made(make: Callable[..., Results], study: str, *arguments: object) -> Results:
     """The results of a function; rows without another condition are those of the study."""
     return completed(make(*arguments), f"{make.__module__}.{make.__name__}", study=study)

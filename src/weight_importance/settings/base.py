@@ -24,6 +24,22 @@ Check = TypeVar("Check", bound=Callable[[Any], Iterator[Problem]])
 Value = TypeVar("Value")
 
 
+def at(content: Any, path: KeyPath) -> Any:
+    """The value at ``path``."""
+    for key in path:
+        content = content[key]
+    return content
+
+
+def holds(content: Any, path: KeyPath) -> bool:
+    """Whether there is a value at ``path``."""
+    try:
+        at(content, path)
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
 class Mistake(ValueError):
     """A wrong value, with what a message needs to explain it.
 
@@ -39,7 +55,7 @@ class Mistake(ValueError):
 
 def check(method: Check) -> Check:
     """Mark a method of a model as a check of several values together; it yields problems."""
-    method.is_check = True
+    vars(method)["is_check"] = True
     return method
 
 

@@ -60,13 +60,8 @@ class Configuration(Common):
 
     @model_validator(mode="before")
     @classmethod
-    def complete(cls, data: Any) -> Any:
-        """The configuration with the defaults of all studies, and the settings of shared networks, in every study."""
-        studies = data.get("studies") if isinstance(data, Mapping) else None
-        if not isinstance(studies, Mapping):
-            return data
-        defaults = {key: data[key] for key in OF_ALL_STUDIES if key in data}
-        return {**data, "studies": {name: _completed(study, studies, defaults) for name, study in studies.items()}}
+    def _complete(cls, data: Any) -> Any:
+        return completed(data) if isinstance(data, Mapping) else data
 
     @check
     def shared_networks(self) -> Iterator[Problem]:
@@ -113,6 +108,15 @@ class Configuration(Common):
     def companions(self, name: str) -> list[str]:
         """The studies that are shown in the comparisons of the study called ``name``."""
         return [other for other, study in self.studies.items() if study.companion_of == name]
+
+
+def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration with the defaults of all studies, and the settings of shared networks, in every study."""
+    studies = config.get("studies")
+    if not isinstance(studies, Mapping):
+        return config
+    defaults = {key: config[key] for key in OF_ALL_STUDIES if key in config}
+    return {**config, "studies": {name: _completed(study, studies, defaults) for name, study in studies.items()}}
 
 
 def _completed(study: Any, studies: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:

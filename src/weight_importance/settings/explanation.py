@@ -58,10 +58,10 @@ class Explanation(Settings):
 
     def levels(self, condition: str) -> tuple[float, ...]:
         """The levels of a condition, sorted; label smoothing 0 is not among them, as no network is trained for it."""
-        levels = {
+        levels: dict[str, set[float]] = {
             "temperature": {1, *self.temperatures},
-            "epochs": set(self.epochs),
-            "label_smoothing": set(self.label_smoothing) - {0},
+            "epochs": {*self.epochs},
+            "label_smoothing": {*self.label_smoothing} - {0},
         }
         return tuple(sorted(levels[condition]))
 

@@ -1,38 +1,43 @@
 """The settings of the jobs that explain why importances agree: each holds what its own result depends on."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from weight_importance.runtime.optional import present
 from weight_importance.settings.base import Count, Number, OneOrMore, Positive, Settings, Several
-from weight_importance.settings.jobs import OnAllTasks, OnFirstTask, Optimisation
+from weight_importance.settings.jobs import OnAllTasks, OnFirstTask, Optimisation, Seeds
 from weight_importance.settings.studies import Study
 
 Condition = Literal["temperature", "epochs", "label_smoothing"]
 """What changes how confident networks are."""
 
 
-class DecompositionJob(OnFirstTask):
-    """Factors, total signal and sampling noise in the correlations of importances of the trained networks."""
+class OnSamples(OnFirstTask):
+    """A job that compares importances on samples of the first task."""
 
     images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
     samples: Count = Field(description="Images that importances are averaged over: the last training images.")
     estimators: Several[str]
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
-        """The decomposition of one shard of the study called ``name``, which has the section ``explanation``."""
-        return cls(study=name, seeds=seeds, **cls._of_plain(study))
-
-    @classmethod
-    def _of_plain(cls, study: Study) -> dict:
+    def _of_samples(cls, study: Study) -> dict:
+        explanation = present(study.explanation)
         return {
             **cls._of_first_task(study),
             "images": study.images.training,
-            "samples": study.explanation.samples,
-            "estimators": study.explanation.estimators,
+            "samples": explanation.samples,
+            "estimators": explanation.estimators,
         }
+
+
+class DecompositionJob(OnSamples):
+    """Factors, total signal and sampling noise in the correlations of importances of the trained networks."""
+
+    @classmethod
+    def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
+        """The decomposition of one shard of the study called ``name``, which has the section ``explanation``."""
+        return cls(study=name, seeds=seeds, **cls._of_samples(study))
 
 
 class FurtherTraining(Settings):
@@ -43,7 +48,7 @@ class FurtherTraining(Settings):
     optimisation: Optimisation
 
 
-class ConfidenceJob(DecompositionJob):
+class ConfidenceJob(OnSamples):
     """Agreement of importances at several levels of one condition that changes how confident networks are."""
 
     condition: Condition
@@ -52,16 +57,16 @@ class ConfidenceJob(DecompositionJob):
     unsmoothed: bool = Field(description="Whether the networks of the most epochs are level 0 of label smoothing, too.")
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int], condition: Condition) -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds, condition: Condition) -> Self:
         """The job of one shard of the study called ``name`` under a condition that has levels in the study."""
-        explanation = study.explanation
+        explanation = present(study.explanation)
         training = FurtherTraining(
             images=explanation.images, epochs=max(explanation.epochs), optimisation=Optimisation.of(study)
         )
         return cls(
             study=name,
             seeds=seeds,
-            **cls._of_plain(study),
+            **cls._of_samples(study),
             condition=condition,
             levels=explanation.levels(condition),
             training=None if condition == "temperature" else training,
@@ -79,12 +84,13 @@ class TrajectoriesJob(OnAllTasks):
     )
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """The trajectories of one shard of the study called ``name``, with ``retention`` and ``explanation``."""
-        whole, trajectories = cls._of_all_tasks(study), study.explanation.trajectories
+        whole, explanation = cls._of_all_tasks(study), present(study.explanation)
+        trajectories = explanation.trajectories
         whole |= {
             "tasks": study.tasks.model_copy(update={"count": trajectories.tasks}),
-            "samples": study.explanation.samples,
+            "samples": explanation.samples,
             "learning": whole["learning"].model_copy(update={"images": trajectories.images}),
         }
         return cls(
@@ -92,6 +98,6 @@ class TrajectoriesJob(OnAllTasks):
             seeds=seeds,
             **whole,
             images=study.images.training,
-            estimators=study.explanation.estimators,
+            estimators=explanation.estimators,
             strengths=trajectories.strengths,
         )

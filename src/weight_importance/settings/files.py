@@ -71,7 +71,7 @@ def _unusable_text(text: str) -> str | None:
     if content is None:
         return "is empty. Add keys such as 'seeds: 4', or omit the file: config.yaml has the defaults."
     if not isinstance(content, dict):
-        kind = {list: "a list", str: "text"}.get(type(content), "a single value")
+        kind = "a list" if isinstance(content, list) else "text" if isinstance(content, str) else "a single value"
         return f"contains {kind}, not keys with values. Write 'key: value' lines as in config.yaml."
     if "__use_yte__" in content:
         return "__use_yte__ would run Python from a configuration. Allowed is plain YAML: remove that key."

@@ -10,6 +10,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field
 
+from weight_importance.runtime.optional import present
 from weight_importance.settings.base import Count, Number, OneOrMore, Seed, Settings, Several, Share
 from weight_importance.settings.learning import Duration, LaterTasks
 from weight_importance.settings.messages import dotted, problems_of
@@ -18,6 +19,7 @@ from weight_importance.settings.studies import Study
 from weight_importance.settings.tasks import FirstTask, Images, Inputs, Tasks
 
 Model = TypeVar("Model", bound=Settings)
+Seeds = tuple[int, ...]
 
 EXAMPLE = """a JSON object such as '{"study": "mine", "seeds": [0, 1], ...}'; 'snakemake -n -p' prints them"""
 
@@ -86,7 +88,7 @@ class TrainingJob(OnFirstTask):
     records: tuple[str, ...] = Field(strict=False, description="Quantities to record for path estimators.")
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int], records: Sequence[str]) -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds, records: Sequence[str]) -> Self:
         """The training of one shard of the study called ``name``."""
         return cls(
             study=name,
@@ -107,7 +109,7 @@ class EvaluationJob(OnFirstTask):
     train_on_validation: bool
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """The evaluation of one shard of the study called ``name``."""
         return cls(
             study=name,
@@ -126,7 +128,7 @@ class ImportanceJob(OnFirstTask):
     samples: Count | None = Field(description="Images to average over: the last ones of these; null: all of them.")
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int], part: Literal["training", "test"] = "training") -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds, part: Literal["training", "test"] = "training") -> Self:
         """Importances of one shard of the study called ``name``: on samples of training images, or on test images."""
         return cls(
             study=name,
@@ -145,14 +147,14 @@ class PruningJob(OnFirstTask):
     fractions: Several[Share]
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int]) -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """The pruning of one shard of the study called ``name``, which has the section ``pruning``."""
         return cls(
             study=name,
             seeds=seeds,
             **cls._of_first_task(study),
             images=study.images.test,
-            fractions=study.pruning.fractions,
+            fractions=present(study.pruning).fractions,
         )
 
 
@@ -191,7 +193,7 @@ class RetentionJob(OnAllTasks):
     after_every_task: bool = True
 
     @classmethod
-    def of(cls, name: str, study: Study, seeds: Sequence[int], condition: str) -> Self:
+    def of(cls, name: str, study: Study, seeds: Seeds, condition: str) -> Self:
         """The retention of one shard of the study called ``name`` under ``condition``.
 
         Args:
@@ -206,8 +208,8 @@ class RetentionJob(OnAllTasks):
             **cls._of_all_tasks(study),
             images=study.images,
             train_on_validation=study.protocol.train_on_validation,
-            lambdas=study.retention.strengths(condition),
-            after_every_task=study.retention.after_every_task,
+            lambdas=present(study.retention).strengths(condition),
+            after_every_task=present(study.retention).after_every_task,
         )
 
 

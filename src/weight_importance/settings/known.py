@@ -5,6 +5,7 @@ Read from the source files without importing them, because planning must not loa
 
 import ast
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +70,15 @@ def definition(file: str | Path) -> dict[str, Any]:
             called = node.value.func
             arguments["class"] = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
             for keyword in node.value.keywords:
-                try:
-                    arguments[keyword.arg] = ast.literal_eval(keyword.value)
-                except (ValueError, TypeError, SyntaxError):  # an expression
-                    continue
+                with suppress(ValueError, TypeError, SyntaxError):  # an expression
+                    arguments[keyword.arg or "**"] = ast.literal_eval(keyword.value)
     return arguments
 
 
 def _keys(file: Path, name: str) -> list[str]:
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            return sorted(ast.literal_eval(key) for key in node.value.keys)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return sorted(ast.literal_eval(key) for key in node.value.keys if key)
     raise ValueError(f"{file} does not define {name} as a dict literal")

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from weight_importance.runtime.optional import present
 from weight_importance.settings.ablation_names import is_ablation, parse
 from weight_importance.settings.base import (
     AblationName,
@@ -67,7 +68,7 @@ class Duration(Settings):
 
     def steps(self, images: int, batch_size: int) -> int:
         """Optimiser steps on so many images; a last, smaller batch of an epoch is dropped."""
-        return self.iterations or images // batch_size * self.epochs
+        return self.iterations or images // batch_size * present(self.epochs)
 
 
 class Training(Duration):

@@ -83,8 +83,8 @@ def listed_files(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
 
 def name_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
     """Studies that cannot be completed: misspelt ones, and those ``like`` an unknown study or one with ``like``."""
-    studies = config.get("studies")
     for name, settings in _studies(config):
+        studies = config["studies"]
         others = [other for other in studies if other != name]
         like = settings.get("like")
         if like is None:
@@ -109,7 +109,7 @@ def without_source(config: Mapping[str, Any]) -> set[str]:
 def is_inherited(problem: Problem, problems: Sequence[Problem], config: Mapping[str, Any]) -> bool:
     """Whether a study has a problem from another study or from the defaults, for which it is reported already."""
     path, text = problem
-    settings = dict(_studies(config)).get(path[1]) if len(path) > 2 and path[0] == "studies" else None
+    settings = dict(_studies(config)).get(str(path[1])) if len(path) > 2 and path[0] == "studies" else None
     if settings is None:
         return False
     sources = [settings.get(key) for key in ("like", "networks_of")]

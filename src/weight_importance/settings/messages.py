@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from weight_importance.settings.base import KeyPath, Problem, Settings, nearest
+from weight_importance.settings.base import KeyPath, Problem, Settings, at, holds, nearest
 
 TYPES = {
     "mapping": "a mapping (key: value)",
@@ -89,9 +89,10 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
         return path, f"must be {words} {limit}, found {shown(value)}."
     match kind:
         case "missing":
-            return path, f"missing. {_field(model, data, path).description or ''}".rstrip()
+            return path, f"missing. {_siblings(model, data, path)[str(path[-1])].description or ''}".rstrip()
         case "extra_forbidden":
-            known = _keys(_annotation(model, data, path[:-1]), _at(data, path[:-1]))
+            known = [*_siblings(model, data, path)]
+            known = ["like", *known] if "networks_of" in known else known  # of a study, resolved before
             return path, f"unknown key. {nearest(path[-1], known)}Allowed here: {', '.join(known)}."
         case "literal_error":
             return path, _unknown_value(value, _choices(annotation))
@@ -188,23 +189,22 @@ def _value_of_dict(annotation: Any) -> Any:
 def _annotation(annotation: Any, data: Any, path: KeyPath) -> Any:
     """The annotation of the value at a key path; None if no model knows the key."""
     for key in path:
-        model = _model(annotation, data)
-        field = model.model_fields.get(key) if model else None
+        field = _fields(annotation, data).get(str(key))
         is_entry = type(key) is int and get_origin(annotation) is tuple
         annotation = field.annotation if field else get_args(annotation)[0] if is_entry else _value_of_dict(annotation)
         data = data[key] if isinstance(data, Mapping) and key in data else None
     return annotation
 
 
-def _field(model: type[Settings], data: Any, path: KeyPath) -> FieldInfo:
-    parent = _model(_annotation(model, data, path[:-1]), _at(data, path[:-1]))
-    return parent.model_fields[path[-1]]
+def _siblings(model: type[Settings], data: Any, path: KeyPath) -> dict[str, FieldInfo]:
+    """The fields of the model that holds the last key of a path."""
+    return _fields(_annotation(model, data, path[:-1]), _at(data, path[:-1]))
 
 
-def _keys(annotation: Any, value: Any) -> list[str]:
-    """The keys that the model in an annotation takes; for a study also ``like``, which is resolved before."""
-    keys = list(_model(annotation, value).model_fields)
-    return ["like", *keys] if "networks_of" in keys else keys
+def _fields(annotation: Any, value: Any) -> dict[str, FieldInfo]:
+    """The fields of the model in an annotation; empty if there is none."""
+    model = _model(annotation, value)
+    return model.model_fields if model else {}
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -233,12 +233,7 @@ def _key_path(location: Sequence[str | int], data: Any) -> KeyPath:
 
 def _at(data: Any, path: KeyPath) -> Any:
     """The value at a key path, None if there is none."""
-    for key in path:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
+    return at(data, path) if holds(data, path) else None
 
 
 # Wording

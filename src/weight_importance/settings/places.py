@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from weight_importance.settings.base import KeyPath
+from weight_importance.settings.base import KeyPath, at, holds
 from weight_importance.settings.files import pitfalls
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -39,22 +39,6 @@ class Places:
             ):
                 return f"{name}, line {_line(root, path)}"
         return "the --config option on the command line"
-
-
-def at(content: Any, path: KeyPath) -> Any:
-    """The value at ``path``."""
-    for key in path:
-        content = content[key]
-    return content
-
-
-def holds(content: Any, path: KeyPath) -> bool:
-    """Whether there is a value at ``path``."""
-    try:
-        at(content, path)
-    except (KeyError, IndexError, TypeError):
-        return False
-    return True
 
 
 def _is(name: yaml.Node, key: str | int) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from weight_importance.settings.base import Problem
-from weight_importance.settings.configuration import Configuration
+from weight_importance.settings.base import Problem, holds
+from weight_importance.settings.configuration import Configuration, completed
 from weight_importance.settings.known import datasets, estimator_file, estimators, label, networks
 from weight_importance.settings.merging import (
     is_inherited,
@@ -19,7 +19,7 @@ from weight_importance.settings.merging import (
 )
 from weight_importance.settings.messages import dotted, problems_of
 from weight_importance.settings.own_files import own_file_problems
-from weight_importance.settings.places import Places, holds
+from weight_importance.settings.places import Places
 
 
 def read(config: Mapping[str, Any], files: Sequence[str | Path]) -> Configuration:
@@ -39,7 +39,7 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
     places = Places(config, files)
     config, problems = text_keys(config)
     of_names, of_files = list(name_problems(config)), list(own_file_problems(config))
-    complete = Configuration.complete(merged(config))
+    complete = completed(merged(config))
     own = own_estimators(config)
     context = {"estimators": [*estimators(), *own], "networks": networks(), "datasets": datasets()}
     of_values = problems_of(Configuration, complete, context)

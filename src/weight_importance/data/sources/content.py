@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -50,7 +50,17 @@ def parse_idx(content: bytes) -> np.ndarray:
     return values.reshape(shape).copy()  # the buffer of bytes is read-only, tensors must not be
 
 
-def read_checked(stream: BinaryIO, file: DataFile, place: str) -> bytes:
+class Stream(Protocol):
+    """A source of bytes: a file, an unpacking stream, a member of an archive."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """The next bytes, at most ``size`` of them."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+def read_checked(stream: Stream, file: DataFile, place: str) -> bytes:
     """Read a file's raw content and check it; all sources use this function.
 
     Reads no more than one byte beyond the pinned size, so a forged archive cannot fill the memory.
@@ -136,8 +146,8 @@ def read_archive(archive: Path, folder: str, files: Mapping[str, DataFile]) -> d
                 if refusal:
                     raise SourceError(f"{archive.name} is refused: {refusal}")
                 role = roles.get(member.name)
-                if role and role not in contents:
-                    with tar.extractfile(member) as stored, _raw(stored, member.name) as content:
+                if role and role not in contents and (stored := tar.extractfile(member)):
+                    with stored, _raw(stored, member.name) as content:
                         contents[role] = read_checked(content, files[role], archive.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise SourceError(f"{archive.name} is damaged: {describe(error)}") from error
@@ -156,11 +166,11 @@ def _refusal(member: tarfile.TarInfo, wanted: Container[str]) -> str | None:
     return None
 
 
-def _raw(stored: BinaryIO, name: str) -> BinaryIO:
+def _raw(stored: IO[bytes], name: str) -> gzip.GzipFile | IO[bytes]:
     return gzip.open(stored) if name.endswith(".gz") else stored
 
 
-def _unpacked(archive: Path) -> BinaryIO:
+def _unpacked(archive: Path) -> "BoundedReader":
     """The tar stream of an archive that may be gzipped, which raises an error beyond :data:`LARGEST_FILE`."""
     with archive.open("rb") as file:
         packed = file.read(2) == GZIP
@@ -174,7 +184,7 @@ class BoundedReader(io.RawIOBase):
         SourceError: on reading more.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: Stream, name: str) -> None:
         self._stream, self._name, self._left = stream, name, LARGEST_FILE
 
     def read(self, size: int = -1) -> bytes:

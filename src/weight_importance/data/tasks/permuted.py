@@ -40,10 +40,9 @@ def sequences(
     images = plain[0].training.stored
     fixed = getattr(settings, "seed", 0)  # settings of the first task alone have no seed, and it has no permutation
     drawn = [seed if fixed is None else fixed for seed in seeds]
-    tasks = {
-        seed: in_rounds(
-            plain, count, lambda number, seed=seed: permutation(number, seed, images.shape[-2:]).to(images.device)
-        )
-        for seed in dict.fromkeys(drawn)
-    }
+
+    def of_seed(seed: int) -> tuple[Task, ...]:
+        return in_rounds(plain, count, lambda number: permutation(number, seed, images.shape[-2:]).to(images.device))
+
+    tasks = {seed: of_seed(seed) for seed in dict.fromkeys(drawn)}
     return [tasks[seed] for seed in drawn]

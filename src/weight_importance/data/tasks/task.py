@@ -39,11 +39,14 @@ class Task:
 
     def transformed(self, transform: Transform) -> "Task":
         """The same task with transformed images."""
-        return replace(self, **{name: self.part(name).transformed(transform) for name in PARTS})
+        return self._each(lambda samples: samples.transformed(transform))
 
     def to(self, device: torch.device) -> "Task":
         """The same task on another device."""
-        return replace(self, **{name: self.part(name).to(device) for name in PARTS})
+        return self._each(lambda samples: samples.to(device))
+
+    def _each(self, change: Callable[[Samples], Samples]) -> "Task":
+        return replace(self, training=change(self.training), validation=change(self.validation), test=change(self.test))
 
 
 def plain_task(

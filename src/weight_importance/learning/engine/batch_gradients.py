@@ -8,6 +8,7 @@ convolutions are slow.
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,6 +35,9 @@ BRANCHES = 8
 GRAPH_REPLICAS = 32
 """Convolutional replicas in one CUDA graph, at most."""
 
+OfRows = Callable[[slice], Tensor]
+"""Rows of a stack → their gradients ``(rows, size)``, valid until the next call."""
+
 WARM_UP = 2
 """Runs before a capture, in which libraries choose their algorithms and take their memory."""
 
@@ -50,13 +54,11 @@ class Gathered:
         self.groups = way.groups
         self._way, self._data = way, data
 
-    def load(self, indices: Tensor) -> list[Batch]:
-        """The batch of every seed for sample numbers ``(S, B)``; a stack would be copied for every replica."""
-        return [self._data.batch(place, numbers) for place, numbers in enumerate(indices)]
-
-    def __call__(self, rows: slice, batches: list[Batch]) -> Tensor:
-        """The rows' gradients ``(rows, size)``, valid until the next call."""
-        return self._way(rows, *stacked([batches[place] for place in self._data.places[rows]]))
+    def on(self, indices: Tensor) -> OfRows:
+        """The gradients on the batches of sample numbers ``(S, B)``."""
+        # one batch for every seed; a stack would be copied for every replica
+        batches = [self._data.batch(place, numbers) for place, numbers in enumerate(indices)]
+        return lambda rows: self._way(rows, *stacked([batches[place] for place in self._data.places[rows]]))
 
 
 class Captured:
@@ -88,12 +90,11 @@ class Captured:
         self._runs: dict[int, Callable[[], None]] = {}
         self._traces: dict[int, Trace | None] = {}
 
-    def load(self, indices: Tensor) -> Tensor:
-        """Sample numbers ``(S, B)`` as :meth:`__call__` takes them."""
-        return indices
+    def on(self, indices: Tensor) -> OfRows:
+        """The gradients on the batches of sample numbers ``(S, B)``."""
+        return partial(self._replay, indices)
 
-    def __call__(self, rows: slice, indices: Tensor) -> Tensor:
-        """The rows' gradients ``(rows, size)``, valid until the next call."""
+    def _replay(self, indices: Tensor, rows: slice) -> Tensor:
         self._indices.copy_(indices)
         if rows.start not in self._runs:
             self._runs[rows.start] = self._capture(rows)

@@ -7,8 +7,8 @@ before the next one is touched.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +24,8 @@ PIECE = 32768
 """Elements of a row that go through all operations together: nine vectors of them fill half of a common L2 cache."""
 
 
-class Penalty(Protocol):
+@dataclass(frozen=True)
+class QuadraticPenalty:
     """A penalty whose gradient is stiffness · (θ − anchor); each tensor is ``(R, *shape)``, by parameter's name."""
 
     stiffness: Mapping[str, Tensor]
@@ -71,14 +72,15 @@ class Optimiser:
         parameters: Tensor,
         learning_rate: float,
         adam: AdamState | None,
-        penalty: Penalty | None,
+        penalty: QuadraticPenalty | None,
         recorder: PathRecorder | None,
     ) -> None:
         self._layout, self._parameters = layout, parameters
-        self._options = {
-            "lr": learning_rate, "beta1": BETAS[0], "beta2": BETAS[1], "eps": EPSILON,
-            "weight_decay": 0.0, "amsgrad": False, "maximize": False,
-        }  # fmt: skip
+        # what torch.optim.Adam(fused=True) calls, without its bookkeeping for every tensor at every step
+        self._adam = partial(
+            torch._fused_adam_, lr=learning_rate, beta1=BETAS[0], beta2=BETAS[1], eps=EPSILON,
+            weight_decay=0.0, amsgrad=False, maximize=False,
+        )  # fmt: skip
         device = parameters.device
         self._steps = torch.tensor(float(adam.steps if adam else 0), device=device)
         if adam:
@@ -111,14 +113,11 @@ class Optimiser:
         number = self._recorder.steps + self._taken if self._recorder else 0
         for piece in self._pieces(rows, gradients, independent):
             total = piece.gradient
-            if piece.stiffness is not None:
+            if piece.anchor is not None and piece.stiffness is not None:
                 total = add_gradient(total, piece.parameter, piece.anchor, piece.stiffness, out=piece.total)
             if self._recorder:
                 piece.moved.copy_(piece.parameter)
-            # what torch.optim.Adam(fused=True) calls, without its bookkeeping for every tensor at every step
-            torch._fused_adam_(
-                [piece.parameter], [total], [piece.first], [piece.second], [], [self._steps], **self._options
-            )
+            self._adam([piece.parameter], [total], [piece.first], [piece.second], [], [self._steps])
             if self._recorder:
                 torch.sub(piece.parameter, piece.moved, out=piece.moved)
                 step = Step(number, piece.gradient, total, piece.independent, piece.moved)
@@ -126,7 +125,7 @@ class Optimiser:
 
     def finish(self) -> AdamState:
         """Hand what was recorded over to the recorder, and return Adam's state."""
-        if self._recorder:
+        if self._recorder and self._start is not None:
             displacement = self._layout.views(self._parameters - self._start)
             self._recorder.put([self._layout.views(record) for record in self._records], displacement, self._taken)
         first, second = self._layout.views(self._first), self._layout.views(self._second)

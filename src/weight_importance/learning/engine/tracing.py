@@ -167,7 +167,9 @@ def _leave_out_equal_views(graph: fx.Graph) -> None:
 def _simplify(graph: fx.Graph) -> None:
     """Leave out what only makes another view of a tensor and undoes it."""
     for node in list(graph.nodes):
-        given = node.args[0] if node.op == "call_function" else None
+        if node.op != "call_function":
+            continue
+        given = node.args[0]
         if node.target in ALIASES:
             node.replace_all_uses_with(given)
         elif node.target is aten.t.default and given.target is aten.t.default:
