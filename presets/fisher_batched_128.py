@@ -1,4 +1,4 @@
-"""Batched Fisher over batches of 128 samples, as many as the networks of lambda-range.yaml train on at a step."""
+"""Batched Fisher information over batches of 128 samples, the batch size of training in lambda-range.yaml."""
 
 from weight_importance.estimators.catalogue.fisher_empirical import cotangents
 from weight_importance.estimators.kinds import MomentEstimator

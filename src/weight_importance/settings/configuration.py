@@ -34,28 +34,28 @@ class Correlation(Settings):
     """Correlation of importances between estimators."""
 
     permutations: Count = Field(
-        description="Random rearrangements per pair of estimators for the null distribution of the correlation."
+        description="Number of random permutations per pair of estimators, for the null distribution of correlations."
     )
 
 
 class Configuration(Common):
-    """The whole configuration: what is computed. How it is run (cores, memory, cluster) belongs to a profile.
+    """The whole configuration: what is computed. Profiles determine how it runs (cores, memory, cluster).
 
-    Top-level seeds, first_seed, shard_size and estimators are defaults of all studies.
+    The top-level keys seeds, first_seed, shard_size and estimators are the defaults of all studies.
     """
 
     estimators: TwoOrMore[EstimatorName] = Field(
         description="Importance estimators to compare: names of modules in estimators/catalogue, or Python files such "
-        "as my_estimator.py (relative to the working directory), which are named without .py elsewhere."
+        "as my_estimator.py (relative to the working directory). Elsewhere, write the name without .py."
     )
     studies: Annotated[dict[StudyName, Study], Field(min_length=1)] = Field(
-        description="Studies by name (lower-case letters, digits, underscores); names appear in folders and tables."
+        description="Studies by name (lower-case letters, digits, underscores). Folders and tables use these names."
     )
     correlation: Correlation = Field(description="Correlation of importances between estimators.")
     claims: Literal["required", "marked"] = Field(
         "required",
-        description="What happens to a sentence of the paper that the results do not support. required: it stops the "
-        "making of the paper; marked: it is marked in the paper.",
+        description="Treatment of a sentence in the paper that the results do not support. required: the paper is not "
+        "built. marked: the sentence is marked in the PDF.",
     )
 
     @model_validator(mode="before")
@@ -76,7 +76,7 @@ class Configuration(Common):
             elif owner.networks_of is not None:
                 yield (
                     (*path, "networks_of"),
-                    f"'{study.networks_of}' uses the networks of '{owner.networks_of}': name that.",
+                    f"'{study.networks_of}' uses the networks of '{owner.networks_of}': name that study.",
                 )
             else:
                 expected = owner.first_task()

@@ -20,41 +20,42 @@ from weight_importance.settings.base import (
 
 
 class Trajectories(Settings):
-    """Later tasks learnt under the penalty of one estimator at a time; all estimators are compared on each network."""
+    """Learning of later tasks under the penalty of one estimator; all estimators are compared on each such network."""
 
     tasks: Annotated[int, Field(ge=2)] = Field(description="Length of the sequence, the first task included.")
-    images: Count = Field(description="Training images of each later task, at most (the last ones).")
+    images: Count = Field(description="Largest number of training images of each later task (the last ones).")
     strengths: Annotated[dict[EstimatorName, Positive], Field(min_length=2)] = Field(
-        description="The penalty strength lambda of each estimator under whose penalty the tasks are learnt."
+        description="Penalty strength lambda of each estimator whose penalty is used."
     )
 
 
 class Explanation(Settings):
-    """Why importances agree, measured on the networks of the first task and on networks trained on few images."""
+    """Why importances agree: measurements on networks after the first task and on networks trained on few images."""
 
     estimators: TwoOrMore[EstimatorName] = Field(
-        description="The estimators whose agreement is explained; the study need not list them. The total signal is "
-        "compared with each of them in any case."
+        description="Estimators whose agreement is explained; the study need not list them. Total signal is always "
+        "compared with each of them."
     )
     samples: Annotated[int, Field(ge=2)] = Field(
-        description="Images that importances are averaged over (the last training images); also divided into halves."
+        description="Number of images over which importances are averaged (the last training images). For reliability "
+        "they are divided into halves."
     )
     temperatures: Several[Positive] = Field(
-        description="Temperatures of the softmax of the trained network; 1 is always added. Above 1 the network is "
-        "less confident."
+        description="Temperatures of the softmax of the trained network, in addition to 1. Above 1 the network is less "
+        "confident."
     )
     images: Count = Field(
-        description="Images on which further networks are trained, for epochs and label smoothing: the last training "
-        "images."
+        description="Number of images (the last training images) on which networks are trained for epochs and label "
+        "smoothing."
     )
     epochs: OneOrMore[Count] = Field(
         description="Numbers of passes over these images after which importances are compared."
     )
     label_smoothing: Several[Share] = Field(
-        description="Shares of the target that are spread evenly over all classes; networks are trained with each for "
-        "the largest number of epochs. 0 is the plain loss."
+        description="Degrees of label smoothing: the share of the target that is spread evenly over all classes. "
+        "Networks are trained with each for the largest number of epochs. 0: no smoothing."
     )
-    trajectories: Trajectories = Field(description="Later tasks learnt under one estimator's penalty after another.")
+    trajectories: Trajectories = Field(description="Learning of later tasks under the penalty of each estimator.")
 
     def levels(self, condition: str) -> tuple[float, ...]:
         """The levels of a condition, sorted; label smoothing 0 is not among them, as no network is trained for it."""

@@ -43,7 +43,7 @@ def parse(model: type[Model], text: str) -> Model:
 class Job(Settings):
     """A stage's settings for one shard of a study."""
 
-    study: str = Field(description="The study's name, for tables and messages.")
+    study: str = Field(description="Name of the study, for tables and messages.")
     seeds: OneOrMore[Seed] = Field(description="The seeds of the shard.")
 
     @classmethod
@@ -57,7 +57,7 @@ class OnFirstTask(Job):
 
     network: Network
     inputs: Inputs = Inputs()
-    dataset: str = Field(description="The first data set, which the first task is made from.")
+    dataset: str = Field(description="The data set of the first task.")
     first_task: FirstTask
 
     @staticmethod
@@ -81,7 +81,9 @@ class Optimisation(Settings):
 class TrainingJob(OnFirstTask):
     """Training on the first task. Depends neither on the number of tasks nor on validation and test images."""
 
-    images: Count | None = Field(description="Training images: the first ones of the training set; null: all.")
+    images: Count | None = Field(
+        description="Number of training images: the first ones of the training set. null: all of them."
+    )
     duration: Duration
     optimisation: Optimisation
     carry_adam: bool = Field(description="Whether Adam's state is kept for the next task.")
@@ -123,9 +125,11 @@ class EvaluationJob(OnFirstTask):
 class ImportanceJob(OnFirstTask):
     """Importances by one estimator on the first task."""
 
-    part: Literal["training", "test"] = Field(description="The images that importances are computed on.")
-    images: Count | None = Field(description="Images of that part: the first ones of its set; null: all.")
-    samples: Count | None = Field(description="Images to average over: the last ones of these; null: all of them.")
+    part: Literal["training", "test"] = Field(description="The set of the images on which importances are computed.")
+    images: Count | None = Field(description="Number of images of this set: the first ones. null: all of them.")
+    samples: Count | None = Field(
+        description="Number of images over which importances are averaged: the last ones of these. null: all of them."
+    )
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, part: Literal["training", "test"] = "training") -> Self:
@@ -143,7 +147,9 @@ class ImportanceJob(OnFirstTask):
 class PruningJob(OnFirstTask):
     """Accuracy on the first task's test images as weights are removed."""
 
-    images: Count | None = Field(description="Test images: the first ones of the test set; null: all.")
+    images: Count | None = Field(
+        description="Number of test images: the first ones of the test set. null: all of them."
+    )
     fractions: Several[Share]
 
     @classmethod
@@ -169,7 +175,7 @@ class OnAllTasks(Job):
     carry_adam: bool
     penalised_path: bool
     samples: Count | None = Field(
-        description="Images that importances are averaged over: the last training images; null: all of them."
+        description="Number of images over which importances are averaged: the last training images. null: all of them."
     )
     learning: LaterTasks
 
@@ -189,7 +195,7 @@ class RetentionJob(OnAllTasks):
 
     images: Images
     train_on_validation: bool
-    lambdas: Several[Number] = Field(description="Penalty strengths; without a penalty only 0.")
+    lambdas: Several[Number] = Field(description="Penalty strengths; [0] without a penalty.")
     after_every_task: bool = True
 
     @classmethod

@@ -22,21 +22,22 @@ from weight_importance.settings.base import (
 
 
 class Protocol(Settings):
-    """The choices in which published experiments differ; the defaults keep validation images out of training."""
+    """Choices in which published experiments differ; with the defaults, no network is trained on validation images."""
 
-    train_on_validation: bool = Field(False, description="Whether validation images may be trained on.")
+    train_on_validation: bool = Field(False, description="Whether networks may be trained on validation images.")
     carry_adam: bool = Field(
         False,
-        description="Whether Adam's state is carried from task to task; otherwise it is reset at each task.",
+        description="Whether Adam's state is carried from task to task. false: it is reset at each task.",
     )
     select_lambda_on: Literal["validation", "test"] = Field(
-        "validation", description="The images whose accuracy selects the penalty strength lambda."
+        "validation", description="Images whose accuracy selects the penalty strength lambda."
     )
     pruning_importance_on: Literal["training", "test"] = Field(
-        "training", description="The images that importances for pruning are computed on."
+        "training", description="Images on which importances for pruning are computed."
     )
     penalised_path: bool = Field(
-        False, description="Whether path estimators see the gradient of loss and penalty; otherwise of the loss alone."
+        False,
+        description="Whether path estimators use the gradient of loss plus penalty. false: that of the loss alone.",
     )
 
 
@@ -51,20 +52,20 @@ KUTALEV_LAPINA = Protocol(
 
 
 class Duration(Settings):
-    """The length of a training: whole epochs, or a number of optimiser steps."""
+    """The duration of a training: epochs, or a number of optimiser steps."""
 
-    epochs: Count | None = Field(None, description="Passes over the training images; or give iterations.")
+    epochs: Count | None = Field(None, description="Passes over the training images. Give either epochs or iterations.")
     iterations: Count | None = Field(
-        None, description="Optimiser steps, through as many epochs as they need; in place of epochs."
+        None, description="Optimiser steps, over as many epochs as they need. Give either epochs or iterations."
     )
 
     @check
     def one_duration(self) -> Iterator[Problem]:
-        """A training has one length."""
+        """A training has one duration."""
         if self.epochs is None and self.iterations is None:
             yield ("epochs",), f"missing. {Duration.model_fields['epochs'].description}"
         elif self.epochs is not None and self.iterations is not None:
-            yield ("iterations",), "must be null if epochs is given: a training has one length."
+            yield ("iterations",), "must be null if epochs is given: give either epochs or iterations."
 
     def steps(self, images: int, batch_size: int) -> int:
         """Optimiser steps on so many images; a last, smaller batch of an epoch is dropped."""
@@ -82,7 +83,7 @@ class Importance(Settings):
     """Computation of importances."""
 
     samples: Count | None = Field(
-        description="Images that importances are averaged over: the last training images; null: all of them."
+        description="Number of images over which importances are averaged: the last training images. null: all of them."
     )
 
 
@@ -95,13 +96,13 @@ L2 = "l2"
 
 
 class PlainL2(Settings):
-    """The baseline of every importance: the same penalty with an importance of one, tuned as the estimators are."""
+    """Baseline of all estimators: the penalty with an importance of one for every weight, and its own lambda."""
 
     lambdas: OneOrMore[Positive] = Field(description="Penalty strengths to try.")
     depth_ratios: Several[Positive] = Field(
         (),
-        description="Also one strength per layer, in geometric progression from the first layer to the last: ratios of "
-        "the last layer's strength to the first one's, each tried with all lambdas. Ratio 1 is the baseline itself.",
+        description="Ratios of the last layer's penalty strength to the first layer's; strengths between them form a "
+        "geometric progression. Each ratio is tried with all lambdas. Do not list 1, which is the baseline itself.",
     )
 
     @property
@@ -117,35 +118,36 @@ class PlainL2(Settings):
 
 
 class LaterTasks(Duration):
-    """How each task after the first is learnt under a penalty."""
+    """Learning of each task after the first under a penalty."""
 
     images: Count | None = Field(
-        description="Training images of each task after the first, at most (the last ones); null: all of them."
+        description="Largest number of training images of each task after the first (the last ones). null: all of them."
     )
     clamp_negative: bool = Field(
-        description="Whether negative importances (of path estimators) count as zero in the penalty."
+        description="Whether negative importances (of path and curvature estimators) count as zero in the penalty."
     )
     accumulation: Literal["sum", "mean", "online", "per_task"] = Field(
-        description="How the penalty combines the importances of the tasks learnt so far. sum: their sum; mean: their "
-        "mean; online: their sum, earlier importances being multiplied by decay after each task (Schwarz et al. 2018); "
-        "these three have one anchor, the weights after the latest task. per_task: the sum of one penalty per task, "
-        "each with its own importances and anchor (Kirkpatrick et al. 2017)."
+        description="How the penalty combines the importances of the tasks learnt so far. sum: their sum. mean: their "
+        "mean. online: their sum, in which earlier importances are multiplied by decay after each task (Schwarz et al. "
+        "2018). These three have one anchor, the weights after the latest task. per_task: one penalty per task, each "
+        "with its own importances and anchor (Kirkpatrick et al. 2017)."
     )
-    decay: Share = Field(description="Factor of earlier importances in online accumulation.")
+    decay: Share = Field(description="Factor of earlier importances with accumulation online.")
     task_weights: Literal["as_computed", "equal"] = Field(
         "as_computed",
-        description="How much each task's importances count. as_computed: as the estimator gives them, so that a "
-        "longer task counts more under estimators that sum over steps, such as SI; equal: divided by their mean "
-        "absolute value over the network. Then lambda is the penalty strength at an importance of 1.",
+        description="Weights of the tasks. as_computed: importances are used as computed; with estimators that sum "
+        "over steps, such as SI, a longer task then has more weight. equal: the importances of each task are divided "
+        "by their mean absolute value over the network, so that all tasks have the same weight; this changes the scale "
+        "of lambda.",
     )
     penalty: Literal["plain", "halved", "stabilised"] = Field(
-        description="plain: lambda times importance times squared distance; halved: half of it (Kirkpatrick "
-        "et al. 2017); stabilised (Kutalev and Lapina 2021): half of lambda times importance, divided by one plus "
-        "lambda times importance times learning rate."
+        description="Form of the penalty. plain: lambda times importance times squared distance. halved: half of this "
+        "(Kirkpatrick et al. 2017). stabilised: as halved, but divided by one plus lambda times importance times "
+        "learning rate (Kutalev and Lapina 2021)."
     )
     batch_norm: Literal["running", "frozen"] = Field(
-        description="Running statistics of batch normalisation during later tasks. running: updated on every task; "
-        "frozen: kept as after the first task."
+        description="Running statistics of batch normalisation during later tasks. running: they are updated on every "
+        "task. frozen: they stay as after the first task."
     )
 
     @check
@@ -165,41 +167,41 @@ class LaterTasks(Duration):
 
 
 class Retention(LaterTasks):
-    """Learning the later tasks one after another with elastic weight consolidation."""
+    """Learning of the later tasks, one after another, with elastic weight consolidation."""
 
     seeds: Count | None = Field(
-        description="Networks that learn the later tasks, at most (the first seeds, in whole shards); null: all."
+        description="Number of networks that learn the later tasks: the first seeds, in whole shards. null: all."
     )
     unpenalised: bool = Field(
-        description="Whether the tasks are also learnt without a penalty; may be false in a study with companion_of."
+        description="Whether the tasks are also learnt without a penalty. false is allowed only with companion_of."
     )
     after_every_task: bool = Field(
         True,
-        description="Whether accuracies on test images are measured after every task, or only after the last one. "
-        "Those on validation images, which select lambda, are measured after the last one.",
+        description="Whether test accuracies are measured after every task. false: only after the last task. "
+        "Validation accuracies, which select lambda, are measured only after the last task.",
     )
     joint: bool = Field(
         False,
-        description="Whether the tasks are also learnt jointly, as an upper bound: each later one with all earlier "
-        "ones, which have the same share of every batch, and without a penalty.",
+        description="Whether the tasks are also learnt jointly, as an upper reference: each task together with all "
+        "earlier tasks, in equal shares of every batch, without a penalty.",
     )
     l2: PlainL2 | None = Field(
-        None, description="The tasks are also learnt under plain L2, the baseline of every importance; null: not done."
+        None, description="Learning the tasks with plain L2 as well, the baseline of all estimators. null: omitted."
     )
     lambdas: dict[RetainedName, Several[Positive]] = Field(
-        description="Penalty strengths to try, one list per estimator (an empty list: no retention under it), and per "
-        "ablation with a list different from ablation_lambdas."
+        description="Penalty strengths to try: one list per estimator (an empty list: no retention with it), and one "
+        "per ablation whose list differs from ablation_lambdas."
     )
     ablations: Several[AblationName] = Field(
         (),
-        description="Transforms of importances, each of which keeps one property and destroys another, to learn the "
-        "later tasks under as well: transform(estimator), the transform being uniform, tensor_mean, input_factor, "
-        "output_factor, rank_one, in_order_of_factors, shuffled, shuffled_within_neuron, reversed, power_ALPHA with "
-        "a positive number such as power_0.5, or depth_RATIO, such as depth_10; or "
-        "values_of(estimator)_in_ranks_of(estimator).",
+        description="Transforms of importances that keep one property and destroy others; the later tasks are also "
+        "learnt with each of them. The form is transform(estimator) or values_of(estimator)_in_ranks_of(estimator). "
+        "Transforms: uniform, tensor_mean, input_factor, output_factor, rank_one, in_order_of_factors, shuffled, "
+        "shuffled_within_neuron, reversed, power_ALPHA (a positive number, such as power_0.5), depth_RATIO (such as "
+        "depth_10).",
     )
     ablation_lambdas: Several[Positive] = Field(
-        (), description="Penalty strengths for every ablation without a list under lambdas."
+        (), description="Penalty strengths of every ablation without its own list under lambdas."
     )
 
     def strengths(self, name: str) -> tuple[float, ...]:

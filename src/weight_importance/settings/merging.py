@@ -90,7 +90,7 @@ def name_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
         if like is None:
             near = nearest(name, others)
             if near and not {"network", "datasets", "networks_of"} & set(settings):
-                text = f"unknown study. {near}A new study needs 'like', 'networks_of', or settings of its own."
+                text = f"unknown study. {near}A new study needs 'like', 'networks_of', or its own settings."
                 yield ("studies", name), text
         elif like not in others:
             yield ("studies", name, "like"), unknown("study", like, others)

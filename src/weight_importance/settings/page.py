@@ -7,18 +7,18 @@ from weight_importance.settings.schema import schema
 
 HEAD = """# Configuration
 
-`config.yaml` in the main folder is the configuration; `make schema` generates this page from the models in
-`src/weight_importance/settings/`. Write changes into a file of the same form, which may contain any part of the
-configuration, and name it after `--configfile`. `presets/tiny.yaml` takes a few minutes and needs no downloads;
-`presets/full.yaml` has the published scale.
-Mistakes are reported all at once, each with file, line and fix.
+The configuration is `config.yaml` in the main folder. To change settings, write them into a file of the same form,
+which may contain any part of the configuration, and name this file after `--configfile`. The preset
+`presets/tiny.yaml` takes a few minutes and needs no downloads; `presets/full.yaml` has the published scale. All
+mistakes in a configuration are reported at once, each with file, line and fix. (`make schema` generates this page
+from the models in `src/weight_importance/settings/`.)
 
 The workflow needs a checkout and its environment (`make environment`, then `source .venv/bin/activate`). It runs in
 the checkout or in another folder, which then contains the results:
 
     snakemake --cores all --snakefile path/to/checkout/Snakefile --directory elsewhere
 
-A `config.yaml` in that folder takes the place of the one in the checkout. As a module of another workflow:
+A `config.yaml` in that folder replaces the one in the checkout. To use the workflow as a module of another workflow:
 
 ```python
 configfile: "path/to/checkout/config.yaml"
@@ -30,7 +30,7 @@ module atlas:
 use rule * from atlas as atlas_*
 ```
 
-The checkout must be a local folder: the rules use its package, notebooks and text. A module has no
+The checkout must be a local folder, because the rules use its package, notebooks and text. Use the module without
 `prefix`; its results are in `results/` of the working folder.
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 from weight_importance.settings.configuration import Configuration
 
 LIKE = {
-    "description": "Another study: settings that this one does not give are taken from it when the file is read.",
+    "description": "Another study, from which all settings are copied that this study does not give.",
     "type": "string",
 }
 

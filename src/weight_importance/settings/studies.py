@@ -1,4 +1,4 @@
-"""Settings of a study, with the checks that concern several of its sections."""
+"""Settings of a study, and the checks that concern several of its sections."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -50,29 +50,31 @@ SECTIONS: dict[Analysis, str] = {
 
 
 class Common(Settings):
-    """What every study has, unless it says otherwise, from the top level of the configuration."""
+    """Settings at the top level of the configuration that are the defaults of every study."""
 
-    seeds: SeedCount = Field(description="Number of networks; their seeds follow on from first_seed.")
-    first_seed: Seed = Field(description="The first seed.")
-    shard_size: Count = Field(description="Seeds that one job trains together; results do not depend on it.")
+    seeds: SeedCount = Field(description="Number of networks. Their seeds are first_seed, first_seed + 1, and so on.")
+    first_seed: Seed = Field(description="Seed of the first network.")
+    shard_size: Count = Field(
+        description="Number of networks that one job trains together. Results do not depend on it."
+    )
 
 
 class Study(Common):
-    """A network, a sequence of tasks, and the analyses made of them."""
+    """A network, a sequence of tasks, and the analyses to make."""
 
     analyses: Several[Analysis] = Field(
-        description="What the study is for; each value names a notebook and the stages it needs. May be empty only in "
-        "a study with companion_of: it is then computed only as far as other studies use its networks."
+        description="The analyses to make. Each value selects notebooks and the stages that they need. The list may be "
+        "empty only in a study with companion_of; only the stages that other studies use are then computed."
     )
     networks_of: str | None = Field(
         None,
-        description="A study whose trained networks, and importances by the estimators that it lists as well, are used "
-        "in place of own ones.",
+        description="Another study whose trained networks this study uses, and whose importances, for the estimators "
+        "that both list.",
     )
     companion_of: str | None = Field(
         None,
-        description="A study in whose notebooks on several studies (variants, reproduction, benchmarks, lambda_range) "
-        "this study is shown.",
+        description="Another study, whose notebooks variants, reproduction, benchmarks and lambda_range also show this "
+        "study.",
     )
     estimators: OneOrMore[EstimatorName] = Field(
         description="Importance estimators of this study: names of modules in estimators/catalogue, or Python files."
@@ -82,23 +84,23 @@ class Study(Common):
         "network, such as {kind: mlp, hidden: [400, 400]}."
     )
     datasets: OneOrMore[DatasetName] = Field(
-        description="The data sets that tasks are made from, by their names in weight_importance.data.catalogue."
+        description="The data sets of the tasks: names in weight_importance.data.catalogue."
     )
     tasks: Tasks = Field(description="The sequence of tasks made from the data sets.")
     images: Images = Field(description="The number of images of each part of a data set.")
-    inputs: Inputs = Field(Inputs(), description="The form in which images become inputs of the network.")
-    protocol: Protocol = Field(Protocol(), description="The choices in which published experiments differ.")
+    inputs: Inputs = Field(Inputs(), description="Preprocessing of the images.")
+    protocol: Protocol = Field(Protocol(), description="Choices in which published experiments differ.")
     training: Training = Field(description="Training of every task with Adam.")
     importance: Importance = Field(description="Computation of importances.")
     retention: Retention | None = Field(
         None,
-        description="Learning the later tasks with elastic weight consolidation; null: not done.",
+        description="Learning the later tasks with elastic weight consolidation. null: omitted.",
     )
     pruning: Pruning | None = Field(
-        None, description="Removal of the least important weights of the first task's network; null: not done."
+        None, description="Removal of the least important weights of the network after the first task. null: omitted."
     )
     explanation: Explanation | None = Field(
-        None, description="Why importances agree; used, and required, if analyses lists explanation."
+        None, description="Why importances agree. Required if analyses lists explanation; otherwise not used."
     )
 
     def shards(self) -> list[tuple[int, ...]]:
@@ -149,7 +151,7 @@ class Study(Common):
             if analysis in self.analyses and getattr(self, section) is None:
                 yield (
                     (section,),
-                    f"is missing, but analyses lists '{analysis}': add one, or remove the other.",
+                    f"is missing, but analyses lists '{analysis}': add this section, or remove the analysis.",
                 )
 
     @check
@@ -187,7 +189,7 @@ class Study(Common):
                 yield (
                     ("retention", "lambdas", name),
                     f"is missing: '{name}' is listed under estimators and needs a list of penalty strengths; "
-                    "[] for no retention under it.",
+                    "[] for no retention with it.",
                 )
         if not any(self.retention.lambdas.get(name) for name in self.estimators):
             yield (

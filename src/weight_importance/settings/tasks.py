@@ -10,22 +10,22 @@ TaskCount = Annotated[int, Field(ge=2, le=1000)]
 
 
 class PlainFirstTask(Settings):
-    """A first task that is the first data set as it is."""
+    """A first task that is the original first data set."""
 
     kind: Literal["permuted", "rotated"]
 
 
 class PermutedTasks(Settings):
-    """The first round is the data sets as they are; each later round applies one random permutation of the pixels.
+    """The first round uses the original data sets; each later round applies one random permutation to the pixels.
 
-    Intervals over networks refer to permuted tasks in general only if every network has its own permutations.
+    If every network has its own permutations, intervals over networks also cover the choice of permutations.
     """
 
     kind: Literal["permuted"] = Field(description="Each round after the first has its own permutation of the pixels.")
     count: TaskCount = Field(description="Length of the sequence, the first task included.")
     seed: Seed | None = Field(
-        description="Seed of the permutations, which are then the same for every network; null: every network has its "
-        "own, drawn with its seed."
+        description="Seed of the permutations, which are then the same for every network. null: every network has its "
+        "own permutations, drawn with its seed."
     )
 
     def first(self) -> PlainFirstTask:
@@ -34,9 +34,11 @@ class PermutedTasks(Settings):
 
 
 class RotatedTasks(Settings):
-    """The first round is the data sets as they are; each later round turns the images by another 90 degrees."""
+    """The first round uses the original data sets; each later round rotates the images by a further 90 degrees."""
 
-    kind: Literal["rotated"] = Field(description="Each round after the first turns the images by another 90 degrees.")
+    kind: Literal["rotated"] = Field(
+        description="Each round after the first rotates the images by a further 90 degrees."
+    )
     count: TaskCount = Field(description="Length of the sequence, the first task included; at most 4 per data set.")
 
     def first(self) -> PlainFirstTask:
@@ -48,14 +50,14 @@ class SplitFirstTask(Settings):
     """A first task of some of the classes of a data set."""
 
     kind: Literal["split"] = Field(description="The classes of one data set are divided over the tasks.")
-    classes: Annotated[int, Field(ge=2)] = Field(description="Classes of each task.")
+    classes: Annotated[int, Field(ge=2)] = Field(description="Number of classes per task.")
     scenario: Literal["task", "domain", "class"] = Field(
-        description="The outputs of the network that a task is learnt and judged on (van de Ven, Tuytelaars and Tolias "
-        "2022). task: those of the task's own classes; domain: the first ones, shared by all tasks, with labels within "
-        "the task; class: those of all classes learnt so far."
+        description="Task-, domain- or class-incremental learning, which determines the outputs that a task uses (van "
+        "de Ven, Tuytelaars and Tolias 2022). task: the outputs of the task's own classes. domain: the first outputs, "
+        "shared by all tasks; labels count from 0 within each task. class: the outputs of all classes learnt so far."
     )
     order: Literal["fixed", "per_seed"] = Field(
-        description="Order of the classes. fixed: by label; per_seed: a random one for every network, which requires "
+        description="Order of the classes. fixed: by label. per_seed: a random order for every network; requires "
         "iterations in training and retention."
     )
 
@@ -63,7 +65,9 @@ class SplitFirstTask(Settings):
 class SplitTasks(SplitFirstTask):
     """The classes of one data set are divided over the tasks."""
 
-    count: TaskCount = Field(description="Number of tasks; count times classes is at most the number of classes.")
+    count: TaskCount = Field(
+        description="Number of tasks. count times classes must not exceed the number of classes of the data set."
+    )
 
     def first(self) -> SplitFirstTask:
         """The settings that the first task depends on."""
@@ -78,19 +82,21 @@ FirstTask = Annotated[PlainFirstTask | SplitFirstTask, Field(discriminator="kind
 
 
 class Images(Settings):
-    """The number of images of each part of a data set."""
+    """Number of images in each part of a data set."""
 
     training: Count | None = Field(
-        description="Images to train on: the first ones of the training set; null: all of them, which requires "
+        description="Number of training images: the first ones of the training set. null: all of them; requires "
         "protocol.train_on_validation."
     )
-    validation: Count = Field(description="Validation images: the last ones of the training set.")
-    test: Count | None = Field(description="Test images: the first ones of the test set; null: all of them.")
+    validation: Count = Field(description="Number of validation images: the last ones of the training set.")
+    test: Count | None = Field(description="Number of test images: the first ones of the test set. null: all of them.")
 
 
 class Inputs(Settings):
-    """The form in which images become inputs of the network, beyond values between 0 and 1."""
+    """Preprocessing of the images, after their values are scaled to the range from 0 to 1."""
 
-    padding: Annotated[int, Field(ge=0)] = Field(0, description="Black pixels added on each side of an image.")
-    mean: NotNegative = Field(0.0, description="Subtracted from all pixels (values between 0 and 1).")
-    sd: Positive = Field(1.0, description="Pixels are divided by this after mean is subtracted.")
+    padding: Annotated[int, Field(ge=0)] = Field(
+        0, description="Number of black pixels added on each side of an image."
+    )
+    mean: NotNegative = Field(0.0, description="Value that is subtracted from all pixels.")
+    sd: Positive = Field(1.0, description="Value by which all pixels are divided after mean is subtracted.")
