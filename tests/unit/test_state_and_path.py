@@ -314,7 +314,7 @@ def test_what_was_not_recorded_is_named():
         PathRecorder(["path_integrl"])
     watcher = PathRecorder(["absolute_gradient"])
     watcher.step({"w": torch.ones(2)}, {"w": torch.ones(2)})
-    with pytest.raises(UserError, match="'SI' is formed of path_integral, which training has not recorded"):
+    with pytest.raises(UserError, match="'SI' needs the record path_integral, which training has not made"):
         importance(ESTIMATORS["si"], watcher.recorded())
 
 

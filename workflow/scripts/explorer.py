@@ -54,7 +54,7 @@ def read_template(path: Path) -> str:
         return read_noted(path).decode("utf-8")
     except OSError as error:
         raise UserError(
-            f"cannot read {path}: {error.strerror}; --template takes page.html and all that it is filled with. "
+            f"cannot read {path}: {error.strerror}; --template takes page.html and the files that it includes. "
             "They are part of the repository: restore them with\n  git checkout -- workflow/explorer"
         ) from error
 

@@ -240,7 +240,7 @@ def entries(importances: Importances, seeds: Sequence[int]) -> Iterator[tuple[in
 def _check(importances: Importances, seeds: Sequence[int]) -> None:
     if len(importances) < 2:
         raise UserError(
-            f"correlation needs at least two estimators, found {list(importances)}. Name more under 'estimators' in "
+            f"correlation needs at least two estimators, found {list(importances)}. List more under 'estimators' in "
             "config.yaml."
         )
     shapes = {
@@ -259,7 +259,7 @@ def _check(importances: Importances, seeds: Sequence[int]) -> None:
             for estimator, tensors in importances.items():
                 if not tensors[name][replica].isfinite().all():
                     raise UserError(
-                        f"the importance '{estimator}' of {name} for seed {seed} holds values that are not finite. "
+                        f"the importance '{estimator}' of {name} for seed {seed} contains values that are not finite. "
                         "Did the training of this seed diverge? Compare the baseline's accuracy; a smaller "
                         "learning_rate in config.yaml may prevent it."
                     )

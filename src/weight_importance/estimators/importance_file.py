@@ -68,7 +68,7 @@ def load_importance(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         raise UserError(f"cannot read importances from {path}: {error}") from error
     if header.get("format") != FORMAT:
         raise UserError(
-            f"{path} holds no importances: its header has the format {header.get('format')!r}, not {FORMAT!r}"
+            f"{path} contains no importances: its header has the format {header.get('format')!r}, not {FORMAT!r}"
         )
     return importance, header
 

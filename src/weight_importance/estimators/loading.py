@@ -59,21 +59,21 @@ def _from_file(name: str, file: Path) -> Estimator:
         readable = file.suffix == ".py" and file.is_file()
         specification = spec_from_file_location(module_name, file) if readable else None
         if specification is None or specification.loader is None:
-            raise UserError(f"{OWN} names {file}, expected a Python file that is there. Correct or unset the variable.")
+            raise UserError(f"{OWN} names {file}, expected an existing Python file. Correct or unset the variable.")
         note_code(file)
         module = module_from_spec(specification)
         try:
             specification.loader.exec_module(module)
         except Exception as error:  # whatever the user's code raises
             raise UserError(
-                f"cannot run the estimator's file {file}: {type(error).__name__}: {error}. It must define ESTIMATOR, "
-                f"one of the kinds in {kinds.__name__}; mend the file, then run the same command again."
+                f"cannot load the estimator's file {file}: {type(error).__name__}: {error}. It must define ESTIMATOR, "
+                f"one of the kinds in {kinds.__name__}; fix the file, then run the same command again."
             ) from error
         sys.modules[module_name] = module
     found = getattr(module, "ESTIMATOR", None)
     if not isinstance(found, Estimator):
         raise UserError(
-            f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {found!r}. Mend it."
+            f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {found!r}. Fix the file."
         )
     return found
 

@@ -258,8 +258,8 @@ def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Ten
     missing = [name for name in estimator.records if name not in recorded]
     if missing:
         raise UserError(
-            f"'{estimator.label}' is formed of {', '.join(missing)}, which training has not recorded (only "
-            f"{', '.join(recorded)}): train anew with a recorder of {', '.join(estimator.records)}."
+            f"'{estimator.label}' needs the record {', '.join(missing)}, which training has not made (only "
+            f"{', '.join(recorded)}): train again with a recorder of {', '.join(estimator.records)}."
         )
     values = {
         name: _on_unit_interval(recorded[name]) if name in estimator.normalised else recorded[name]

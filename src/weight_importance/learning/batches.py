@@ -54,7 +54,7 @@ class TaskData:
         fewest = min(len(samples) for part in self._parts for samples in part)
         if not 0 < self._size <= fewest:
             raise UserError(
-                f"training.batch_size is {batch_size}, but a task has {fewest} training images; lower the one or "
+                f"training.batch_size is {batch_size}, but a task has {fewest} training images; lower it, or "
                 "raise images.training in the config"
             )
         distinct = {samples for part in self._parts for samples in part}

@@ -136,9 +136,9 @@ def _named(build: Callable[[], nn.Module]) -> nn.Module:
     for name, parameter in built.named_parameters():
         if is_weight_tensor(name) != is_weight(parameter):
             raise UserError(
-                f"the network's parameter '{name}' has {parameter.ndim} dimension(s), which its name does not tell: "
-                "weights of two or more dimensions are called LAYER.weight, and layers of normalisation have 'bn' or "
-                "'norm' in their names"
+                f"the network's parameter '{name}' has {parameter.ndim} dimension(s), which does not fit its name: "
+                "call weights of two or more dimensions LAYER.weight, and put 'bn' or 'norm' into the names of "
+                "normalisation layers"
             )
     return built
 

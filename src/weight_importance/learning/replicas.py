@@ -77,7 +77,7 @@ class Replicas:
         for seed, finite in zip(self.seeds, self.finite().tolist(), strict=True):
             if not finite:
                 raise UserError(
-                    f"the training of seed {seed} diverged, so that there is nothing to explain; a smaller "
+                    f"the training of seed {seed} diverged, so that its importances are not defined; a smaller "
                     "training.learning_rate in the config may prevent it"
                 )
 
@@ -131,7 +131,7 @@ def require_fit(
             raise UserError(
                 f"{what} do not fit the network {type(network).__name__}: '{name}' is "
                 f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They belong to another "
-                "network: give those of this one, or name theirs as the study's network."
+                "network: give those of this one, or set the study's network to the other one."
             )
 
 
@@ -151,8 +151,8 @@ def refuse_dropout(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if isinstance(module, DROPOUTS) and module.p > 0:
             raise UserError(
-                f"the network's layer '{name}' is a {type(module).__name__}: replicas that train side by side cannot "
-                "draw random numbers of their own. Leave it out of the network, or set its p to 0."
+                f"the network's layer '{name}' is a {type(module).__name__}: replicas that train together would "
+                "share its random numbers. Leave it out of the network, or set its p to 0."
             )
 
 

@@ -22,7 +22,7 @@ def json_object(text: str) -> Settings:
     try:
         found = json.loads(text, object_hook=Settings)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no JSON ({error}); allowed is {FORM}") from error
+        raise argparse.ArgumentTypeError(f"'{text}' is not JSON ({error}); allowed is {FORM}") from error
     if not isinstance(found, Settings):
-        raise argparse.ArgumentTypeError(f"'{text}' is no object; allowed is {FORM}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an object; allowed is {FORM}")
     return found

@@ -16,7 +16,9 @@ Condition = Literal["temperature", "epochs", "label_smoothing"]
 class OnSamples(OnFirstTask):
     """A job that compares importances on samples of the first task."""
 
-    images: Count | None = Field(description="Number of training images: the first ones of the training set. null: all of them.")
+    images: Count | None = Field(
+        description="Number of training images: the first ones of the training set. null: all of them."
+    )
     samples: Count = Field(
         description="Number of images over which importances are averaged: the last training images."
     )
@@ -79,7 +81,9 @@ class ConfidenceJob(OnSamples):
 class TrajectoriesJob(OnAllTasks):
     """Learning the later tasks under one estimator's penalty after another, with importances by all estimators."""
 
-    images: Count | None = Field(description="Number of training images: the first ones of the training set. null: all of them.")
+    images: Count | None = Field(
+        description="Number of training images: the first ones of the training set. null: all of them."
+    )
     estimators: Several[str]
     strengths: Annotated[dict[str, Positive], Field(min_length=2)] = Field(
         description="The penalty strength lambda by the name of the estimator."

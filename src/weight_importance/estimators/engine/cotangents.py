@@ -52,9 +52,9 @@ def targets(logits: Tensor, labels: Tensor | None, ignored: int | None) -> Targe
     positions = logits.shape[:-1]
     if logits.ndim > 2 and ignored is None:
         raise UserError(
-            f"the logits have shape {tuple(logits.shape)}: for one prediction per token or pixel the layout is "
-            "(N, ..., K), classes last, and ignore_index must be given (-100, say). A convolution's (N, K, H, W) "
-            "becomes that with logits.movedim(1, -1)."
+            f"the logits have shape {tuple(logits.shape)}: with one prediction per token or pixel, it must be "
+            "(N, ..., K), classes last, and ignore_index must be given, for example -100. Convert the (N, K, H, W) of "
+            "a convolution with logits.movedim(1, -1)."
         )
     if labels is None:
         every = torch.zeros(positions, dtype=torch.long, device=logits.device)
@@ -62,7 +62,7 @@ def targets(logits: Tensor, labels: Tensor | None, ignored: int | None) -> Targe
     if labels.is_floating_point() or labels.is_complex():
         raise UserError(
             f"labels must be integers of shape {tuple(positions)}; found {labels.dtype} of shape "
-            f"{tuple(labels.shape)}. Of one-hot labels or probabilities take argmax(-1)."
+            f"{tuple(labels.shape)}. For one-hot labels or probabilities, use argmax(-1)."
         )
     if labels.shape != positions:
         raise UserError(
@@ -115,8 +115,8 @@ def _joint(
     for cotangents, weights in _formula(moment, logits.flatten(0, 1), labels.flatten(), generator):
         if not (weights == 1).all():
             raise UserError(
-                "an estimator whose cotangents have weights is not defined for logits (N, ..., K) unless each position "
-                "counts by itself: set separate_positions=True in its definition"
+                "an estimator whose cotangents have weights is not defined for logits (N, ..., K) unless it treats "
+                "each position as a sample: set separate_positions=True in its definition"
             )
         cotangents = cotangents.unflatten(1, labels.shape) * counted[..., None]
         yield cotangents, torch.ones_like(cotangents[:, :, 0, 0])

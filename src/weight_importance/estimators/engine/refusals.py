@@ -35,8 +35,8 @@ def refuse_random_output(forward: Forward, samples: Samples, logits: Tensor, tol
         fault = _first_difference(forward, samples, samples, lambda output: output, tolerance)
     raise UserError(
         f"the output is random in evaluation mode, or depends on earlier calls: {fault} gives different outputs for "
-        "the same samples. Have dropout follow the mode (F.dropout(x, p, self.training)), and "
-        "neither draw random numbers nor keep a state from call to call in evaluation mode."
+        "the same samples. Let dropout depend on the mode (F.dropout(x, p, self.training)). In evaluation mode, do not "
+        "draw random numbers, and do not keep a state from call to call."
     )
 
 
@@ -74,7 +74,8 @@ def refuse_other_size(logits: Tensor, alone: Tensor, tolerance: float) -> None:
     if logits.shape != alone.shape or not same(logits, alone, tolerance):
         raise UserError(
             "samples influence each other: the output for a sample depends on how many others are passed with it. "
-            "Per-sample gradients are not defined then; have the network's forward treat each sample by itself."
+            "Per-sample gradients are not defined then; change the network's forward so that it treats each sample "
+            "separately."
         )
 
 

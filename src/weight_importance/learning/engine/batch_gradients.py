@@ -116,7 +116,7 @@ class Captured:
                 run()
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
-            print(f"training launches every operation by itself, without CUDA graphs: {reason}", file=sys.stderr)
+            print(f"training runs without CUDA graphs: {reason}", file=sys.stderr)
             return run
         finally:
             for name, buffer in before.items():
@@ -145,7 +145,7 @@ class Captured:
                 template = self._replicas.template
                 self._traces[count] = trace_stack(template, parameters, *self._gather(*seeds), self._label_smoothing)
             except Untraceable as reason:
-                print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
+                print(f"training uses automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
         recorded = self._traces[count]
         if recorded:
             return lambda: recorded(parameters, {}, *self._gather(*seeds), into)
@@ -177,7 +177,7 @@ class Captured:
                     template, *self._replicas.state(finite), inputs[0], labels[0], self._label_smoothing
                 )
             except Untraceable as reason:
-                print(f"training takes automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
+                print(f"training uses automatic differentiation at every step: {reason}", file=sys.stderr, flush=True)
         recorded = self._traces[1]
 
         def one(place: int, inputs: Tensor, labels: Tensor) -> None:
