@@ -172,7 +172,7 @@ ROWS = {
     ),
     # a plot function, a notebook: that notebook, the PDF
     "plot function": (more_code(f"{PACKAGE}/figures/pruning.py"), [*notebooks("pruning"), *PAPER]),
-    "notebook": (edit("notebooks/pruning.ipynb", "**See**", "**Look**"), [*notebooks("pruning"), *PAPER]),
+    "notebook": (edit("notebooks/pruning.ipynb", "longest?", "best?"), [*notebooks("pruning"), *PAPER]),
     "caption of the report": (edit("notebooks/registry.yaml", "Test accuracy as", "Accuracy as"), []),
     # paper/*.tex: the PDF
     "text of the paper": (edit("paper/main.tex", "All numbers", "The numbers"), PAPER),

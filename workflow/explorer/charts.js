@@ -121,8 +121,8 @@ function colourScale(width, most) {
     const place = { x: left + step * bar / steps, y: 6, width: bar / steps, height: 10 };
     parts.push(mark("rect", { ...place, "shape-rendering": "crispEdges", fill: cividis(step / (steps - 1)) }));
   }
-  parts.push(words(left - 7, 16, "1", "end"), words(left + bar + 7, 16, `${most.toLocaleString("en")} weights a cell`));
-  return picture(side, 22, `Colours from 1 to about ${most} weights a cell`, ...parts);
+  parts.push(words(left - 7, 16, "1", "end"), words(left + bar + 7, 16, `${most.toLocaleString("en")} weights per cell`));
+  return picture(side, 22, `Colours from 1 to about ${most} weights per cell`, ...parts);
 }
 
 /** Means with intervals, one row each: { label, mean, low, high, zero: [low, high] of the null, strong, here }. */
@@ -146,7 +146,7 @@ function intervalChart(width, rows, text) {
     }
     parts.push(words(left - 10, y + 4, row.label, "end", row.strong ? "strong" : "value"));
     if (row.mean === null) {
-      parts.push(words(across(0) + 6, y + 4, "does not exist"));
+      parts.push(words(across(0) + 6, y + 4, "undefined"));
       return;
     }
     if (row.low !== null) parts.push(mark("path", { d: `M${across(row.low)} ${y}H${across(row.high)}`, class: "whisker" }));

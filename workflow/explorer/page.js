@@ -80,7 +80,7 @@ function fillChoices() {
   const { names, tensors } = study();
   options(byId("study"), DATA.studies.map(({ name }) => [name, name]), choice.study);
   const sized = ({ name, shape }) => [name, layerName(name) + (shape.length ? ` (${shape.join(" × ")})` : "")];
-  options(byId("layer"), tensors.length ? tensors.map(sized) : [["", "those of another study"]], choice.layer);
+  options(byId("layer"), tensors.length ? tensors.map(sized) : [["", "see the other study"]], choice.layer);
   options(byId("first"), names.map((name) => [name, label(name)]), choice.first);
   options(byId("second"), names.map((name) => [name, label(name)]), choice.second);
   options(byId("coefficient"), DATA.coefficients, choice.coefficient);
@@ -130,11 +130,11 @@ function missing() {
   const { estimators, like, name, names } = study();
   if (!estimators.length) {
     const link = element("a", { href: `#study=${encodeURIComponent(like)}` }, like);
-    return ["The networks and importances of this study are those of ", link, ", and shown there."];
+    return ["This study uses the networks and importances of ", link, ", which shows them."];
   }
-  if (names.length < 2) return `${name} has one estimator only.`;
+  if (names.length < 2) return `${name} has only one estimator.`;
   const ablation = [choice.first, choice.second].find((one) => !estimators.includes(one));
-  if (ablation) return `${label(ablation)} is made while the networks learn on, and not kept: choose two estimators to compare importances.`;
+  if (ablation) return `Importances of ${label(ablation)} are not stored: choose two estimators to compare importances.`;
   return null;
 }
 
@@ -152,13 +152,13 @@ function drawDensity() {
   });
   const [entries, positive, seen] = [tensor.entries, tensor.positive[place], tensor.shown[place]];
   const many = (count) => count.toLocaleString("en");
-  if (!seen) return absent("density", "No weight is positive by both estimators, so none can be shown on logarithmic axes.");
-  const parts = [`${many(seen)} of ${many(entries)} importances, of all networks together.`];
-  if (positive < entries) parts.push(`${many(entries - positive)} are zero or negative by one of the two and have no logarithm.`);
-  if (seen < positive) parts.push(`${many(positive - seen)} are beyond the axes.`);
+  if (!seen) return absent("density", "No weight has a positive importance by both estimators, so none can be shown on logarithmic axes.");
+  const parts = [`${many(seen)} of ${many(entries)} weights are shown, for all networks together.`];
+  if (positive < entries) parts.push(`${many(entries - positive)} have an importance that is zero or negative, which has no logarithm.`);
+  if (seen < positive) parts.push(`${many(positive - seen)} are outside the axes.`);
   byId("density-lead").textContent = parts.join(" ");
 
-  const text = `Density of importances in ${layerName(choice.layer)}: ${label(choice.first)} across, ${label(choice.second)} up.`;
+  const text = `Density of importances in ${layerName(choice.layer)}: ${label(choice.first)} on the horizontal axis, ${label(choice.second)} on the vertical axis.`;
   const width = room(byId("density"));
   if (tensor.few) {
     const points = pointsOf(tensor, estimators), chart = densityChart(width, { x, y, points, text });
@@ -208,7 +208,7 @@ function densityTable(weighted, stretches, x, y) {
     const ends = `${value(x, place / stretches)} to ${value(x, (place + 1) / stretches)}`;
     return [[ends, `${byId("density").querySelector("circle") ? "" : "≈ "}${total.toLocaleString("en")}`, ...[0.25, 0.5, 0.75].map(quartile)]];
   });
-  const caption = `${label(choice.second)} of the weights in each stretch of ${label(choice.first)}, ${layerName(choice.layer)}`;
+  const caption = `Quartiles of ${label(choice.second)} for each interval of ${label(choice.first)}, ${layerName(choice.layer)}`;
   table("density-table", caption, [label(choice.first), "Weights", "Lower quartile", "Median", "Upper quartile"], rows);
 }
 
@@ -229,11 +229,11 @@ function drawAgreement() {
   const reason = missing(), rows = DATA.coefficients.map(([name, text]) => ({ label: text, ...agreementOf(choice.layer, name) }));
   byId("agreement-lead").textContent = "";
   if (reason || rows[0].n === undefined) {
-    absent("agreement", reason ?? "There are no coefficients of this pair.");
-    return absent("layers", missing() ?? "There are no coefficients of this pair.");
+    absent("agreement", reason ?? "There are no coefficients for this pair.");
+    return absent("layers", missing() ?? "There are no coefficients for this pair.");
   }
   byId("agreement-lead").textContent =
-    `Mean over ${networks(rows[0].n)} with its 95 % interval; the grey bar contains 95 % of such means for shuffled weights.`;
+    `Mean over ${networks(rows[0].n)} with its 95 % interval; the grey bar contains 95 % of such means if one importance is permuted at random.`;
   const short = { pearson: "Pearson", spearman: "Spearman", pearson_log: "Pearson, logs", overlap_top10: "Top 10 % shared" };
   const drawn = rows.map((row, place) => ({ ...row, label: short[DATA.coefficients[place][0]] ?? row.label }));
   const said = rows.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
@@ -258,9 +258,9 @@ function drawRetention() {
   const { retention, selected, tasks, criterion } = study();
   const names = [...new Set([choice.first, choice.second])].filter((name) => retention[name]);
   byId("retention-lead").textContent = "";
-  if (!names.length) return absent("retention", "Neither of the two learns further tasks in this study.");
+  if (!names.length) return absent("retention", "This study has no retention with these two.");
   byId("retention-lead").textContent =
-    `Mean test accuracy (%) over all ${tasks} tasks after the last one, against the strength λ of the penalty.`;
+    `Average test accuracy (%) over all ${tasks} tasks, after the last one, against the penalty strength λ.`;
   const none = retention.none?.[0], level = none && none[1] !== null ? none.slice(1, 4) : null;
   const axis = errorAxis([...names.flatMap((name) => retention[name]), ...(none ? [none] : [])]);
   const panels = names.map((name) => {
@@ -271,7 +271,7 @@ function drawRetention() {
   for (const { name, panel } of panels) {
     const rows = retention[name], chosen = selected[name], kind = ROLES[name === choice.first ? 0 : 1];
     const best = rows.find(([strength]) => strength === chosen);
-    const text = best ? `best at λ = ${plain(chosen)}, ${percent(best[1])} %` : "no λ was chosen, as training diverged at each";
+    const text = best ? `best at λ = ${plain(chosen)}, ${percent(best[1])} %` : "no λ was selected, because training diverged at each";
     const x = { logarithmic: true, ticks: rows.map(([strength]) => strength), label: "λ", format: plain };
     const curve = { kind, ...look(name), rows, chosen, name: (value) => `λ = ${plain(value)}` };
     if (!axis) {
@@ -282,7 +282,7 @@ function drawRetention() {
   }
   const entries = names.map((name) => [sample({ kind: ROLES[name === choice.first ? 0 : 1], ...look(name) }), label(name)]);
   const circle = sample({ kind: "" }, mark("circle", { cx: 17, cy: 9, r: 7, class: "chosen" }));
-  entries.push([circle, `λ chosen on ${criterion ?? "validation"} data`]);
+  entries.push([circle, `λ selected on ${criterion ?? "validation"} data`]);
   if (level) entries.push([sample({ kind: "plain", dashes: "4 4" }), "no penalty"]);
   if (names.some((name) => retention[name].some(([, mean]) => mean === null))) {
     entries.push([sample({ kind: "" }, mark("path", { d: "M12 4l10 10m0-10l-10 10", class: "diverged" })), "training diverged"]);
@@ -292,8 +292,8 @@ function drawRetention() {
     label(name), name === "none" ? "–" : plain(strength), mean === null ? "diverged" : percent(mean), percent(low), percent(high), String(n),
     name !== "none" && strength === selected[name] ? "yes" : "",
   ]));
-  table("retention-table", "Mean test accuracy over all tasks after the last one",
-    ["Estimator", "λ", "Mean (%)", "Low (%)", "High (%)", "Networks", "Chosen"], rows);
+  table("retention-table", "Average test accuracy over all tasks, after the last one",
+    ["Estimator", "λ", "Mean (%)", "Low (%)", "High (%)", "Networks", "Selected"], rows);
 }
 
 function drawPruning() {
@@ -302,7 +302,7 @@ function drawPruning() {
   byId("pruning-lead").textContent = "";
   byId("scopes").hidden = !names.length;
   if (!names.length) {
-    return absent("pruning", estimators.length ? "This study has no pruning by these two." : missing());
+    return absent("pruning", estimators.length ? "This study has no pruning with these two." : missing());
   }
   byId("pruning-lead").textContent = "Test accuracy (%) on the first task as the least important weights are removed.";
   const all = [...names, ...(found.random ? ["random"] : [])], axis = errorAxis(all.flatMap((name) => found[name]));
@@ -336,7 +336,7 @@ function summarise(notice) {
     return `${label(name)} ${percent(mean)} % at λ = ${plain(selected[name])}`;
   });
   const none = retention.none?.[0]?.[1];
-  if (best.length) said.push(`After all tasks: ${best.join(", ")}${none ? `; without penalty ${percent(none)} %` : ""}.`);
+  if (best.length) said.push(`After all tasks: ${best.join(", ")}${none ? `; without a penalty ${percent(none)} %` : ""}.`);
   byId("summary").replaceChildren(`${notice}${said.join(" ")} `, element("small", {}, text));
 }
 
@@ -418,7 +418,7 @@ async function begin() {
   try {
     await unpack();
   } catch (error) {
-    const reason = "This browser cannot unpack the densities: it needs Chrome 80, Firefox 113, Safari 16.4, or a later one.";
+    const reason = "This browser cannot unpack the data. Use Chrome 80, Firefox 113, Safari 16.4, or a later version.";
     byId("summary").textContent = `${reason} (${error})`;
     return;
   }

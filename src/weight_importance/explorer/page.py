@@ -119,7 +119,7 @@ def description(settings: Mapping) -> str:
         f"{tasks['count']} {tasks['kind']} tasks of {' and '.join(settings['datasets'])}",
         f"{settings['seeds']} network"
         + "s" * (settings["seeds"] > 1)
-        + f" ({networks} learn on)" * (networks < settings["seeds"]),
+        + f" ({networks} learn the later tasks)" * (networks < settings["seeds"]),
     ]
     parts += ["the published protocol"] * (settings["protocol"] == KUTALEV_LAPINA.model_dump())
     parts += ["the stabilised penalty"] * (retention.get("penalty") == "stabilised")

@@ -51,9 +51,9 @@ def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared
         matrix.set_facecolor(NO_VALUE)
         name_cells(matrix, *[[label(name) for name in names]] * 2, size=min(7, 0.85 * 72 * cell))
         left = margin + size + GAP
-        _scores(place(left, SIDE, bottom, size), names, retained, "accuracy\nretained (%)")
+        _scores(place(left, SIDE, bottom, size), names, retained, "average\naccuracy (%)")
         left += SIDE + GAP
-        _scores(place(left, SIDE, bottom, size), names, spared, "mean accuracy\nas pruned (%)")
+        _scores(place(left, SIDE, bottom, size), names, spared, "mean accuracy\nafter pruning (%)")
         bar = drawn.colorbar(
             scale, cax=place(margin + size + GAP + 0.1, 2 * SIDE - 0.1, 0.32, 0.08), orientation="horizontal",
             ticks=[-1, -0.5, 0, 0.5, 1],
