@@ -6,6 +6,8 @@
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
+# inside an allocation of Slurm, its cores on this node
+CORES = $(or $(SLURM_CPUS_ON_NODE),all)
 DRY_RUN = $(filter -n% --dry%,$(ARGS))
 
 export PYTHON
@@ -41,7 +43,7 @@ help:
 	@echo 'make paper ARGS="--configfile presets/tiny.yaml" runs another configuration.'
 
 paper: latex environment
-	snakemake --cores all $(ARGS)
+	snakemake --cores $(CORES) $(ARGS)
 	$(if $(DRY_RUN),,@$(MAKE) --no-print-directory report)
 	@echo
 	@echo 'paper      results/paper/main.pdf'

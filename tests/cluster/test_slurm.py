@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 
 import documents
@@ -137,10 +138,15 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in kept}
 
 
-def test_tables_are_those_of_a_local_run_though_a_job_is_cancelled(tmp_path, capsys):
-    local = copy_of_the_repository(tmp_path / "local")
-    subprocess.run(command("--cores", "2", *TABLES), cwd=local, check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    """The folder of a finished run without Slurm."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("run") / "local")
+    subprocess.run(command("--cores", "2", *TABLES), cwd=folder, check=True, capture_output=True)
+    return folder
 
+
+def test_tables_are_those_of_a_local_run_though_a_job_is_cancelled(local, tmp_path, capsys):
     cluster = copy_of_the_repository(tmp_path / "cluster")
     run = started(cluster, *SLURM, *TABLES)
     log = cluster / "results/logs/baseline/mine/seeds-0-0.log"
@@ -204,3 +210,21 @@ def test_an_interrupt_takes_the_jobs_back(tmp_path):
         time.sleep(0.5)
     assert {job.state for job in ended(said)} == {"CANCELLED"}
     assert not files(folder)
+
+
+def test_inside_an_allocation_a_run_keeps_to_its_cores_with_and_without_the_profile(local, tmp_path):
+    folder = copy_of_the_repository(tmp_path / "copy")
+    [as_documented] = [line for line in documents.commands() if "SLURM_CPUS_ON_NODE" in line]
+    assert as_documented == "snakemake --cores $SLURM_CPUS_ON_NODE"
+    runs = [["--cores", "$SLURM_CPUS_ON_NODE", TRAINED[0]], [*SLURM, TRAINED[1]]]
+    lines = ["#!/bin/sh -e", "make --dry-run paper", *(" ".join(command(*arguments)) for arguments in runs)]
+    (folder / "run.sh").write_text("\n".join(lines), encoding="utf-8")
+    submission = ["sbatch", "--wait", "--cpus-per-task=1", "--mem=6000", "--output=output", "run.sh"]
+    done = subprocess.run(submission, cwd=folder, check=False)
+    said = (folder / "output").read_text(encoding="utf-8")
+    assert done.returncode == 0, said
+    assert "snakemake --cores 1 " in said, "make paper"
+    assert "Provided cores: 1 " in said
+    assert [job.name for job in ended(said)] == [(rule, "mine_seeds-1-1") for rule in ("baseline", "evaluation")]
+    for name in TRAINED:
+        assert (folder / name).read_bytes() == (local / name).read_bytes()
