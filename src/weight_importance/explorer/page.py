@@ -19,7 +19,7 @@ import pandas as pd
 from weight_importance.analysis.correlation import COEFFICIENTS
 from weight_importance.analysis.densities import BINS, LEVELS, STEPS_PER_DOUBLING, Density
 from weight_importance.figures.labels import COEFFICIENT_LABELS, SCOPE_LABELS, ablation_label, in_ablation_order
-from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, in_order, label, look
+from weight_importance.figures.style import ABLATIONS, DASHES, MARKERS, PALETTE, Look, in_order, label, look
 from weight_importance.findings.correlation import beyond_null
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.retention import final_means
@@ -191,7 +191,7 @@ def looks(name: str, place: int) -> dict[str, Any]:
         place: of an ablation, among all names; the figures give ablations no separate colours.
     """
     if is_ablation(name):
-        drawn = {
+        drawn: Look = {
             "color": PALETTE[place % len(PALETTE)],
             "linestyle": DASHES[1],
             "marker": MARKERS[place % len(MARKERS)],

@@ -1,6 +1,7 @@
 """Figures of ablations: recovery of an importance, and the trade-off between old tasks and the newest along λ."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from weight_importance.figures.style import (
     GREY,
     MARKERS,
     PALETTE,
+    Look,
     error_axis,
     figure,
     grid_shape,
@@ -85,12 +87,12 @@ def _recovery(axes: Axes, row: Mapping, height: float, limits: tuple[float, floa
 
 def _recovery_legend() -> dict[str, list]:
     points = PERCENT * MARGIN
-    dot = {"marker": "o", "markersize": 4.5, "linewidth": 1.2}
+    dot = partial(Line2D, [], [], marker="o", markersize=4.5, linewidth=1.2)
     handles = {
-        f"equivalent within {points:g} points, or better": Line2D([], [], color=PALETTE[0], **dot),
-        "worse": Line2D([], [], color=PALETTE[1], **dot),
-        "undecided": Line2D([], [], color=PALETTE[1], markerfacecolor="white", **dot),
-        "mean, 95 % interval": Line2D([], [], color=GREY, **dot),
+        f"equivalent within {points:g} points, or better": dot(color=PALETTE[0]),
+        "worse": dot(color=PALETTE[1]),
+        "undecided": dot(color=PALETTE[1], markerfacecolor="white"),
+        "mean, 95 % interval": dot(color=GREY),
         "interval without bounds": Line2D([], [], color=GREY, linestyle=(0, (1, 2)), linewidth=1.2),
         "every λ diverged": Line2D([], [], **DIVERGED),
     }
@@ -130,11 +132,11 @@ def ablations_frontier(retention: pd.DataFrame, selected: pd.DataFrame) -> Figur
     return drawn
 
 
-OWN = {"color": "black", "linestyle": "-", "marker": "o", "linewidth": 1.8}
-NONE = {"color": GREY, "linestyle": "", "marker": "P", "markersize": 7}
+OWN: Look = {"color": "black", "linestyle": "-", "marker": "o", "linewidth": 1.8}
+NONE: Look = {"color": GREY, "linestyle": "", "marker": "P", "markersize": 7}
 
 
-def _looks(ablations: Sequence[str]) -> dict[str, dict[str, object]]:
+def _looks(ablations: Sequence[str]) -> dict[str, Look]:
     """Colour, dashes and marker by transform, the same in every panel."""
     names = in_ablation_order(dict.fromkeys(ablations))
     kinds = list(dict.fromkeys(_kind(name) for name in names))
@@ -158,7 +160,7 @@ def _kind(ablation: str) -> str:
     return f"values of {values} in ranks of {ranks}"
 
 
-def _line(axes: Axes, rows: pd.DataFrame, chosen: pd.Series, look: Mapping[str, object]) -> None:
+def _line(axes: Axes, rows: pd.DataFrame, chosen: pd.Series, look: Look) -> None:
     kept = rows.dropna(subset=["mean_old", "mean_new"]).sort_values("lambda")
     new, old = kept["mean_new"] * PERCENT, kept["mean_old"] * PERCENT
     axes.plot(new, old, **look)
@@ -166,7 +168,7 @@ def _line(axes: Axes, rows: pd.DataFrame, chosen: pd.Series, look: Mapping[str, 
     axes.plot(new[here], old[here], **CHOSEN)
 
 
-def _frontier_legend(looks: Mapping[str, Mapping[str, object]]) -> dict[str, list]:
+def _frontier_legend(looks: Mapping[str, Look]) -> dict[str, list]:
     handles = {"the estimator itself": Line2D([], [], **OWN)}
     handles |= {_kind(name): Line2D([], [], **look) for name, look in looks.items()}
     handles |= {"no penalty": Line2D([], [], **NONE), "λ selected on validation data": Line2D([], [], **CHOSEN)}

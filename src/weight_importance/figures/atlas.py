@@ -49,7 +49,8 @@ def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared
         written = ~np.eye(len(names), dtype=bool) & (cell >= SMALLEST_CELL)
         cells(matrix, square.loc[names, names].to_numpy(), scale, written)
         matrix.set_facecolor(NO_VALUE)
-        name_cells(matrix, *[[label(name) for name in names]] * 2, size=min(7, 0.85 * 72 * cell))
+        named = [label(name) for name in names]
+        name_cells(matrix, named, named, size=min(7, 0.85 * 72 * cell))
         left = margin + size + GAP
         _scores(place(left, SIDE, bottom, size), names, retained, "average\naccuracy (%)")
         left += SIDE + GAP

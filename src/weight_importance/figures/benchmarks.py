@@ -4,11 +4,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from weight_importance.figures.style import GREY, PALETTE, figure, sentence
+from weight_importance.figures.style import GREY, PALETTE, Look, figure, sentence
 from weight_importance.findings.publications import METHODS, SCENARIOS
 
 PERCENT = 100.0
-OURS, THEIRS = {"color": PALETTE[0], "marker": "o"}, {"color": GREY, "marker": "s"}
+OURS: Look = {"color": PALETTE[0], "marker": "o", "linestyle": ""}
+THEIRS: Look = {"color": GREY, "marker": "s", "linestyle": ""}
 
 
 def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
@@ -34,7 +35,7 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
                 places = [names.index(name) + shift for name in rows["method"]]
                 axes.errorbar(
                     rows["mean"].astype(float) * PERCENT, places, xerr=half, **look,
-                    linestyle="", markersize=3.5, elinewidth=1, capsize=2,
+                    markersize=3.5, elinewidth=1, capsize=2,
                 )  # fmt: skip
             axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nall tasks (%)")
             # intervals over two networks mostly exceed what an accuracy can be, and are cut by the frame
@@ -42,6 +43,6 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
             axes.set_xlim(PERCENT * min(means) - 4, 101 if max(means) > 0.9 else PERCENT * max(means) + 4)
             axes.set_yticks(range(len(names)), [METHODS[name] for name in names])
             axes.grid(axis="x")
-        handles = {"published": Line2D([], [], linestyle="", **THEIRS), "here": Line2D([], [], linestyle="", **OURS)}
+        handles = {"published": Line2D([], [], **THEIRS), "here": Line2D([], [], **OURS)}
         drawn.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
     return drawn

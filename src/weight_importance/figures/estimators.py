@@ -45,20 +45,25 @@ def estimator_scatter(
 def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) -> None:
     both = ((first > 0) & (second > 0)).numpy()
     x, y = np.log10(first.numpy()[both]), np.log10(second.numpy()[both])
-    view = [np.quantile(values, (0.001, 0.999)) for values in (x, y)]
-    margins = [0.05 * (high - low) for low, high in view]
-    extent = [edge for (low, high), margin in zip(view, margins, strict=True) for edge in (low - margin, high + margin)]
+    (left, right), (bottom, top) = (_view(values) for values in (x, y))
+    extent = (left, right, bottom, top)
     axes.hexbin(x, y, gridsize=40, bins="log", extent=extent, cmap="cividis", mincnt=1, linewidths=0.1)
     if slope is not None:
-        ends = np.array(extent[:2])
+        ends = np.array([left, right])
         axes.plot(ends, y.mean() + slope * (ends - x.mean()), color="#CC3311", linewidth=1.2)
-    bottom, top = extent[2:]
-    axes.set(xlim=extent[:2], ylim=(bottom, top + 0.3 * (top - bottom)))  # the text stands above the cloud
+    axes.set(xlim=(left, right), ylim=(bottom, top + 0.3 * (top - bottom)))  # the text stands above the cloud
     said = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
     axes.text(
         0.04, 0.96, said,
         transform=axes.transAxes, va="top", fontsize=7, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.5},
     )  # fmt: skip
+
+
+def _view(values: np.ndarray) -> tuple[float, float]:
+    """The range of nearly all values, with a margin."""
+    low, high = np.quantile(values, (0.001, 0.999))
+    margin = 0.05 * (high - low)
+    return low - margin, high + margin
 
 
 def estimator_factors(factors: pd.DataFrame) -> Figure:

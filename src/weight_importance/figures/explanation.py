@@ -1,5 +1,7 @@
 """Figures on why importances agree: confidence, sampling noise, trajectories."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.typing import FillStyleType
 
 from weight_importance.figures.matrix import NO_VALUE, cells, colours, name_cells, name_colours
 from weight_importance.figures.style import GREY, MOST_COLUMNS, PALETTE, figure, grid_shape, in_order, label, panels
@@ -72,7 +75,7 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
     return drawn
 
 
-def _is_in(along: pd.DataFrame, pairs: list[tuple]) -> pd.Series:
+def _is_in(along: pd.DataFrame, pairs: Sequence[tuple]) -> pd.Series:
     chosen = {pair[:2] for pair in pairs}
     return pd.Series([*zip(along["estimator_a"], along["estimator_b"], strict=True)], index=along.index).isin(chosen)
 
@@ -124,7 +127,7 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     return drawn
 
 
-QUANTITIES = {
+QUANTITIES: dict[str, tuple[str, str, str, FillStyleType]] = {
     "same": ("both on the same network", "o", PALETTE[0], "full"),
     "own": ("each on its own trajectory", "s", PALETTE[1], "none"),
     "across": ("the same estimator on both", "x", GREY, "full"),
@@ -181,8 +184,7 @@ def _square(names: list[str], pairs: pd.Series, own: pd.Series) -> np.ndarray:
 
 def _frame(axes: Axes, square: np.ndarray) -> None:
     """Frame the cells of the diagonal, and with a thick line those whose value exceeds 1."""
-    for row, column in np.ndindex(square.shape):
-        beyond = round(square[row, column], 2) > 1
+    for (row, column), beyond in np.ndenumerate(square.round(2) > 1):
         if beyond or row == column:
             edge = "#FFCC33" if beyond else GREY
             inner = (column + 0.06, row + 0.06)

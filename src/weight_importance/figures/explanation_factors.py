@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -91,7 +92,7 @@ def explanation_signal(signs: pd.DataFrame) -> Figure:
 
 
 def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
-    handles = [Patch(color=colour) for _, colour in parts.values()]
+    handles: list[Artist] = [Patch(color=colour) for _, colour in parts.values()]
     handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.5, color="black"))
     texts = [*(text for text, _ in parts.values()), "correlation, the sum"]
     drawn.legend(handles, texts, loc="outside upper center", ncols=5, columnspacing=1.5)

@@ -1,6 +1,6 @@
 """Names of ablations, coefficients and scopes, as figures, tables and the explorer show them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from weight_importance.figures.style import label
 from weight_importance.settings.ablation_names import TRANSFORMS, WITH_NUMBER, is_ablation, parse
@@ -31,7 +31,7 @@ def ablation_label(ablation: str, estimator: str) -> str:
     return f"values of {label(values)}" if estimator == ranks else f"in ranks of {label(ranks)}"
 
 
-def in_ablation_order(names: Sequence[str]) -> list[str]:
+def in_ablation_order(names: Iterable[str]) -> list[str]:
     """Ablations in the order of the list of transforms, those with a number by it, those of two estimators last."""
     known = [*TRANSFORMS, *WITH_NUMBER, "values_in_ranks"]
 

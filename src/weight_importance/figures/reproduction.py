@@ -189,4 +189,5 @@ def _legend(drawn: Figure, ours: pd.DataFrame, extra: dict[str, Line2D] | None =
             [], [], linestyle="", marker="o", color="black", markersize=4
         ),
     } | (extra or {})  # fmt: skip
-    drawn.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
+    # matplotlib's types lack handles of several artists
+    drawn.legend([*handles.values()], [*handles], loc="outside lower center", ncols=3)  # type: ignore[call-overload]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
+from typing import Literal, Required, TypedDict
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +14,7 @@ from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.typing import LineStyleType, RcKeyType
 from PIL import Image as Picture
 
 from weight_importance import ESTIMATORS
@@ -34,16 +36,30 @@ FAMILIAR = (
     "total_signal",
 )  # fmt: skip
 """Estimators with a colour to themselves; further ones share it and differ in dashes and markers."""
-DASHES: tuple = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+DASHES: tuple[LineStyleType, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MARKERS = "osD^vP*X"
 GREY = "#555555"
-DIVERGED = {"linestyle": "", "marker": "x", "color": "#AA3311", "markersize": 6, "markeredgewidth": 1.4}
-CHOSEN = {
+
+
+class Look(TypedDict, total=False):
+    """How a line and its markers look, as arguments of matplotlib's ``plot`` and ``Line2D``."""
+
+    color: Required[str]
+    linestyle: LineStyleType
+    linewidth: float
+    marker: str
+    markersize: float
+    markeredgewidth: float
+    markerfacecolor: str
+
+
+DIVERGED: Look = {"linestyle": "", "marker": "x", "color": "#AA3311", "markersize": 6, "markeredgewidth": 1.4}
+CHOSEN: Look = {
     "linestyle": "", "marker": "o", "color": "black", "markersize": 8, "markerfacecolor": "none",
     "markeredgewidth": 0.9,
 }  # fmt: skip
 
-SETTINGS = {
+SETTINGS: dict[RcKeyType, object] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -70,7 +86,7 @@ SETTINGS = {
 
 
 @contextmanager
-def figure(height: float, layout: str | None = "constrained") -> Iterator[Figure]:
+def figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Iterator[Figure]:
     """A figure of the paper's width in the shared style, which holds for all that is drawn inside the block."""
     with mpl.rc_context(SETTINGS):
         yield Figure(figsize=(WIDTH, height), layout=layout)
@@ -110,7 +126,7 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=known.index)
 
 
-def look(name: str) -> dict[str, object]:
+def look(name: str) -> Look:
     """Colour, dashes and marker of an estimator: those of :data:`FAMILIAR` first, then all others by name.
 
     Nine colours; every further nine have other dashes, and markers go round in steps of their own.
@@ -125,7 +141,7 @@ def look(name: str) -> dict[str, object]:
     }
 
 
-def band(axes: Axes, name: str, x: Sequence[float], rows, *, scale: float = 1.0) -> None:
+def band(axes: Axes, name: str, x: Sequence[float], rows: pd.DataFrame, *, scale: float = 1.0) -> None:
     """A line of means with its interval as a band; ``rows`` has ``mean``, ``low`` and ``high`` along ``x``."""
     drawn = look(name)
     axes.fill_between(x, rows["low"] * scale, rows["high"] * scale, color=drawn["color"], alpha=0.2, linewidth=0)
@@ -134,12 +150,12 @@ def band(axes: Axes, name: str, x: Sequence[float], rows, *, scale: float = 1.0)
 
 def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
     """A logarithmic axis of λ, named at the strengths tried: at most four, evenly chosen, first and last among them."""
-    strengths = np.unique(np.asarray(strengths, dtype=float))
+    tried = np.unique(np.asarray(strengths, dtype=float))
     axes.set_xscale("log")
-    margin = max(1.25, (strengths[-1] / strengths[0]) ** 0.12)
-    axes.set_xlim(strengths[0] / margin, strengths[-1] * margin)
-    shown = np.linspace(0, len(strengths) - 1, min(4, len(strengths))).round().astype(int)
-    axes.set_xticks(strengths[shown])
+    margin = max(1.25, (tried[-1] / tried[0]) ** 0.12)
+    axes.set_xlim(tried[0] / margin, tried[-1] * margin)
+    shown = np.linspace(0, len(tried) - 1, min(4, len(tried))).round().astype(int)
+    axes.set_xticks(tried[shown])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
@@ -208,16 +224,19 @@ def grid_shape(panels: int, columns: int) -> tuple[int, int]:
     return rows, int(np.ceil(panels / rows))
 
 
-def panels(drawn: Figure, names: list[str], columns: int = MOST_COLUMNS, **shared: bool) -> Iterator[tuple[Axes, str]]:
+def panels(
+    drawn: Figure, names: list[str], columns: int = MOST_COLUMNS, *, sharex: bool = False, sharey: bool = False
+) -> Iterator[tuple[Axes, str]]:
     """One panel with a title per name, and tick labels below the lowest panel of every column.
 
     Args:
         drawn: an empty figure.
         names: of the panels.
         columns: panels side by side, at most.
-        shared: ``sharex`` and ``sharey`` of :meth:`matplotlib.figure.Figure.subplots`.
+        sharex, sharey: as in :meth:`matplotlib.figure.Figure.subplots`.
     """
-    grid = drawn.subplots(*grid_shape(len(names), columns), squeeze=False, **shared)
+    rows, columns = grid_shape(len(names), columns)
+    grid = drawn.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
     for axes, name in zip_longest(grid.flat, names):
         if name is None:
             axes.set_axis_off()

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from weight_importance.figures.style import (
     DIVERGED,
     GREY,
+    Look,
     error_axis,
     figure,
     grid_shape,
@@ -78,13 +79,13 @@ def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
     return drawn
 
 
-def _style(name: str, *, variant: bool) -> dict[str, object]:
+def _style(name: str, *, variant: bool) -> Look:
     if variant:
         return {"color": DARK, "linestyle": DASHES, "marker": "s", "markerfacecolor": "white"}
     return {"color": look(name)["color"], "linestyle": "-", "marker": "o"}
 
 
-def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Mapping[str, object]) -> None:
+def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Look) -> None:
     rows = rows.sort_values("plain_lambda")
     kept = rows[rows["mean"].notna()]
     low, high = (kept[end] * PERCENT for end in ("low", "high"))
@@ -101,7 +102,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Mapping[st
         axes.axhline(none["mean"].item() * PERCENT, color=GREY, linestyle=dashes, linewidth=0.8, zorder=1)
 
 
-def _range(axes: Axes, usable: pd.DataFrame, who: str, style: Mapping[str, object], height: float) -> None:
+def _range(axes: Axes, usable: pd.DataFrame, who: str, style: Look, height: float) -> None:
     """A bar from the lowest to the highest usable strength, with an arrow where it range may extend further."""
     for row in usable.dropna(subset=f"low_{who}").to_dict("records"):
         ends = [row[f"low_{who}"], row[f"high_{who}"]]
