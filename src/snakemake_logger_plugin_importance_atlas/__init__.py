@@ -82,8 +82,11 @@ class LogHandler(LogHandlerBase):
 
     def _report_regularly(self) -> None:
         while not self._ended.wait(INTERVAL):
-            with self.lock:
+            self.acquire()
+            try:
                 self._write(self.progress())
+            finally:
+                self.release()
 
     def _write(self, lines: Iterable[str]) -> None:
         print("\n".join(lines), file=self._out, flush=True)

@@ -24,6 +24,7 @@ from entities import as_text, as_time, context, entities_of, licences
 from recorded_jobs import SHOWN, Job, jobs_of, part_of_run
 from shelf import Shelf, is_elsewhere
 from weight_importance.runtime.errors import run_program
+from weight_importance.runtime.optional import present
 
 METADATA = "ro-crate-metadata.json"
 PROFILES = {
@@ -113,7 +114,7 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
     configuration = context(
         crate, "#configuration", "PropertyValue", name="configuration",
         description="the whole configuration of the run, after all files were merged",
-        value=as_text(shelf.record(NUMBERS)["settings"]),
+        value=as_text(present(shelf.record(NUMBERS))["settings"]),
     )  # fmt: skip
     starts = [job.times["starttime"] for job in jobs if "starttime" in job.times]
     run["startTime"] = as_time(min(starts)) if starts else finished
@@ -153,7 +154,7 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
     for file in sorted({*wanted, *DOCUMENTS} - found.keys()):
         path = shelf.root / file
         if path.is_file():
-            properties = {
+            properties: dict[str, object] = {
                 "name": Path(file).name,
                 "contentSize": str(path.stat().st_size),
                 "sha256": shelf.checksum(file),
@@ -187,17 +188,18 @@ def _license(crate: ROCrate, shelf: Shelf, files: Mapping[str, Entity], code: En
         if is_elsewhere(file):
             continue
         pattern = next((pattern for pattern in reversed(stated) if fnmatch.fnmatch(file, pattern)), None)
-        name, address = stated.get(pattern, ("", None))
         if pattern is None:
             entity["license"] = code
-        elif address:
+            continue
+        name, address = stated[pattern]
+        if address:
             entity["license"] = crate.dereference(address) or context(crate, address, "CreativeWork", name=name)
         else:
             entity["description"] = f"Licence: {name}; see {LICENCES}."
 
 
 def _first_sentence(program: Path) -> str:
-    return re.search(r'"""(.*)', program.read_text(encoding="utf-8"))[1].rstrip('"')
+    return present(re.search(r'"""(.*)', program.read_text(encoding="utf-8")))[1].rstrip('"')
 
 
 def _workflow(crate: ROCrate, shelf: Shelf, jobs: Iterable[Job], files: Mapping[str, Entity]) -> Entity:

@@ -16,12 +16,12 @@ def licences(text: str) -> dict[str, tuple[str, str | None]]:
     Later patterns take precedence; a pattern that ends in ``/`` means everything in the folder.
     """
     rows = [line.split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
-    found = {}
+    found: dict[str, tuple[str, str | None]] = {}
     for _, what, licence, *_ in rows[1:]:
         stated = re.search(r"\[(.*?)\]\((.*?)\)", licence)
         for pattern in re.findall(r"`(.*?)`", what):
             found[f"{pattern}*" if pattern.endswith("/") else pattern] = (
-                stated.groups() if stated else (licence.strip(), None)
+                (stated[1], stated[2]) if stated else (licence.strip(), None)
             )
     return found
 

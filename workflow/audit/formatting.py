@@ -52,7 +52,7 @@ def configuration_keys(settings: dict, config: dict) -> str:
     if settings.get("study") not in config["studies"]:
         return "the whole configuration"
     study = config["studies"][settings["study"]]
-    of_study = {_key(key, value, study) for key, value in settings.items()} - {None}
+    of_study = {name for key, value in settings.items() if (name := _key(key, value, study))}
     others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
     named = [f"studies.{settings['study']}: {listed(sorted(of_study))}"] if of_study else []
     return "; ".join([*named, *others])

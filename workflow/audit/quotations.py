@@ -7,6 +7,7 @@ line whose arguments are parts of a key, and figures and tables by the name of t
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 PREFIX = re.compile(r"\\newcommand\{\\(\w+)\}\[1\]\{\\result\{([^{}#]*)#1\}\}")
@@ -55,8 +56,13 @@ def _expanded(line: str, macros: Mapping[str, tuple[int, str]]) -> str:
     for name, (count, body) in macros.items():
         if body.count("\\") > 1:
             use = re.compile(rf"\\{name}" + r"\{([^{}#]*)\}" * count)
-            line = use.sub(lambda match, body=body: re.sub(r"#(\d)", lambda part: match[int(part[1])], body), line)
+            line = use.sub(partial(_filled, body), line)
     return line
+
+
+def _filled(body: str, use: re.Match[str]) -> str:
+    """The definition of a macro with the arguments of a use."""
+    return re.sub(r"#(\d)", lambda part: use[int(part[1])], body)
 
 
 def printed(value: str) -> str:

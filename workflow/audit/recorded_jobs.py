@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shelf import PAPER, Shelf
 from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.optional import present
 
 SHOWN = 10
 """Number of files of each kind that are named on the screen."""
@@ -74,7 +75,7 @@ def part_of_run(shelf: Shelf) -> set[str]:
 
 def _command(shelf: Shelf, file: str) -> tuple[str, ...]:
     """The command that made a result."""
-    record = shelf.record(file)
+    record = present(shelf.record(file))
     return (record["program"], *record["arguments"])
 
 
@@ -82,7 +83,7 @@ def jobs_of(shelf: Shelf, run: Iterable[str]) -> list[Job]:
     """The jobs that made the results of a run, by their names."""
     made: dict[tuple[str, ...], dict[str, dict]] = {}
     for file in sorted(run):
-        made.setdefault(_command(shelf, file), {})[file] = shelf.record(file)
+        made.setdefault(_command(shelf, file), {})[file] = present(shelf.record(file))
     jobs = []
     for command, files in made.items():
         # an executed notebook is a log, for which Snakemake keeps no metadata

@@ -20,6 +20,7 @@ from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimato
 from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError, run_program
+from weight_importance.runtime.optional import present
 
 NUMBERS = "results/paper/numbers.tex"
 HASH = 12
@@ -139,7 +140,7 @@ class Question:
     def _source(self, source: Rows | Setting | Constant | Package) -> str:
         match source:
             case Setting(key):
-                settings = self.shelf.record(NUMBERS)["settings"]
+                settings = present(self.shelf.record(NUMBERS))["settings"]
                 for name in key.split("."):
                     settings = settings.get(name, {}) if isinstance(settings, dict) else {}
                 return f"the configuration: {key}: {json.dumps(settings)}"
@@ -204,7 +205,7 @@ class Question:
         codes = {of["code"]["sha256"] for step in steps if (of := self.shelf.record(step.file))}
         about = f"({record['program']}, code {listed(self._short(code) for code in sorted(codes))})" if record else ""
         print(f"{stage} {about}".rstrip())
-        keys = record and configuration_keys(record["settings"], self.shelf.record(NUMBERS)["settings"])
+        keys = record and configuration_keys(record["settings"], present(self.shelf.record(NUMBERS))["settings"])
         if keys:
             print(f"  settings: {keys}")
         shown = steps if self.everything else steps[:SHOWN]
@@ -245,7 +246,7 @@ class Question:
         return "-" * HASH if sha256 is None else sha256 if self.everything else sha256[:HASH]
 
 
-def recomputed(shelf: Shelf) -> dict[str, Derived]:
+def recomputed(shelf: Shelf) -> dict[str, str]:
     """All numbers, computed again from the current tables, with the recorded settings.
 
     Raises:

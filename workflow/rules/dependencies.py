@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import grid
 import places
 import sources
+from weight_importance.runtime.optional import present
 from weight_importance.settings import Configuration, known
 from weight_importance.settings.ablation_names import is_ablation
 
@@ -47,7 +48,7 @@ def retention(configuration: Configuration, own: Own, study: str, estimator: str
 
 def explanation(configuration: Configuration, own: Own, name: str, further: Sequence[str], study: str) -> list[str]:
     """A program of the explanation, with the estimators that are explained and further ones."""
-    names = dict.fromkeys([*further, *configuration.studies[study].explanation.estimators])
+    names = dict.fromkeys([*further, *present(configuration.studies[study].explanation).estimators])
     return program(name, [_tasks(configuration, study), *_estimators(names, own)])
 
 

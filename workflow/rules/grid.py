@@ -6,6 +6,7 @@ Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`
 
 from collections.abc import Iterable, Sequence
 
+from weight_importance.runtime.optional import present
 from weight_importance.settings import L2, UNPENALISED, Configuration, Study
 from weight_importance.settings.ablation_names import folder, is_ablation, parse
 
@@ -163,7 +164,7 @@ def users(configuration: Configuration, study: str) -> list[str]:
     """The estimators that use the networks of a study: its own, those explained, and those of sharing studies."""
     sharing = [other for name, other in configuration.studies.items() if network_owner(configuration, name) == study]
     names = {name for other in sharing for name in other.estimators}
-    explained = [other.explanation for other in sharing if "explanation" in stages(other)]
+    explained = [present(other.explanation) for other in sharing if "explanation" in stages(other)]
     return sorted(names | {name for explanation in explained for name in explanation.estimators})
 
 
@@ -200,7 +201,7 @@ def shard_tables(configuration: Configuration, study: str, table: str) -> list[s
     elif stage == "pruning":
         names = ["random", *settings.estimators]
     elif TABLES[stage][table].startswith("confidence/"):
-        names = settings.explanation.conditions()
+        names = present(settings.explanation).conditions()
     groups = settings.retention_shards() if stage == "retention" else settings.shards()
     pattern = f"{RUNS}/{study}/{TABLES[stage][table]}"
     return [pattern.format(name=name, shard=_shard(group)) for name in names for group in groups]

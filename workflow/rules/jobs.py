@@ -7,7 +7,7 @@ names.
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import grid
 import notebooks
@@ -24,6 +24,7 @@ from weight_importance.settings import (
     TrainingJob,
     TrajectoriesJob,
 )
+from weight_importance.settings.explanation_jobs import Condition
 
 
 def training(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
@@ -39,7 +40,7 @@ def evaluation(configuration: Configuration, study: str, shard: str) -> str:
 
 def importance(configuration: Configuration, study: str, shard: str, part: str) -> str:
     """Settings of importances on training images (``importance``) or test images (``importance_test``)."""
-    images = "test" if part == "importance_test" else "training"
+    images: Literal["test", "training"] = "test" if part == "importance_test" else "training"
     return ImportanceJob.of(study, configuration.studies[study], grid.seeds(shard), images).sorted_json()
 
 
@@ -60,7 +61,7 @@ def retention(configuration: Configuration, study: str, shard: str, estimator: s
     return RetentionJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
 
 
-def confidence(configuration: Configuration, study: str, shard: str, condition: str) -> str:
+def confidence(configuration: Configuration, study: str, shard: str, condition: Condition) -> str:
     """Settings of agreement under a condition that changes how confident networks are."""
     return ConfidenceJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeGuard
 
 import places
 
@@ -174,9 +175,9 @@ def _drop_messages(function: ast.FunctionDef) -> None:
 
 
 def _is_unread_text(node: ast.AST, read: Collection[str]) -> bool:
-    if not (isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets)):
+    if not (isinstance(node, ast.Assign) and _is_text(node.value)):
         return False
-    return _is_text(node.value) and not any(target.id in read for target in node.targets)
+    return all(isinstance(target, ast.Name) and target.id not in read for target in node.targets)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -195,7 +196,7 @@ def _is_method(call: ast.Call, owner: str, name: str) -> bool:
     return isinstance(function, ast.Attribute) and function.attr == name and getattr(function.value, "id", "") == owner
 
 
-def _is_estimator(node: ast.AST) -> bool:
+def _is_estimator(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and _name(node).endswith("Estimator")
 
 
@@ -232,13 +233,15 @@ def _module(name: str, sources: Path) -> Path:
 @cache
 def _re_exported(package: Path, sources: Path) -> dict[str, Path]:
     """The public names that a package takes from its modules, by import statements or on first use, and their files."""
-    tree, lazy, named = _tree(package), {}, {}
+    tree = _tree(package)
+    lazy: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
             modules = {alias: f"{node.module}.{alias.name}" for alias in node.names}
             named |= {alias.asname or alias.name: _module(name, sources) for alias, name in modules.items()}
         elif isinstance(node, ast.Call) and _name(node) == "import_module" and isinstance(node.args[0], ast.Constant):
-            lazy |= dict.fromkeys(_exports(tree), _module(node.args[0].value, sources))
+            lazy |= dict.fromkeys(_exports(tree), _module(str(node.args[0].value), sources))
     return lazy | named
 
 

@@ -1,7 +1,9 @@
 """Correlate importances, and measure how confident the networks are, at several levels of one condition."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -54,20 +56,21 @@ def main() -> None:
     if job.training:
         few = once_each(lambda task: replace(task, training=task.training.at_most(job.training.images)), tasks)
         further = FurtherNetworks(lambda: initialise(build, job.seeds, device), few, job, training_checkpoint)
-        at_level = further.after if job.condition == "epochs" else further.smoothed
+        at_level: Callable[[float], Observation] = (
+            further.smoothed if job.condition == "label_smoothing" else lambda level: further.after(int(level))
+        )
     else:
         baseline = restore(build, trained.read(arguments.trained, job.seeds), device)
         of_path = path_importances(job.estimators, trained.read_path(arguments.trained, job.seeds))
         samples = once_each(lambda task: task.training.last(job.samples), tasks)
-
-        def at_level(temperature: float) -> Observation:
-            return observe(job.estimators, baseline, tasks, samples, of_path, temperature)
+        at_level = partial(observe, job.estimators, baseline, tasks, samples, of_path)
 
     finished = Checkpoint(arguments.confidence, origin, "levels")
-    found = []
-    for level in counted(job.levels, len(job.levels), "levels"):
-        kept = finished.once(repr(level), lambda level=level: tables_of(at_level(level), level, job))
-        found.append(tensor_tables(kept["tables"]))
+
+    def tables_at(level: float) -> dict[str, pd.DataFrame]:
+        return tensor_tables(finished.once(repr(level), lambda: tables_of(at_level(level), level, job))["tables"])
+
+    found = [tables_at(level) for level in counted(job.levels, len(job.levels), "levels")]
     for table in ("confidence", "agreement"):
         rows = pd.concat([tables[table] for tables in found], ignore_index=True)
         write_table(getattr(arguments, table), rows, COLUMNS[f"explanation_{table}"])
@@ -77,7 +80,7 @@ def main() -> None:
 
 def tables_of(observation: Observation, level: float, job: ConfidenceJob) -> dict[str, Tensor]:
     """The rows of both tables; without label smoothing, after all epochs, also as level 0 of that condition."""
-    conditions = [{"study": job.study, "condition": job.condition, "level": float(level)}]
+    conditions: list[dict[str, str | float]] = [{"study": job.study, "condition": job.condition, "level": float(level)}]
     if job.unsmoothed and level == max(job.levels):
         conditions.append({"study": job.study, "condition": "label_smoothing", "level": 0.0})
     sure = [confidence(keys, observation.confidence, job.seeds) for keys in conditions]

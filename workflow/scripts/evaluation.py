@@ -1,6 +1,7 @@
 """Accuracy of the trained networks of a shard on validation and test images of the first task."""
 
 import argparse
+from operator import methodcaller
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +39,7 @@ def main() -> None:
     rows = []
     with heads(restore(network(job.network, *common_form(datasets), job.inputs), stack, device), tasks) as replicas:
         for split in ("validation", "test"):
-            samples = once_each(lambda task, split=split: task.part(split), tasks)
+            samples = once_each(methodcaller("part", split), tasks)
             accuracies = accuracy(replicas, samples)
             rows += [(job.study, seed, split, value) for seed, value in zip(job.seeds, accuracies, strict=True)]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["baseline"]), COLUMNS["baseline"])

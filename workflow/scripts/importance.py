@@ -16,7 +16,7 @@ from weight_importance.files import trained
 from weight_importance.files.provenance import metadata
 from weight_importance.files.storage import save_tensors
 from weight_importance.learning.heads import heads
-from weight_importance.learning.importance import stacked_importances
+from weight_importance.learning.importance import Stacked, stacked_importances
 from weight_importance.learning.networks import network
 from weight_importance.learning.replicas import restore
 from weight_importance.runtime.device import prepare
@@ -37,7 +37,7 @@ def main() -> None:
 
     estimator = registry.load(arguments.estimator)
     if isinstance(estimator, PathEstimator):
-        values = importance(estimator, trained.read_path(arguments.trained, job.seeds))
+        values: Stacked = importance(estimator, trained.read_path(arguments.trained, job.seeds))
     else:
         stack = trained.read(arguments.trained, job.seeds)
         datasets = [load(file, job.inputs.padding) for file in arguments.data]

@@ -109,7 +109,7 @@ def check(notebook: Path, parameters: dict) -> None:
         ) from error
     sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
     assignments = [node for source in sources for node in ast.parse(source).body if isinstance(node, ast.Assign)]
-    own = {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+    own = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assignments}
     for name, value in parameters.items():
         if name not in own:
             raise unknown_name(f"parameter of {notebook}", name, own)

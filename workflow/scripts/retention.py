@@ -67,7 +67,7 @@ def main() -> None:
         require_fit(baseline.template, importance, f"the importances in {files[estimator]}")
         importances.append(importance)
     # by its name, so that only jobs of ablations load, and depend on, the module
-    transform = ablation and import_module("weight_importance.learning.ablations").transform(ablation)
+    transform = import_module("weight_importance.learning.ablations").transform(ablation) if ablation else None
     images, overlap = job.images.model_dump(), job.train_on_validation
     plain = [plain_task(dataset, **images, train_on_validation=overlap).to(device) for dataset in datasets]
     tasks = sequences(job.tasks, plain, job.seeds)
