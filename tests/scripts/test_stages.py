@@ -169,7 +169,7 @@ def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp
     with pytest.raises(AssertionError, match="must define ESTIMATOR"):
         shard.importance("mine")
     own.write_text("import nothing_of_this_name", encoding="utf-8")
-    with pytest.raises(AssertionError, match="cannot run the estimator's file"):
+    with pytest.raises(AssertionError, match="cannot load the estimator's file"):
         shard.importance("mine")
 
 
