@@ -68,8 +68,9 @@ def test_the_kernel_talks_through_files_not_ports(executed):
 
 def test_the_page_shows_title_code_and_results_and_fetches_nothing(executed):
     page = (executed / "out/page.html").read_text(encoding="utf-8")
-    assert "<title>page</title>" in page
-    assert "COLUMNS" in page and "as given" in page
+    assert "<title>Heading (page)</title>" in page
+    assert "COLUMNS" in page and "as given" in page and "&#39;by default&#39;" not in page
+    assert page.count('<details class="code">') == 4, "code is folded, the parameters too"
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//|@import|from ["']https?:""", page)
 
 

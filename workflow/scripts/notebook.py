@@ -20,29 +20,69 @@ from weight_importance.runtime.errors import UserError, run_program, unknown_nam
 LONGEST_FOLDER = 70
 """Bytes of a path to which the names of a folder and a socket (30 bytes) can be added."""
 
-# The page of nbconvert's "lab" template without scripts from the network, and legible on a narrow screen: code is
-# wrapped, wider content scrolls
+# The page of nbconvert's "lab" template without scripts from the network. Code is folded, and the cell of default
+# parameters is left out. On a narrow screen rows of tables become cards, and wider content scrolls.
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block codecell -%}
+{%- set tags = cell.metadata.get('tags', []) -%}
+{%- if 'parameters' not in tags or not resources.injected -%}{{ super() }}{%- endif -%}
+{%- endblock -%}
+{%- block input_group -%}
+<details class="code">
+<summary>{{ 'Parameters' if 'injected-parameters' in cell.metadata.get('tags', []) else 'Code' }}</summary>
+{{ super() }}
+</details>
+{%- endblock -%}
 {%- block html_head_css -%}
 <style>
-  :root {
-    --jp-cell-editor-background: white; /* on grey the colours of code are too faint */
-    --jp-cell-prompt-not-active-opacity: 1;
-    --jp-cell-prompt-not-active-font-color: #555;
-  }
+  :root { --jp-cell-editor-background: white; /* on grey the colours of code are too faint */ }
   body.jp-Notebook { padding: 1rem; }
   main { max-width: 66rem; margin: 0 auto; }
+  .jp-RenderedHTMLCommon { padding-right: 0; }
   .jp-OutputArea-output { overflow-x: auto; }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
+  .jp-CodeCell { padding: 0 0 0 5px; }
+  details > summary { cursor: pointer; color: #555; font: 14px/1.6 system-ui, sans-serif; width: max-content; }
+  details.code > summary { font-size: 13px; }
+  .jp-RenderedHTMLCommon blockquote {
+    margin: 0.5rem 0 1rem; padding: 0.75rem 1rem; border-left: 4px solid #332288; background: #f3f3fb;
+  }
+  .jp-RenderedHTMLCommon blockquote p { margin: 0; }
+  .jp-RenderedHTMLCommon table.paper { margin: 0.5rem 0 1rem; font-size: 14px; border-collapse: collapse; }
+  .jp-RenderedHTMLCommon table.paper :is(th, td) { padding: 0.25rem 0.6rem; text-align: right; white-space: nowrap; }
+  .jp-RenderedHTMLCommon table.paper :is(th[scope], .l) { text-align: left; white-space: normal; }
+  .jp-RenderedHTMLCommon table.paper tbody th { font-weight: normal; }
+  .jp-RenderedHTMLCommon table.paper thead { border-bottom: 1px solid #555; vertical-align: bottom; }
+  table.paper sup { line-height: 0; }
+  table.paper td { font-variant-numeric: tabular-nums; }
+  @media (min-width: 901px) {
+    .jp-RenderedHTMLCommon table.paper :is(th[scope], .l):not(:last-child) { white-space: nowrap; }
+  }
   @media (max-width: 900px) {
     body.jp-Notebook { padding: 0.5rem 0.25rem; }
-    .jp-InputPrompt, .jp-OutputPrompt { display: none; }
     .highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
     .jp-RenderedImage img { width: 810px; max-width: none; } /* its smallest text still has 12 px */
+    .jp-RenderedImage::before {
+      content: "The figure continues to the right."; position: sticky; left: 0; display: block; width: max-content;
+      color: #555; font: 12px/1.6 system-ui, sans-serif;
+    }
+    table.paper.plain tbody th, .dataframe tbody th:first-child { position: sticky; left: 0; background: white; }
+    table.cards thead { display: none; }
+    .jp-RenderedHTMLCommon table.cards :is(tbody, tr, td, th) {
+      display: block; width: auto; max-width: none; white-space: normal; background: none;
+    }
+    .jp-RenderedHTMLCommon table.cards { width: 100%; }
+    .jp-RenderedHTMLCommon table.cards tr { padding: 0.4rem 0; border-top: 1px solid #ccc; }
+    .jp-RenderedHTMLCommon table.cards tbody th { font-weight: bold; }
+    .jp-RenderedHTMLCommon table.cards td {
+      display: flex; justify-content: space-between; gap: 1rem; padding: 0 0.6rem;
+    }
+    .jp-RenderedHTMLCommon table.cards td::before { content: attr(data-label); color: #555; text-align: left; }
+    .jp-RenderedHTMLCommon table.cards th:empty { display: none; }
   }
 </style>
 {%- endblock -%}
@@ -75,7 +115,7 @@ def main() -> None:
             f"{arguments.notebook}, {failure}\nThe executed notebook, {arguments.executed}, shows the error at its "
             f"cell. Fix {arguments.notebook} or the module named above, then run the same command again."
         )
-    write_text(arguments.html, page(text, title=arguments.html.stem))
+    write_text(arguments.html, page(text, arguments.html.stem))
 
 
 def short_folder() -> str | None:
@@ -148,16 +188,22 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
     return nbformat.writes(content) + "\n", failure
 
 
-def page(text: str, title: str) -> str:
-    """The executed notebook as one self-contained HTML page, code included."""
+def page(text: str, name: str) -> str:
+    """The executed notebook as one self-contained HTML page with folded code; heading and name are its title."""
     import nbformat
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
+    content = nbformat.reads(text, as_version=4)
+    heading = content.cells[0].source.partition("\n")[0].lstrip("# ")
     exporter = HTMLExporter(
-        extra_loaders=[DictLoader({"offline.html.j2": OFFLINE_PAGE})], template_file="offline.html.j2"
+        extra_loaders=[DictLoader({"offline.html.j2": OFFLINE_PAGE})],
+        template_file="offline.html.j2",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
     )
-    html, _ = exporter.from_notebook_node(nbformat.reads(text, as_version=4), {"metadata": {"name": title}})
+    injected = any("injected-parameters" in cell.metadata.get("tags", ()) for cell in content.cells)
+    html, _ = exporter.from_notebook_node(content, {"metadata": {"name": f"{heading} ({name})"}, "injected": injected})
     return html
 
 

@@ -24,6 +24,7 @@ def pruning(table: pd.DataFrame) -> Figure:
                 band(axes, name, rows["fraction"] * 100, rows, scale=100)
             axes.set(xlabel="weights removed (%)", title=title)
             axes.grid(axis="y")
-        panels[0].set_ylabel("test accuracy (%)")
+        low, high = panels[0].get_ylim()
+        panels[0].set(ylabel="test accuracy (%)", ylim=(max(low, -2), min(high, 102)))  # intervals may reach beyond
         drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return drawn

@@ -1,0 +1,110 @@
+r"""Tables and answers as a notebook shows them: the LaTeX strings of a table of the paper become HTML.
+
+Knows the few commands of LaTeX that tables use; nothing of what the values mean.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from weight_importance.files.storage import write_text
+from weight_importance.paper.latex import booktabs
+
+CARDS = (12, 9)
+"""The most rows and columns of a table whose rows become cards on a narrow screen; larger ones scroll sideways."""
+
+NARROW = 4
+"""Columns that fit on any screen."""
+
+COMMANDS = (
+    (r"\\num\{(-?[\d.]+)e\+?(-?)0*(\d+)\}", r"\1 · 10<sup>\2\3</sup>"),
+    (r"\\num\{([^{}]*)\}", r"\1"),
+    (r"\\texttt\{([^{}]*)\}", r"<code>\1</code>"),
+    (r"\\rlap\{(.*)\}", r"\1"),
+    (r"\\shortstack\[r\]\{(.*)\}", r"\1"),
+    (r"\\textcite\{[^{}]*\}|\\citet\{[^{}]*\}", ""),
+    (r"\\\\", "<br>"),
+    (r"\^(\\\w+|\S)", r"<sup>\1</sup>"),
+    (r"<sup>-", "<sup>−"),
+    (r"\$r\$", "<i>r</i>"),
+    (r"\$p\$", "<i>p</i>"),
+    (r"\\lambda", "λ"),
+    (r"\\to\b", "→"),
+    (r"\\checkmark", "✓"),
+    (r"\\times", "×"),
+    (r"\\circ", "○"),
+    (r"\\dagger", "†"),
+    (r"\\geq", "≥"),
+    (r"\\quad ?", "\u2003"),
+    (r"\\,", "\u202f"),
+    (r"\\([_%&])", r"\1"),
+    (r"\$", ""),
+    (r"--", "\u2013"),
+    (r"(?<![\w\u2013])-(?=[\d.])", "−"),
+)
+"""Commands and their HTML, in the order of replacement."""
+
+
+def readable(text: str) -> str:
+    """A cell of LaTeX as HTML."""
+    text = escape(text, quote=False).replace(r"\&amp;", "&amp;")
+    for pattern, replacement in COMMANDS:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def show_table(
+    path: str | Path, *parts: tuple[pd.DataFrame, str], empty: str = "no rows in this configuration"
+) -> HTML:
+    """Write tables of LaTeX strings to one file, and return them for a notebook to show.
+
+    Args:
+        path: the file (.tex).
+        parts: tables with their column formats, such as ``llr``; the index is left out.
+        empty: what a table without rows says.
+    """
+    write_text(path, "\n\\medskip\n\n".join(booktabs(frame, columns, empty) for frame, columns in parts))
+    return HTML("\n".join(_page(frame, columns, empty) for frame, columns in parts))
+
+
+def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
+    if frame.empty:
+        return f"<p>{escape(empty.capitalize())}.</p>"
+    alignments = re.sub(r"p\{[^}]*\}", "l", column_format)
+    names = [readable(str(name)) for name in frame.columns]
+    plain = [re.sub(r"<br>", " ", name) for name in names]
+    plain = [escape(re.sub(r"<[^>]*>", "", name)) for name in plain]
+    head = "".join(f'<th class="{side}">{name}</th>' for side, name in zip(alignments, names, strict=True))
+    lines = []
+    for row in frame.itertuples(index=False):
+        first, *others = [readable(str(cell)) for cell in row]
+        cells = [f'<th scope="row">{first}</th>']
+        cells += [
+            f'<td class="{side}" data-label="{name}"><span>{cell}</span></td>'
+            for side, name, cell in zip(alignments[1:], plain[1:], others, strict=True)
+        ]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    kind = "cards" if len(names) > NARROW and len(lines) <= CARDS[0] and len(names) <= CARDS[1] else "plain"
+    body = "\n".join(lines)
+    return f'<table class="paper {kind}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+
+
+def folded(frame: pd.DataFrame, title: str, decimals: int = 3) -> HTML:
+    """A long table of values under a title that opens it."""
+    rows = {0: "no rows", 1: "one row"}.get(len(frame), f"{len(frame)} rows")
+    return HTML(f"<details><summary>{escape(title)} ({rows})</summary>{frame.round(decimals).to_html()}</details>")
+
+
+def answer(*sentences: str) -> Markdown:
+    """What this run shows, as the notebook's first output."""
+    return Markdown(f"> **This run.** {' '.join(sentences)}")
+
+
+def counted(outcomes: Iterable[str]) -> str:
+    """How often each outcome occurs, the most frequent first: ``3 reproduced, 1 undecided``."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes).most_common()) or "no comparison"
