@@ -93,12 +93,12 @@ def measure(plan: Plan, ways: list, device: torch.device, threads: int) -> list[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: tells whether everything runs, nothing else")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: checks only that everything runs")
     parser.add_argument("--without-peers", action="store_true", help="only torch's own ways and ours, nothing compiled")
     parser.add_argument("--rounds", type=int, default=5, help="of every comparison (default: 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads (default: all)")
     parser.add_argument("--output", type=Path, help="folder for the results (default: benchmarks/results/cpu or cuda)")
-    parser.add_argument("--redraw", action="store_true", help="make page and figures anew from the table there")
+    parser.add_argument("--redraw", action="store_true", help="make page and figures again from the existing table")
     arguments = parser.parse_args()
     if arguments.rounds < 3:
         raise UserError(f"--rounds is {arguments.rounds}; a median with its range needs at least 3")
@@ -123,7 +123,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     table.write(file, table.table(rows, device, arguments.threads))
     report.write(folder, table.read(file))
-    print(f"written: {file}, speed.md and figures beside it")
+    print(f"written: {file}, speed.md and figures in the same folder")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Importances that are added up batch by batch: in one go, over interrupted sessions, or over several processes."""
+"""Importances accumulated batch by batch, also over interrupted sessions or several processes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ FORMAT = 1
 
 
 class Accumulator:
-    """Importances of one network by several estimators, batch after batch.
+    """Importances of one network by several estimators, accumulated batch by batch.
 
     Args:
         names: estimators, keys of :data:`weight_importance.ESTIMATORS`, except path estimators.
@@ -34,7 +34,7 @@ class Accumulator:
             batches.
         generator: randomness, needed by estimators that sample labels or probes.
         chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000.
-        ignore_index: label that does not count; required for logits ``(N, ..., K)``.
+        ignore_index: label of positions that are ignored; required for logits ``(N, ..., K)``.
         forward: ``(network, inputs) -> logits``, by default a call of the network.
 
     Raises:
@@ -63,14 +63,14 @@ class Accumulator:
         self._sums, self._alike = sums_of(self._estimators, self._forward, self._options, self.moments)
 
     def update(self, data: Any, labels: Tensor | None = None) -> None:
-        """Take in a batch.
+        """Add a batch.
 
         Args:
-            data: inputs ``(N, ...)``; ``(inputs, labels)``; or a dictionary of inputs that may hold ``labels``.
+            data: inputs ``(N, ...)``; ``(inputs, labels)``; or a dictionary of inputs that may contain ``labels``.
             labels: ``(N,)`` or ``(N, ...)`` integers, if they are not part of the batch.
 
         Raises:
-            UserError: importances would be wrong, or the batch does not fit the network; it says why.
+            UserError: importances would be wrong, or the batch does not fit the network; the message names the reason.
         """
         self.add(batch(data, labels))
 
@@ -83,7 +83,7 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def add(self, samples: Samples) -> None:
-        """Take in a batch in the engine's form; see :meth:`update`.
+        """Add a batch in the engine's form; see :meth:`update`.
 
         The network is examined on the first, second, fourth, ... batch.
 
@@ -134,7 +134,7 @@ class Accumulator:
             that is half).
 
         Raises:
-            UserError: there has been no sample that counts.
+            UserError: there has been no sample, or all have been ignored.
         """
         if any(not self._count(sums) for sums in self._sums):
             raise UserError("an importance needs at least one sample that counts; there has been none")
@@ -149,9 +149,9 @@ class Accumulator:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All sums and counts so far, and where random numbers are: tensors, texts and numbers.
+        """All sums and counts so far, and the state of the random generator: tensors, texts and numbers.
 
-        Save it to go on later with :meth:`load_state_dict`, or send it to another process for :meth:`merge`.
+        Save it to continue later with :meth:`load_state_dict`, or send it to another process for :meth:`merge`.
 
         Returns:
             keys ``format``, ``names``, ``updates`` and ``sums``, the last a dictionary of tensors.
@@ -175,9 +175,9 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def merge(self, other: "Accumulator | Mapping[str, Any]") -> None:
-        """Add what another accumulator of the same network and estimators has added up over other samples.
+        """Add the sums of another accumulator of the same network and estimators over other samples.
 
-        Estimators that draw labels need generators of different seeds, those that draw probes of the same seed.
+        Estimators that draw labels need generators with different seeds; those that draw probes need the same seed.
 
         Args:
             other: an accumulator, or its :meth:`state_dict`.
@@ -212,7 +212,7 @@ class Accumulator:
         return sums.filled[1] + sums.totals[COUNT].item() if isinstance(sums, BatchSums) else sums.totals[COUNT].item()
 
     def go_through(self, data: Any, labels: Tensor | None = None) -> None:
-        """Take in all of some data, then move the generator behind what was drawn.
+        """Add all data, then advance the generator past the numbers drawn.
 
         Args:
             data: as for :func:`weight_importance.estimate_all`.

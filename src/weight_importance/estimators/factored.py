@@ -1,9 +1,9 @@
 """Importances as an output factor times an input factor: n + m numbers for a layer of n × m weights, for large models.
 
-Two versions. The exact margins: the sums of the importance over each row and over each column. The product
-E|g|^q · E|a|^q of the gradients at a layer's outputs and of what its weight multiplies, from two hooks, which never
-forms a sample's gradient; positions count as if they were independent samples. It is the importance itself where
-outputs and inputs are independent.
+There are two versions. The first has the exact margins: sums of the importance over each row and over each column. The
+second is the product E|g|^q · E|a|^q of the gradients at a layer's outputs and of its inputs, from two hooks, without
+any per-sample gradient; it treats positions as independent samples. It equals the importance if outputs and inputs are
+independent.
 """
 
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ ROWS, COLUMNS = "rows", "columns"
 
 @dataclass(frozen=True)
 class Factors:
-    """An importance by its margins; add them up over tasks.
+    """An importance by its margins, which can be added over tasks.
 
     Attributes:
-        rows: ``(out,)``, sums over all other axes; of a vector its values.
+        rows: ``(out,)``, sums over all other axes; for a vector, its values.
         columns: ``(in, ...)``, sums over the first axis; ``None`` for a vector.
     """
 
@@ -91,7 +91,7 @@ class FactoredSums(MomentSums):
 
 
 class ProductSums(FactoredSums):
-    """The same for the product of E|g|^q and E|a|^q where a layer has one group; elsewhere the exact margins."""
+    """The product of E|g|^q and E|a|^q for layers with one group; the exact margins for all others."""
 
     def __init__(
         self, forward: Forward, wanted: Mapping[str, Moment], generator: Generator | None, ignored: int | None
@@ -171,14 +171,14 @@ def factored(
     ignore_index: int | None = None,
     forward: Forwarding | None = None,
 ) -> dict[str, Factors]:
-    """A moment estimator's importance in factored form, of a network too large for a number per parameter.
+    """The importance by a moment estimator in factored form, for networks too large for one number per parameter.
 
     Args:
         name: of an estimator that is a mean over samples of a power of their gradients.
         network: as for :func:`weight_importance.estimate`.
         data: as for :func:`weight_importance.estimate_all`.
         labels: as for :func:`weight_importance.estimate`.
-        product: of E|g|^q and E|a|^q in place of the exact margins.
+        product: whether to compute the product of E|g|^q and E|a|^q instead of the exact margins.
         generator: as for :func:`weight_importance.estimate`.
         ignore_index: as for :func:`weight_importance.estimate`.
         forward: as for :func:`weight_importance.estimate`.

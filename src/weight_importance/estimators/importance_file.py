@@ -1,6 +1,6 @@
-"""Importances in a safetensors file: tensors by the parameters' names and a header that says what they are.
+"""Importances in a safetensors file: one tensor per parameter, and a header that describes them.
 
-The file loads without unpickling anything, in any program that reads safetensors.
+Any program that reads safetensors can load the file; loading executes no code.
 """
 
 import json
@@ -23,7 +23,7 @@ FORMAT = "weight-importance 1"
 def save_importance(
     path: str | Path, importance: Mapping[str, Tensor], *, estimator: str, data: str = "", samples: int | None = None
 ) -> None:
-    """Write an importance with a header. The file appears under its name when it is complete.
+    """Write an importance with a header. The file appears under its name only when it is complete.
 
     Args:
         path: file to write, ``.safetensors``.
@@ -58,7 +58,7 @@ def load_importance(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         parameter name → tensor; and the header, key → text.
 
     Raises:
-        UserError: there is no such file, or it is another kind of file.
+        UserError: the file does not exist, or contains no importance.
     """
     try:
         with safe_open(path, "pt") as file:

@@ -1,4 +1,4 @@
-"""The four kinds of estimator, as data: a catalogue module defines one of these and nothing else is needed."""
+"""The four kinds of estimator. A module of the catalogue defines one object of one of these classes, nothing else."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -36,21 +36,21 @@ def blocks_of_classes(logits: Tensor) -> Iterator[range]:
 
 @dataclass(frozen=True)
 class MomentEstimator:
-    """Mean over samples of Σ_c weight · |pull-back of cotangent c|^power, per parameter.
+    """Mean over samples of Σ_c weight · |gradient for cotangent c|^power, per parameter.
 
     Attributes:
-        label: how figures and tables name the estimator.
+        label: name of the estimator in figures and tables.
         formula: LaTeX, for one parameter θ.
         source: BibTeX key of the paper that introduced it.
         cotangents: the cotangents at the logits and their weights.
         power: the exponent.
         finish: turns the mean into the importance.
-        batch: samples whose pull-backs are averaged *before* the power is taken; one, but for estimators that are
-            about the gradient of a batch's mean. See :mod:`weight_importance.estimators.engine.batches`.
+        batch: number of samples whose gradients are averaged *before* the power is taken: 1, except for estimators
+            of the gradient of a batch mean. See :mod:`weight_importance.estimators.engine.batches`.
         needs_labels: whether the cotangents depend on the labels.
-        separate_positions: for logits ``(N, ..., K)``: each position counts by itself, as for a sum over classes, whose
-            labels are independent. By default a sample's scalar is the sum over its positions (a sequence's
-            log-probability).
+        separate_positions: for logits ``(N, ..., K)``: whether each position is treated as a sample, as in a sum over
+            classes, whose labels are independent. By default the gradient of a sample is that of the sum over its
+            positions (the log-probability of a sequence).
     """
 
     label: str
@@ -69,8 +69,8 @@ class MomentEstimator:
 class CurvatureEstimator:
     """A function of the diagonal of the Hessian of the mean cross-entropy.
 
-    It is exact where logits are piecewise linear in every tensor of parameters; elsewhere, the part that comes from the
-    curvature of the logits is estimated; see :mod:`weight_importance.estimators.engine.curvature`.
+    It is exact if logits are piecewise linear in every parameter tensor. Otherwise, the part from the curvature of the
+    logits is estimated; see :mod:`weight_importance.estimators.engine.curvature`.
 
     Attributes:
         gauss_newton: cotangents whose second moment is the diagonal of the Gauss-Newton matrix.
@@ -87,15 +87,15 @@ class CurvatureEstimator:
 
 @dataclass(frozen=True)
 class PathEstimator:
-    """A function of what the optimiser did on the task.
+    """A function of records of the optimiser's steps on the task.
 
     Attributes:
-        records: what training must record for it, names in :data:`weight_importance.estimators.path.RECORDS`, written
-            out as a tuple of texts (the workflow reads them off the source).
-        importance: the importance from these, elementwise, each given by its name; any shape.
-        published: of ``records``, those that the published protocol replaces by others: name → name of the other.
-        kept: of ``records``, those that Adam keeps itself: name → key in its state for a parameter.
-        normalised: of ``records``, those whose values over a whole network are mapped onto [0, 1] first.
+        records: the records that it needs, names in :data:`weight_importance.estimators.path.RECORDS`, as a literal
+            tuple of texts (the workflow reads them from the source).
+        importance: function of the records, passed by name; elementwise, any shape.
+        published: records that the published protocol replaces: name → name of the replacement.
+        kept: records that Adam's state contains: name → key in the state of a parameter.
+        normalised: records that are first rescaled to [0, 1] over the whole network.
     """
 
     label: str
@@ -111,15 +111,15 @@ class PathEstimator:
 
 @dataclass(frozen=True)
 class StateEstimator:
-    """Read off weights and activations, without any gradient.
+    """A function of weights and activations, without any gradient.
 
     Attributes:
-        finish: ``(mean over samples of what is read, in float64; the parameter) -> importance``.
-        reading: what is read off the layers, see :mod:`weight_importance.estimators.engine.by_layer`; ``None`` for an
-            importance of the weights alone, whose ``finish`` gets the parameter itself as the mean.
-        mean_of_samples: it is a mean over samples of what each gives by itself; see :func:`is_mean_of_samples`.
-        compared_within_outputs: as a criterion for pruning, whether a weight is compared with those of the same output
-            unit only, whatever the scope.
+        finish: ``(mean of the reading over samples, in float64; the parameter) -> importance``.
+        reading: the quantity that is read from the layers, see :mod:`weight_importance.estimators.engine.by_layer`;
+            ``None`` for an importance of the weights alone, whose ``finish`` gets the parameter itself as the mean.
+        mean_of_samples: whether it is a mean over samples of independent values; see :func:`is_mean_of_samples`.
+        compared_within_outputs: whether pruning compares a weight only with those of the same output unit, whatever
+            the scope.
     """
 
     label: str

@@ -8,17 +8,17 @@ from weight_importance.runtime.errors import UserError
 
 
 def pruning_scores(network: nn.Module, importance: Mapping[str, Tensor]) -> dict[tuple[nn.Module, str], Tensor]:
-    """The importances as ``torch.nn.utils.prune.global_unstructured`` takes them: parameters and their scores in one.
+    """Importances as the argument ``importance_scores`` of ``torch.nn.utils.prune.global_unstructured``.
 
     Args:
-        network: that the importances are of, not yet pruned.
-        importance: parameter name → importance; those that are to be pruned, weights alone for instance.
+        network: the network of the importances, not yet pruned.
+        importance: parameter name → importance, for the parameters to prune (for example, only weights).
 
     Returns:
         ``(module, name in the module) → score``.
 
     Raises:
-        UserError: a name that is no parameter's.
+        UserError: a name is not that of a parameter.
     """
     parameters, scores = dict(network.named_parameters()), {}
     for name, values in importance.items():

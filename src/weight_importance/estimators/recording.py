@@ -1,4 +1,4 @@
-"""Path estimators in any training loop: an optimiser's steps are watched while a block of code runs."""
+"""Path estimators in any training loop: the steps of an optimiser are recorded while a block of code runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from weight_importance.runtime.errors import UserError
 
 
 class Recording:
-    """What an optimiser's steps did to the parameters of a network.
+    """Record of an optimiser's steps on the parameters of a network.
 
     Args:
-        optimizer: any of ``torch.optim``, or one with its hooks.
-        network: whose parameters it steps.
-        estimators: of the path, by name.
-        penalty: ``network -> scalar``, the part of the loss that does not count as the task's.
+        optimizer: any optimiser of ``torch.optim``, or one with the same hooks.
+        network: the network whose parameters it updates.
+        estimators: path estimators by name.
+        penalty: ``network -> scalar``, the part of the loss that is not the loss of the task.
         independent: ``() -> loss of another batch``, for estimators that need its gradient.
     """
 
@@ -53,7 +53,7 @@ class Recording:
             )
 
     def before(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        """Before a step: keep the weights and the gradients."""
+        """Before a step: store the weights and the gradients."""
         # the first of the arguments is the optimiser itself
         if any(callable(given) for given in [*args[1:], *kwargs.values()]):
             raise UserError(
@@ -78,7 +78,7 @@ class Recording:
         }  # fmt: skip
 
     def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        """After a step: what it changed."""
+        """After a step: record the change of the weights."""
         moved = {name: _whole(parameter) - self._before[name] for name, parameter in self._parameters.items()}
         given = self._gradients or {"gradients": moved}  # which nothing is recorded of
         self._recorder.step(given.pop("gradients"), moved, **given)
@@ -134,15 +134,15 @@ def record(
     penalty: Callable[[nn.Module], Tensor] | None = None,
     independent: Callable[[], Tensor] | None = None,
 ) -> Iterator[Recording]:
-    """Record an optimiser's steps while a block of code runs, for path estimators in any training loop.
+    """Record the steps of an optimiser while a block of code runs, for path estimators in any training loop.
 
     ``with record(optimizer, network, ["si"]) as recorded: ...`` and then ``recorded.result()["si"]``.
 
     Args:
-        optimizer: whose ``step()`` is called in the block.
-        network: whose parameters it changes.
+        optimizer: the optimiser whose ``step()`` the block calls.
+        network: the network whose parameters it updates.
         names: path estimators, keys of :data:`weight_importance.ESTIMATORS`.
-        penalty: ``network -> scalar``, as it is in the loss: estimators take the gradient of the loss without it.
+        penalty: ``network -> scalar``, the penalty in the loss; estimators use the gradient of the loss without it.
         independent: ``() -> loss of another batch``, differentiated before every step; for ``si_unbiased``.
 
     Yields:

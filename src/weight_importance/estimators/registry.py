@@ -1,4 +1,4 @@
-"""Importances by the estimator's name: of samples at once, or of what training recorded."""
+"""Importances by the name of the estimator: computed from samples, or from records of training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,27 +29,27 @@ def estimate(
     """The importance of every parameter of a network, by the estimator called ``name``.
 
     Args:
-        name: any but a path estimator, one of :data:`ESTIMATORS`.
+        name: an estimator in :data:`ESTIMATORS`, except path estimators.
         network: any module from a batch of samples to logits ``(N, K)``, K at least 2, or ``(N, ..., K)`` with one
-            prediction per token or pixel; evaluated in evaluation mode, left as it was. Where some parameters require
-            gradients and some do not, importances are of those that do.
+            prediction per token or pixel. It is called in evaluation mode and left unchanged. If only some parameters
+            require gradients, importances are computed for these.
         inputs: ``(N, ...)``, a tuple or a dictionary of such tensors; or a ``DataLoader``, a data set, or any iterable
-            of batches, each ``(inputs, labels)`` or a dictionary that may hold ``labels``.
-        labels: ``(N,)`` or ``(N, ...)`` integers; only for estimators whose formula has them.
+            of batches, each ``(inputs, labels)`` or a dictionary that may contain ``labels``.
+        labels: ``(N,)`` or ``(N, ...)`` integers; needed only by estimators whose formula contains labels.
         generator: randomness, needed by estimators that sample labels or probes.
         chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000; changes
             results by rounding only.
-        ignore_index: the label that does not count, neither in the sum nor in the number of samples; to be given for
-            logits ``(N, ..., K)``. There a sample's scalar is the sum over its positions, but each position counts by
-            itself where an estimator takes the expectation over classes.
-        forward: ``(network, inputs) -> logits``, where calling the network on the inputs does not give the logits.
+        ignore_index: label of positions that are ignored, in the sum and in the number of samples; required for
+            logits ``(N, ..., K)``. Then the gradient of a sample is that of the sum over its positions; estimators that
+            take the expectation over classes take it at each position separately.
+        forward: ``(network, inputs) -> logits``, if ``network(inputs)`` does not return the logits.
 
     Returns:
         parameter name → tensor of that parameter's shape and precision (single precision where that is half).
 
     Raises:
-        UserError: unknown name; a path estimator, which needs a recorder during training; inputs or labels that do not
-            fit; samples that influence each other; an output that is random in evaluation mode.
+        UserError: unknown name; a path estimator, which needs a recorder during training; inputs or labels of a wrong
+            shape; samples that influence each other; an output that is random in evaluation mode.
     """
     found = estimate_all(
         [name], network, inputs, labels, generator=generator, chunk=chunk, ignore_index=ignore_index, forward=forward
@@ -68,10 +68,10 @@ def estimate_all(
     ignore_index: int | None = None,
     forward: Call | None = None,
 ) -> dict[str, dict[str, Tensor]]:
-    """Several importances of the same network on the same samples: what they have in common is computed once.
+    """Several importances of the same network on the same samples; shared parts are computed once.
 
-    The values are those of :func:`estimate` up to rounding; an estimator that draws random numbers draws those that it
-    would draw alone.
+    The values are those of :func:`estimate` up to rounding; an estimator that draws random numbers draws the same
+    numbers as alone.
 
     Args:
         names: estimators, keys of :data:`ESTIMATORS`, except path estimators.
@@ -101,7 +101,7 @@ def recorder(*names: str, published: bool = False) -> ImportanceRecorder:
 
     Args:
         names: the estimators.
-        published: form them as the published protocol does, where that differs.
+        published: whether to use the records of the published protocol where they differ.
 
     Raises:
         UserError: unknown name, or not a path estimator.

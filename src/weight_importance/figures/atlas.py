@@ -18,7 +18,7 @@ TREE = 0.4
 """Inches for the tree above the matrix."""
 
 SIDE = 0.95
-"""Inches for each panel of scores beside it."""
+"""Width in inches of each panel of scores."""
 
 GAP = 0.12
 PERCENT = 100.0

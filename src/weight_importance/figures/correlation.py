@@ -97,7 +97,7 @@ def _square(means: pd.DataFrame, estimators: list[str]) -> np.ndarray:
 
 
 def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
-    """What zero looks like: coefficients of permuted importances beside the observed ones, both means over seeds.
+    """Observed coefficients and their null distribution (permuted importances), both means over seeds.
 
     Args:
         correlation: the table ``correlation`` of one study.

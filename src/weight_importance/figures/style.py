@@ -173,7 +173,7 @@ def in_view(rows: pd.DataFrame) -> np.ndarray:
 
 
 def error_axis(axes: Axes, rows: pd.DataFrame, *, across: bool = False) -> None:
-    """An axis of accuracies in per cent that is logarithmic in the error, so that 95 and 96 % stay apart beside 60 %.
+    """An axis of accuracies in per cent that is logarithmic in the error, so that 95 and 96 % differ visibly.
 
     Args:
         axes: with the accuracies on y, or on x.

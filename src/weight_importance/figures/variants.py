@@ -1,4 +1,4 @@
-"""The figure of a study beside its variants: whether what they change widens the range of usable strengths."""
+"""The figure of a study and its variants: does a variant widen the usable range of penalty strengths?"""
 
 from collections.abc import Mapping
 

@@ -43,7 +43,7 @@ OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
 
 
 def stand_in(study: str, settings: Mapping[str, Study]) -> str:
-    """The study whose results are set beside the published ones of ``study``.
+    """The study whose results are compared with the published ones of ``study``.
 
     Args:
         study: a study that has published results under its name.
@@ -127,11 +127,11 @@ def comparisons(
     Kinds, by the column ``kind``:
 
     - ``lambda``: mean test accuracy over all tasks at a λ in common. A published λ = 0 is training without a penalty,
-      and set beside ``none``.
+      and compared with ``none``.
     - ``tasks``: the same at the published best λ after 2, 3, ... tasks, but not after the last in common, which is a
       row of ``lambda``. The first, which no penalty has touched, is left out.
     - ``best_value``: the best over all λ that each side tried, where that is not one λ, and so a row of ``lambda``. If
-      the published best λ diverged here, its row of ``lambda`` says so; this one stands beside it, not instead.
+      the published best λ diverged here, its row of ``lambda`` says so; this row is additional.
     - ``pruning``: accuracy at a fraction in common but 0, where nothing is pruned.
 
     Where this run has learnt fewer tasks, both are taken after as many.

@@ -125,7 +125,7 @@ def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFr
         and seeds in common; then with the suffixes ``_variant`` and ``_counterpart`` ``best_lambda``, ``best``
         (accuracy), ``low``, ``high``, ``factor`` (high over low), ``open_low`` and ``open_high`` (the range reaches the
         end of the strengths in common, and may go on beyond). λ are those of the plain penalty; ``nan`` where every λ
-        diverged. ``outcome`` is one of :data:`OUTCOMES`, said of the variant's factor beside its counterpart's:
+        diverged. ``outcome`` is one of :data:`OUTCOMES`, for the variant's factor compared with its counterpart's:
         ``undecided`` where an open range might yet turn the order, or there is no range.
     """
     rows = []

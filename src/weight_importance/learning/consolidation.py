@@ -1,6 +1,6 @@
 """Elastic weight consolidation of one network in any training loop.
 
-:mod:`weight_importance.learning.penalty` holds that of a stack of replicas.
+:mod:`weight_importance.learning.penalty` contains the version for a stack of replicas.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from weight_importance.runtime.errors import UserError, unknown_name
 
 
 class Penalty:
-    """λ Σ Ω (θ − θ*)² with the importances Ω accumulated over tasks and the anchor θ*, the weights after the last one.
+    """λ Σ Ω (θ − θ*)²: importances Ω accumulated over tasks, and the anchor θ*, the weights after the latest task.
 
-    Without the factor ½ (Huszár 2018); parameters without an importance are free.
+    There is no factor ½ (Huszár 2018). Parameters without an importance are not penalised.
 
     Args:
         strength: λ.
-        accumulation: how the importances of several tasks become Ω: their ``sum``, their ``mean``, or ``online``, in
-            which earlier tasks fade.
-        decay: what ``online`` keeps of the earlier tasks with every further one.
-        clamp_negative: count negative importances (of a path, say) as zero, task by task.
+        accumulation: how the importances of several tasks are combined: their ``sum``, their ``mean``, or ``online``, a
+            sum in which earlier importances are multiplied by ``decay`` after each task.
+        decay: factor of earlier importances with ``online``.
+        clamp_negative: whether negative importances (of path estimators, for example) count as zero, task by task.
 
     Raises:
         UserError: an unknown accumulation.
@@ -42,14 +42,14 @@ class Penalty:
 
     @torch.no_grad()
     def update(self, network: nn.Module, importance: Mapping[str, Tensor]) -> None:
-        """After a task: take in its importances, and the network's weights as the anchor.
+        """Add the importances of a finished task, and set the anchor to the network's weights.
 
         Args:
-            network: as it is after the task.
+            network: the network after the task.
             importance: parameter name → tensor of its shape, as :func:`weight_importance.estimate` returns it.
 
         Raises:
-            UserError: names or shapes are not the network's, or differ from the previous task's.
+            UserError: names or shapes do not fit the network, or differ from those of the previous task.
         """
         parameters = dict(network.named_parameters())
         self._check(parameters, importance)
@@ -92,7 +92,7 @@ class Penalty:
         return self.strength * torch.stack(parts).sum()
 
     def state_dict(self) -> dict[str, Any]:
-        """Importances Ω, anchor θ* and number of tasks, to be saved.
+        """Importances Ω, anchor θ* and number of tasks, for saving.
 
         Returns:
             keys ``tasks``, ``importance`` and ``anchor``.

@@ -48,7 +48,7 @@ class Ablation:
 
     @property
     def label(self) -> str:
-        """The transform as figures name it; of two estimators, which gives what is told by the figure's place."""
+        """Name of the transform in figures; empty for ablations of two estimators, which figures name differently."""
         if self.transform in WITH_NUMBER:
             return f"{self.transform} {self.number:g}"
         return TRANSFORMS.get(self.transform, "")

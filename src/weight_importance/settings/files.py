@@ -27,7 +27,7 @@ def given(arguments: Sequence[str]) -> list[str]:
     """The configuration files of a Snakemake command: the working folder's, and all after ``--configfile``."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="*", action="extend", default=[])
-    here = [DEFAULT] if Path(DEFAULT).exists() else []  # otherwise Snakemake reads the one beside the Snakefile
+    here = [DEFAULT] if Path(DEFAULT).exists() else []  # otherwise Snakemake reads the one next to the Snakefile
     return [*here, *parser.parse_known_args(list(arguments))[0].configfile]
 
 

@@ -1,7 +1,7 @@
 """EWC-DR: the second moment of the gradient of the cross-entropy at the reversed logits −z.
 
 Liu and Chang (2026), "logits reversal": where the network is confident of the true class, p_y ≈ 1 makes the Fisher's
-gradient vanish, whereas the reversed logits give that class next to no probability and so the gradient its full size.
+gradient vanish, whereas with the reversed logits that class has a probability near zero and the gradient its full size.
 True labels; averaged over samples.
 """
 

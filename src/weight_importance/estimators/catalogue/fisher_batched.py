@@ -2,8 +2,8 @@
 
 The square must be taken of one sample's gradient, not of a batch's mean: over batches of B samples the expectation is
 1/B of the gradients' variance plus the squared mean gradient, so what samples disagree about is lost, scale and ranks
-change, and both depend on B. Van de Ven (2025) on how common it is and what it does. It is kept so that its error can
-be shown, and because published results rest on it. True labels; batches of :data:`BATCH` samples in the order given,
+change, and both depend on B. Van de Ven (2025) describes how common this is, and its effect. It is included to show the
+error, and because published results use it. True labels; batches of :data:`BATCH` samples in the order given,
 the last one may be smaller; averaged over batches.
 """
 

@@ -1,6 +1,7 @@
 """Empirical Fisher information: the diagonal of the gradients' second moment at the true labels.
 
-Kirkpatrick et al. (2017) as implemented by Kutalev and Lapina (2021); Kunstner et al. (2019), eq. 3, on what it is not.
+Kirkpatrick et al. (2017) as implemented by Kutalev and Lapina (2021); Kunstner et al. (2019), eq. 3, discuss its
+limits.
 """
 
 import torch

@@ -1,10 +1,9 @@
 """Fisher information at the predicted label: the second moment of the gradient of the most probable class's log.
 
 Label mode ``max_pred`` of Masana et al. (2023) and of many implementations. It is neither the exact Fisher
-information (one class stands for the expectation over all) nor the empirical one (errors count by what the network
-says): with p the probability of the predicted class, the squared norm of the gradient at the logits is
-(1 − p)² + Σ_{k≠ŷ} p_k² ≤ 2(1 − p)², so a sample of which the network is confident counts almost nothing. Averaged over
-samples.
+information (one class replaces the expectation over all) nor the empirical one (misclassified samples use the
+predicted label): with p the probability of the predicted class, the squared norm of the gradient at the logits is
+(1 − p)² + Σ_{k≠ŷ} p_k² ≤ 2(1 − p)², so samples with a confident prediction hardly contribute. Averaged over samples.
 """
 
 import torch

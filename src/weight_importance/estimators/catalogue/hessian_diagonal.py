@@ -3,9 +3,9 @@
 In the networks of this study (linear, convolutional and normalisation layers, leaky ReLU, maximum pooling) it is exact:
 they are piecewise linear in every tensor, where the Hessian's diagonal equals that of the Gauss-Newton matrix and the
 exact Fisher information (Martens 2020, sec. 9.2). In other networks the part that comes from the curvature of the
-logits is estimated with random signs (Bekas, Kokiopoulou and Saad 2007) and may be far off; see
-:mod:`weight_importance.estimators.engine.curvature` for its error. It may be negative there; clamping is the penalty's
-business.
+logits is estimated with random signs (Bekas, Kokiopoulou and Saad 2007) and may be inaccurate; see
+:mod:`weight_importance.estimators.engine.curvature` for its error. It may be negative there; the penalty can count
+negative values as zero.
 """
 
 from weight_importance.estimators.catalogue.fisher_exact import cotangents

@@ -1,8 +1,8 @@
 """Batched MAS: the absolute gradient of the mean squared logit of mini-batches, as in the code of Hsu et al. (2018).
 
 The absolute value must be taken of one sample's gradient, not of a batch's mean (Aljundi et al. 2018, eq. 3): what
-samples disagree about cancels, so scale and ranks depend on the size of the batch. It is kept because published results
-rest on it. Batches of :data:`BATCH` samples in the order given, the last one may be smaller; averaged over batches.
+samples disagree about cancels, so scale and ranks depend on the size of the batch. It is included because published
+results use it. Batches of :data:`BATCH` samples in the order given, the last one may be smaller; averaged over batches.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """MASX: the mean absolute gradient of the square of the largest output probability.
 
-Benzing (2022), as in the author's code (github.com/freedbee/continual_regularisation, ``worker_MAS.py``): of the
-squared norm of the probabilities, whose gradient MAS takes, the largest term alone. Where the network is confident, MAS
-on the softmax comes down to it.
+Benzing (2022), as in the author's code (github.com/freedbee/continual_regularisation, ``worker_MAS.py``): MAS takes
+the gradient of the squared norm of the probabilities, MASX only that of its largest term. For a confident network, MAS
+on the softmax is nearly the same.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """Root Fisher: the square root of the exact Fisher information, parameter by parameter.
 
 Benzing (2022), who relates MAS and SI to it; of the exact one, as in the author's code
-(github.com/freedbee/continual_regularisation, ``worker_MAS.py``). The root is taken of the mean over samples (it is no
-mean of roots, which would be the mean absolute gradient).
+(github.com/freedbee/continual_regularisation, ``worker_MAS.py``). It is the root of the mean over samples, not the mean
+of roots, which would be the mean absolute gradient.
 """
 
 from torch import Tensor

@@ -1,9 +1,10 @@
-"""Synaptic Intelligence: a parameter's share in the fall of the loss over its squared displacement.
+"""Synaptic Intelligence: a parameter's contribution to the decrease of the loss, divided by its squared displacement.
 
 Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). The gradient is that of the
-unpenalised loss, as in Zenke's own code (github.com/ganguli-lab/pathint), the displacement the optimiser's. Kutalev and
-Lapina's code takes the penalised gradient: so does this estimator under the published protocol, and ``si_penalised``
-always. It may be negative: clamping, which Zenke's code does task by task, is the penalty's business.
+unpenalised loss, as in Zenke's code (github.com/ganguli-lab/pathint); the displacement is the optimiser's. The code of
+Kutalev and Lapina uses the penalised gradient, as does this estimator under the published protocol, and
+``si_penalised`` always. It may be negative; the penalty can count negative values as zero, as Zenke's code does, task
+by task.
 """
 
 from torch import Tensor

@@ -1,10 +1,10 @@
-"""The bias part of Synaptic Intelligence: SI less its unbiased version.
+"""The bias part of Synaptic Intelligence: SI minus its unbiased version.
 
-Benzing (2022), "SIB", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``):
-−Σ (g_t − h_t)Δθ_t with the gradient g_t of the step's own batch and h_t of an independent one, as large and at the same
-parameters, both without the penalty, over the squared displacement; in expectation what the step owes to its batch's
-noise. Damping as in ``si``, which is the code's for MNIST (0.001 for CIFAR). It may be negative; the code counts that
-as zero, task by task, which here is the penalty's business. It costs a second gradient at every step.
+Benzing (2022), "SIB", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``): −Σ (g_t
+− h_t)Δθ_t with the gradient g_t of the step's own batch and h_t of an independent one, as large and at the same
+parameters, both without the penalty, divided by the squared displacement; its expectation is the effect of the batch's
+noise on the step. Damping as in ``si``, which is the code's for MNIST (0.001 for CIFAR). It may be negative; the code
+counts this as zero, task by task, as the penalty can do here. It needs a second gradient at every step.
 """
 
 from torch import Tensor

@@ -1,9 +1,9 @@
-"""Synaptic Intelligence before the division: the loss's fall along the path that each parameter is to be thanked for.
+"""Synaptic Intelligence without its denominator: each parameter's contribution to the decrease of the loss.
 
 Zenke et al. (2017), eq. 3: ω = −Σ g_t Δθ_t with the gradient g_t of the step's batch, without the penalty. Benzing
-(2022) sets Second-Order Synapses beside it, as in the author's code (github.com/freedbee/continual_regularisation,
-where what is divided by the squared displacement is called "SI-N"). It may be negative: clamping is the penalty's
-business.
+(2022) compares Second-Order Synapses with it, as in the author's code (github.com/freedbee/continual_regularisation,
+where the version with the denominator is called "SI-N"). It may be negative; the penalty can count negative values as
+zero.
 """
 
 from torch import Tensor

@@ -1,8 +1,8 @@
-"""SNIP, or Taylor saliency: what the mean loss changes by, to first order, when a weight is removed.
+"""SNIP, or Taylor saliency: the change of the mean loss, to first order, when a weight is removed.
 
 Lee, Ajanthan and Torr (2019), connection sensitivity: |θ ∂L/∂θ| with the loss of all samples together; as a Taylor
-expansion of what removal costs it is as common at trained networks. The gradient's sign counts in the mean: at a
-minimum it vanishes. They divide by the sum over all weights, which changes no comparison and is left out.
+expansion of the cost of removal, it is also common for trained networks. The signs of gradients are kept in the mean,
+which vanishes at a minimum. They divide by the sum over all weights; this changes no comparison and is left out.
 """
 
 from torch import Tensor

@@ -4,8 +4,8 @@ Kutalev (2020) defines it for linear layers on (N, in): for a weight w_ij, |w_ij
 samples; for a bias, the mean of the absolute output of its neuron, which is what the next layer receives (its
 activation), in the last layer the softmax.
 
-Beyond that the definition is our own extension, which replicates no published result: the sum over the positions at
-which a parameter is used.
+For other layers the definition is our extension, and results are not a replication: the sum over the positions at which
+a parameter is used.
 
 - a weight: |w| E_x Σ_positions |what it multiplies|. For a convolution that is |w_oiuv| E_x Σ_l |x_i| at l + (u, v), in
   the padded image; for the scale of a normalisation, |w| E_x Σ |normalised input|; for a linear layer on sequences, the

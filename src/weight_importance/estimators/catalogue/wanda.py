@@ -1,10 +1,11 @@
-"""Wanda: a weight's magnitude times the norm of what it multiplies.
+"""Wanda: the magnitude of a weight times the norm of its inputs.
 
 Sun et al. (2024), eq. 1, for linear layers: |w_ij|·‖x_j‖₂ over all tokens of all samples. Here the norm is the root
 of the mean over samples of the sum over positions, which differs by a constant factor and does not grow with the
 samples. For pruning, weights are compared within each output unit only, as there (sec. 3): the same fraction of every
-row is removed. As in ``total_signal`` and on our own account: a convolution's weight multiplies the padded image's
-entries, a normalisation's scale the normalised input, and a bias ones, at each position; rows are output channels.
+row is removed. As in ``total_signal``, our extension to other layers is: the input of a convolution's weight is
+the padded image, that of a normalisation's scale the normalised input, and that of a bias is one, at each position;
+rows are output channels.
 """
 
 import torch
