@@ -124,7 +124,7 @@ def ablations_frontier(retention: pd.DataFrame, selected: pd.DataFrame) -> Figur
         for axes in grid.flat[len(estimators) :]:
             axes.set_axis_off()
         for axes in grid[:, 0]:
-            axes.set_ylabel("mean accuracy on\nall earlier tasks (%)")
+            axes.set_ylabel("average accuracy on\nall earlier tasks (%)")
         for what in ("old", "new"):
             means = pd.DataFrame(dict.fromkeys(("mean", "low", "high"), found[f"mean_{what}"])).assign(n=found["n"])
             error_axis(grid[0, 0], means, across=what == "new")

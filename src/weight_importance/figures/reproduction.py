@@ -47,7 +47,7 @@ def reproduction_lambda(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     theirs = theirs[theirs["tasks_learnt"] == tasks]
     with figure(2.6 * grid_shape(len(estimators), 2)[0]) as drawn:
         for axes, name in _panels(
-            drawn, estimators, 2, "strength λ of the penalty", f"mean test accuracy,\n{tasks} tasks (%)"
+            drawn, estimators, 2, "penalty strength λ", f"average test accuracy,\n{tasks} tasks (%)"
         ):
             here = ours[(ours["estimator"] == name) & (ours["lambda"] > 0)]
             there = theirs[theirs["estimator"] == name].sort_values("lambda")
@@ -83,7 +83,9 @@ def reproduction_tasks(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     estimators = in_order(best)
     ours, theirs = (frame[frame["lambda"] == frame["estimator"].map(best)] for frame in (ours, theirs))
     with figure(2.4 * grid_shape(len(estimators), 2)[0]) as drawn:
-        for axes, name in _panels(drawn, estimators, 2, "tasks learnt", "mean test accuracy,\ntasks learnt so far (%)"):
+        for axes, name in _panels(
+            drawn, estimators, 2, "tasks learnt", "average test accuracy,\ntasks learnt so far (%)"
+        ):
             here, there = (frame[frame["estimator"] == name].sort_values("tasks_learnt") for frame in (ours, theirs))
             _published(axes, there["tasks_learnt"], there)
             _points(axes, name, here["tasks_learnt"], here)

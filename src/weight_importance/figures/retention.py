@@ -54,8 +54,8 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
             axes.set_axis_off()
         key = grid.flat[len(estimators)].legend(**_legend(), loc="center left", borderaxespad=0, handlelength=1.6)
         key.set_in_layout(False)
-        drawn.supxlabel("strength λ of the penalty", fontsize=7.5)
-        drawn.supylabel("mean test accuracy, all tasks (%)", fontsize=7.5)
+        drawn.supxlabel("penalty strength λ", fontsize=7.5)
+        drawn.supylabel("average test accuracy, all tasks (%)", fontsize=7.5)
     return drawn
 
 
@@ -110,6 +110,6 @@ def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
                 axes.set_ylim(np.nanmin(shown) - room, np.nanmax(shown) + room)
             axes.set_xticks(sorted(average["tasks_learnt"].unique()))
             axes.grid(axis="y")
-        whole.set_ylabel("mean test accuracy,\ntasks learnt so far (%)")
+        whole.set_ylabel("average test accuracy,\ntasks learnt so far (%)")
         drawn.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return drawn

@@ -70,7 +70,7 @@ def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
             strip.set(ylim=(1.6, -0.6), xlabel="λ as in the plain penalty")
             strip.set_yticks([0, 1], ["study", "variant"])
             if place % columns == 0:
-                axes.set_ylabel("mean test accuracy,\nall tasks (%)")
+                axes.set_ylabel("average test accuracy,\nall tasks (%)")
         for axes in [*above[len(panels) :], *below[len(panels) :]]:
             axes.set_axis_off()
         for axes in above[::columns]:
