@@ -25,5 +25,7 @@ def test_a_page_is_legible_and_its_figures_load(opened, legible, screenshots, na
         assert natural > 100
         assert len(alternative) > 10
         assert shown * 7 / (6.5 * 72) >= 12, "the smallest text of a figure has 7 pt, and the figure is 6.5 inches wide"
-    assert page.title()
+    assert page.title().endswith(f"({name.stem})")
+    assert page.locator("blockquote").first.inner_text().startswith("This run."), "the answer, before any figure"
+    assert page.locator("details.code").count() > 2 and not page.locator("details[open]").count(), "code is folded"
     assert page.get_attribute("html", "lang") == "en"

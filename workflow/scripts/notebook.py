@@ -57,7 +57,7 @@ OFFLINE_PAGE = """
   .jp-RenderedHTMLCommon table.paper :is(th[scope], .l) { text-align: left; white-space: normal; }
   .jp-RenderedHTMLCommon table.paper tbody th { font-weight: normal; }
   .jp-RenderedHTMLCommon table.paper thead { border-bottom: 1px solid #555; vertical-align: bottom; }
-  table.paper sup { line-height: 0; }
+  .jp-RenderedHTMLCommon :is(sub, sup) { font-size: 12px; line-height: 0; }
   table.paper td { font-variant-numeric: tabular-nums; }
   @media (min-width: 901px) {
     .jp-RenderedHTMLCommon table.paper :is(th[scope], .l):not(:last-child) { white-space: nowrap; }
@@ -82,7 +82,7 @@ OFFLINE_PAGE = """
       display: flex; justify-content: space-between; gap: 1rem; padding: 0 0.6rem;
     }
     .jp-RenderedHTMLCommon table.cards td::before { content: attr(data-label); color: #555; text-align: left; }
-    .jp-RenderedHTMLCommon table.cards th:empty { display: none; }
+    .jp-RenderedHTMLCommon table.cards :is(td, th):empty { display: none; }
   }
 </style>
 {%- endblock -%}

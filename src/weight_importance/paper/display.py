@@ -83,9 +83,12 @@ def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
     lines = []
     for row in frame.itertuples(index=False):
         first, *others = [readable(str(cell)) for cell in row]
+        if not any(others):  # a heading within the table
+            lines.append(f'<tr><th scope="rowgroup" colspan="{len(names)}">{first}</th></tr>')
+            continue
         cells = [f'<th scope="row">{first}</th>']
         cells += [
-            f'<td class="{side}" data-label="{name}"><span>{cell}</span></td>'
+            f'<td class="{side}" data-label="{name}">{f"<span>{cell}</span>" if cell else ""}</td>'
             for side, name, cell in zip(alignments[1:], plain[1:], others, strict=True)
         ]
         lines.append(f"<tr>{''.join(cells)}</tr>")
