@@ -139,7 +139,7 @@ class LogHandler(LogHandlerBase):
         if failed:
             failures = [job for job in self._jobs.values() if job.failed]
             self._write(summary(failures, f"{failed} of {total} jobs failed", done, total - done - failed))
-        elif done < total:
+        elif self._jobs and done < total:  # a run that was refused has started none
             self._write([f"interrupted: {done} of {total} jobs are done; the same command continues"])
         self._planned, self._jobs = {}, {}
         super().close()
