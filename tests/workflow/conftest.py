@@ -16,7 +16,7 @@ import preloaded
 import programs
 from checkout import commit_all, copy_repository
 
-TINY = ["presets/tiny.yaml", "tests/workflow/smaller.yaml"]
+TINY = ["presets/tiny.yaml", "tests/workflow/two-shards.yaml"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 PROMPT = ["--max-jobs-per-timespan", "100/1s"]
 """Ends a run one second after its last job (profiles/default: five seconds)."""

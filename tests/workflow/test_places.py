@@ -13,7 +13,7 @@ from weight_importance.runtime.errors import UserError
 from weight_importance.settings import Configuration
 from weight_importance.settings.merging import merged
 
-TINY = ["presets/tiny.yaml", "tests/workflow/smaller.yaml"]
+TINY = ["presets/tiny.yaml", "tests/workflow/two-shards.yaml"]
 
 TARGET = "results/runs/cnn_mnist_fashion/baseline/seeds-0-1.csv"
 OTHER = """
