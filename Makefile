@@ -14,12 +14,13 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper report verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint docs benchmark audit lock \
+.PHONY: help paper report compare verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint docs benchmark audit lock \
 	schema environment benchmark-environment latex clean
 
 help:
 	@echo 'make paper        run everything, from raw data to results/paper/main.pdf, then make the report'
 	@echo 'make report       write results/report.html: every result with its rule and settings'
+	@echo 'make compare      compare the results with the stored run in reference/default: claims and accuracies'
 	@echo 'make verify       check every result for damage and edits; rename damaged results'
 	@echo 'make trace NUMBER=97.31   print where a number, figure or table of the paper comes from; ARGS=--all for details'
 	@echo 'make provenance   write ro-crate-metadata.json: this folder and its run as an RO-Crate, with checksums'
@@ -58,6 +59,9 @@ report: environment
 	@test -z "$$(find $(REPORTED) -newer results/report.html 2>&1)" || \
 		{ snakemake --report results/.report.html --report-stylesheet workflow/report/style.css $(ARGS) && \
 		mv results/.report.html results/report.html; }
+
+compare: environment
+	@python workflow/audit/compare.py
 
 verify: environment
 	@python workflow/audit/verify.py

@@ -62,6 +62,7 @@ localrules:
     summary,
     benchmarks,
     lambda_range,
+    published,
     study_table,
     summary_table,
     selected_lambda,
@@ -107,3 +108,10 @@ rule benchmarks:
 rule lambda_range:
     input:
         notebooks.pages(CONFIGURATION, {"lambda_range": REGISTRY["lambda_range"]}),
+
+
+# What the studies with the protocol of Kutalev and Lapina (2021) come to, alone.
+rule published:
+    input:
+        notebooks.pages(CONFIGURATION, {"reproduction": REGISTRY["reproduction"]}),
+        grid.published_tables(CONFIGURATION),

@@ -1,8 +1,9 @@
-"""Write the answers of README.md, computed from the stored results.
+"""Write the answers of README.md and the table of reference/gpu/README.md, computed from the stored results.
 
 python reference/answers.py
 """
 
+import math
 import textwrap
 from pathlib import Path
 
@@ -16,19 +17,27 @@ from weight_importance.findings.published import retention
 from weight_importance.findings.statistics import difference
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "README.md"
-BEGIN, END = "<!-- answers: python reference/answers.py -->\n", "<!-- end of the answers -->\n"
+BEGIN, END = "<!-- {}: python reference/answers.py -->\n", "<!-- end of the {} -->\n"
 GPU, HSU = "reference/gpu/README.md", "reference/hsu/README.md"
 WIDTH = 135
 
 
 def main() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(text.replace(answers_of_page(), "").replace(BEGIN, BEGIN + answers()), encoding="utf-8")
+    for page, (name, text) in parts().items():
+        old = part_of(page, name)
+        content = (ROOT / page).read_text(encoding="utf-8")
+        start = BEGIN.format(name)
+        (ROOT / page).write_text(content.replace(start + old, start + text), encoding="utf-8")
 
 
-def answers_of_page() -> str:
-    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+def parts() -> dict[str, tuple[str, str]]:
+    """By page, the name of its computed part and the text of this part."""
+    return {"README.md": ("answers", answers()), GPU: ("accuracies", accuracies())}
+
+
+def part_of(page: str, name: str) -> str:
+    """The computed part of a page, as it is."""
+    return (ROOT / page).read_text(encoding="utf-8").partition(BEGIN.format(name))[2].partition(END.format(name))[0]
 
 
 def answers() -> str:
@@ -77,21 +86,52 @@ def _published() -> str:
     outcomes = _split_mnist()["outcome"].value_counts()
     reproduced, undecided = int(outcomes["reproduced"]), int(outcomes["undecided"])
     _require("differs" not in outcomes, "no accuracy differs on Split MNIST")
-    condition = (
-        "study.str.startswith('cnn') and estimator == 'fisher_empirical' and `lambda` == 675 and tasks_learnt == 4"
-    )
-    ours = pd.read_csv(ROOT / "reference/gpu/average_accuracy.csv").query(condition).squeeze()
-    theirs = retention(ROOT / "workflow/resources/published").query(condition).squeeze()
-    mean, half = ours["mean_accuracy"], ours["half_interval_95"]
-    here = {"mean": mean, "low": mean - half, "high": mean + half, "n": int(ours["seeds"])}
-    _require(difference(here, theirs)[1] > 0, "EWC is better than published in the convolutional network")
+    rows = _convolutional().query("estimator == 'fisher_empirical' and tasks_learnt == 4").squeeze()
+    mean, half = rows["mean"], rows["high"] - rows["mean"]
+    _require(rows["low_difference"] > 0, "EWC is better than published in the convolutional network")
     return (
         "**No accuracy on Split MNIST differs from the published one; EWC in the convolutional network is better than "
         f"published.** Of {reproduced + undecided} accuracies of Hsu et al. (2018), {reproduced} are reproduced within "
         f"one percentage point; ten networks are too few to decide the other {undecided} ([data]({HSU})). In the "
         "convolutional network of Kutalev and Lapina (2021), EWC has an average accuracy of "
-        f"{100 * mean:.1f} ± {100 * half:.1f} % (published: {100 * theirs['mean']:.1f} %; [data]({GPU}))."
+        f"{100 * mean:.1f} ± {100 * half:.1f} % (published: {100 * rows['published']:.1f} %; [data]({GPU}))."
     )
+
+
+def accuracies() -> str:
+    """Average accuracies of the convolutional network as a table in Markdown."""
+    lines = ["| estimator | λ | tasks learnt | seeds | here (%) | published (%) | difference |", "|" + " --- |" * 7]
+    for row in _convolutional().to_dict("records"):
+        here, change = (
+            f"{100 * mean:{sign}.2f} ± {100 * (high - mean):.2f}"
+            for mean, high, sign in ((row["mean"], row["high"], ""), (row["difference"], row["high_difference"], "+"))
+        )
+        name = "none" if row["estimator"] == "none" else label(row["estimator"])
+        theirs = ["-", "-"] if math.isnan(row["published"]) else [f"{100 * row['published']:.2f}", change]
+        cells = [name, f"{row['lambda']:g}", row["tasks_learnt"], row["n"], here, *theirs]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _convolutional() -> pd.DataFrame:
+    """Every estimator at its best λ after two tasks and more, and the published accuracy with Welch's interval."""
+    found = pd.read_csv(ROOT / "reference/gpu/average_accuracy.csv").query("study.str.startswith('cnn')")
+    last = found[found["tasks_learnt"] == found["tasks_learnt"].max()].sort_values("mean_accuracy")
+    best = last.drop_duplicates("estimator", keep="last")[["estimator", "lambda"]]
+    rows = found[found["tasks_learnt"] > 1].merge(best)
+    there = retention(ROOT / "workflow/resources/published").query("study.str.startswith('cnn')")
+    there = there.assign(estimator=there["estimator"].mask(there["lambda"] == 0, "none"))
+    theirs = {(row["estimator"], row["lambda"], row["tasks_learnt"]): row for row in there.to_dict("records")}
+    table = []
+    for row in rows.sort_values(["estimator", "tasks_learnt"]).to_dict("records"):
+        mean, half = row["mean_accuracy"], row["half_interval_95"]
+        here = {"mean": mean, "low": mean - half, "high": mean + half, "n": row["seeds"]}
+        published = theirs.get((row["estimator"], row["lambda"], row["tasks_learnt"]))
+        change = difference(here, published) if published else (math.nan,) * 3
+        where = {name: row[name] for name in ("estimator", "lambda", "tasks_learnt")}
+        ends = dict(zip(("difference", "low_difference", "high_difference"), change, strict=True))
+        table.append(where | here | {"published": published["mean"] if published else math.nan} | ends)
+    return pd.DataFrame(table)
 
 
 def _split_mnist() -> pd.DataFrame:

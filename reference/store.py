@@ -1,25 +1,51 @@
 """Store the small tables of a finished run in a folder of reference/, or compare stored accuracies once more.
 
+python reference/store.py default --run                    # a complete run in results/: tables, paper, description
 python reference/store.py hsu --study split_mnist_task     # from results/: settings, accuracies, durations, comparisons
 python reference/store.py hsu                              # comparisons alone, from the stored settings and accuracies
 """
 
 import argparse
+import gzip
 import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
+from weight_importance.files.integrity import checksum
+from weight_importance.files.provenance import record_of
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings import lambda_range
 from weight_importance.findings.benchmarks import anchors, compared
 from weight_importance.findings.publications import published
 from weight_importance.findings.study import studies
+from weight_importance.paper.claims import CLAIMS
+from weight_importance.runtime.errors import UserError, run_program
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results")
+BENCHMARKS = RESULTS / "benchmarks"
+CONTENT = {
+    "baseline": "accuracy after the first task",
+    "correlation": "correlations of importances after the first task",
+    "correlation_null": "null distribution of correlations, of the studies that claims are about",
+    "durations": "jobs, seconds and processor seconds by stage",
+    "paper": "the paper",
+    "pruning": "test accuracy after pruning",
+    "retention": "accuracies on every task after the last one",
+    "selected_lambda": "selected λ",
+}
 FORMAT = "%.7g"
+TABLES = ("baseline", "retention", "selected_lambda", "pruning", "correlation", "correlation_null")
+LARGE = 500_000
+"""Bytes from which on a table of a complete run is stored compressed."""
 
 
 def main() -> None:
@@ -28,8 +54,12 @@ def main() -> None:
     parser.add_argument(
         "--study", help="the study whose notebook was executed; without it, nothing is read from results/"
     )
+    parser.add_argument("--run", action="store_true", help="store the complete run in results/")
     arguments = parser.parse_args()
     folder = ROOT / "reference" / arguments.folder
+    if arguments.run:
+        store_run(folder)
+        return
     if arguments.study:
         folder.mkdir(exist_ok=True)
         store(arguments.study, folder)
@@ -46,19 +76,106 @@ def store(study: str, folder: Path) -> None:
     (folder / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     files = [RESULTS / "summary" / name / "retention.csv" for name in settings]
     retention = pd.concat(read_table(file, COLUMNS["retention"]) for file in files if file.is_file())
-    last = retention.groupby("study")["tasks_learnt"].transform("max")
-    _write(folder / "retention.csv", retention[(retention["tasks_learnt"] == last) & (retention["split"] == "test")])
+    last = _after_last_task(retention)
+    _write(folder / "retention.csv", last[last["split"] == "test"])
     if "runs" in parameters:
         _write(folder / "totals.csv", _totals(parameters))
-    parts = [
-        pd.read_csv(file, sep="\t")[["s", "cpu_time"]].assign(stage=file.parts[2])
-        for name in settings
-        for file in (RESULTS / "benchmarks").glob(f"*/{name}/**/*.tsv")
-    ]
-    spent = (
-        pd.concat(parts).groupby("stage").agg(jobs=("s", "size"), seconds=("s", "sum"), cpu_seconds=("cpu_time", "sum"))
+    _write(
+        folder / "durations.csv",
+        _durations(file for name in settings for file in BENCHMARKS.glob(f"*/{name}/**/*.tsv")),
     )
-    _write(folder / "durations.csv", spent.round(0).reset_index())
+
+
+def store_run(folder: Path) -> None:
+    """Store the tables of a complete run, the paper, durations, and a description with checksums.
+
+    Raises:
+        UserError: there is no complete run.
+    """
+    paper = RESULTS / "paper/main.pdf"
+    if not paper.is_file():
+        raise UserError(f"there is no complete run: {paper} is missing. Run the workflow first (make paper)")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tables = {name: read_table(RESULTS / f"summary/{name}.csv", COLUMNS[name]) for name in TABLES}
+    tables["retention"] = _after_last_task(tables["retention"])
+    null = tables["correlation_null"]
+    tables["correlation_null"] = null[null["study"].isin({claim.study for claim in CLAIMS.values()})]
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format=FORMAT, na_rep="nan", lineterminator="\n").encode()
+        large = len(text) > LARGE
+        content = gzip.compress(text, mtime=0) if large else text
+        (folder / (f"{name}.csv.gz" if large else f"{name}.csv")).write_bytes(content)
+    _write(folder / "durations.csv", _durations(BENCHMARKS.rglob("*.tsv")))
+    shutil.copyfile(paper, folder / "paper.pdf")
+    about = _description(folder)
+    (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_page(folder.name, about), encoding="utf-8")
+
+
+def _description(folder: Path) -> dict:
+    presets = json.loads((RESULTS / ".presets.json").read_text(encoding="utf-8"))["presets"]
+    first = next((RESULTS / "runs").rglob("retention/*/*.csv"))
+    record = json.loads(record_of(first).read_text(encoding="utf-8"))
+    durations = pd.read_csv(folder / "durations.csv")
+    names = re.findall("model name\\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    commit = re.search(r"version}{(.*)}", (RESULTS / "paper/build/version.tex").read_text(encoding="utf-8"))
+    return {
+        "command": " ".join(["snakemake --cores all", *(f"--configfile {name}" for name in presets)]),
+        "commit": commit[1].replace("\\", "") if commit else "unknown",
+        "date": datetime.fromtimestamp((RESULTS / "paper/main.pdf").stat().st_mtime, UTC).date().isoformat(),
+        "processor": names[0] if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "device": record["device"],
+        "versions": record["versions"],
+        "cpu_minutes": round(durations["cpu_seconds"].sum() / 60),
+        "sha256": {file.name: checksum(file) for file in sorted(folder.iterdir())},
+    }
+
+
+def _page(name: str, about: dict) -> str:
+    versions = ", ".join(f"{package} {number}" for package, number in about["versions"].items())
+    files = "\n".join(
+        f"| `{file}` | {CONTENT[file.partition('.')[0]]} | `{sha256}` |" for file, sha256 in about["sha256"].items()
+    )
+    return f"""# A complete run: the reference of `make compare`
+
+`python reference/store.py {name} --run` writes this folder, this page included, from a finished run of
+
+    {about["command"]}
+
+| | |
+| --- | --- |
+| commit | `{about["commit"]}` |
+| date | {about["date"]} |
+| processor | {about["processor"]}, {about["cores"]} cores, {about["memory_gib"]} GiB of memory |
+| device | {", ".join(f"{part}: {value}" for part, value in about["device"].items())} |
+| versions | {versions} |
+| processor time of all jobs | {about["cpu_minutes"]} minutes |
+
+Tables have the columns of `results/summary` ([description](../../results/README.md)), and seven significant digits.
+
+| file | content | SHA-256 |
+| --- | --- | --- |
+{files}
+"""
+
+
+def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:
+    return retention[retention["tasks_learnt"] == retention.groupby("study")["tasks_learnt"].transform("max")]
+
+
+def _durations(files: Iterable[Path]) -> pd.DataFrame:
+    """Jobs, seconds and processor seconds by stage."""
+    parts = [
+        pd.read_csv(file, sep="\t")[["s", "cpu_time"]].assign(
+            stage=file.relative_to(BENCHMARKS).parts[0].removesuffix(".tsv")
+        )
+        for file in files
+    ]
+    groups = pd.concat(parts).groupby("stage")
+    return groups.agg(jobs=("s", "size"), seconds=("s", "sum"), cpu_seconds=("cpu_time", "sum")).round(0).reset_index()
 
 
 def _totals(parameters: dict) -> pd.DataFrame:
@@ -90,4 +207,4 @@ def _write(path: Path, table: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

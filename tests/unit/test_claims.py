@@ -6,38 +6,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from studies import retention_table
+from studies import TRANSFORMS, ablations
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.statistics import select_lambda
 from weight_importance.findings.study import Findings
 from weight_importance.paper.claims import ABLATIONS, CLAIMS, MLP, render, unsupported
 
 PAPER = Path(__file__).parents[2] / "paper"
-SEEDS = range(5)
-TRANSFORMS = {
-    "rank_one": 0.9, "in_order_of_factors": 0.9, "tensor_mean": 0.8, "input_factor": 0.85, "output_factor": 0.8,
-    "shuffled": 0.7, "shuffled_within_neuron": 0.7, "reversed": 0.6,
-}  # fmt: skip
-"""Average accuracy of ablations whose claims hold, where the estimator has 0.9 and no penalty 0.5."""
-
-
-def ablations(changed: dict[str, float] | None = None, strengths: tuple[float, ...] = (1.0, 10.0, 100.0)) -> Findings:
-    """The study of ablations: the middle strength is the best of all conditions."""
-    levels = {f"{name}({of})": level for name, level in TRANSFORMS.items() for of in ("fisher_empirical", "mas")}
-    levels |= {"fisher_empirical": 0.9, "mas": 0.9} | (changed or {})
-    noise = np.random.default_rng(3).normal(size=(2, 100, len(SEEDS))) * 0.001
-
-    def accuracy(name: str, strength: float, seed: int, learnt: int, task: int, split: str) -> float:
-        level = 0.5 if name == "none" else levels[name] - 0.2 * (strength != 10.0)
-        return level + noise[0, 0, seed] + 0.1 * noise[1, sum(map(ord, name)) % 100, seed]
-
-    runs = [(ABLATIONS, name, strength) for name in levels for strength in strengths]
-    table = retention_table([*runs, (ABLATIONS, "none", 0.0)], SEEDS, accuracy)
-    return Findings({"retention": table, "selected_lambda": select_lambda(table)})
 
 
 def failed(findings: Findings, study: str = ABLATIONS) -> set[str]:

@@ -1,9 +1,11 @@
-"""Stored results: the comparisons follow from the accuracies, and the answers of README.md from the tables."""
+"""Stored results: comparisons follow from accuracies, texts of pages from tables; files have their checksums."""
 
 import importlib.util
+import json
 
 import pandas as pd
 
+from weight_importance.files.integrity import checksum
 from weight_importance.settings.known import REPOSITORY
 
 
@@ -22,6 +24,13 @@ def test_comparisons_follow_from_the_stored_accuracies():
             pd.testing.assert_frame_equal(table, stored, check_dtype=False, rtol=1e-5)
 
 
-def test_the_answers_of_the_readme_follow_from_the_stored_tables():
+def test_the_pages_contain_what_follows_from_the_stored_tables():
     answers = program("answers")
-    assert answers.answers_of_page() == answers.answers(), "run python reference/answers.py"
+    for page, (name, text) in answers.parts().items():
+        assert answers.part_of(page, name) == text, f"{page}: run python reference/answers.py"
+
+
+def test_stored_runs_are_as_they_were_written():
+    for file in (REPOSITORY / "reference").glob("*/run.json"):
+        written = json.loads(file.read_text(encoding="utf-8"))["sha256"]
+        assert {name: checksum(file.parent / name) for name in written} == written

@@ -21,11 +21,10 @@ from weight_importance.findings.reproduction import (
     judge,
     published_best,
     retention_means,
-    stand_in,
     tally,
 )
 from weight_importance.findings.statistics import deviation, difference, equivalence, final_accuracy, interval
-from weight_importance.settings import Protocol, RotatedTasks
+from weight_importance.settings import Protocol, RotatedTasks, stand_in
 
 STUDY = "mlp_permuted_mnist"
 FOLLOWER = f"{STUDY}_published"

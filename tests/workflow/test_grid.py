@@ -8,7 +8,7 @@ import pytest
 import grid
 import jobs
 import notebooks
-from weight_importance.settings import Configuration
+from weight_importance.settings import KUTALEV_LAPINA, Configuration
 from weight_importance.settings.merging import merged
 
 BASE = {
@@ -220,6 +220,8 @@ def test_a_notebook_reads_the_tables_that_exist_and_those_of_companions_where_it
         f"{summary}/base/retention.csv", f"{summary}/sharing/retention.csv",
     ]  # fmt: skip
     assert notebooks.summaries(CONFIGURATION, REGISTRY["atlas"], "mapped") == [f"{summary}/mapped/correlation.csv"]
+    followed = configuration(published={"companion_of": "base", "protocol": KUTALEV_LAPINA.model_dump()})
+    assert notebooks.summaries(followed, REGISTRY["reproduction"], "base") == [f"{summary}/published/pruning.csv"]
     parameters = json.loads(jobs.notebook(CONFIGURATION, REGISTRY["variants"], "base"))
     assert parameters["summary"] == summary and list(parameters["settings"]) == ["base", "sharing"]
     parameters = json.loads(jobs.notebook(CONFIGURATION, REGISTRY["atlas"], "mapped"))

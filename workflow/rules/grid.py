@@ -7,7 +7,7 @@ Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`
 from collections.abc import Iterable, Sequence
 
 from weight_importance.runtime.optional import present
-from weight_importance.settings import L2, UNPENALISED, Configuration, Study
+from weight_importance.settings import KUTALEV_LAPINA, L2, UNPENALISED, Configuration, Study
 from weight_importance.settings.ablation_names import folder, is_ablation, parse
 
 RUNS, SUMMARY = "results/runs", "results/summary"
@@ -211,6 +211,17 @@ def study_tables(configuration: Configuration, table: str) -> list[str]:
     """The tables of all studies that a table of the summary joins."""
     return [
         f"{SUMMARY}/{study}/{table}.csv" for study in configuration.studies if has_table(configuration, study, table)
+    ]
+
+
+def published_tables(configuration: Configuration) -> list[str]:
+    """The tables of every study with the protocol of Kutalev and Lapina (2021)."""
+    return [
+        f"{SUMMARY}/{name}/{table}.csv"
+        for name, study in configuration.studies.items()
+        if study.protocol == KUTALEV_LAPINA
+        for table in STAGE_OF
+        if has_table(configuration, name, table)
     ]
 
 

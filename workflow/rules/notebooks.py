@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 import grid
 import places
-from weight_importance.settings import Configuration
+from weight_importance.settings import Configuration, stand_in
 
 REGISTRY = Path(places.source("notebooks/registry.yaml"))
 PUBLISHED = Path(places.source("workflow/resources/published"))
@@ -45,6 +45,9 @@ class Notebook(Entry):
     summaries: list[Text] = Field(description="tables of the summary that it reads, where the study has them")
     runs: bool = Field(False, description="whether it reads importances of single weights")
     companions: bool = Field(False, description="whether it reads the tables of the study's companions")
+    stand_in: bool = Field(
+        False, description="whether it reads those of the study that follows the published protocol only"
+    )
     published: bool = Field(False, description="whether it reads published results")
     figures: dict[Text, Figure]
     tables: list[Text]
@@ -110,6 +113,8 @@ def pages(configuration: Configuration, registry: Registry) -> list[str]:
 def summaries(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
     """The tables that a notebook reads for a study."""
     shown = [study, *(configuration.companions(study) if notebook.companions else ())]
+    if notebook.stand_in:
+        shown = [stand_in(study, configuration.studies)]
     return [
         f"{grid.SUMMARY}/{name}/{table}.csv"
         for name in shown

@@ -14,7 +14,7 @@ from weight_importance.findings.published import LATER, SETUP, SETUPS, differing
 from weight_importance.findings.retention import average_accuracy
 from weight_importance.findings.selection import holm
 from weight_importance.findings.statistics import against_published, intervals
-from weight_importance.settings import KUTALEV_LAPINA, Study
+from weight_importance.settings import Study, stand_in
 
 MARGIN = 0.01
 """The largest margin: accuracies that differ by less than one percentage point may count as equivalent.
@@ -40,22 +40,6 @@ COLUMNS = (
     "tost_p", "difference_p", "holm_tost_p", "holm_difference_p", "outcome", "verdict",
 )  # fmt: skip
 OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
-
-
-def stand_in(study: str, settings: Mapping[str, Study]) -> str:
-    """The study whose results are compared with the published ones of ``study``.
-
-    Args:
-        study: a study that has published results under its name.
-        settings: by study, the settings of this one and of its companions.
-
-    Returns:
-        the companion that follows the published protocol, if there is one; else ``study`` itself.
-    """
-    if study not in settings:
-        raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
-    followers = [name for name, of in settings.items() if of.companion_of == study and of.protocol == KUTALEV_LAPINA]
-    return followers[0] if followers and settings[study].protocol != KUTALEV_LAPINA else study
 
 
 def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
+from weight_importance.files.tables import COLUMNS, TEXT
 from weight_importance.findings import ablations, atlas, correlation, explanation, explanation_factors
 from weight_importance.findings.baselines import with_baselines
 from weight_importance.findings.retention import Ranking, ranking
@@ -83,3 +85,27 @@ class Findings:
     def signal(self) -> pd.DataFrame:
         """See :func:`weight_importance.findings.explanation_factors.signal_signs`."""
         return explanation_factors.signal_signs(self.tables["explanation_signal"])
+
+
+def by_study(tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
+    """The findings of every study in some tables.
+
+    Args:
+        tables: by name, of all studies.
+    """
+    names = sorted({name for table in tables.values() for name in table["study"].unique()})
+    return {
+        study: Findings({name: table[table["study"] == study] for name, table in tables.items()}) for study in names
+    }
+
+
+def stored(folder: Path) -> dict[str, Findings]:
+    """The findings of a run that is stored in a folder as ``NAME.csv`` or ``NAME.csv.gz``, by study."""
+    files = {file.name.partition(".")[0]: file for file in folder.glob("*.csv*")}
+    kinds = dict.fromkeys(TEXT, str)
+    tables = {
+        name: pd.read_csv(file, dtype=kinds, keep_default_na=False, na_values=["nan"])
+        for name, file in files.items()
+        if name in COLUMNS
+    }
+    return by_study(tables)

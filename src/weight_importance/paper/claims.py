@@ -8,9 +8,21 @@ or the sentence is marked in the paper (``claims: marked``).
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from weight_importance.findings.correlation import pair_properties
+import pandas as pd
+
+from weight_importance.files.tables import is_weight_tensor
+from weight_importance.findings import reproduction
+from weight_importance.findings.ablations import MARGIN, PRIMARY, ablations_of
+from weight_importance.findings.baselines import LEVEL, NONE
+from weight_importance.findings.correlation import PAIR, STRONG, pair_properties
+from weight_importance.findings.explanation import RISE
+from weight_importance.findings.power import of_all, of_some, power_above, power_of_difference, power_of_equivalence
+from weight_importance.findings.rerun import Power, Quantity, at_selected
+from weight_importance.findings.selection import Curve
 from weight_importance.findings.study import Findings
+from weight_importance.findings.tensors import ALL
 from weight_importance.paper.macros import Results
 
 MLP, ABLATIONS = "mlp_permuted_mnist", "mlp_permuted_mnist_ablations"
@@ -24,53 +36,138 @@ class Claim:
         study: the study.
         table: the table that the condition needs; a study without rows in it does not support the claim.
         holds: the condition.
+        quantities: the numbers that the condition is about, each with the power of its part of the condition.
         evidence: keys of results, without the study, that an error message prints.
+        combined: the power of the claim from those of its quantities.
     """
 
     study: str
     table: str
     holds: Callable[[Findings], bool]
+    quantities: Callable[[Findings], list[Quantity]]
     evidence: tuple[str, ...]
+    combined: Callable[[Sequence[float]], float] = of_all
 
     def is_supported(self, findings: Findings) -> bool:
         return findings.has(self.table) and self.holds(findings)
+
+    def power(self, quantities: Sequence[Quantity], networks: int | None = None) -> float:
+        """The least probability that a new run supports the claim, if means and variances are those of a run.
+
+        This is about tests and thresholds; the condition that no λ is at an end of its grid is assumed to hold.
+
+        Args:
+            quantities: of the run; ``nan`` without any.
+            networks: of the new run; by default as many as of the run.
+        """
+        return self.combined([of.power_of(networks or len(of.by_seed)) for of in quantities])
 
 
 def _ablations(estimator: str, outcome: str, *transforms: str) -> Claim:
     """All ablations have an outcome; no strength is at an end of its grid; the estimator gains on no penalty."""
     names = [f"{transform}({estimator})" for transform in transforms]
 
+    def power(name: str, tests: int) -> Power:
+        level = LEVEL if (estimator, name) == PRIMARY else LEVEL / tests
+        if outcome == "equivalent":
+            return partial(power_of_equivalence, margin=MARGIN, level=level)
+        return lambda mean, sd, n: power_of_difference(-mean, sd, n, level)
+
     def holds(findings: Findings) -> bool:
         found = findings.recovery.reindex([(estimator, name) for name in (estimator, *names)])
         outcomes, gains = found["outcome"].iloc[1:], found["low_gain"].iloc[0] > 0
         return bool((outcomes == outcome).all() and gains and found["at_edge"].eq(False).all())
 
+    def quantities(findings: Findings) -> list[Quantity]:
+        curves, families = findings.curves, ablations_of(findings.tables["retention"])
+        if not {estimator, NONE, *names} <= set(curves):
+            return []
+        tests = sum(map(len, families.values())) - (PRIMARY[1] in families.get(PRIMARY[0], ()))
+        changes = [
+            at_selected(f"{name} less {estimator}", curves[name], curves[estimator], MARGIN, power(name, tests))
+            for name in names
+        ]
+        return [_gain(estimator, curves, LEVEL), *changes]
+
     keys = [f"ablations/{estimator}/{name}/{value}" for name in names for value in ("outcome", "recovery/mean")]
-    return Claim(ABLATIONS, "retention", holds, (*keys, f"ablations/{estimator}/edge/list"))
+    return Claim(ABLATIONS, "retention", holds, quantities, (*keys, f"ablations/{estimator}/edge/list"))
 
 
-def _some_pairs(name: str) -> Claim:
-    """Some pairs of estimators, but not all, have a property by the Pearson coefficient."""
+def _gain(name: str, curves: Mapping[str, Curve], level: float) -> Quantity:
+    power = partial(power_of_difference, level=level)
+    return at_selected(f"{name} less none", curves[name], curves[NONE], reproduction.MARGIN, power)
+
+
+def _pairs(name: str, quantity: Callable[[pd.DataFrame, pd.Series, int], Quantity]) -> Claim:
+    """Some pairs of estimators, but not all, have a property by the Pearson coefficient.
+
+    Args:
+        name: of the property.
+        quantity: of the mean correlations of a pair by tensor, its correlations by tensor and seed, and the number of
+            tests that the paper adjusts for.
+    """
 
     def holds(findings: Findings) -> bool:
         pairs = pair_properties(findings.correlation)
         having = pairs.loc[pairs["coefficient"] == "pearson", name]
         return bool(having.any() and not having.all())
 
-    return Claim(MLP, "correlation", holds, (f"correlation/pearson/{name}/count", "correlation/pearson/pairs/count"))
+    def quantities(findings: Findings) -> list[Quantity]:
+        means, values = (
+            table[(table["coefficient"] == "pearson") & (table["tensor"] != ALL)]
+            for table in (findings.correlation, findings.tables["correlation"])
+        )
+        by_seed = values.set_index([*PAIR, "tensor", "seed"])["value"].sort_index()
+        return [
+            quantity(group.set_index("tensor"), by_seed.loc[pair], len(means)) for pair, group in means.groupby(PAIR)
+        ]
+
+    evidence = (f"correlation/pearson/{name}/count", "correlation/pearson/pairs/count")
+    return Claim(MLP, "correlation", holds, quantities, evidence, of_some)
+
+
+def _strong(means: pd.DataFrame, by_seed: pd.Series, tests: int) -> Quantity:
+    """The correlation in the weight tensor where it is lowest, which decides whether the pair is strong."""
+    lowest = means.loc[[name for name in means.index if is_weight_tensor(name)], "mean"].idxmin()
+    return _correlation(means, by_seed.loc[lowest], lambda mean, sd, n: power_above(mean, sd, n, STRONG))
+
+
+def _ranging(means: pd.DataFrame, by_seed: pd.Series, tests: int) -> Quantity:
+    """The lowest correlation in a parameter tensor: below zero, while the pair is strong in another tensor."""
+    lowest, highest = means["mean"].idxmin(), by_seed.loc[means["mean"].idxmax()]
+
+    def power(mean: float, sd: float, n: int) -> float:
+        """As if the three conditions were independent."""
+        tested = power_of_difference(-mean, sd, n, LEVEL / tests)
+        outside = power_above(-mean, sd, n, -min(0.0, means.loc[lowest, "null_low"]))
+        return tested * outside * power_above(highest.mean(), highest.std(), n, STRONG)
+
+    return _correlation(means, by_seed.loc[lowest], power)
+
+
+def _correlation(means: pd.DataFrame, by_seed: pd.Series, power: Callable[[float, float, int], float]) -> Quantity:
+    pair = " with ".join(means[PAIR].iloc[0])
+    return Quantity(f"{pair}: lowest correlation", by_seed, float(by_seed.sem()), RISE, power)
 
 
 def _all_effective() -> Claim:
     """Every estimator is above training without a penalty."""
     evidence = tuple(f"retention/{name}" for name in ("effective/count", "compared/count", "effective/list"))
-    return Claim(MLP, "retention", lambda findings: findings.ranking.effective() == findings.ranking.order, evidence)
+
+    def quantities(findings: Findings) -> list[Quantity]:
+        names = findings.ranking.order
+        return [_gain(name, findings.curves, LEVEL / len(names)) for name in names]
+
+    return Claim(
+        MLP, "retention", lambda findings: findings.ranking.effective() == findings.ranking.order, quantities, evidence
+    )
 
 
 FISHER = "fisher_empirical"
 
 CLAIMS: dict[str, Claim] = {
-    "some_pairs_strong": _some_pairs("strong"),
-    "some_pairs_ranging": _some_pairs("ranging"),
+    "some_pairs_strong": _pairs("strong", _strong),
+    "some_pairs_ranging": _pairs("ranging", _ranging),
     "all_overcome_forgetting": _all_effective(),
     "rank_one_equivalent": _ablations(FISHER, "equivalent", "rank_one"),
     "order_of_factors_equivalent": _ablations(FISHER, "equivalent", "in_order_of_factors"),
@@ -105,9 +202,7 @@ def unsupported(findings: Mapping[str, Findings], results: Results) -> dict[str,
     return {
         key: f"The results do not support the claim '{key}': {_evidence(claim, results)}"
         for key, claim in CLAIMS.items()
-        if not (
-            claim.study in findings and findings[claim.study].has(claim.table) and claim.holds(findings[claim.study])
-        )
+        if not (claim.study in findings and claim.is_supported(findings[claim.study]))
     }
 
 

@@ -6,11 +6,11 @@ import pandas as pd
 
 from weight_importance.files.derivation import Setting, derived, rows
 from weight_importance.findings.published import last_task, pruning_rows, retention_rows
-from weight_importance.findings.reproduction import OUTCOMES, comparisons, departures, published_best, stand_in
+from weight_importance.findings.reproduction import OUTCOMES, comparisons, departures, published_best
 from weight_importance.findings.statistics import part
 from weight_importance.paper.latex import number, plain
 from weight_importance.paper.macros import PERCENT, Results, mean
-from weight_importance.settings import Study
+from weight_importance.settings import Study, stand_in
 
 
 def reproduction(

@@ -1,6 +1,6 @@
 """Settings: what is computed, as immutable models with every limit and cross-field check on the field or the model."""
 
-from weight_importance.settings.configuration import Configuration, Correlation
+from weight_importance.settings.configuration import Configuration, Correlation, stand_in
 from weight_importance.settings.explanation import Explanation, Trajectories
 from weight_importance.settings.explanation_jobs import ConfidenceJob, DecompositionJob, TrajectoriesJob
 from weight_importance.settings.jobs import (
@@ -66,4 +66,5 @@ __all__ = [
     "Trajectories",
     "TrajectoriesJob",
     "described",
+    "stand_in",
 ]

@@ -16,6 +16,7 @@ from weight_importance.settings.base import (
     check,
     nearest,
 )
+from weight_importance.settings.learning import KUTALEV_LAPINA
 from weight_importance.settings.studies import Common, Study
 
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
@@ -108,6 +109,22 @@ class Configuration(Common):
     def companions(self, name: str) -> list[str]:
         """The studies that are shown in the comparisons of the study called ``name``."""
         return [other for other, study in self.studies.items() if study.companion_of == name]
+
+
+def stand_in(study: str, settings: Mapping[str, Study]) -> str:
+    """The study whose results are compared with the published ones of ``study``.
+
+    Args:
+        study: a study that has published results under its name.
+        settings: by study, the settings of this one and of its companions.
+
+    Returns:
+        the companion that follows the published protocol, if there is one; else ``study`` itself.
+    """
+    if study not in settings:
+        raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
+    followers = [name for name, of in settings.items() if of.companion_of == study and of.protocol == KUTALEV_LAPINA]
+    return followers[0] if followers and settings[study].protocol != KUTALEV_LAPINA else study
 
 
 def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:

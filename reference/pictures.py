@@ -1,0 +1,50 @@
+"""Draw the pictures of README.md and docs/reading.md from the tables of the stored run.
+
+python reference/pictures.py
+"""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from PIL import Image
+
+from weight_importance.figures.atlas import atlas
+from weight_importance.figures.correlation import correlation_matrix
+from weight_importance.figures.reproduction import reproduction_lambda
+from weight_importance.figures.style import SETTINGS
+from weight_importance.findings.atlas import COEFFICIENT, pruning_scores, retention_scores
+from weight_importance.findings.published import retention
+from weight_importance.findings.reproduction import retention_means
+from weight_importance.findings.study import stored
+
+ROOT = Path(__file__).parents[1]
+MLP = "mlp_permuted_mnist"
+
+
+def main() -> None:
+    for name, drawn in pictures(ROOT / "reference/default").items():
+        _write(drawn, ROOT / f"docs/{name}.png")
+
+
+def pictures(folder: Path) -> dict[str, Figure]:
+    """The figures by name, from the tables in a folder."""
+    findings = stored(folder)
+    whole, of_protocol = findings[f"{MLP}_atlas"], findings[f"{MLP}_published"].tables["retention"]
+    there = retention(ROOT / "workflow/resources/published")
+    scores = retention_scores(whole.tables["retention"], whole.tables["selected_lambda"])
+    return {
+        "correlation_matrix": correlation_matrix(findings[MLP].tables["correlation"], "pearson"),
+        "reproduction": reproduction_lambda(retention_means(of_protocol), there[there["study"] == MLP]),
+        "atlas": atlas(whole.similarity, COEFFICIENT, scores, pruning_scores(whole.tables["pruning"])),
+    }
+
+
+def _write(drawn: Figure, path: Path) -> None:
+    with mpl.rc_context(SETTINGS):
+        drawn.savefig(path, dpi=150)
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

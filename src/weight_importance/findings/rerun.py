@@ -1,0 +1,133 @@
+"""Two runs compared quantity by quantity: a reference, and a rerun of the same or of another size.
+
+If both runs have the same seeds, they are compared network by network; otherwise as independent samples. Knows nothing
+of files, drawing or LaTeX.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from weight_importance.findings.baselines import LEVEL
+from weight_importance.findings.reproduction import MARGIN
+from weight_importance.findings.selection import Curve, contrast, holm
+from weight_importance.findings.statistics import difference, equivalence, interval, no_difference, paired_equivalence
+from weight_importance.findings.study import Findings
+
+OUTCOMES = ("agrees", "differs", "undecided", "missing")
+"""``agrees``: two one-sided tests show a difference below the margin; ``differs``: they do not, and a test of no
+difference rejects; ``missing``: the quantity is in one of the runs only."""
+
+PARTS = ("mean", "low", "high", "n")
+COLUMNS = (
+    "quantity", *(f"{part}_{run}" for run in ("reference", "rerun") for part in PARTS),
+    "mean_difference", "low_difference", "high_difference", "margin", "holm_tost_p", "holm_difference_p", "outcome",
+)  # fmt: skip
+
+
+Power = Callable[[float, float, int], float]
+"""The probability that a run supports what a claim says of a quantity, by mean and standard deviation of its values and
+number of networks."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A mean over the networks of a run.
+
+    Attributes:
+        name: the same in both runs.
+        by_seed: its values, by seed; at the selected λ, if it depends on λ.
+        error: its standard error, with the choice of λ.
+        margin: the difference between two runs that would matter.
+        power: of the part of a claim that is about the quantity; ``None`` if no claim is.
+    """
+
+    name: str
+    by_seed: pd.Series
+    error: float
+    margin: float
+    power: Power | None = None
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Mean, 95 % t interval and number of networks."""
+        mean, n = float(self.by_seed.mean()), len(self.by_seed)
+        half = stats.t.ppf(0.975, n - 1) * self.error if n > 1 else math.nan
+        return {"mean": mean, "low": mean - half, "high": mean + half, "n": n}
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation over networks that belongs to the standard error."""
+        return self.error * math.sqrt(len(self.by_seed))
+
+    def power_of(self, networks: int) -> float:
+        """The power of a new run with so many networks, if mean and variance are those of this run."""
+        return self.power(float(self.by_seed.mean()), self.deviation, networks) if self.power else math.nan
+
+
+def at_selected(name: str, a: Curve, b: Curve, margin: float, power: Power) -> Quantity:
+    """The difference a - b of the accuracies of two conditions, each at its selected λ."""
+    return Quantity(name, a.by_seed - b.by_seed, contrast(a, b).error, margin, power)
+
+
+def accuracies(findings: Findings) -> list[Quantity]:
+    """Average test accuracy of every condition of a study after the last task, at its selected λ."""
+    if not findings.has("retention"):
+        return []
+    values = {name: curve.by_seed for name, curve in findings.curves.items()}
+    return [Quantity(name, of, float(of.sem()), MARGIN) for name, of in values.items()]
+
+
+def compared(reference: Sequence[Quantity], rerun: Sequence[Quantity]) -> pd.DataFrame:
+    """The quantities of two runs, each in one row of :data:`COLUMNS`.
+
+    Differences are rerun less reference, with 95 % intervals; p values are adjusted for all quantities (Holm).
+    """
+    both: dict[str, dict[str, Quantity]] = {}
+    for run, quantities in (("reference", reference), ("rerun", rerun)):
+        for quantity in quantities:
+            both.setdefault(quantity.name, {})[run] = quantity
+    rows = [{"quantity": name} | _row(**runs) for name, runs in both.items()]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("holm_tost_p", "holm_difference_p"):
+        table[name] = pd.Series(holm(table[name].astype(float).to_dict()), dtype=float)
+    outcomes = [row["outcome"] or _outcome(row) for row in table.to_dict("records")]
+    return table.assign(outcome=outcomes)
+
+
+def verdict(outcomes: Sequence[str]) -> str:
+    """The outcome of several quantities together."""
+    return next((name for name in ("differs", "missing", "undecided") if name in outcomes), "agrees")
+
+
+def _row(reference: Quantity | None = None, rerun: Quantity | None = None) -> dict[str, object]:
+    runs = {"reference": reference, "rerun": rerun}
+    row = {f"{part}_{run}": value for run, of in runs.items() if of for part, value in of.summary.items()}
+    if reference is None or rerun is None:
+        return row | {"outcome": "missing"}
+    change, low, high, equivalent, different = _tested(reference, rerun)
+    row |= {"mean_difference": change, "low_difference": low, "high_difference": high, "margin": reference.margin}
+    return row | {"holm_tost_p": equivalent, "holm_difference_p": different, "outcome": ""}
+
+
+def _tested(reference: Quantity, rerun: Quantity) -> tuple[float, float, float, float, float]:
+    """Difference with its interval, and the p values of equivalence and of no difference."""
+    margin = reference.margin
+    if set(reference.by_seed.index) == set(rerun.by_seed.index):
+        theirs = reference.by_seed.loc[rerun.by_seed.index]
+        changes = rerun.by_seed - theirs
+        found = interval(changes)
+        p = float(stats.ttest_1samp(changes, 0).pvalue) if changes.nunique() > 1 else float(found.mean == 0)
+        return found.mean, found.low, found.high, paired_equivalence(rerun.by_seed, theirs, margin), p
+    here, there = rerun.summary, reference.summary
+    a, b = ((of.summary["mean"], of.deviation, len(of.by_seed)) for of in (rerun, reference))
+    return *difference(here, there), equivalence(*a, *b, margin), no_difference(*a, *b)
+
+
+def _outcome(row: dict[str, float]) -> str:
+    if row["holm_tost_p"] < LEVEL:
+        return "agrees"
+    return "differs" if row["holm_difference_p"] < LEVEL else "undecided"

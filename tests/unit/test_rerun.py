@@ -1,0 +1,87 @@
+"""A rerun compared with a reference: agreement, differences, verdicts of claims, and the power of the reference."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from compare import claims_compared, computed, reference_run
+from studies import ablations
+from weight_importance.findings.power import necessary, of_all, of_some, power_above
+from weight_importance.findings.power import power_of_difference as of_difference
+from weight_importance.findings.power import power_of_equivalence as of_equivalence
+from weight_importance.paper.claims import ABLATIONS, CLAIMS
+from weight_importance.runtime.errors import UserError
+
+KEYS = [key for key, claim in CLAIMS.items() if claim.study == ABLATIONS]
+RANK_ONE = "rank_one(fisher_empirical) less fisher_empirical"
+
+
+def both(reference, rerun):
+    claims, quantities = claims_compared({ABLATIONS: reference}, {ABLATIONS: rerun})
+    return claims.set_index("claim").loc[KEYS], quantities
+
+
+def test_a_run_agrees_with_itself():
+    claims, quantities = both(ablations(), ablations())
+    assert set(claims["same"]) == {"yes"} and set(claims["quantities"]) == {"agrees"}
+    assert (quantities["mean_difference"] == 0).all() and set(quantities["outcome"]) == {"agrees"}
+
+
+def test_a_shifted_table_differs_where_it_is_shifted():
+    claims, quantities = both(ablations(), ablations({"rank_one(fisher_empirical)": 0.88}))
+    claim = claims.loc["rank_one_equivalent"]
+    assert [*claim[["reference", "rerun", "same", "quantities"]]] == ["supported", "not supported", "no", "differs"]
+    assert set(quantities.loc[quantities["outcome"] != "agrees", "quantity"]) == {RANK_ONE}
+    assert set(claims.drop(index="rank_one_equivalent")["quantities"]) == {"agrees"}
+
+
+def test_runs_with_other_seeds_are_compared_as_independent_samples():
+    rerun = ablations(seeds=range(5, 12))
+    _, quantities = both(ablations(), rerun)
+    row = quantities[quantities["quantity"] == RANK_ONE].iloc[0]
+    here, there = (
+        of.curves["rank_one(fisher_empirical)"].by_seed - of.curves["fisher_empirical"].by_seed
+        for of in (rerun, ablations())
+    )
+    interval = stats.ttest_ind(here, there, equal_var=False).confidence_interval()
+    np.testing.assert_allclose(row[["low_difference", "high_difference"]].astype(float), interval, rtol=1e-9)
+    assert (row["n_reference"], row["n_rerun"]) == (5, 7)
+
+
+def test_a_condition_in_one_run_only_is_missing():
+    partly = ablations()
+    partly.tables["retention"] = partly.tables["retention"].query("estimator != 'reversed(fisher_empirical)'")
+    claims, _ = both(ablations(), partly)
+    assert [*claims.loc["misplaced_worse", ["rerun", "quantities"]]] == ["not supported", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "n", "level"), [(0.0, 0.4, 5, 0.05), (-0.3, 0.3, 8, 0.05), (0.1, 0.3, 20, 0.004)]
+)
+def test_power_is_the_share_of_simulated_runs_that_pass_the_test(mean, sd, n, level):
+    sample = np.random.default_rng(1).normal(mean, sd, (40_000, n))
+    inside = [stats.ttest_1samp(sample, bound, axis=1, alternative=side).pvalue < level for bound, side in TOST]
+    above = (stats.ttest_1samp(sample, 0, axis=1).pvalue < level) & (sample.mean(1) > 0)
+    assert of_equivalence(mean, sd, n, 0.5, level) == pytest.approx(np.mean(inside[0] & inside[1]), abs=0.01)
+    assert of_difference(mean, sd, n, level) == pytest.approx(above.mean(), abs=0.01)
+    assert power_above(mean, sd, n, 0.1) == pytest.approx((sample.mean(1) > 0.1).mean(), abs=0.01)
+
+
+TOST = ((-0.5, "greater"), (0.5, "less"))
+
+
+def test_power_of_several_statements_and_the_necessary_networks():
+    assert of_all([0.99, 0.95]) == pytest.approx(0.94) and of_all([0.4, 0.3]) == 0
+    assert of_some([0.1, 0.9, 0.5]) == pytest.approx(0.8)
+    assert (
+        necessary(lambda n: of_difference(1.0, 1.0, n)) == 13
+    )  # tables of the paired t test: effect size 1, power 0.9
+    assert necessary(lambda n: of_equivalence(1.0, 1.0, n, 0.5)) is None
+
+
+def test_without_a_reference_or_a_run_the_message_says_what_to_do(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"no reference in .*default.*\n.*reference/store.py default --run"):
+        reference_run(tmp_path / "default")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no run to compare.*make paper"):
+        computed()

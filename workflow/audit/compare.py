@@ -1,0 +1,192 @@
+"""Compare the run in results/ with a reference run: does it agree, and does it support the same claims?
+
+Writes results/compare.md (claims, and the quantities that do not agree), results/compare.csv (all quantities) and
+results/compare.pdf (differences with their intervals).
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from weight_importance.figures.rerun import differences
+from weight_importance.figures.style import save
+from weight_importance.files.storage import read_table, write_text
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings.power import WANTED, necessary
+from weight_importance.findings.rerun import OUTCOMES, Quantity, accuracies, compared, verdict
+from weight_importance.findings.study import Findings, by_study, stored
+from weight_importance.paper.claims import CLAIMS, Claim
+from weight_importance.runtime.errors import UserError, run_program
+
+ROOT = Path(__file__).parents[2]
+SUMMARY = Path("results/summary")
+REPORT = Path("results/compare.md")
+READ = ("correlation", "correlation_null", "retention", "selected_lambda")
+HELD = {True: "supported", False: "not supported", None: "not computed"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", type=Path, default=ROOT / "reference/default", help="folder of the reference")
+    arguments = parser.parse_args()
+    reference, rerun = reference_run(arguments.reference), computed()
+    claims, quantities = claims_compared(reference, rerun)
+    studies, average = accuracies_compared(reference, rerun)
+    table = pd.concat([quantities, average], ignore_index=True)
+    with_rows = table[table["outcome"] != "missing"]
+    REPORT.with_suffix(".csv").write_text(table.to_csv(index=False, float_format="%.7g"), encoding="utf-8")
+    save(differences(quantities), REPORT.with_suffix(".pdf"))
+    run = json.loads((arguments.reference / "run.json").read_text(encoding="utf-8"))
+    write_text(REPORT, page(run, claims, studies, with_rows[with_rows["outcome"] != "agrees"]))
+    print(markdown(claims))
+    same = int(claims["same"].eq("yes").sum())
+    print(f"\n{same} of {len(claims)} claims have the same verdict as in the reference of {run['date']}.")
+    print(f"Quantities: {counts(table['outcome'])}. Details: {REPORT}, .csv, .pdf")
+
+
+def reference_run(folder: Path) -> dict[str, Findings]:
+    """The findings of a reference by study.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (folder / "run.json").is_file():
+        raise UserError(
+            f"there is no reference in {folder}: run.json is missing. Store a finished run as the reference:\n"
+            f"  python reference/store.py {folder.name} --run"
+        )
+    return stored(folder)
+
+
+def computed() -> dict[str, Findings]:
+    """The findings of the run in ``results/`` by study; it need not have computed all studies.
+
+    Raises:
+        UserError: there is no run.
+    """
+    tables = {}
+    claimed = {claim.study for claim in CLAIMS.values()}
+    for name in READ:
+        files = [
+            file
+            for file in sorted(SUMMARY.glob(f"*/{name}.csv"))
+            if file.parent.name in claimed or not name.startswith("correlation")
+        ]
+        parts = [read_table(file, COLUMNS[name]) for file in files]
+        tables[name] = pd.concat(parts) if parts else pd.DataFrame(columns=list(COLUMNS[name]))
+    if all(table.empty for table in tables.values()):
+        raise UserError(f"there is no run to compare: {SUMMARY} has no tables. Run the workflow first (make paper)")
+    return by_study(tables)
+
+
+def claims_compared(
+    reference: Mapping[str, Findings], rerun: Mapping[str, Findings]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every claim in a row, and the quantities that claims rest on."""
+    rows, parts = [], []
+    for key, claim in CLAIMS.items():
+        runs = [findings.get(claim.study) for findings in (reference, rerun)]
+        there, here = ([] if run is None or not run.has(claim.table) else claim.quantities(run) for run in runs)
+        held = [None if run is None or not run.has(claim.table) else claim.is_supported(run) for run in runs]
+        table = compared(there, here)
+        rows.append(
+            {"claim": key, "reference": HELD[held[0]], "rerun": HELD[held[1]]}
+            | {
+                "same": "yes" if held[0] == held[1] else "no",
+                "quantities": verdict([*table["outcome"]]) if len(table) else "-",
+            }
+            | powers(claim, there)
+        )
+        parts.append(table.assign(part=key))
+    return pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
+
+
+def powers(claim: Claim, quantities: list[Quantity]) -> dict[str, object]:
+    """Networks of the reference, the power of its claim, and the networks that the wanted power needs."""
+    if not quantities:
+        return {"networks": "-", "power": "-", "needed": "-"}
+    power, needed = claim.power(quantities), necessary(lambda n: claim.power(quantities, n))
+    return {
+        "networks": len(quantities[0].by_seed),
+        "power": f"{power:.2f}" if power >= WANTED else f"{power:.2f} (low)",
+        "needed": needed or "more than 200",
+    }
+
+
+def accuracies_compared(
+    reference: Mapping[str, Findings], rerun: Mapping[str, Findings]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every study in a row, and all average accuracies."""
+    rows, parts = [], []
+    for study in sorted(set(reference) & set(rerun)):
+        table = compared(accuracies(reference[study]), accuracies(rerun[study]))
+        if len(table):
+            tally = table["outcome"].value_counts()
+            rows.append({"study": study} | {name: int(tally.get(name, 0)) for name in OUTCOMES})
+            parts.append(table.assign(part=f"average accuracy, {study}"))
+    return pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def page(run: Mapping, claims: pd.DataFrame, studies: pd.DataFrame, other: pd.DataFrame) -> str:
+    """The report in Markdown."""
+    shown = [
+        {"": row["part"], "quantity": f"`{row['quantity']}`"}
+        | {of: percent(row, of) for of in ("reference", "rerun", "difference")}
+        | {"margin": f"{100 * row['margin']:g}", "outcome": row["outcome"]}
+        for row in other.to_dict("records")
+    ]
+    return f"""# This run compared with the reference
+
+The reference is the run of {run["date"]} (commit `{run["commit"]}`, `{run["command"]}`, {run["processor"]}).
+
+A quantity *agrees* if two one-sided tests (TOST) show that rerun and reference differ by less than the margin. It
+*differs* if they do not, and a test of no difference rejects; otherwise it is *undecided*. If both runs have the same
+seeds, they are compared network by network; otherwise by Welch's tests. p values are adjusted within each claim and
+each study (Holm).
+
+## Claims
+
+`quantities` is the outcome of the numbers that the claim rests on. `power` is the least probability that a new run
+of as many `networks` as in the reference supports the claim, if mean and variance are those of the reference; below
+{WANTED} it is low. `needed` is the number of networks for {WANTED}.
+
+{markdown(claims)}
+
+## Average accuracies after the last task
+
+Number of conditions by outcome, each at its selected λ; the margin is one percentage point.
+
+{markdown(studies)}
+
+## Quantities that do not agree
+
+Accuracies in per cent and correlations times 100, with 95 % intervals.
+
+{markdown(pd.DataFrame(shown)) if shown else "None."}
+"""
+
+
+def percent(row: Mapping[str, float], of: str) -> str:
+    mean, low, high = (100 * row[f"{part}_{of}"] for part in ("mean", "low", "high"))
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    lines = [
+        [*table.columns],
+        ["---"] * len(table.columns),
+        *([*map(str, row)] for row in table.itertuples(index=False)),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def counts(outcomes: pd.Series) -> str:
+    tally = outcomes.value_counts()
+    return ", ".join(f"{tally[name]} {name}" for name in OUTCOMES if name in tally)
+
+
+if __name__ == "__main__":
+    run_program(main)
