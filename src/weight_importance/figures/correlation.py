@@ -34,11 +34,13 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
     side = len(estimators) - 1
     # a character of 7 pt takes about 0.055 inches
     margin = 0.06 * max(len(label(name)) for name in estimators)
-    panels = _panels(tensor_order(means["tensor"]), int((WIDTH - margin) / (side * SMALLEST_CELL + GAP)))
+    title = 0.065 * max(len(tensor) for tensor in means["tensor"])
+    most = int((WIDTH - margin) / (max(side * SMALLEST_CELL, title) + GAP))
+    panels = _panels(tensor_order(means["tensor"]), most)
     columns = len(panels[0])
     size = min(0.4, ((WIDTH - margin) / columns - GAP) / side) * side
     # names of tensors stand in the empty corner where they fit, else above
-    inside = 0.065 * max(len(tensor) for tensor in means["tensor"]) < size - size / side
+    inside = title < size - size / side
     step = size + GAP + (0 if inside else 0.15)
     bar = 0.45
     height = len(panels) * step + margin + bar
@@ -49,7 +51,7 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
             for column, tensor in enumerate(tensors):
                 if tensor is None:
                     continue
-                left, bottom = margin + column * (size + GAP), height - (row + 1) * step + GAP - 0.02
+                left, bottom = margin + column * (max(size, title) + GAP), height - (row + 1) * step + GAP - 0.02
                 axes = drawn.add_axes((left / WIDTH, bottom / height, size / WIDTH, size / height), label=tensor)
                 cells(axes, _square(means[means["tensor"] == tensor], estimators), scale, np.tri(side, dtype=bool))
                 axes.text(
