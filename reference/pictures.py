@@ -7,7 +7,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from PIL import Image
 
 from weight_importance.figures.atlas import atlas
 from weight_importance.figures.correlation import correlation_matrix
@@ -23,8 +22,9 @@ MLP = "mlp_permuted_mnist"
 
 
 def main() -> None:
-    for name, drawn in pictures(ROOT / "reference/default").items():
-        _write(drawn, ROOT / f"docs/{name}.png")
+    with mpl.rc_context(SETTINGS):
+        for name, drawn in pictures(ROOT / "reference/default").items():
+            drawn.savefig(ROOT / f"docs/{name}.png", dpi=150)
 
 
 def pictures(folder: Path) -> dict[str, Figure]:
@@ -38,12 +38,6 @@ def pictures(folder: Path) -> dict[str, Figure]:
         "reproduction": reproduction_lambda(retention_means(of_protocol), there[there["study"] == MLP]),
         "atlas": atlas(whole.similarity, COEFFICIENT, scores, pruning_scores(whole.tables["pruning"])),
     }
-
-
-def _write(drawn: Figure, path: Path) -> None:
-    with mpl.rc_context(SETTINGS):
-        drawn.savefig(path, dpi=150)
-    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -115,8 +115,10 @@ def store_run(folder: Path) -> None:
 
 def _description(folder: Path) -> dict:
     presets = json.loads((RESULTS / ".presets.json").read_text(encoding="utf-8"))["presets"]
-    first = next((RESULTS / "runs").rglob("retention/*/*.csv"))
-    record = json.loads(record_of(first).read_text(encoding="utf-8"))
+    retention = min((RESULTS / "runs").rglob("retention/*/*.csv"))
+    records = [
+        json.loads(record_of(file).read_text(encoding="utf-8")) for file in (retention, RESULTS / "paper/numbers.tex")
+    ]
     durations = pd.read_csv(folder / "durations.csv")
     names = re.findall("model name\\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     commit = re.search(r"version}{(.*)}", (RESULTS / "paper/build/version.tex").read_text(encoding="utf-8"))
@@ -127,8 +129,8 @@ def _description(folder: Path) -> dict:
         "processor": names[0] if names else platform.machine(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "device": record["device"],
-        "versions": record["versions"],
+        "device": records[0]["device"],
+        "versions": records[0]["versions"] | records[1]["versions"],
         "cpu_minutes": round(durations["cpu_seconds"].sum() / 60),
         "sha256": {file.name: checksum(file) for file in sorted(folder.iterdir())},
     }

@@ -36,14 +36,14 @@ def main() -> None:
     claims, quantities = claims_compared(reference, rerun)
     studies, average = accuracies_compared(reference, rerun)
     table = pd.concat([quantities, average], ignore_index=True)
-    with_rows = table[table["outcome"] != "missing"]
-    REPORT.with_suffix(".csv").write_text(table.to_csv(index=False, float_format="%.7g"), encoding="utf-8")
+    other = table[~table["outcome"].isin(["agrees", "missing"])]
+    write_text(REPORT.with_suffix(".csv"), table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
     save(differences(quantities), REPORT.with_suffix(".pdf"))
     run = json.loads((arguments.reference / "run.json").read_text(encoding="utf-8"))
-    write_text(REPORT, page(run, claims, studies, with_rows[with_rows["outcome"] != "agrees"]))
+    write_text(REPORT, page(run, claims, studies, other))
     print(markdown(claims))
-    same = int(claims["same"].eq("yes").sum())
-    print(f"\n{same} of {len(claims)} claims have the same verdict as in the reference of {run['date']}.")
+    both, same = (int(claims["same"].isin(found).sum()) for found in (["yes", "no"], ["yes"]))
+    print(f"\nOf {both} claims that both runs judge, {same} have the verdict of the reference ({run['date']}).")
     print(f"Quantities: {counts(table['outcome'])}. Details: {REPORT}, .csv, .pdf")
 
 
@@ -95,7 +95,7 @@ def claims_compared(
         rows.append(
             {"claim": key, "reference": HELD[held[0]], "rerun": HELD[held[1]]}
             | {
-                "same": "yes" if held[0] == held[1] else "no",
+                "same": "-" if None in held else "yes" if held[0] == held[1] else "no",
                 "quantities": verdict([*table["outcome"]]) if len(table) else "-",
             }
             | powers(claim, there)
