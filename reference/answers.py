@@ -1,4 +1,4 @@
-"""Write the answers of README.md and the table of reference/gpu/README.md, computed from the stored results.
+"""Write the answers of README.md and the tables of pages in reference/, computed from the stored results.
 
 python reference/answers.py
 """
@@ -13,6 +13,7 @@ import yaml
 from weight_importance.figures.style import label
 from weight_importance.files.tables import is_weight_tensor
 from weight_importance.findings.correlation import STRONG
+from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
 from weight_importance.findings.statistics import difference
 
@@ -32,7 +33,11 @@ def main() -> None:
 
 def parts() -> dict[str, tuple[str, str]]:
     """By page, the name of its computed part and the text of this part."""
-    return {"README.md": ("answers", answers()), GPU: ("accuracies", accuracies())}
+    return {
+        "README.md": ("answers", answers()),
+        GPU: ("accuracies", accuracies()),
+        HSU: ("comparisons", comparisons()),
+    }
 
 
 def part_of(page: str, name: str) -> str:
@@ -98,9 +103,25 @@ def _published() -> str:
     )
 
 
+def comparisons() -> str:
+    """The accuracies on Split MNIST and the published ones, as a table in Markdown."""
+    rows = [
+        [row["scenario"], METHODS[row["method"]], f"{row['lambda']:g}" if row["lambda"] else "-"]
+        + [f"{100 * row[name]:.2f}" for name in ("mean_published", "mean_ours")]
+        + [
+            "{:+.2f} ({:+.2f} to {:+.2f})".format(
+                *(100 * row[f"{part}_difference"] for part in ("mean", "low", "high"))
+            )
+        ]
+        + [row["outcome"]]
+        for row in _split_mnist().to_dict("records")
+    ]
+    return _table("scenario, method, λ, published, here, difference, outcome", rows)
+
+
 def accuracies() -> str:
     """Average accuracies of the convolutional network as a table in Markdown."""
-    lines = ["| estimator | λ | tasks learnt | seeds | here (%) | published (%) | difference |", "|" + " --- |" * 7]
+    rows = []
     for row in _convolutional().to_dict("records"):
         here, change = (
             f"{100 * mean:{sign}.2f} ± {100 * (high - mean):.2f}"
@@ -108,9 +129,14 @@ def accuracies() -> str:
         )
         name = "none" if row["estimator"] == "none" else label(row["estimator"])
         theirs = ["-", "-"] if math.isnan(row["published"]) else [f"{100 * row['published']:.2f}", change]
-        cells = [name, f"{row['lambda']:g}", row["tasks_learnt"], row["n"], here, *theirs]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], row["n"], here, *theirs])
+    return _table("estimator, λ, tasks learnt, seeds, here (%), published (%), difference", rows)
+
+
+def _table(columns: str, rows: list[list]) -> str:
+    names = columns.split(", ")
+    lines = [names, ["---"] * len(names), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def _convolutional() -> pd.DataFrame:
