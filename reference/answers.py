@@ -81,16 +81,14 @@ def _cause() -> str:
     findings = stored(ROOT / "reference/default")[claim.study]
     _require(claim.is_supported(findings), "the rank-one part is as good as the importance")
     whole, part = (findings.recovery.loc[(PRIMARY[0], name)] for name in PRIMARY)
-    none, full, reduced = (
-        100 * value
-        for value in (whole["mean_accuracy"] - whole["mean_gain"], *(r["mean_accuracy"] for r in (whole, part)))
-    )
+    none = 100 * (whole["mean_accuracy"] - whole["mean_gain"])
+    full, reduced = (100 * row["mean_accuracy"] for row in (whole, part))
     low, high = (100 * part[f"{end}_difference"] for end in ("low", "high"))
     return (
         "**The penalty needs little of an importance.** On permuted MNIST, the Fisher information (empirical) raises "
-        f"the average accuracy from {none:.1f} % to {full:.1f} %, and its rank-one part, one factor per input times one "
-        f"factor per output, raises it to {reduced:.1f} % (95 % interval of the difference: {low:+.2f} to {high:+.2f} "
-        f"points; [data]({DEFAULT}))."
+        f"the average accuracy from {none:.1f} % to {full:.1f} %, and its rank-one part, one factor per input times "
+        f"one factor per output, raises it to {reduced:.1f} % (95 % interval of the difference: {low:+.2f} to "
+        f"{high:+.2f} points; [data]({DEFAULT}))."
     )
 
 
