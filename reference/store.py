@@ -1,6 +1,7 @@
 """Store the small tables of a finished run in a folder of reference/, or compare stored accuracies once more.
 
 python reference/store.py default --run                    # a complete run in results/: tables, paper, description
+python reference/store.py ablations --run STUDY            # the same of one study, whose notebook was executed
 python reference/store.py hsu --study split_mnist_task     # from results/: settings, accuracies, durations, comparisons
 python reference/store.py hsu                              # comparisons alone, from the stored settings and accuracies
 """
@@ -12,6 +13,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,11 +56,13 @@ def main() -> None:
     parser.add_argument(
         "--study", help="the study whose notebook was executed; without it, nothing is read from results/"
     )
-    parser.add_argument("--run", action="store_true", help="store the complete run in results/")
+    parser.add_argument(
+        "--run", nargs="?", const="", metavar="STUDY", help="store the run in results/, or one study of it"
+    )
     arguments = parser.parse_args()
     folder = ROOT / "reference" / arguments.folder
-    if arguments.run:
-        store_run(folder)
+    if arguments.run is not None:
+        store_run(folder, arguments.run)
         return
     if arguments.study:
         folder.mkdir(exist_ok=True)
@@ -86,46 +90,47 @@ def store(study: str, folder: Path) -> None:
     )
 
 
-def store_run(folder: Path) -> None:
-    """Store the tables of a complete run, the paper, durations, and a description with checksums.
+def store_run(folder: Path, study: str = "") -> None:
+    """Store the tables of a complete run, or of one study, with the paper, durations, and a description with checksums.
 
     Raises:
-        UserError: there is no complete run.
+        UserError: the run is not complete.
     """
-    paper = RESULTS / "paper/main.pdf"
-    if not paper.is_file():
-        raise UserError(f"there is no complete run: {paper} is missing. Run the workflow first (make paper)")
+    finished = next((RESULTS / "notebooks").glob(f"*-{study}.html"), None) if study else RESULTS / "paper/main.pdf"
+    if finished is None or not finished.is_file():
+        raise UserError(f"there is no finished run of {study or 'all studies'}. Run the workflow first (make paper)")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    tables = {name: read_table(RESULTS / f"summary/{name}.csv", COLUMNS[name]) for name in TABLES}
+    files = {name: RESULTS / "summary" / study / f"{name}.csv" for name in TABLES}
+    tables = {name: read_table(file, COLUMNS[name]) for name, file in files.items() if not study or file.is_file()}
     tables["retention"] = _after_last_task(tables["retention"])
-    null = tables["correlation_null"]
-    tables["correlation_null"] = null[null["study"].isin({claim.study for claim in CLAIMS.values()})]
+    if "correlation_null" in tables:
+        claimed = tables["correlation_null"]["study"].isin({claim.study for claim in CLAIMS.values()})
+        tables["correlation_null"] = tables["correlation_null"][claimed]
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format=FORMAT, na_rep="nan", lineterminator="\n").encode()
         large = len(text) > LARGE
         content = gzip.compress(text, mtime=0) if large else text
         (folder / (f"{name}.csv.gz" if large else f"{name}.csv")).write_bytes(content)
-    _write(folder / "durations.csv", _durations(BENCHMARKS.rglob("*.tsv")))
-    shutil.copyfile(paper, folder / "paper.pdf")
-    about = _description(folder)
+    _write(folder / "durations.csv", _durations(BENCHMARKS.rglob(f"{study}/**/*.tsv" if study else "*.tsv")))
+    if not study:
+        shutil.copyfile(finished, folder / "paper.pdf")
+    about = _description(folder, study, finished)
     (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_page(folder.name, about), encoding="utf-8")
+    (folder / "README.md").write_text(_page(folder.name, study, about), encoding="utf-8")
 
 
-def _description(folder: Path) -> dict:
+def _description(folder: Path, study: str, finished: Path) -> dict:
     presets = json.loads((RESULTS / ".presets.json").read_text(encoding="utf-8"))["presets"]
-    retention = min((RESULTS / "runs").rglob("retention/*/*.csv"))
-    records = [
-        json.loads(record_of(file).read_text(encoding="utf-8")) for file in (retention, RESULTS / "paper/numbers.tex")
-    ]
+    retention = min((RESULTS / "runs" / study).rglob("retention/*/*.csv"))
+    records = [json.loads(record_of(file).read_text(encoding="utf-8")) for file in (retention, finished)]
     durations = pd.read_csv(folder / "durations.csv")
     names = re.findall("model name\\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    commit = re.search(r"version}{(.*)}", (RESULTS / "paper/build/version.tex").read_text(encoding="utf-8"))
+    target = [str(finished)] if study else []
     return {
-        "command": " ".join(["snakemake --cores all", *(f"--configfile {name}" for name in presets)]),
-        "commit": commit[1].replace("\\", "") if commit else "unknown",
-        "date": datetime.fromtimestamp((RESULTS / "paper/main.pdf").stat().st_mtime, UTC).date().isoformat(),
+        "command": " ".join(["snakemake --cores all", *target, *(f"--configfile {name}" for name in presets)]),
+        "commit": _commit(records[0]),
+        "date": datetime.fromtimestamp(finished.stat().st_mtime, UTC).date().isoformat(),
         "processor": names[0] if names else platform.machine(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -136,14 +141,27 @@ def _description(folder: Path) -> dict:
     }
 
 
-def _page(name: str, about: dict) -> str:
+def _commit(record: dict) -> str:
+    """The commit that the paper states; without a paper, that of this checkout, if the code of the record is there."""
+    version = RESULTS / "paper/build/version.tex"
+    if version.is_file():
+        return re.sub(r".*version}{(.*)}\s*", r"\1", version.read_text(encoding="utf-8")).replace("\\", "")
+    command = ["git", "-C", ROOT, "rev-parse", "--short=10", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    same = all(checksum(ROOT / file) == sha256 for file, sha256 in record["code"]["files"].items())
+    return commit if same else f"{commit}+changes"
+
+
+def _page(name: str, study: str, about: dict) -> str:
     versions = ", ".join(f"{package} {number}" for package, number in about["versions"].items())
     files = "\n".join(
         f"| `{file}` | {CONTENT[file.partition('.')[0]]} | `{sha256}` |" for file, sha256 in about["sha256"].items()
     )
-    return f"""# A complete run: the reference of `make compare`
+    title = f"Study `{study}`: part of the reference" if study else "A complete run: the reference"
+    arguments = f"{name} --run {study}".strip()
+    return f"""# {title} of `make compare`
 
-`python reference/store.py {name} --run` writes this folder, this page included, from a finished run of
+`python reference/store.py {arguments}` writes this folder, this page included, from a finished run of
 
     {about["command"]}
 

@@ -35,6 +35,13 @@ def test_a_shifted_table_differs_where_it_is_shifted():
     assert set(claims.drop(index="rank_one_equivalent")["quantities"]) == {"agrees"}
 
 
+def test_a_smaller_run_is_compared_with_the_same_networks_of_the_reference():
+    _, quantities = both(ablations(seeds=range(12)), ablations())
+    assert (quantities["mean_difference"] == 0).all() and not np.allclose(
+        *(quantities[f"mean_{run}"].astype(float) for run in ("reference", "rerun")), rtol=1e-6
+    )
+
+
 def test_runs_with_other_seeds_are_compared_as_independent_samples():
     rerun = ablations(seeds=range(5, 12))
     _, quantities = both(ablations(), rerun)
@@ -83,7 +90,7 @@ def test_power_of_several_statements_and_the_necessary_networks():
 
 def test_without_a_reference_or_a_run_the_message_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"no reference in .*default.*\n.*reference/store.py default --run"):
-        reference_run(tmp_path / "default")
+        reference_run([tmp_path / "default"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no run to compare.*make paper"):
         computed()

@@ -6,7 +6,7 @@ results/compare.pdf (differences with their intervals).
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +22,9 @@ from weight_importance.paper.claims import CLAIMS, Claim
 from weight_importance.runtime.errors import UserError, run_program
 
 ROOT = Path(__file__).parents[2]
+DEFAULT = ROOT / "reference/default"
+MORE_NETWORKS = [ROOT / "reference/ablations"]
+"""Stored studies that replace those of the default run."""
 SUMMARY = Path("results/summary")
 REPORT = Path("results/compare.md")
 READ = ("correlation", "correlation_null", "retention", "selected_lambda")
@@ -30,7 +33,14 @@ HELD = {True: "supported", False: "not supported", None: "not computed"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", type=Path, default=ROOT / "reference/default", help="folder of the reference")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        nargs="+",
+        default=[DEFAULT, *filter(Path.is_dir, MORE_NETWORKS)],
+        metavar="FOLDER",
+        help="folders of the reference; the studies of a later one replace those of an earlier one",
+    )
     arguments = parser.parse_args()
     reference, rerun = reference_run(arguments.reference), computed()
     claims, quantities = claims_compared(reference, rerun)
@@ -39,26 +49,27 @@ def main() -> None:
     other = table[~table["outcome"].isin(["agrees", "missing"])]
     write_text(REPORT.with_suffix(".csv"), table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
     save(differences(quantities), REPORT.with_suffix(".pdf"))
-    run = json.loads((arguments.reference / "run.json").read_text(encoding="utf-8"))
-    write_text(REPORT, page(run, claims, studies, other))
+    runs = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in arguments.reference]
+    write_text(REPORT, page(runs, claims, studies, other))
     print(markdown(claims))
     both, same = (int(claims["same"].isin(found).sum()) for found in (["yes", "no"], ["yes"]))
-    print(f"\nOf {both} claims that both runs judge, {same} have the verdict of the reference ({run['date']}).")
+    print(f"\nOf {both} claims that both runs judge, {same} have the verdict of the reference.")
     print(f"Quantities: {counts(table['outcome'])}. Details: {REPORT}, .csv, .pdf")
 
 
-def reference_run(folder: Path) -> dict[str, Findings]:
+def reference_run(folders: Sequence[Path]) -> dict[str, Findings]:
     """The findings of a reference by study.
 
     Raises:
-        UserError: there is none.
+        UserError: a folder has no stored run.
     """
-    if not (folder / "run.json").is_file():
-        raise UserError(
-            f"there is no reference in {folder}: run.json is missing. Store a finished run as the reference:\n"
-            f"  python reference/store.py {folder.name} --run"
-        )
-    return stored(folder)
+    for folder in folders:
+        if not (folder / "run.json").is_file():
+            raise UserError(
+                f"there is no reference in {folder}: run.json is missing. Store a finished run as the reference:\n"
+                f"  python reference/store.py {folder.name} --run"
+            )
+    return {study: findings for folder in folders for study, findings in stored(folder).items()}
 
 
 def computed() -> dict[str, Findings]:
@@ -130,7 +141,7 @@ def accuracies_compared(
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def page(run: Mapping, claims: pd.DataFrame, studies: pd.DataFrame, other: pd.DataFrame) -> str:
+def page(runs: Sequence[Mapping], claims: pd.DataFrame, studies: pd.DataFrame, other: pd.DataFrame) -> str:
     """The report in Markdown."""
     shown = [
         {"": row["part"], "quantity": f"`{row['quantity']}`"}
@@ -138,14 +149,19 @@ def page(run: Mapping, claims: pd.DataFrame, studies: pd.DataFrame, other: pd.Da
         | {"margin": f"{100 * row['margin']:g}", "outcome": row["outcome"]}
         for row in other.to_dict("records")
     ]
+    made = "\n".join(
+        f"- {run['date']}, commit `{run['commit']}`, {run['processor']}: `{run['command']}`" for run in runs
+    )
     return f"""# This run compared with the reference
 
-The reference is the run of {run["date"]} (commit `{run["commit"]}`, `{run["command"]}`, {run["processor"]}).
+The reference:
+
+{made}
 
 A quantity *agrees* if two one-sided tests (TOST) show that rerun and reference differ by less than the margin. It
-*differs* if they do not, and a test of no difference rejects; otherwise it is *undecided*. If both runs have the same
-seeds, they are compared network by network; otherwise by Welch's tests. p values are adjusted within each claim and
-each study (Holm).
+*differs* if they do not, and a test of no difference rejects; otherwise it is *undecided*. If one run has all seeds of
+the other, both are compared network by network over these seeds; otherwise by Welch's tests. p values are adjusted
+within each claim and each study (Holm).
 
 ## Claims
 

@@ -1,7 +1,7 @@
 """Two runs compared quantity by quantity: a reference, and a rerun of the same or of another size.
 
-If both runs have the same seeds, they are compared network by network; otherwise as independent samples. Knows nothing
-of files, drawing or LaTeX.
+If one run has all seeds of the other, both are compared network by network, over these seeds; otherwise as independent
+samples. Knows nothing of files, drawing or LaTeX.
 """
 
 import math
@@ -116,12 +116,13 @@ def _row(reference: Quantity | None = None, rerun: Quantity | None = None) -> di
 def _tested(reference: Quantity, rerun: Quantity) -> tuple[float, float, float, float, float]:
     """Difference with its interval, and the p values of equivalence and of no difference."""
     margin = reference.margin
-    if set(reference.by_seed.index) == set(rerun.by_seed.index):
-        theirs = reference.by_seed.loc[rerun.by_seed.index]
-        changes = rerun.by_seed - theirs
+    shared = reference.by_seed.index.intersection(rerun.by_seed.index)
+    if len(shared) == min(len(reference.by_seed), len(rerun.by_seed)):
+        ours, theirs = rerun.by_seed.loc[shared], reference.by_seed.loc[shared]
+        changes = ours - theirs
         found = interval(changes)
         p = float(stats.ttest_1samp(changes, 0).pvalue) if changes.nunique() > 1 else float(found.mean == 0)
-        return found.mean, found.low, found.high, paired_equivalence(rerun.by_seed, theirs, margin), p
+        return found.mean, found.low, found.high, paired_equivalence(ours, theirs, margin), p
     here, there = rerun.summary, reference.summary
     a, b = ((of.summary["mean"], of.deviation, len(of.by_seed)) for of in (rerun, reference))
     return *difference(here, there), equivalence(*a, *b, margin), no_difference(*a, *b)
