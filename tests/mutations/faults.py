@@ -48,6 +48,7 @@ BATCHES, LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("batches
 RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
 STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/ablations.py", "findings/atlas.py"
 SELECTION = "findings/selection.py"
+POWER, RERUN = "findings/power.py", "findings/rerun.py"
 RANKING, TENSORS, CLAIMS = "findings/retention.py", "files/tables.py", "paper/claims.py"
 TASKS, SAMPLES = "data/tasks/", "data/samples.py"
 STORAGE, CHECKPOINT, TRAINED = "files/storage.py", "files/checkpoint.py", "files/trained.py"
@@ -221,6 +222,16 @@ MODULES = (
         (f"{TASKS}task.py", "Samples(dataset.test_images, dataset.test_labels.long()).take(slice(test))", "whole.take(slice(test))"),
         (f"{TASKS}task.py", "changed = transform(number)", "changed = transform(1)"),
         (f"{TASKS}task.py", "rounds = [plain]", "rounds = [plain[:1]]"),
+    ),
+    module(
+        "findings: rerun and power", "rerun",
+        (POWER, "stats.t.ppf(1 - level / 2, n - 1), n - 1, mean", "stats.t.ppf(1 - level, n - 1), n - 1, mean"),
+        (POWER, "errors = error * np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))", "errors = error + 0 * quantiles"),
+        (POWER, "1 - sum(1 - power for power in powers)", "min(powers)"),
+        (RERUN, "== min(len(reference.by_seed), len(rerun.by_seed))", "== len(reference.by_seed)"),
+        (RERUN, "rerun.by_seed.loc[shared], reference.by_seed.loc[shared]", "rerun.by_seed, reference.by_seed"),
+        (RERUN, 'if row["holm_tost_p"] < LEVEL', 'if row["holm_difference_p"] > LEVEL'),
+        ("paper/claims.py", "LEVEL if (estimator, name) == PRIMARY else LEVEL / tests", "LEVEL"),
     ),
     module(
         "findings: statistics", "statistics",

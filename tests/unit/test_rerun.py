@@ -1,14 +1,17 @@
 """A rerun compared with a reference: agreement, differences, verdicts of claims, and the power of the reference."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from compare import claims_compared, computed, reference_run
-from studies import ablations
+from studies import TRANSFORMS, ablations
+from weight_importance.findings.ablations import MARGIN
 from weight_importance.findings.power import necessary, of_all, of_some, power_above
 from weight_importance.findings.power import power_of_difference as of_difference
 from weight_importance.findings.power import power_of_equivalence as of_equivalence
+from weight_importance.findings.rerun import Quantity, compared
 from weight_importance.paper.claims import ABLATIONS, CLAIMS
 from weight_importance.runtime.errors import UserError
 
@@ -55,6 +58,14 @@ def test_runs_with_other_seeds_are_compared_as_independent_samples():
     assert (row["n_reference"], row["n_rerun"]) == (5, 7)
 
 
+def test_few_networks_that_scatter_decide_nothing():
+    first, second = (
+        Quantity("q", pd.Series(values, index=seeds), 0.01, margin=0.005)
+        for values, seeds in (([0.0, 0.02], [0, 1]), ([0.02, 0.001], [2, 3]))
+    )
+    assert [*compared([first], [second])["outcome"]] == ["undecided"]
+
+
 def test_a_condition_in_one_run_only_is_missing():
     partly = ablations()
     partly.tables["retention"] = partly.tables["retention"].query("estimator != 'reversed(fisher_empirical)'")
@@ -77,6 +88,12 @@ def test_power_is_the_share_of_simulated_runs_that_pass_the_test(mean, sd, n, le
 
 
 TOST = ((-0.5, "greater"), (0.5, "less"))
+
+
+def test_the_level_of_a_claim_is_that_of_holms_first_step_for_all_ablations_but_the_primary_one():
+    for key, tests in (("rank_one_equivalent", 1), ("order_of_factors_equivalent", 2 * len(TRANSFORMS) - 1)):
+        (_, quantity) = CLAIMS[key].quantities(ablations())
+        assert quantity.power(0.0, 0.004, 5) == of_equivalence(0.0, 0.004, 5, MARGIN, 0.05 / tests)
 
 
 def test_power_of_several_statements_and_the_necessary_networks():
