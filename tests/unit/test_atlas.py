@@ -155,6 +155,8 @@ def test_pruning_scores_are_areas_under_the_curves():
     # trapezoids: (0.9 + 0.8) / 4 + (0.8 + 0.1) / 4; the mean over seeds adds a hundredth
     assert found.loc["random", "mean"] == pytest.approx(0.65 + 0.01)
     assert found.loc["mas", "mean"] == pytest.approx(0.65 - 0.25 + 0.01)
+    up_to_half = pruning_scores(PRUNING.assign(fraction=PRUNING["fraction"] / 2)).set_index("criterion")
+    assert up_to_half.loc["mas", "mean"] == pytest.approx(found.loc["mas", "mean"])
 
 
 def test_scores_of_stages_that_a_study_does_not_have_are_none():

@@ -106,6 +106,12 @@ def test_what_is_said_follows_from_the_interval_and_the_test():
     assert FOUND.loc[("mas", "reversed(mas)")].isna()[["lambda", "mean_recovery", "mean_accuracy", "tost_p"]].all()
 
 
+def test_seven_tenths_of_a_point_are_not_equivalent():
+    close = {("none", 0.0): [0.5] * 5, ("mas", 1.0): 0.9 + NOISE, ("uniform(mas)", 1.0): 0.893 + NOISE + SHIFT / 10}
+    found = recovery(table(close), select_lambda(table(close))).set_index("ablation")
+    assert found.loc["uniform(mas)", "outcome"] == "worse"
+
+
 def test_all_ablations_but_the_primary_one_are_one_family():
     named = TABLE.assign(estimator=TABLE["estimator"].str.replace("mas", "fisher_empirical"))
     named["estimator"] = named["estimator"].replace("shuffled(fisher_empirical)", "rank_one(fisher_empirical)")

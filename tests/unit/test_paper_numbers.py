@@ -196,6 +196,7 @@ def test_best_and_worst_are_chosen_on_validation_data(tables):
     before = ranking(retention, selected)
     assert changed.order == before.order
     assert changed.gains["none"]["si"].mean == pytest.approx(before.gains["none"]["si"].mean + 0.02)
+    assert changed.means["si"]["mean"] == pytest.approx(before.means["si"]["mean"] + 0.02)
     assert changed.gaps[before.best, before.worst] == changed.spread
 
 
