@@ -21,6 +21,9 @@ SIDE = 0.95
 """Width in inches of each panel of scores."""
 
 GAP = 0.12
+RIGHT = 0.12
+"""Inches to the right of the last panel, for half of its last tick label."""
+
 PERCENT = 100.0
 
 
@@ -35,7 +38,7 @@ def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared
     """
     names = clustered(square)
     margin = 0.058 * max(len(label(name)) for name in names) + 0.05
-    size = min(LARGEST_CELL * len(names), WIDTH - margin - 2 * (SIDE + GAP) - 0.05)
+    size = min(LARGEST_CELL * len(names), WIDTH - margin - 2 * (SIDE + GAP) - RIGHT)
     height = TREE + size + max(margin, 0.75) + 0.05
 
     with figure(height, layout=None) as drawn:

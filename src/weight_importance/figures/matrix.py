@@ -34,11 +34,11 @@ def cells(axes: Axes, square: np.ndarray, scale: ScalarMappable, written: np.nda
         axes.text(column + 0.5, row + 0.5, "?", ha="center", va="center", fontsize=7)
 
 
-def name_cells(axes: Axes, below: list[str], beside: list[str], size: float = 7) -> None:
+def name_cells(axes: Axes, columns: list[str], rows: list[str], size: float = 7) -> None:
     """Names of the columns and of the rows; an empty list names none."""
     axes.tick_params(length=0, pad=1.5)
-    axes.set_xticks(np.arange(len(below)) + 0.5, below, rotation=90, fontsize=size)
-    axes.set_yticks(np.arange(len(beside)) + 0.5, beside, rotation=0, fontsize=size)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=90, fontsize=size)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows, rotation=0, fontsize=size)
 
 
 def name_colours(bar: Colorbar, text: str) -> None:

@@ -36,8 +36,8 @@ def differences(table: pd.DataFrame) -> Figure:
             axes.text(0.01, places[start] - 1.1, rows["part"][start], transform=left, va="center", weight="bold")
         for outcome, colour in COLOURS.items():
             axes.plot([], [], "o-", color=colour, label=outcome)
-        axes.set_yticks(places, rows["quantity"], fontsize=5.5)
+        axes.set_yticks(places, rows["quantity"])
         axes.set(xlim=(-SHOWN - 0.3, SHOWN + 0.3), ylim=(places.max() + 1, -0.6))
-        axes.set_xlabel("rerun less reference, in units of the margin (grey: within the margin)")
+        drawn.supxlabel("rerun less reference, in units of the margin (grey: within the margin)", fontsize=7.5)
         drawn.legend(loc="outside upper right", ncols=3)
     return drawn
