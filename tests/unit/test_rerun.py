@@ -70,7 +70,7 @@ def test_a_condition_in_one_run_only_is_missing():
     partly = ablations()
     partly.tables["retention"] = partly.tables["retention"].query("estimator != 'reversed(fisher_empirical)'")
     claims, _ = both(ablations(), partly)
-    assert [*claims.loc["misplaced_worse", ["rerun", "quantities"]]] == ["not supported", "missing"]
+    assert [*claims.loc["misplaced_worse", ["rerun", "quantities"]]] == ["not computed", "missing"]
     claims, _ = claims_compared({ABLATIONS: ablations()}, {})
     assert set(claims["rerun"]) == {"not computed"} and set(claims["same"]) == {"-"}
 

@@ -53,7 +53,7 @@ def main() -> None:
     write_text(REPORT, page(runs, claims, studies, other))
     print(markdown(claims))
     both, same = (int(claims["same"].isin(found).sum()) for found in (["yes", "no"], ["yes"]))
-    print(f"\nOf {both} claims that both runs judge, {same} have the verdict of the reference.")
+    print(f"\nSame verdict as in the reference: {same} of {both} claims that both runs compute.")
     print(f"Quantities: {counts(table['outcome'])}. Details: {REPORT}, .csv, .pdf")
 
 
@@ -100,8 +100,9 @@ def claims_compared(
     rows, parts = [], []
     for key, claim in CLAIMS.items():
         runs = [findings.get(claim.study) for findings in (reference, rerun)]
-        there, here = ([] if run is None or not run.has(claim.table) else claim.quantities(run) for run in runs)
-        held = [None if run is None or not run.has(claim.table) else claim.is_supported(run) for run in runs]
+        numbers = [[] if run is None or not run.has(claim.table) else claim.quantities(run) for run in runs]
+        held = [claim.is_supported(run) if run and found else None for run, found in zip(runs, numbers, strict=True)]
+        there, here = numbers
         table = compared(there, here)
         rows.append(
             {"claim": key, "reference": HELD[held[0]], "rerun": HELD[held[1]]}
