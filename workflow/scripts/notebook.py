@@ -41,7 +41,7 @@ OFFLINE_PAGE = """
 <style>
   :root { --jp-cell-editor-background: white; /* on grey the colours of code are too faint */ }
   body.jp-Notebook { padding: 1rem; }
-  main { max-width: 66rem; margin: 0 auto; }
+  main { max-width: 72rem; margin: 0 auto; }
   .jp-RenderedHTMLCommon { padding-right: 0; }
   .jp-OutputArea-output { overflow-x: auto; }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
@@ -53,7 +53,7 @@ OFFLINE_PAGE = """
   }
   .jp-RenderedHTMLCommon blockquote p { margin: 0; }
   .jp-RenderedHTMLCommon table.paper { margin: 0.5rem 0 1rem; font-size: 14px; border-collapse: collapse; }
-  .jp-RenderedHTMLCommon table.paper :is(th, td) { padding: 0.25rem 0.6rem; text-align: right; white-space: nowrap; }
+  .jp-RenderedHTMLCommon table.paper :is(th, td) { padding: 0.25rem 0.4rem; text-align: right; white-space: nowrap; }
   .jp-RenderedHTMLCommon table.paper :is(th[scope], .l) { text-align: left; white-space: normal; }
   .jp-RenderedHTMLCommon table.paper tbody th { font-weight: normal; }
   .jp-RenderedHTMLCommon table.paper thead { border-bottom: 1px solid #555; vertical-align: bottom; }
