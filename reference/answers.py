@@ -23,7 +23,7 @@ from weight_importance.paper.claims import CLAIMS, MLP
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- {}: python reference/answers.py -->\n", "<!-- end of the {} -->\n"
-GPU, HSU, DEFAULT = (f"reference/{name}/README.md" for name in ("gpu", "hsu", "default"))
+GPU, HSU, DEFAULT, ABLATIONS = (f"reference/{name}/README.md" for name in ("gpu", "hsu", "default", "ablations"))
 WIDTH = 135
 
 
@@ -79,7 +79,7 @@ def _agreement() -> str:
 
 def _cause() -> str:
     claim = CLAIMS["rank_one_equivalent"]
-    findings = stored(ROOT / "reference/default")[claim.study]
+    findings = stored(ROOT / "reference/ablations")[claim.study]
     _require(claim.is_supported(findings), "the rank-one part is as good as the importance")
     whole, part = (findings.recovery.loc[(PRIMARY[0], name)] for name in PRIMARY)
     none = 100 * (whole["mean_accuracy"] - whole["mean_gain"])
@@ -89,7 +89,7 @@ def _cause() -> str:
         "**The penalty needs little of an importance.** On permuted MNIST, the Fisher information (empirical) raises "
         f"the average accuracy from {none:.1f} % to {full:.1f} %, and its rank-one part, one factor per input times "
         f"one factor per output, raises it to {reduced:.1f} % (95 % interval of the difference: {low:+.2f} to "
-        f"{high:+.2f} points; [data]({DEFAULT}))."
+        f"{high:+.2f} points; [data]({ABLATIONS}))."
     )
 
 
