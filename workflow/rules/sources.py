@@ -5,15 +5,19 @@ Imports are found by reading, without importing. A fingerprint is a hash of the 
 changes no result: comments, docstrings, messages of errors, printed lines, help texts, and an estimator's label,
 formula and source (which matter to programs that show them). Infrastructure is left out: its own tests and the
 provenance record of every result cover it.
+
+What is read in a file is kept in ``.snakemake/code`` by the hash of its content, because reading takes a second.
 """
 
 import ast
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import places
 
@@ -32,6 +36,19 @@ BLOCKS = ("body", "orelse", "finalbody")
 
 HELP = ("help", "description", "metavar", "epilog")
 """Arguments of argparse that only ``--help`` prints."""
+
+KEPT = Path(".snakemake/code")
+
+READER = Path(__file__).read_bytes() + sys.version.encode()
+"""What the facts of a file depend on besides its content."""
+
+
+class Facts(NamedTuple):
+    """What is read in a file: hashes of what results depend on and of what estimators show, and names it imports."""
+
+    fingerprint: str
+    shown: str
+    names: list[str]
 
 
 def fingerprints(
@@ -58,7 +75,8 @@ def _fingerprints(program: str, modules: tuple[str, ...], labels: tuple[str, ...
     leaves = (registry,) if labels else ()
     files = [*closure(program, sources, leaves), *(file for module in modules for file in closure(module, sources))]
     files = [file for file in dict.fromkeys(files) if file not in leaves and not _is_infrastructure(file)]
-    return (*(f"{places.name(file)} {_fingerprint(file)}" for file in files), *map(_label, labels))
+    of_files = (f"{places.name(file)} {_facts(file).fingerprint}" for file in files)
+    return (*of_files, *(f"{places.name(file)} {_facts(file).shown}" for file in labels))
 
 
 @cache
@@ -99,24 +117,34 @@ def _is_infrastructure(file: str) -> bool:
 
 
 @cache
-def _fingerprint(file: str) -> str:
+def _facts(file: str) -> Facts:
+    """The facts of a file, as kept from an earlier run if its content is the same."""
     if not Path(file).is_file():
-        return "missing"
-    if file.endswith(".ipynb"):
-        return _hash(Path(file).read_text(encoding="utf-8"))
-    tree = _Essence().visit(_tree(Path(file)))
+        return Facts("missing", "missing", [])  # Snakemake reports missing input
+    content = Path(file).read_bytes()
+    kept = KEPT / hashlib.sha256(READER + content).hexdigest()
+    if kept.is_file():
+        return Facts(*json.loads(kept.read_text(encoding="utf-8")))
+    facts = _read(Path(file))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(facts), encoding="utf-8")
+    partial.replace(kept)
+    return facts
+
+
+def _read(file: Path) -> Facts:
+    tree = _tree(file)
+    calls = (node for node in ast.walk(tree) if _is_estimator(node))
+    shown = [ast.dump(keyword) for call in calls for keyword in call.keywords if keyword.arg in SHOWN]
+    names = [*_names(tree)]
+    if file.suffix == ".ipynb":
+        return Facts(_hash(file.read_text(encoding="utf-8")), _hash(*shown), names)
+    tree = _Essence().visit(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             _drop_messages(node)
-    return _hash(ast.dump(tree))
-
-
-@cache
-def _label(file: str) -> str:
-    """The path of an estimator's file, and a hash of what figures and tables show of the estimator."""
-    calls = (node for node in ast.walk(_tree(Path(file))) if _is_estimator(node))
-    shown = [ast.dump(keyword) for call in calls for keyword in call.keywords if keyword.arg in SHOWN]
-    return f"{places.name(file)} {_hash(*shown)}"
+    return Facts(_hash(ast.dump(tree)), _hash(*shown), names)
 
 
 def _hash(*texts: str) -> str:
@@ -215,9 +243,7 @@ def _tree(file: Path) -> ast.Module:
 @cache
 def _imported(file: str, sources: str) -> tuple[str, ...]:
     """The files of the modules that a file imports; of a package, the modules that the imported names come from."""
-    if not Path(file).is_file():
-        return ()  # Snakemake reports missing input
-    return tuple(str(_module(name, Path(sources))) for name in _names(_tree(Path(file))))
+    return tuple(str(_module(name, Path(sources))) for name in _facts(file).names)
 
 
 def _module(name: str, sources: Path) -> Path:
