@@ -1,6 +1,6 @@
-"""Measure importances, training and growth side by side with other ways to do the same; write table, page and figures.
+"""Time importances, training and scaling next to other implementations; write table, page and figures.
 
-`make benchmark` runs this in an environment that holds the other libraries. What is not installed is left out.
+`make benchmark` runs this in an environment with the other libraries; libraries that are not installed are omitted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ class Plan:
 
 
 def whole(rounds: int, cuda: bool) -> Plan:
-    """What is reported: minutes."""
+    """The plan of the reported run; takes minutes."""
     return Plan(
         floor.PRODUCTS,
         {
@@ -58,7 +58,7 @@ def whole(rounds: int, cuda: bool) -> Plan:
 
 
 def quick(rounds: int) -> Plan:
-    """Whether everything runs: seconds, and times that mean nothing."""
+    """The plan of a smoke test; takes seconds, and its times mean nothing."""
     return Plan(
         floor.SMALL_PRODUCTS,
         {"mlp": (2, importances.Sizes(6, 12, (4,), 12)), "cnn": (5, importances.Sizes(3, 4, (4,), 4))},
@@ -71,7 +71,7 @@ def quick(rounds: int) -> Plan:
 
 
 def measure(plan: Plan, ways: list, device: torch.device, threads: int) -> list[table.Row]:
-    """Everything, part by part."""
+    """Measure all parts."""
     importances.say("matrix products")
     rows = floor.measure(plan.products, device, plan.effort)
     fastest, setting_of_it = floor.best(rows)
@@ -93,12 +93,12 @@ def measure(plan: Plan, ways: list, device: torch.device, threads: int) -> list[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: checks only that everything runs")
-    parser.add_argument("--without-peers", action="store_true", help="only torch's own ways and ours, nothing compiled")
+    parser.add_argument("--quick", action="store_true", help="smoke test with tiny sizes")
+    parser.add_argument("--without-peers", action="store_true", help="only torch and this project, nothing compiled")
     parser.add_argument("--rounds", type=int, default=5, help="of every comparison (default: 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads (default: all)")
     parser.add_argument("--output", type=Path, help="folder for the results (default: benchmarks/results/cpu or cuda)")
-    parser.add_argument("--redraw", action="store_true", help="make page and figures again from the existing table")
+    parser.add_argument("--redraw", action="store_true", help="write page and figures from the existing table")
     arguments = parser.parse_args()
     if arguments.rounds < 3:
         raise UserError(f"--rounds is {arguments.rounds}; a median with its range needs at least 3")
@@ -113,7 +113,7 @@ def main() -> None:
     if not arguments.without_peers:
         ways += importances.installed(PEERS)
         ways += [] if arguments.quick else [COMPILED]
-    # what other libraries' hooks make torch say to their authors
+    # torch's warnings to the authors of other libraries
     warnings.filterwarnings("ignore", message=".*backward hook")
     load = os.getloadavg()[0]
     if load > 0.5 and not arguments.quick:

@@ -1,6 +1,6 @@
-"""A program for the test of memory: an importance of the published convolutional network, and the memory it took.
+"""Memory of an importance of the published convolutional network, a program for tests and benchmarks.
 
-Prints the resident memory in bytes before the estimate (network and inputs are there), and its peak by the end.
+Prints the resident memory in bytes before the estimate (with network and inputs), and its peak.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main() -> None:
     torch.manual_seed(0)
     network = CNN()
     inputs, labels = torch.rand(samples, 1, 28, 28), torch.randint(10, (samples,))
-    # the libraries' own memory, which comes with the first computation, is not what is measured
+    # a first computation loads the libraries: their memory is not measured
     estimate(name, network, inputs[:1], labels[:1])
     before = status("VmRSS")
     estimate(name, network, inputs, labels)

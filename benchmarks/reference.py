@@ -1,4 +1,4 @@
-"""Importances the slow way: one sample at a time, in float64, by plain automatic differentiation of the scalar itself.
+"""Reference importances: one sample at a time, in float64, by plain automatic differentiation of the scalar itself.
 
 Written from the papers' formulas and independent of the package: no cotangents, no closed forms, no batching.
 """
@@ -134,8 +134,8 @@ def hessian(network: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor,
 def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
     """Errors relative to the largest expected value of the tensor, in float64 to the expected value of each entry.
 
-    In float64 rounding is allowed for: an entry that is a sum of others' terms has the rounding of these. A failure
-    prints the entry, both values and their ratio.
+    In float64, the tolerance includes rounding relative to the tensor's largest value. A failure prints the entry, both
+    values and their ratio.
     """
     if actual.keys() != expected.keys():
         raise AssertionError(f"names differ: {sorted(actual)}, expected {sorted(expected)}")

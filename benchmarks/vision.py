@@ -1,4 +1,4 @@
-"""torchvision's models, also where its compiled operators do not fit the build of torch: models use none of them."""
+"""torchvision's models, even if its compiled operators do not fit the build of torch: models use none of them."""
 
 import importlib
 import sys

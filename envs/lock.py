@@ -19,13 +19,13 @@ OLDEST_PYTHON = "3.11.2"
 """The version in Debian 12; the newest versions of some packages need a later one."""
 
 BENCHMARK = "# benchmark:"
-"""The comment in the list after which come packages for `make benchmark` only."""
+"""The comment in the list above the packages for `make benchmark` only."""
 
 LEFT_TO_TORCH = re.compile(r"(nvidia|cuda)-.+|triton")
 """Libraries of torch's CUDA build: torch requires their exact versions, and its CPU build needs none."""
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-"""Packages that conda-forge or bioconda call by another name."""
+"""Packages with another name in conda-forge or bioconda."""
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         direct = [canonical(line) for line in wanted] if name == "workflow.yaml" else []
         file.write_text(conda(file.read_text(encoding="utf-8"), versions, direct), encoding="utf-8")
 
-    changes = [line for file in after for line in told(before[file], after[file])]
+    changes = [line for file in after for line in changed(before[file], after[file])]
     print("\n".join(changes) if changes else "nothing has changed")
 
 
@@ -68,7 +68,7 @@ def canonical(requirement: str) -> str:
 
 
 def pins(text: str) -> dict[str, str]:
-    """Versions by canonical name, of a lock."""
+    """Versions in a lock by canonical name."""
     lines = (line.partition("==") for line in text.splitlines() if "==" in line and not line.startswith("#"))
     return {canonical(name): version.strip() for name, _, version in lines}
 
@@ -78,13 +78,13 @@ def as_lines(versions: Mapping[str, str]) -> list[str]:
 
 
 def comment(text: str) -> list[str]:
-    """The comment that a file begins with."""
+    """The comment at the beginning of a file."""
     lines = text.splitlines()
     return lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
 
 
 def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[str, str]:
-    """Versions of all that the requirements need on Linux, the preferred ones where they fit.
+    """Versions of the requirements and their dependencies on Linux, the preferred ones where possible.
 
     Without libraries that torch installs, and without the suffix of torch's build (``+cpu``).
     """
@@ -95,11 +95,11 @@ def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[
         command = [uv(), "pip", "compile", "-", "--quiet", "--no-header", *options, "--output-file", str(held)]
         run = subprocess.run(command, input="\n".join(requirements), stdout=subprocess.DEVNULL, text=True, check=False)
         if run.returncode:
-            sys.exit("error: no versions were found that fit together; see uv's message above. Nothing was changed.")
-        found = pins(held.read_text(encoding="utf-8"))
+            sys.exit("error: no compatible versions exist; see uv's message above. No file was changed.")
+        versions = pins(held.read_text(encoding="utf-8"))
     finally:
         held.unlink()
-    return {name: version.partition("+")[0] for name, version in found.items() if not LEFT_TO_TORCH.fullmatch(name)}
+    return {name: version.partition("+")[0] for name, version in versions.items() if not LEFT_TO_TORCH.fullmatch(name)}
 
 
 def uv() -> str:
@@ -108,7 +108,7 @@ def uv() -> str:
 
 
 def conda(text: str, versions: Mapping[str, str], direct: Iterable[str]) -> str:
-    """A file for conda users with the versions of the lock, and in it all packages that the project uses directly."""
+    """Text of a file for conda users: all direct dependencies, in the versions of the lock."""
     lines = text.splitlines()
     listed = {line.partition("=")[0] for line in lines}
     entries = {f"  - {CONDA_NAMES.get(name, name)}": version for name, version in versions.items()}
@@ -117,8 +117,8 @@ def conda(text: str, versions: Mapping[str, str], direct: Iterable[str]) -> str:
     return "\n".join([*renewed, ""])
 
 
-def told(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """The changed versions, one per line."""
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """List the changed versions, one per line."""
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return [f"{name}: {before.get(name, 'new')} -> {after.get(name, 'gone')}" for name in names]
 

@@ -23,29 +23,38 @@ from weight_importance.paper.claims import CLAIMS, MLP
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- {}: python reference/answers.py -->\n", "<!-- end of the {} -->\n"
-GPU, HSU, DEFAULT, ABLATIONS = (f"reference/{name}/README.md" for name in ("gpu", "hsu", "default", "ablations"))
+GPU, HSU, LAMBDA_RANGE, DEFAULT, ABLATIONS = (
+    f"reference/{name}/README.md" for name in ("gpu", "hsu", "lambda-range", "default", "ablations")
+)
+BENCHMARKS = "benchmarks/README.md"
+NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 WIDTH = 135
 
 
 def main() -> None:
-    for page, (name, text) in parts().items():
+    for (page, name), text in parts().items():
         old = part_of(page, name)
         content = (ROOT / page).read_text(encoding="utf-8")
         start = BEGIN.format(name)
         (ROOT / page).write_text(content.replace(start + old, start + text), encoding="utf-8")
 
 
-def parts() -> dict[str, tuple[str, str]]:
-    """By page, the name of its computed part and the text of this part."""
+def parts() -> dict[tuple[str, str], str]:
+    """Texts of the computed parts by page and name of the part."""
     return {
-        "README.md": ("answers", answers()),
-        GPU: ("accuracies", accuracies()),
-        HSU: ("comparisons", comparisons()),
+        ("README.md", "answers"): answers(),
+        (GPU, "accuracies"): accuracies(),
+        (HSU, "comparisons"): comparisons(),
+        (LAMBDA_RANGE, "curves"): curves(),
+        (LAMBDA_RANGE, "shifts"): shifts(),
+        (BENCHMARKS, "errors"): errors(),
+        (BENCHMARKS, "training"): speed("training", "replicas, replica-steps/s"),
+        (BENCHMARKS, "importances"): speed("importance", "samples, samples/s"),
     }
 
 
 def part_of(page: str, name: str) -> str:
-    """The computed part of a page, as it is."""
+    """The present text of a computed part of a page."""
     return (ROOT / page).read_text(encoding="utf-8").partition(BEGIN.format(name))[2].partition(END.format(name))[0]
 
 
@@ -119,22 +128,22 @@ def _published() -> str:
         "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * row[f"{part}_difference"] for part in ("mean", "low", "high")))
         for row in (ewc, mas)
     ]
-    here, theirs = 100 * conv["mean"], 100 * conv["published"]
+    observed, published = 100 * conv["mean"], 100 * conv["published"]
     return (
         f"**Published accuracies come out in part.** Of {reproduced + undecided} of Hsu et al. (2018) on Split MNIST, "
         f"{reproduced} are reproduced within one percentage point, none differs, and ten networks are too few to "
         f"decide {undecided} ([data]({HSU})). In the fully connected network of Kutalev and Lapina (2021), EWC differs "
         f"by {changes[0]} points and MAS by {changes[1]} ([data]({DEFAULT})); in their convolutional network, EWC has "
-        f"{here:.1f} ± {100 * (conv['high'] - conv['mean']):.1f} % (published: {theirs:.1f} %; [data]({GPU}))."
+        f"{observed:.1f} ± {100 * (conv['high'] - conv['mean']):.1f} % (published: {published:.1f} %; [data]({GPU}))."
     )
 
 
 def _fully_connected(estimator: str, strength: float) -> dict[str, float]:
-    """The average accuracy at a λ of the study with the published protocol less the published one, with intervals."""
-    ours = retention_means(stored(ROOT / "reference/default")[f"{MLP}_published"].tables["retention"])
-    theirs = retention(ROOT / "workflow/resources/published").query("study == @MLP")
+    """Difference of average accuracy from the published one under the published protocol, with intervals."""
+    means = retention_means(stored(ROOT / "reference/default")[f"{MLP}_published"].tables["retention"])
+    published = retention(ROOT / "workflow/resources/published").query("study == @MLP")
     key = ["estimator", "lambda", "tasks_learnt"]
-    rows = ours.merge(theirs, on=key, suffixes=("_ours", "_published"))
+    rows = means.merge(published, on=key, suffixes=("_ours", "_published"))
     row = rows.query("estimator == @estimator and `lambda` == @strength").sort_values("tasks_learnt").iloc[-1]
     return against_published(row.to_dict(), MARGIN)
 
@@ -159,14 +168,59 @@ def accuracies() -> str:
     """Average accuracies of the convolutional network as a table in Markdown."""
     rows = []
     for row in _convolutional().to_dict("records"):
-        here, change = (
+        observed, change = (
             f"{100 * mean:{sign}.2f} ± {100 * (high - mean):.2f}"
             for mean, high, sign in ((row["mean"], row["high"], ""), (row["difference"], row["high_difference"], "+"))
         )
         name = "none" if row["estimator"] == "none" else label(row["estimator"])
-        theirs = ["-", "-"] if math.isnan(row["published"]) else [f"{100 * row['published']:.2f}", change]
-        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], row["n"], here, *theirs])
+        published = ["-", "-"] if math.isnan(row["published"]) else [f"{100 * row['published']:.2f}", change]
+        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], row["n"], observed, *published])
     return _table("estimator, λ, tasks learnt, seeds, here (%), published (%), difference", rows)
+
+
+def curves() -> str:
+    """Average accuracies against λ of one network as a table in Markdown."""
+    accuracy = pd.read_csv(ROOT / "reference/lambda-range/retention.csv").query("split == 'test'")
+    means = (100 * accuracy.groupby(["lambda", "estimator"])["accuracy"].mean()).unstack()
+    shared = means.drop(columns="none").dropna()
+    rows = [["0 (no penalty)", *[f"{means.loc[0, 'none']:.2f}"] * shared.shape[1]]]
+    rows += [[f"{strength:g}", *(f"{mean:.2f}" for mean in row)] for strength, row in shared.iterrows()]
+    return _table(", ".join(["λ", *(f"`{name}`" for name in shared)]), rows)
+
+
+def shifts() -> str:
+    """The shift test against the exact Fisher information as a table in Markdown."""
+    table = pd.read_csv(ROOT / "reference/lambda-range/shifts.csv").query("curve != 'fisher_exact'")
+    rows = [
+        [f"`{row['curve']}`", f"{row['ratio']:.2g}", f"{row['fitted_ratio']:.2g}"]
+        + [f"{100 * row[name]:.1f}" for name in ("distance", "distance_shifted", "distance_fitted")]
+        for row in table.to_dict("records")
+    ]
+    return _table("importance, ratio of sums, closest factor, distance, after rescaling, at the closest factor", rows)
+
+
+def errors() -> str:
+    """Largest errors of importances and training steps on a GPU as a table in Markdown."""
+    table = pd.read_csv(ROOT / "benchmarks/results/gpu/correctness.csv").dropna(subset="threshold")
+    rows = []
+    for (network, precision, compared), group in table.groupby(["network", "precision", "compared"], sort=False):
+        worst = group.loc[group["norm_error"].idxmax()]
+        error = f"{worst['norm_error']:.1e} ({worst['name']})"
+        rows.append([NETWORKS[network], precision, compared, len(group), (group["passed"] == "yes").sum(), error])
+    return _table("network, precision, compared, comparisons, passed, largest error", rows)
+
+
+def speed(part: str, columns: str) -> str:
+    """Rates on a GPU as a table in Markdown."""
+    table = pd.read_csv(ROOT / "benchmarks/results/gpu/speed.csv").query("part == @part")
+    rows = [
+        [
+            NETWORKS[row["network"]], row["what"], row["who"], f"{row['size']:,}", f"{row['median']:,.0f}",
+            "-" if math.isnan(row["ratio"]) else f"{row['ratio']:,.1f}",
+        ]
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    return _table(f"network, operation, method, {columns}, ratio to the plain loop", rows)
 
 
 def _table(columns: str, rows: list[list]) -> str:
@@ -177,22 +231,23 @@ def _table(columns: str, rows: list[list]) -> str:
 
 def _convolutional() -> pd.DataFrame:
     """Every estimator at its best λ after two tasks and more, and the published accuracy with Welch's interval."""
-    found = pd.read_csv(ROOT / "reference/gpu/average_accuracy.csv").query("study.str.startswith('cnn')")
-    last = found[found["tasks_learnt"] == found["tasks_learnt"].max()].sort_values("mean_accuracy")
+    means = pd.read_csv(ROOT / "reference/gpu/average_accuracy.csv").query("study.str.startswith('cnn')")
+    last = means[means["tasks_learnt"] == means["tasks_learnt"].max()].sort_values("mean_accuracy")
     best = last.drop_duplicates("estimator", keep="last")[["estimator", "lambda"]]
-    rows = found[found["tasks_learnt"] > 1].merge(best)
-    there = retention(ROOT / "workflow/resources/published").query("study.str.startswith('cnn')")
-    there = there.assign(estimator=there["estimator"].mask(there["lambda"] == 0, "none"))
-    theirs = {(row["estimator"], row["lambda"], row["tasks_learnt"]): row for row in there.to_dict("records")}
+    rows = means[means["tasks_learnt"] > 1].merge(best)
+    literature = retention(ROOT / "workflow/resources/published").query("study.str.startswith('cnn')")
+    literature = literature.assign(estimator=literature["estimator"].mask(literature["lambda"] == 0, "none"))
+    key = ["estimator", "lambda", "tasks_learnt"]
+    by_key = {tuple(row[name] for name in key): row for row in literature.to_dict("records")}
     table = []
     for row in rows.sort_values(["estimator", "tasks_learnt"]).to_dict("records"):
         mean, half = row["mean_accuracy"], row["half_interval_95"]
-        here = {"mean": mean, "low": mean - half, "high": mean + half, "n": row["seeds"]}
-        published = theirs.get((row["estimator"], row["lambda"], row["tasks_learnt"]))
-        change = difference(here, published) if published else (math.nan,) * 3
-        where = {name: row[name] for name in ("estimator", "lambda", "tasks_learnt")}
+        observed = {"mean": mean, "low": mean - half, "high": mean + half, "n": row["seeds"]}
+        setting = {name: row[name] for name in key}
+        published = by_key.get(tuple(setting.values()))
+        change = difference(observed, published) if published else (math.nan,) * 3
         ends = dict(zip(("difference", "low_difference", "high_difference"), change, strict=True))
-        table.append(where | here | {"published": published["mean"] if published else math.nan} | ends)
+        table.append(setting | observed | {"published": published["mean"] if published else math.nan} | ends)
     return pd.DataFrame(table)
 
 

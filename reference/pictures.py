@@ -28,15 +28,15 @@ def main() -> None:
 
 
 def pictures(folder: Path) -> dict[str, Figure]:
-    """The figures by name, from the tables in a folder."""
+    """Figures by name, from the tables in a folder."""
     findings = stored(folder)
-    whole, of_protocol = findings[f"{MLP}_atlas"], findings[f"{MLP}_published"].tables["retention"]
-    there = retention(ROOT / "workflow/resources/published")
-    scores = retention_scores(whole.tables["retention"], whole.tables["selected_lambda"])
+    comparison, protocol = findings[f"{MLP}_atlas"], findings[f"{MLP}_published"].tables["retention"]
+    published = retention(ROOT / "workflow/resources/published")
+    scores = retention_scores(comparison.tables["retention"], comparison.tables["selected_lambda"])
     return {
         "correlation_matrix": correlation_matrix(findings[MLP].tables["correlation"], "pearson"),
-        "reproduction": reproduction_lambda(retention_means(of_protocol), there[there["study"] == MLP]),
-        "atlas": atlas(whole.similarity, COEFFICIENT, scores, pruning_scores(whole.tables["pruning"])),
+        "reproduction": reproduction_lambda(retention_means(protocol), published[published["study"] == MLP]),
+        "atlas": atlas(comparison.similarity, COEFFICIENT, scores, pruning_scores(comparison.tables["pruning"])),
     }
 
 

@@ -37,7 +37,7 @@ BENCHMARKS = RESULTS / "benchmarks"
 CONTENT = {
     "baseline": "accuracy after the first task",
     "correlation": "correlations of importances after the first task",
-    "correlation_null": "null distribution of correlations, of the studies that claims are about",
+    "correlation_null": "null distribution of correlations in the studies that claims refer to",
     "durations": "jobs, seconds and processor seconds by stage",
     "paper": "the paper",
     "pruning": "test accuracy after pruning",
@@ -47,7 +47,7 @@ CONTENT = {
 FORMAT = "%.7g"
 TABLES = ("baseline", "retention", "selected_lambda", "pruning", "correlation", "correlation_null")
 LARGE = 500_000
-"""Bytes from which on a table of a complete run is stored compressed."""
+"""Size in bytes above which a table of a complete run is compressed."""
 
 
 def main() -> None:
@@ -142,7 +142,7 @@ def _description(folder: Path, study: str, finished: Path) -> dict:
 
 
 def _commit(record: dict) -> str:
-    """The commit that the paper states; without a paper, that of this checkout, if the code of the record is there."""
+    """The commit in the paper; without a paper, that of this checkout, marked if its code differs from the record."""
     version = RESULTS / "paper/build/version.tex"
     if version.is_file():
         return re.sub(r".*version}{(.*)}\s*", r"\1", version.read_text(encoding="utf-8")).replace("\\", "")
@@ -212,14 +212,14 @@ def _totals(parameters: dict) -> pd.DataFrame:
 
 
 def comparisons(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables that follow from the stored settings and accuracies, by name."""
+    """Tables by name, computed from the stored settings and accuracies."""
     settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
     retention = read_table(folder / "retention.csv", COLUMNS["retention"])
     totals = folder / "totals.csv"
     if totals.is_file():
         return {"shifts": lambda_range.shifts(lambda_range.curves(settings, retention), pd.read_csv(totals))}
-    theirs = published(ROOT / "workflow/resources/published")
-    return {"comparison": compared(settings, retention, theirs), "anchors": anchors(settings, retention)}
+    literature = published(ROOT / "workflow/resources/published")
+    return {"comparison": compared(settings, retention, literature), "anchors": anchors(settings, retention)}
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

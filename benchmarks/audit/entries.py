@@ -1,4 +1,4 @@
-"""What is audited: each implementation, the quantity that it claims, and the formula that it computes."""
+"""The audited implementations: the quantity that each claims, and the formula that it computes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

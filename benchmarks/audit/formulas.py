@@ -32,14 +32,14 @@ def of_reference(estimator: str) -> Callable[[Case], Importance]:
 
 def squared_batch_gradients(case: Case) -> Importance:
     """Mean over batches of the squared gradient of the mean loss of the batch."""
-    found = [gradients(case.network, cross_entropy(case.network(x), y)) for x, y in case.batches()]
-    return total([{name: g.square() for name, g in each.items()} for each in found], len(found))
+    batch_gradients = [gradients(case.network, cross_entropy(case.network(x), y)) for x, y in case.batches()]
+    return total([{name: g.square() for name, g in each.items()} for each in batch_gradients], len(batch_gradients))
 
 
 def absolute_batch_gradients(case: Case) -> Importance:
     """Mean over batches of the absolute gradient of the batch mean of ‖z‖²."""
-    found = [gradients(case.network, case.network(x).square().sum(1).mean()) for x, _ in case.batches()]
-    return total([{name: g.abs() for name, g in each.items()} for each in found], len(found))
+    batch_gradients = [gradients(case.network, case.network(x).square().sum(1).mean()) for x, _ in case.batches()]
+    return total([{name: g.abs() for name, g in each.items()} for each in batch_gradients], len(batch_gradients))
 
 
 def weighted_by_probability(case: Case) -> Importance:

@@ -89,7 +89,7 @@ def avalanche_ewc(case: Case) -> Importance:
     from avalanche.training.plugins import EWCPlugin
 
     network = copy.deepcopy(case.network)
-    found = EWCPlugin(ewc_lambda=1.0).compute_importances(
+    importances = EWCPlugin(ewc_lambda=1.0).compute_importances(
         network,
         nn.CrossEntropyLoss(),
         torch.optim.SGD(network.parameters(), lr=0.1),
@@ -97,7 +97,7 @@ def avalanche_ewc(case: Case) -> Importance:
         "cpu",
         case.batch,
     )
-    return {name: value.data for name, value in found.items()}
+    return {name: value.data for name, value in importances.items()}
 
 
 def avalanche_mas(case: Case) -> Importance:

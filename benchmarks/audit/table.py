@@ -41,11 +41,11 @@ def as_markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         by_entry.setdefault((row["library"], row["call"]), []).append(row)
     for entry in ENTRIES:
-        found = by_entry[entry.library, entry.call]
-        errors = [_percent(float(row["error"])) for row in found]
-        formula = f"{max(float(row['formula_error']) for row in found):.0e}" if entry.run else "restated, not run"
+        group = by_entry[entry.library, entry.call]
+        errors = [_percent(float(row["error"])) for row in group]
+        formula = f"{max(float(row['formula_error']) for row in group):.0e}" if entry.run else "restated, not run"
         cells = [
-            f"{entry.library} {found[0]['version']}", entry.call, entry.claim, entry.formula, entry.relation, *errors,
+            f"{entry.library} {group[0]['version']}", entry.call, entry.claim, entry.formula, entry.relation, *errors,
             formula,
         ]  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

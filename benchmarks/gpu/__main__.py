@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with mnist/ and fashion_mnist/ in IDX format (.gz or raw)")
     parser.add_argument("--device", default="cuda", help="cuda or cpu (default: cuda)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see whether everything runs")
+    parser.add_argument("--quick", action="store_true", help="smoke test with tiny sizes")
     for part, what in PARTS.items():
         parser.add_argument(f"--{part}-limit", type=float, default=LIMIT, help=f"seconds for: {what}")
         parser.add_argument(f"--{part}-options", default="", help=f"further options of the part {part}")
@@ -72,7 +72,7 @@ def run(part: str, options: argparse.Namespace) -> bool:
 
 
 def shown(part: str, options: argparse.Namespace, limit: float) -> list[str]:
-    """The options with which the command line repeats a run, without the places of files."""
+    """The options that repeat a run, without paths."""
     own = getattr(options, f"{part}_options")
     arguments = [f"--{part}-limit={limit:g}", f"--threads={options.threads}", f"--device={options.device}"]
     arguments += ["--data=DATA"] if options.data else []
@@ -101,7 +101,7 @@ def describe(path: Path, part: str, arguments: list[str], code: int | str, secon
 
 
 def commit() -> str | None:
-    """The checkout's commit, where it is one."""
+    """The checkout's commit, or None outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -124,12 +124,12 @@ def machine() -> dict[str, object]:
     if torch.cuda.is_available():
         query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
         try:
-            found = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+            description = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
-            found = ""
+            description = ""
         about |= {
             "gpu": torch.cuda.get_device_name(),
-            "nvidia_smi": found,
+            "nvidia_smi": description,
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
         }

@@ -4,8 +4,8 @@ Both devices start from the same weights and Adam state. Errors are maxima over 
 ``max_error`` is the largest absolute difference over the largest absolute value of the CPU's tensor, ``norm_error`` the
 Frobenius norm of the difference over that of the CPU's tensor. Parameters are compared by their change in training.
 
-Biases of convolutions before batch normalisation are listed by themselves, without a threshold: in training mode their
-gradient is zero and what is computed is rounding, which Adam scales to full steps; running means follow these biases.
+Biases of convolutions before batch normalisation are listed separately, without a threshold: in training mode their
+gradient is zero, and Adam scales its rounding error to full steps; running means follow these biases.
 
 ``rounding`` is the norm error of the CPU's float32 against the CPU's float64. A comparison passes when ``norm_error``
 is within the threshold, or in float32 within ten times the rounding.
@@ -40,11 +40,11 @@ ROUNDING = 10
 SEEDS = (0, 1, 2)
 
 UNDETERMINED = ("conv1.bias", "conv2.bias", "conv3.bias", "running_mean")
-"""Endings of the names of tensors whose values in training are rounding, or depend on such."""
+"""Suffixes of tensors whose values in training are rounding errors or depend on them."""
 
 Values = Mapping[str, Tensor]
 Pair = tuple[str, str, Values, Values]
-"""What is compared, its name, the values of the device and those of the CPU."""
+"""Kind of comparison, name, values of the device, values of the CPU."""
 
 
 class InPrecision(nn.Module):
@@ -100,7 +100,7 @@ def judge(
 ) -> int:  # fmt: skip
     """Write a row for every pair, print the largest errors of every group; returns how many are beyond the threshold.
 
-    ``exact`` is what the CPU has found in float64: filled then, compared with in float32.
+    ``exact`` holds the CPU's values: filled in float64, compared with in float32.
     """
     label = str(precision).removeprefix("torch.")
     worst: dict[str, list[tuple[float, float, str]]] = {}

@@ -47,12 +47,15 @@ def measure(name: str, estimator: str, rounds: int, samples: int | None) -> list
         errors = {way: ways.errors(files["loop"], files[way]) for way in files}
     rows = []
     for way in files:
-        found = [each[way] for each in runs]
+        measurements = [each[way] for each in runs]
         ratios = [each["loop"]["seconds_per_sample"] / each[way]["seconds_per_sample"] for each in runs]
         rows.append(
             {"network": name, "estimator": estimator, "way": way}
-            | {key: found[0][key] for key in ("parameters", "samples", "numbers")}
-            | {key: median(each[key] for each in found) for key in ("seconds_per_sample", "seconds_fixed", "peak_mib")}
+            | {key: measurements[0][key] for key in ("parameters", "samples", "numbers")}
+            | {
+                key: median(each[key] for each in measurements)
+                for key in ("seconds_per_sample", "seconds_fixed", "peak_mib")
+            }
             | {"speed": median(ratios)}
             | errors[way]
         )
@@ -63,7 +66,7 @@ def measure(name: str, estimator: str, rounds: int, samples: int | None) -> list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--samples", type=int, help="fewer than there are, for a trial")
+    parser.add_argument("--samples", type=int, help="number of samples, for a trial (default: all)")
     parser.add_argument("--networks", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--one", nargs=4, metavar=("NETWORK", "WAY", "ESTIMATOR", "FILE"), help="in this process")
     parser.add_argument("--output", type=Path, default=FOLDER)

@@ -1,4 +1,4 @@
-"""Networks of the size and kinds that people bring, with random weights, and a few random samples for each."""
+"""Networks of common kinds and sizes, with random weights, and a few random samples for each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def _vit() -> nn.Module:
 
 
 def _adapted() -> nn.Module:
-    """The vision transformer, whose feed-forward layers alone learn, by adapters."""
+    """The vision transformer with trainable adapters in its feed-forward layers."""
     network = _vit().requires_grad_(False)
     for block in network.encoder.layers:
         for number in (0, 3):
@@ -125,7 +125,7 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 def case(name: str) -> Case:
-    """The network and samples called ``name``, always the same."""
+    """The network and samples called ``name``, from a fixed seed."""
     torch.manual_seed(0)
     made: Any = CASES[name]()
     made.network.eval()

@@ -1,4 +1,4 @@
-"""The ways to compute an importance that are compared, and their measurement in the present process."""
+"""The compared ways to compute an importance, and their measurement in this process."""
 
 import time
 from pathlib import Path
@@ -41,38 +41,38 @@ def loop(name: str, given: Case) -> dict[str, Tensor]:
 
 
 def computed(name: str, way: str, given: Case) -> tuple[dict[str, Tensor], int]:
-    """The importance, and how many numbers it is held by."""
+    """The importance, and the number of values that represent it."""
     if way == "loop":
-        found = loop(name, given)
+        importance = loop(name, given)
     elif way == "estimate":
-        found = estimate(name, given.network, given.inputs, given.labels, ignore_index=-100)
+        importance = estimate(name, given.network, given.inputs, given.labels, ignore_index=-100)
     else:
         product = way == "product"
         factors = factored(name, given.network, given.inputs, given.labels, product=product, ignore_index=-100)
         held = [each for two in factors.values() for each in (two.rows, two.columns) if each is not None]
         return {key: two.dense() for key, two in factors.items()}, sum(map(torch.numel, held))
-    return found, sum(map(torch.numel, found.values()))
+    return importance, sum(map(torch.numel, importance.values()))
 
 
 def measured(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
     """Processor seconds and peak memory of one computation; the importance goes into a file.
 
-    Half of the samples and all of them tell the time per sample and the fixed one, that of the probe, apart.
+    Runs over half of the samples and over all separate the time per sample from the fixed time of the probe.
     """
     torch.set_num_threads(1)
     given = case(name)
     few = Case(given.network, given.inputs[:samples], given.labels[:samples])
-    # the libraries' own memory and time, which come with the first computation, are not what is measured
+    # a first computation loads the libraries: their memory and time are not measured
     tiny = Case(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), torch.randn(2, 4), torch.tensor([0, 1]))
     computed(estimator, way, tiny)
     half = len(few.inputs) // 2
     before, start = status("VmRSS"), time.process_time()
     computed(estimator, way, Case(few.network, few.inputs[:half], few.labels[:half]))
     middle = time.process_time()
-    found, numbers = computed(estimator, way, few)
+    importance, numbers = computed(estimator, way, few)
     whole_run, peak = time.process_time() - middle, status("VmHWM")
     each = (whole_run - (middle - start)) / (len(few.inputs) - half)
-    save_file({key: value.contiguous() for key, value in found.items()}, file)
+    save_file({key: value.contiguous() for key, value in importance.items()}, file)
     learnt = sum(parameter.numel() for parameter in few.network.parameters() if parameter.requires_grad)
     return {
         "parameters": learnt, "samples": len(few.inputs), "numbers": numbers,
@@ -82,19 +82,21 @@ def measured(name: str, way: str, estimator: str, file: Path, samples: int | Non
 
 
 def errors(truth: Path, file: Path) -> dict[str, float]:
-    """How far an importance is from that of the loop.
+    """Compare an importance with that of the loop.
 
     Returns:
         ``error``: the largest difference over the largest value, of the worst tensor; ``spearman``: the rank
         correlation within weight tensors, mean over these.
     """
-    right, found = load_file(truth), load_file(file)
-    worst = max(((found[key] - right[key]).abs().max() / right[key].abs().max()).item() for key in right)
+    reference, importance = load_file(truth), load_file(file)
+    worst = max(
+        ((importance[key] - reference[key]).abs().max() / reference[key].abs().max()).item() for key in reference
+    )
     correlations = []
-    for key, values in right.items():
+    for key, values in reference.items():
         if values.ndim > 1:
             chosen = torch.randint(values.numel(), (COMPARED,), generator=torch.Generator().manual_seed(0))
-            one, other = values.flatten()[chosen], found[key].flatten()[chosen]
+            one, other = values.flatten()[chosen], importance[key].flatten()[chosen]
             if one.ne(one[0]).any() and other.ne(other[0]).any():
                 correlations.append(spearmanr(one, other).statistic)
     return {"error": worst, "spearman": sum(correlations) / len(correlations)}

@@ -1,1 +1,1 @@
-"""What ``make benchmark`` measures, and how it is written down. Knows the library; the library knows nothing of it."""
+"""Measurements of ``make benchmark`` and their reports. Imports the library; the library never imports this package."""

@@ -1,4 +1,4 @@
-"""The machine's floor: the fastest single-precision matrix product it does, and how many operations the work needs.
+"""The machine's floor: its fastest single-precision matrix product, and the operations that each task needs.
 
 Nothing that computes importances or trains a network can be faster than its matrix products.
 """
@@ -24,12 +24,12 @@ SMALL_PRODUCTS = {"64×784 by 784×300": (1, 64, 784, 300)}
 
 
 class Product:
-    """A matrix product into memory that is there already.
+    """A matrix product into preallocated memory.
 
     Args:
         shape: (B, M, K, N).
         device: to compute on.
-        setting: the precision that torch is told.
+        setting: torch's precision of matrix products.
     """
 
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device, setting: str) -> None:
@@ -51,14 +51,14 @@ class Product:
         return self.result
 
     def error(self) -> float:
-        """Of the result, relative to the product in float64 (Frobenius norms)."""
+        """Error of the result relative to the product in float64 (Frobenius norms)."""
         return product_error(self._setting, self.left, self.right)
 
 
 def measure(products: dict[str, tuple[int, int, int, int]], device: torch.device, effort: Effort) -> list[Row]:
     """Rates of the products in torch's default precision and in "medium", with the error of each.
 
-    Only what keeps the precision is equal work, and may be the floor.
+    Only products with full precision are equal work and may be the floor.
     """
     errors: dict[str, float] = {}
     contestants = []
@@ -67,21 +67,21 @@ def measure(products: dict[str, tuple[int, int, int, int]], device: torch.device
             product = Product(shape, device, setting)
             errors[f"{name}/{setting}"] = product.error()
             contestants.append(Contestant(f"{name}/{setting}", product, product.flops))
-    found = rates(contestants, effort)
+    measured_rates = rates(contestants, effort)
     rows = []
-    for key, measured in found.items():
+    for key, measured in measured_rates.items():
         name, _, setting = key.rpartition("/")
         rows.append(
             Row(
                 "floor", "none", name, setting, measured, "FLOP/s", error=errors[key],
-                ratio=measured.median / found[f"{name}/highest"].median,
+                ratio=measured.median / measured_rates[f"{name}/highest"].median,
             )
         )  # fmt: skip
     return rows
 
 
 def best(rows: list[Row]) -> tuple[str, str]:
-    """Name and precision of the product that is fastest of those with full accuracy."""
+    """Name and precision of the fastest product with full accuracy."""
     exact = {row.what: row.error for row in rows if row.who == "highest"}
     accurate = [row for row in rows if row.error <= ACCEPTED * exact[row.what]]
     fastest = max(accurate, key=lambda row: row.measured.median)
@@ -95,11 +95,11 @@ def multiply_adds(network: nn.Module, sample: Tensor) -> list[tuple[int, int]]:
         network: any module.
         sample: inputs ``(1, ...)``.
     """
-    found: list[tuple[int, int]] = []
+    layers: list[tuple[int, int]] = []
 
     def note(module: nn.Module, args: tuple, output: Tensor) -> None:
         positions = output.numel() // module.weight.shape[0]
-        found.append((module.weight.numel() * positions, positions))
+        layers.append((module.weight.numel() * positions, positions))
 
     handles = [
         module.register_forward_hook(note)
@@ -110,7 +110,7 @@ def multiply_adds(network: nn.Module, sample: Tensor) -> list[tuple[int, int]]:
         network.eval()(sample)
     for handle in handles:
         handle.remove()
-    return found
+    return layers
 
 
 def importance_flops(network: nn.Module, sample: Tensor, cotangents: int) -> float:

@@ -1,4 +1,4 @@
-"""Importances, samples per second: every way is checked against the reference, tuned, and timed beside the others."""
+"""Importances in samples per second: each way is checked against the reference, tuned, and timed next to the others."""
 
 import copy
 import importlib.util
@@ -23,23 +23,23 @@ from weight_importance.estimators.kinds import CurvatureEstimator, PathEstimator
 from weight_importance.learning.replicas import convolutional
 
 TOLERANCE = 1e-3
-"""Largest error over largest value, in every tensor: a wrong formula is far above it, single precision far below."""
+"""Largest error over largest value, in every tensor: far below the error of a wrong formula, far above rounding."""
 
 UNIT = "samples/s"
 
 HELD_BYTES = 2 * 2**30
-"""What the gradients that a way holds at once may take."""
+"""Limit of the memory for the gradients that a way holds at once."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many samples.
+    """Numbers of samples.
 
     Attributes:
-        checked: against the reference.
+        checked: compared with the reference.
         most: in one run, as many as a study averages over.
-        at_once: tried for the ways that leave the choice to us, from few to many.
-        together: in a run, but for the loop over single samples.
+        at_once: batch sizes to try, in increasing order, for ways whose batch size is free.
+        together: in a run of every way except the loop over single samples.
     """
 
     checked: int
@@ -59,14 +59,14 @@ class Ready:
 
 
 def installed(ways: Sequence[Way]) -> list[Way]:
-    """Those whose package is there; of the others one line each says that they are left out."""
-    there = []
+    """The ways whose package is installed; prints a line for each that is omitted."""
+    available = []
     for way in ways:
         if way.package is None or importlib.util.find_spec(way.package):
-            there.append(way)
+            available.append(way)
         else:
             say(f"{way.who} is not installed and left out; `make benchmark` installs envs/benchmark.txt")
-    return there
+    return available
 
 
 def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Product, effort: Effort) -> list[Row]:
@@ -74,7 +74,7 @@ def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Produc
 
     Args:
         setting: network and samples.
-        ways: to compare, ours and the loop over single samples among them.
+        ways: to compare, including this project's and the loop over single samples.
         sizes: numbers of samples.
         product: the fastest matrix product, timed along as the floor.
         effort: rounds and time.
@@ -89,7 +89,7 @@ def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Produc
                 continue
             try:
                 ready.append(_prepared(way, estimator, setting, sizes, truth))
-            except Exception as error:  # other people's code may fail in any way; ours must not
+            except Exception as error:  # other libraries may fail in any way; this project must not
                 if way is OURS:
                     raise
                 note = f"{way.who} fails on {setting.name}, {estimator}: {_first_line(error)}"
@@ -106,7 +106,7 @@ FLAT = "all but curvature together"
 
 
 def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
-    """What all estimators that need no training cost at once and one after another, beside the exact Fisher alone.
+    """Time all estimators that need no training, at once and one after another, next to the exact Fisher alone.
 
     Args:
         setting: network and samples.
@@ -132,13 +132,13 @@ def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
         SINGLY: singly,
     }
     counts = {ALONE: 1, FLAT: len(flat), TOGETHER: len(names), SINGLY: len(names)}
-    found = rates([Contestant(who, work, samples) for who, work in contestants.items()], effort)
+    measured_rates = rates([Contestant(who, work, samples) for who, work in contestants.items()], effort)
     return [
         Row(
             "together", setting.name, f"{counts[who]} estimators", who, measured, UNIT, size=samples,
-            ratio=measured.median / found[ALONE].median,
+            ratio=measured.median / measured_rates[ALONE].median,
         )
-        for who, measured in found.items()
+        for who, measured in measured_rates.items()
     ]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _first(setting: Setting, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _prepared(way: Way, estimator: str, setting: Setting, sizes: Sizes, truth: dict[str, Tensor]) -> Ready:
-    """Try the numbers of samples at once, keep the fastest, and compare its result with the reference."""
+    """Try the batch sizes, keep the fastest, and compare its result with the reference."""
     tried = _fitting(way, estimator, setting, sizes) if way.batched else [sizes.checked]
     best: tuple[float, int, Compute] | None = None
     for batch in tried:
@@ -163,27 +163,27 @@ def _prepared(way: Way, estimator: str, setting: Setting, sizes: Sizes, truth: d
         if best is None or rate > best[0]:
             best = rate, batch, compute
         elif rate < best[0] / 2:
-            break  # larger ones only get slower
+            break  # larger batches only get slower
     _, batch, compute = best
-    found = compute(*_first(setting, sizes.checked))
-    return Ready(way, compute, batch if way.batched else None, error_of(found, truth))
+    importance = compute(*_first(setting, sizes.checked))
+    return Ready(way, compute, batch if way.batched else None, error_of(importance, truth))
 
 
 def _fitting(way: Way, estimator: str, setting: Setting, sizes: Sizes) -> list[int]:
-    """The numbers of samples at once whose gradients fit into memory; at least the smallest."""
+    """The batch sizes whose gradients fit into memory; at least the smallest."""
     parameters = sum(parameter.numel() for parameter in setting.network.parameters())
     held = 4 * parameters * way.held(estimator, convolutional(setting.network))
-    # what is compiled anew for every size tries the middle ones only
+    # a way that recompiles for every size tries only the middle ones
     wanted = sizes.at_once[1:3] or sizes.at_once if way.fixed else sizes.at_once
     fitting = [batch for batch in wanted if batch * held <= HELD_BYTES and batch <= sizes.together]
     return fitting or [sizes.at_once[0]]
 
 
-def error_of(found: dict[str, Tensor], truth: dict[str, Tensor]) -> float:
-    """The largest error over the largest value of the reference; over all tensors, the largest; infinite for nan."""
+def error_of(importance: dict[str, Tensor], truth: dict[str, Tensor]) -> float:
+    """The largest error over the largest value of the reference, maximum over all tensors; infinite for nan."""
     worst = 0.0
     for name, expected in truth.items():
-        error = ((found[name].double() - expected).abs().max() / expected.abs().max()).item()
+        error = ((importance[name].double() - expected).abs().max() / expected.abs().max()).item()
         worst = max(worst, math.inf if math.isnan(error) else error)
     return worst
 
@@ -196,12 +196,12 @@ def _timed(
     for each in ready:
         samples = _first(setting, counts[each.way.who])
         contestants.append(Contestant(each.way.who, partial(each.compute, *samples), counts[each.way.who]))
-    found = rates(contestants, effort)
-    floor = found["floor"].median / importance_flops(setting.network, setting.inputs[:1], per_class(estimator))
-    plain = found[LOOP.who].median
+    measured_rates = rates(contestants, effort)
+    floor = measured_rates["floor"].median / importance_flops(setting.network, setting.inputs[:1], per_class(estimator))
+    plain = measured_rates[LOOP.who].median
     rows = [Row("importance", setting.name, estimator, "floor", summary([floor]), UNIT, ratio=floor / plain)]
     for each in ready:
-        measured = found[each.way.who]
+        measured = measured_rates[each.way.who]
         rows.append(
             Row(
                 "importance", setting.name, estimator, each.way.who, measured, UNIT,
@@ -217,7 +217,7 @@ def _timed(
 
 
 def _samples(ready: Ready, setting: Setting, sizes: Sizes, effort: Effort) -> int:
-    """The same number for all, in whole batches; the loop over single samples, as many as the time is enough for."""
+    """The same number for all, in whole batches; for the loop over single samples, as many as the time allows."""
     if ready.way is not LOOP:
         return max(1, sizes.together // (ready.batch or 1)) * (ready.batch or 1)
     samples = _first(setting, sizes.checked)
@@ -226,5 +226,5 @@ def _samples(ready: Ready, setting: Setting, sizes: Sizes, effort: Effort) -> in
 
 
 def say(line: str) -> None:
-    """Tell the user how far it is."""
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Other libraries' ways to compute an importance, each as its own documentation says, where it can compute the same.
+"""Other libraries' ways to compute the same importances, each as its documentation says.
 
 They are optional: imported on first use. Parameters are matched by their order, which is the same everywhere.
 """
@@ -15,7 +15,7 @@ from weight_importance.learning.networks import CNN, MLP
 
 
 def _as_modules(network: MLP | CNN | nn.Sequential) -> nn.Sequential:
-    """The same network, sharing its parameters, as a sequence of modules only: BackPACK sees no functions."""
+    """The network as a sequence of modules with shared parameters: BackPACK sees no functions."""
     if isinstance(network, nn.Sequential):
         return network.eval()
     if isinstance(network, MLP):
@@ -67,7 +67,7 @@ def _backpack(estimator: str, network: nn.Module, batch: int) -> Compute:
 
 
 class _Samples(Dataset):
-    """Samples that come a whole batch at a time, for a loader that shall not collect them one by one."""
+    """Samples served a whole batch at a time, so that the loader does not collect them one by one."""
 
     def __init__(self, inputs: Tensor, labels: Tensor) -> None:
         self._inputs, self._labels = inputs, labels
@@ -77,7 +77,7 @@ class _Samples(Dataset):
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         part = slice(indices[0], indices[-1] + 1)
-        # a copy, for NNGeometry asks for the gradient at its inputs
+        # a copy, because NNGeometry requires the gradient at its inputs
         return self._inputs[part].clone(), self._labels[part]
 
 

@@ -1,4 +1,4 @@
-"""Training as the workflow runs it on a CPU: one process a core, one thread each, every one with a stack of its own."""
+"""Training as the workflow runs it on a CPU: one process per core with one thread and a separate stack of replicas."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 
 
 def split(count: int, parts: int) -> list[range]:
-    """The numbers 0, 1, ... in runs as equal as can be; none is empty."""
+    """The numbers 0, 1, ... in contiguous parts of nearly equal size; none is empty."""
     parts = min(count, parts)
     ends = [count * part // parts for part in range(parts + 1)]
     return [range(*pair) for pair in pairwise(ends)]
@@ -25,12 +25,12 @@ class Team:
         context = multiprocessing.get_context("spawn")
         self._ends: list[Connection] = []
         for _ in range(size):
-            here, there = context.Pipe()
-            context.Process(target=_serve, args=(there,), daemon=True).start()
-            self._ends.append(here)
+            own_end, other_end = context.Pipe()
+            context.Process(target=_serve, args=(other_end,), daemon=True).start()
+            self._ends.append(own_end)
 
     def job(self, make: Callable[[Sequence[int]], Callable[[], object]], count: int) -> Callable[[], None]:
-        """Have every process make its share, and return what runs all shares and waits for them.
+        """Make every process prepare its share; return a function that runs all shares and waits for them.
 
         Args:
             make: ``seeds -> run``; must be picklable.
@@ -59,12 +59,12 @@ class Team:
 
 
 def _serve(end: Connection) -> None:
-    """Make what can be called, and run what is numbered."""
+    """Prepare a job when a callable arrives, and run a job when its number arrives."""
     made: list[Callable[[], object]] = []
     while True:
         try:
             asked = end.recv()
-        except EOFError:  # nobody asks any more
+        except EOFError:  # the parent process has ended
             return
         try:
             if callable(asked):
@@ -72,5 +72,5 @@ def _serve(end: Connection) -> None:
             else:
                 made[asked]()
             end.send((None, len(made) - 1))
-        except Exception as error:  # told to the process that waits
+        except Exception as error:  # reported to the waiting process
             end.send((repr(error), -1))

@@ -1,4 +1,4 @@
-"""From the table of everything measured to what people read: a page of Markdown tables and three figures."""
+"""A page of Markdown tables and three figures from the table of all measurements."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ def write(folder: Path, measured: pd.DataFrame) -> None:
 
 
 def page(measured: pd.DataFrame) -> str:
-    """The Markdown page: on what it was measured, three tables, and how to read them."""
+    """The Markdown page: machine and versions, tables, and how to read them."""
     about = measured.iloc[0]
     rounds = int(measured.loc[measured["part"] == "importance", "rounds"].max())
     threads = f", {about['threads']} thread{'s' if about['threads'] > 1 else ''}" if about["device"] == "cpu" else ""
@@ -47,8 +47,8 @@ def page(measured: pd.DataFrame) -> str:
         "**Importances, samples per second**",
         _importance_table(measured),
         "Every way is checked in this run against per-sample gradients in float64; a wrong one is struck out, with its "
-        "error relative to the largest value. An empty cell: computes nothing that is the same, or failed. The "
-        "floor is what the operations of one forward pass, one backward pass per cotangent and the moment product take "
+        "error relative to the largest value. An empty cell: the way computes no such quantity, or failed. The "
+        "floor is the time of one forward pass, one backward pass per cotangent and the moment product "
         f"at the fastest single-precision matrix product, {_rate(_best(measured)['median'] / 1e9)} GFLOP/s.",
         "**All estimators that need no training**, as multiples of the time of the exact Fisher alone",
         _together_table(measured),
@@ -74,13 +74,13 @@ def _importance_table(measured: pd.DataFrame) -> str:
     lines.append(_line(["---", "---", *["---:"] * (len(ways) + 2)]))
     for (network, estimator), group in rows.groupby(["network", "what"], sort=False):
         by_who = group.set_index("who")
-        ours = by_who.loc[OURS.who]
+        own = by_who.loc[OURS.who]
         others = by_who[(by_who["correct"] == "yes") & (by_who.index != OURS.who)]
         lines.append(
             _line(
                 [
                     TITLES[network], label(estimator), *(_cell(by_who, who) for who in ways),
-                    f"{ours['median'] / others['median'].max():.2g}", f"{ours['floor_share']:.0%}",
+                    f"{own['median'] / others['median'].max():.2g}", f"{own['floor_share']:.0%}",
                 ]
             )
         )  # fmt: skip
@@ -140,11 +140,11 @@ def _floor_table(measured: pd.DataFrame) -> str:
     rows = measured[measured["part"] == "floor"]
     lines = [_line(["product", "default", "error", "medium", "error"]), _line(["---", *["---:"] * 4])]
     for name, group in rows.groupby("what", sort=False):
-        found = group.set_index("who")
+        by_setting = group.set_index("who")
         cells = [
             cell
             for setting in ("highest", "medium")
-            for cell in (_rate(found.loc[setting, "median"] / 1e9), f"{found.loc[setting, 'error']:.1e}")
+            for cell in (_rate(by_setting.loc[setting, "median"] / 1e9), f"{by_setting.loc[setting, 'error']:.1e}")
         ]
         lines.append(_line([name, *cells]))
     return "\n".join(lines)
@@ -166,7 +166,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def importances(measured: pd.DataFrame) -> Figure:
-    """Samples per second of every way: networks in rows, estimators in columns, wrong ones as crosses, the floor."""
+    """Samples per second of every way, with the floor: a row per network, a column per estimator, crosses if wrong."""
     rows = measured[measured["part"] == "importance"]
     networks = list(dict.fromkeys(rows["network"]))
     ways = [way.who for way in WAYS if way.who in set(rows["who"])]
@@ -227,11 +227,11 @@ def trainings(measured: pd.DataFrame) -> Figure:
         for (_, row), dashes in zip(lines.iterrows(), patterns, strict=False):
             colour = "black" if row["who"] == "floor" else GREY
             axes.axhline(row["median"], color=colour, linewidth=0.9, linestyle=dashes, label=row["who"])
-        ours = rows[rows["who"] == training.OURS]
-        axes.fill_between(ours["size"], ours["low"], ours["high"], color=COLOURS[OURS.who], alpha=0.2, linewidth=0)
-        axes.plot(ours["size"], ours["median"], "o-", color=COLOURS[OURS.who], label=training.OURS)
+        own = rows[rows["who"] == training.OURS]
+        axes.fill_between(own["size"], own["low"], own["high"], color=COLOURS[OURS.who], alpha=0.2, linewidth=0)
+        axes.plot(own["size"], own["median"], "o-", color=COLOURS[OURS.who], label=training.OURS)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(ours["size"], [f"{size:.0f}" for size in ours["size"]])
+        axes.set_xticks(own["size"], [f"{size:.0f}" for size in own["size"]])
         axes.minorticks_off()
         axes.set(xlabel="replicas trained at once", ylabel="replica-steps per second", ylim=(0, None))
         axes.yaxis.set_major_formatter(PLAIN_NUMBER)
@@ -249,7 +249,7 @@ PANELS = {
 
 
 def scaling(measured: pd.DataFrame) -> Figure:
-    """Time and memory against what the work grows with; a dashed line has the slope of proportional growth."""
+    """Time and memory against samples, replicas and tasks; a dashed line has the slope of proportional growth."""
     rows = measured[measured["part"] == "scaling"]
     with figure(4.2) as drawn:
         for axes, (what, (x, y)) in zip(drawn.subplots(2, 2).flat, PANELS.items(), strict=True):

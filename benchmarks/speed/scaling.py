@@ -1,4 +1,4 @@
-"""How time and memory grow with samples, replicas and tasks."""
+"""Growth of time and memory with samples, replicas and tasks."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the work grows with.
+    """Sizes of the work.
 
     Attributes:
         samples: network → numbers of samples of an importance.
@@ -87,7 +87,7 @@ def _training(dataset: Dataset, count: int, steps: int, device: torch.device):
 
 
 def _retention(dataset: Dataset, count: int, device: torch.device):
-    """So many tasks after the first, each with its importances, under the penalty of the empirical Fisher."""
+    """Learn ``count`` tasks after the first under the penalty of the empirical Fisher."""
     images = Images(training=10 * BATCH_SIZE, validation=BATCH_SIZE, test=BATCH_SIZE)
     learning = LaterTasks(
         images=None, epochs=1, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
@@ -118,7 +118,7 @@ def _memory(count: int, device: torch.device, setting: Setting) -> Row:
         run()
         taken = torch.cuda.max_memory_allocated() - before
     else:
-        # a process of its own, whose peak is this importance's
+        # a separate process, whose peak is that of this importance
         command = [sys.executable, str(ROOT / "benchmarks/peak_memory.py"), ESTIMATORS[0], str(count)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         before, peak = map(int, said.split())

@@ -1,4 +1,4 @@
-"""What all contestants work on: the networks, briefly trained, and real images."""
+"""The common setting of all contestants: briefly trained networks and real images."""
 
 import copy
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ OPTIMISATION = Optimisation(batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
 
 
 def images() -> Dataset:
-    """The images of MNIST that lie in the repository."""
+    """The subset of MNIST in the repository."""
     arrays = datasets.fetch("mnist_subset").arrays
     return Dataset(**{role: torch.from_numpy(array) for role, array in arrays.items()})
 
 
 def training_samples(dataset: Dataset, count: int, device: torch.device) -> Samples:
-    """So many training images, over and over again where there are fewer."""
+    """The first ``count`` training images, repeated if there are fewer."""
     order = torch.arange(count) % len(dataset.train_labels)
     return Samples(dataset.train_images[order], dataset.train_labels.long()[order]).to(device)
 
@@ -37,7 +37,7 @@ class Setting:
 
     Attributes:
         name: of the network.
-        network: trained for a while and in evaluation mode, so that gradients have the spread of the real use.
+        network: briefly trained, in evaluation mode, so that gradients are spread as in real use.
         inputs: ``(N, 1, 28, 28)``.
         labels: ``(N,)``.
     """
@@ -49,7 +49,7 @@ class Setting:
 
 
 def setting(name: str, dataset: Dataset, samples: int, steps: int, device: torch.device) -> Setting:
-    """The network called ``name`` after some steps of training, and so many samples."""
+    """The network called ``name`` after some steps of training, and ``samples`` samples."""
     data = training_samples(dataset, samples, device)
     replicas = initialise(NETWORKS[name], [0], device)
     learnt = training_samples(dataset, steps * BATCH_SIZE, device)

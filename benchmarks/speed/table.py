@@ -1,4 +1,4 @@
-"""The one table of everything measured: its columns, and how a measurement becomes a row."""
+"""The table of all measurements: its columns, and the conversion of a measurement into a row."""
 
 import math
 import platform
@@ -25,7 +25,7 @@ PACKAGES = ("torch", "backpack-for-pytorch", "nngeometry", "asdfghjkl")
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement; ``nan`` stands for what does not apply.
+    """One measurement; ``nan`` where a field does not apply.
 
     Attributes:
         part: ``floor``, ``importance``, ``together``, ``training``, ``profile`` or ``scaling``.
@@ -34,8 +34,8 @@ class Row:
         who: does it.
         measured: rates or seconds, over rounds.
         unit: of ``measured``.
-        size: samples in a run, replicas or tasks: what the work grows with.
-        batch: samples that a contestant takes at once, where it leaves the choice to us.
+        size: samples in a run, replicas or tasks.
+        batch: samples at once, if the contestant's batch size is free.
         error: against the reference in float64, relative to the largest value.
         correct: ``yes``, ``no``, ``unchecked``, or ``failed``.
         ratio: its rate over that of the plain way in its group.
@@ -59,7 +59,7 @@ class Row:
 
 
 def table(rows: Sequence[Row], device: torch.device, threads: int) -> pd.DataFrame:
-    """All rows with what they were measured on, in :data:`COLUMNS`."""
+    """All rows with machine, versions and date, in :data:`COLUMNS`."""
     about = {
         "device": device.type,
         "processor": processor(device),
@@ -87,14 +87,14 @@ def read(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist: measure first, without --redraw")
-    found = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
-    if tuple(found.columns) != COLUMNS:
-        raise UserError(f"{path} has columns {list(found.columns)}, expected {list(COLUMNS)}: measure again")
-    return found
+    table = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+    if tuple(table.columns) != COLUMNS:
+        raise UserError(f"{path} has columns {list(table.columns)}, expected {list(COLUMNS)}: measure again")
+    return table
 
 
 def processor(device: torch.device) -> str:
-    """The model name of what computes."""
+    """The model name of the processor or GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -106,11 +106,11 @@ def processor(device: torch.device) -> str:
 
 
 def versions() -> str:
-    """Python's version and those of the packages that compete, as far as they are installed."""
-    found = [f"python {platform.python_version()}"]
+    """The versions of Python and of the installed contestants."""
+    names = [f"python {platform.python_version()}"]
     for package in PACKAGES:
         try:
-            found.append(f"{package} {version(package)}")
+            names.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(names)

@@ -1,4 +1,4 @@
-"""Timing side by side: every contestant of a group runs once in every round, so that a slow minute hits all alike."""
+"""Interleaved timing: every contestant of a group runs in every round, so that a slow minute affects all alike."""
 
 import math
 import statistics
@@ -11,12 +11,12 @@ import torch
 
 @dataclass(frozen=True)
 class Contestant:
-    """Something to time.
+    """A timed operation.
 
     Attributes:
         who: its name, unique in its group.
         run: does the work once.
-        units: how much work that is: samples, replica-steps, floating-point operations.
+        units: amount of work: samples, replica-steps, floating-point operations.
     """
 
     who: str
@@ -26,11 +26,11 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure.
+    """Duration of the measurement.
 
     Attributes:
         rounds: of every group.
-        seconds: that a contestant is timed for in each round, at least; it runs as often as that takes.
+        seconds: the least time of a contestant in each round; it runs as often as needed.
     """
 
     rounds: int
@@ -48,7 +48,7 @@ class Summary:
 
 
 FAILED = Summary(0, math.nan, math.nan, math.nan)
-"""Of a contestant that could not run."""
+"""The summary of a contestant that could not run."""
 
 
 def summary(values: Sequence[float]) -> Summary:
@@ -57,7 +57,7 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def seconds_of(run: Callable[[], object], repeats: int = 1) -> float:
-    """Wall time of one run, the mean over some repeats; what a GPU still computes is waited for."""
+    """Wall time of one run, the mean over some repeats, with the GPU synchronised."""
     _finish()
     start = time.perf_counter()
     for _ in range(repeats):
@@ -67,10 +67,10 @@ def seconds_of(run: Callable[[], object], repeats: int = 1) -> float:
 
 
 def race(contestants: Sequence[Contestant], effort: Effort) -> dict[str, list[float]]:
-    """Seconds per run of every contestant, one value a round, by its name.
+    """Seconds per run of every contestant by its name, one value per round.
 
-    The order goes round from round to round, so that none always follows the same other. A first run of each is not
-    counted: it warms caches up and says how many repeats fill the time.
+    The order rotates from round to round. A first run of each is not counted: it warms up caches and determines the
+    number of repeats.
     """
     repeats = {each.who: max(1, math.ceil(effort.seconds / _warm_seconds(each.run))) for each in contestants}
     taken: dict[str, list[float]] = {each.who: [] for each in contestants}

@@ -1,4 +1,4 @@
-"""Training of the fully connected network, replica-steps per second: plain loops over one network, and our stacks."""
+"""Training of the fully connected network, replica-steps per second: loops over one network, stacks of replicas."""
 
 import copy
 import math
@@ -35,14 +35,14 @@ SLICED = "index slicing, fused Adam"
 SPREAD = "index slicing, one network a thread"
 OURS = "this project"
 EXTRAS = {"none": (False, False), "penalty": (True, False), "recorder": (False, True), "both": (True, True)}
-"""What → whether our training has the penalty, and a recorder for path estimators."""
+"""Name → whether training has the penalty, and a recorder for path estimators."""
 
 TOLERANCE = 1e-3
-"""Between our weights and those of ``torch.optim.Adam`` after one epoch, relative to the largest change of a weight."""
+"""Largest difference from the weights of ``torch.optim.Adam`` after an epoch, relative to the largest change."""
 
 
 def plain_loop(network: nn.Module, inputs: Tensor, labels: Tensor, fused: bool) -> None:
-    """One epoch as most people write it."""
+    """One epoch of the usual training loop."""
     loader = DataLoader(TensorDataset(inputs, labels), batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=fused)
     network.train()
@@ -53,7 +53,7 @@ def plain_loop(network: nn.Module, inputs: Tensor, labels: Tensor, fused: bool) 
 
 
 def sliced_loop(network: nn.Module, data: Samples, seed: int) -> None:
-    """One epoch over data that stay where they are; the batches are those of our training."""
+    """One epoch over index slices, with the batches of this project's training."""
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     network.train()
     for indices in batch_indices([seed], 0, [len(data)], BATCH_SIZE, range(1)):
@@ -64,7 +64,7 @@ def sliced_loop(network: nn.Module, data: Samples, seed: int) -> None:
 
 
 def our_epoch(replicas: Replicas, data: Samples, penalty: bool = False, recorder: bool = False) -> None:
-    """One epoch of the stack; the penalty's importances are all one, for its cost does not depend on them."""
+    """One epoch of the stack; the penalty's importances are all one, because its cost does not depend on them."""
     consolidation = None
     if penalty:
         strengths = torch.full((len(replicas),), 1e-3, device=data.labels.device)
@@ -83,7 +83,7 @@ def our_epoch(replicas: Replicas, data: Samples, penalty: bool = False, recorder
 
 
 def our_stack(images: int, extra: tuple[bool, bool], device: str, seeds: Sequence[int]) -> Callable[[], None]:
-    """An epoch of a stack of its own, to be run in this process or in another.
+    """A function that trains a new stack for one epoch, in this process or in another.
 
     Args:
         images: in the epoch.
@@ -101,7 +101,7 @@ def our_stack(images: int, extra: tuple[bool, bool], device: str, seeds: Sequenc
 
 
 def sliced_loops(images: int, seeds: Sequence[int]) -> Callable[[], None]:
-    """An epoch of the best loop over one network, for every seed one after another, on one thread of the CPU."""
+    """An epoch of the best loop over one network, for one seed after another, on one thread of the CPU."""
     place = torch.device("cpu")
     with redirect_stdout(StringIO()):
         prepare(1)
@@ -124,14 +124,14 @@ def measure(
     threads: int,
     effort: Effort,
 ) -> list[Row]:
-    """All loops beside our stacks of several sizes, then our largest without and with what is added to a step.
+    """Time the loops next to stacks of several sizes, then the largest stack with penalty and recorder.
 
-    On a CPU our replicas are spread over one process a thread, as the workflow does; the loops have all threads.
+    On a CPU, replicas are spread over one process per thread, as in the workflow; the loops have all threads.
 
     Args:
         dataset: images of MNIST.
         images: in an epoch.
-        replicas: how many train at once; the cost of penalty and recorder is measured with the last of them.
+        replicas: sizes of the stacks; the cost of penalty and recorder is measured with the last one.
         product: the fastest matrix product, timed along as the floor.
         device: to train on.
         threads: of the CPU.
@@ -161,7 +161,7 @@ def measure(
     if team:
         loops.append(Contestant(SPREAD, team.job(partial(sliced_loops, images), threads), steps * threads))
     sizes = {f"{OURS}/{count}": count for count in replicas}
-    found = rates(
+    measured_rates = rates(
         [floor, *loops, *(Contestant(who, stacks(count), steps * count) for who, count in sizes.items())], effort
     )
     most = replicas[-1]
@@ -172,29 +172,29 @@ def measure(
     about_ours = {"error": error, "correct": "yes" if error <= TOLERANCE else "no"}
 
     def row(what: str, who: str, measured, size: float, limit: float, **about) -> Row:
-        rates_of = {"ratio": measured.median / found[PLAIN].median, "floor_share": measured.median / limit}
+        rates_of = {"ratio": measured.median / measured_rates[PLAIN].median, "floor_share": measured.median / limit}
         unit = "replica-steps/s"
         return Row("training", NETWORK, what, who, measured, unit, size=size, batch=BATCH_SIZE, **rates_of, **about)
 
-    limit = found["floor"].median / flops
+    limit = measured_rates["floor"].median / flops
     rows = [row("none", "floor", summary([limit]), math.nan, limit)]
-    rows += [row("none", each.who, found[each.who], each.units / steps, limit) for each in loops]
-    rows += [row("none", OURS, found[who], count, limit, **about_ours) for who, count in sizes.items()]
+    rows += [row("none", each.who, measured_rates[each.who], each.units / steps, limit) for each in loops]
+    rows += [row("none", OURS, measured_rates[who], count, limit, **about_ours) for who, count in sizes.items()]
     limit = extras["floor"].median / flops
     rows += [row(f"with {name}", OURS, extras[name], most, limit) for name in EXTRAS]
     return rows
 
 
 def error_after_one_epoch(dataset: Dataset, device: torch.device) -> float:
-    """Our training against ``torch.optim.Adam`` on single networks, over the same ten batches.
+    """Compare training of a stack with ``torch.optim.Adam`` on single networks, over the same ten batches.
 
-    The largest difference of a weight, over the largest change of a weight.
+    Returns the largest difference of a weight over the largest change of a weight.
     """
     data = training_samples(dataset, 10 * BATCH_SIZE, device)
     seeds = [0, 1]
     start = initialise(NETWORKS[NETWORK], seeds, device)
-    ours = start.take(range(len(seeds)))
-    our_epoch(ours, data)
+    replicas = start.take(range(len(seeds)))
+    our_epoch(replicas, data)
     worst = 0.0
     for index, seed in enumerate(seeds):
         single = copy.deepcopy(start.network(index))
@@ -202,5 +202,5 @@ def error_after_one_epoch(dataset: Dataset, device: torch.device) -> float:
         sliced_loop(single, data, seed)
         change = max((parameter - before[name]).abs().max().item() for name, parameter in single.named_parameters())
         for name, parameter in single.named_parameters():
-            worst = max(worst, (ours.parameters[name][index] - parameter).abs().max().item() / change)
+            worst = max(worst, (replicas.parameters[name][index] - parameter).abs().max().item() / change)
     return worst

@@ -1,4 +1,4 @@
-"""Ways to compute an importance without further libraries: ours, the loop over single samples, and torch.func."""
+"""Ways to compute an importance with torch alone: this project, the loop over single samples, and torch.func."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Way:
 
     Attributes:
         who: its name in tables.
-        prepare: ``(estimator, network, samples at once) -> Compute``; the network is the way's own to change.
+        prepare: ``(estimator, network, batch size) -> Compute``; may change the network.
         estimators: those it can compute.
         package: what must be installed for it, as imported; ``None`` if nothing.
-        batched: whether it leaves the number of samples at once to us.
-        held: ``(estimator, network has convolutions) -> gradients of the whole network it holds per sample``, which
-            bounds the samples at once.
-        fixed: the only number of samples at once to try is that of the check (each other would be compiled anew).
+        batched: whether its batch size is free.
+        held: ``(estimator, network has convolutions) -> gradients of the whole network held per sample``, which bounds
+            the batch size.
+        fixed: whether only the middle batch sizes are tried, because each size is compiled again.
     """
 
     who: str
@@ -106,7 +106,7 @@ def _func(compiled: bool) -> Callable[[str, nn.Module, int], Compute]:
             return {name: gradient.square().sum(0) for name, gradient in gradients.items()}
 
         if compiled:
-            # every network, estimator and size is compiled anew, and beyond the default of eight none would be
+            # every network, estimator and size is compiled separately; the default allows eight
             torch._dynamo.config.recompile_limit = 64
         step = torch.compile(sums, dynamic=False) if compiled else sums
 
@@ -124,7 +124,7 @@ def _func(compiled: bool) -> Callable[[str, nn.Module, int], Compute]:
 
 
 def per_class(estimator: str, convolutional: bool = True) -> int:
-    """A gradient per sample and class whose gradient counts."""
+    """Gradients per sample: one per class for the exact Fisher, otherwise one."""
     return CLASSES if estimator == "fisher_exact" else 1
 
 

@@ -74,7 +74,7 @@ def test_new_versions_enter_a_conda_file_which_keeps_other_lines():
 
 
 def test_changed_versions_are_printed():
-    changes = lock.told({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
+    changes = lock.changed({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
     assert changes == ["b: 1 -> 2", "c: 1 -> gone", "d: new -> 1"]
 
 
@@ -96,7 +96,7 @@ def test_if_no_versions_fit_nothing_changes(tmp_path, monkeypatch, capfd, fittin
     monkeypatch.setattr(lock, "LIST", envs / lock.LIST.name)
     monkeypatch.setattr(sys, "argv", ["lock.py", "--upgrade"])
     before = {file: file.read_bytes() for file in envs.iterdir() if file.is_file()}
-    with pytest.raises(SystemExit, match="no versions were found that fit together"):
+    with pytest.raises(SystemExit, match="no compatible versions exist"):
         lock.main()
     assert "no version of a" in capfd.readouterr().err
     assert len(calls.read_text().splitlines()) == fitting + 1

@@ -1,4 +1,4 @@
-"""Stored results: comparisons follow from accuracies, texts of pages from tables; files have their checksums."""
+"""Stored results: comparisons follow from accuracies and texts of pages from tables; files match their checksums."""
 
 import importlib.util
 import json
@@ -24,13 +24,13 @@ def test_comparisons_follow_from_the_stored_accuracies():
             pd.testing.assert_frame_equal(table, stored, check_dtype=False, rtol=1e-5)
 
 
-def test_the_pages_contain_what_follows_from_the_stored_tables():
+def test_pages_quote_the_stored_tables():
     answers = program("answers")
-    for page, (name, text) in answers.parts().items():
+    for (page, name), text in answers.parts().items():
         assert answers.part_of(page, name) == text, f"{page}: run python reference/answers.py"
 
 
-def test_stored_runs_are_as_they_were_written():
+def test_stored_files_match_their_checksums():
     for file in (REPOSITORY / "reference").glob("*/run.json"):
         written = json.loads(file.read_text(encoding="utf-8"))["sha256"]
         assert {name: checksum(file.parent / name) for name in written} == written
