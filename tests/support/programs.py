@@ -32,12 +32,16 @@ SERVER.set_forkserver_preload(
         "torch._inductor.compiler_bisector",
         "torch._inductor.fx_passes.dedupe_symint_uses",
         "safetensors.torch",
-        "pandas",
-        "scipy.stats",
-        "matplotlib.pyplot",
+        "seaborn",
+        "ipykernel.kernelapp",
+        "jsonschema",
+        "requests",
         "snakemake.cli",
     ]
 )
+
+KERNELS = "TEST_PYTHON_OF_KERNELS"
+"""The variable of the environment that names the program by which kernels of notebooks are started."""
 
 LOCK = threading.Lock()
 """Held while a process is started or its exit status is read; neither can be done by two threads at once."""
@@ -116,6 +120,7 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = command
+    sys.executable = environment.get(KERNELS, sys.executable)
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [path, *filter(None, own), *LIBRARIES]
     try:
