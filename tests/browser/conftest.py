@@ -1,4 +1,4 @@
-"""Pages of a finished run opened in a real browser that hears every complaint and sees every request."""
+"""Fixtures that open pages of a finished run in a real browser and record every error and request."""
 
 import csv
 import shutil
@@ -25,7 +25,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Open]:
-    """Opens a page of the results; at the end no page may have said an error or asked for anything but itself."""
+    """Opens a page of the results; fails at the end if a page reported an error or requested anything but itself."""
     contexts, complaints = [], []
 
     def open_page(name: str, width: int = WIDTHS["desk"], theme: str = "light", hash: str = "") -> Page:
@@ -44,7 +44,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         site = RESULTS / "docs"
         itself = url.partition("#")[0] == file.as_uri()
         itself |= file.is_relative_to(site) and url.startswith(site.as_uri())
-        # what a page holds itself, and the browser's own viewer of PDF files
+        # content embedded in the page, and the browser's PDF viewer
         if not itself and not url.startswith(("data:", "blob:", "about:", "chrome-extension:", "chrome:")):
             complaints.append(f"request: {url}")
 
@@ -67,7 +67,7 @@ def rows() -> Callable[[str], list[dict[str, str]]]:
 
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
-    """Where pictures of the pages are kept, to be looked at."""
+    """Folder for screenshots of the pages."""
     folder = REPOSITORY / "results/screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -75,7 +75,7 @@ def screenshots() -> Path:
 
 @pytest.fixture(scope="session")
 def legible() -> Callable[[Page], None]:
-    """Asserts that all text that is shown is 12 px or larger, stands out 4.5 to 1, is not cut, and fits the width."""
+    """Asserts that all visible text has 12 px or more and a contrast of 4.5, is not cut off, and fits the width."""
 
     measure = Path(__file__).with_name("legibility.js").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The documentation site: every link leads somewhere, nothing comes from the network, legible in both themes."""
+"""The documentation site: no broken links, no requests to the network, legible in both themes."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -8,14 +8,14 @@ import pytest
 from pages import RESULTS, THEMES, WIDTHS
 
 SITE = RESULTS / "docs"
-# not what is finished elsewhere, nor the page for missing addresses, whose links are those of a server
+# without copies of pages tested elsewhere, and without the 404 page, whose links need a server
 LEFT_OUT = {"finished", "404.html"}
 PAGES = sorted(file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html") if not LEFT_OUT & {*file.parts})
 ADDRESSES = "[...document.querySelectorAll('[href], [src]')].map((one) => one.href?.baseVal ?? one.href ?? one.src)"
 IDENTIFIERS = "[...document.querySelectorAll('[id]')].map((one) => one.id)"
 
 
-def test_every_link_leads_to_a_file_and_a_place_in_it(opened):
+def test_every_link_has_a_target(opened):
     links, places = set(), {}
     for name in PAGES:
         page = opened(f"docs/{name}")
@@ -41,7 +41,7 @@ def test_every_link_leads_to_a_file_and_a_place_in_it(opened):
 def test_a_page_is_legible(opened, legible, screenshots, name, width, theme):
     page = opened(f"docs/{name}.html", width, theme)
     page.screenshot(path=screenshots / f"docs-{name.replace('/', '-')}-{width}-{theme}.png", full_page=True)
-    page.wait_for_timeout(500)  # parts of the header fade, as the window gets the size of a picture and back
+    page.wait_for_timeout(500)  # parts of the header fade while the window is resized for the screenshot
     legible(page)
     assert page.locator("h1:visible").count() == 1
     assert page.locator("img:not([alt])").count() == 0

@@ -1,4 +1,4 @@
-"""The explorer: numbers as in the tables, every control by mouse and by keyboard, read aloud, legible, silent."""
+"""The explorer: numbers of the tables, controls by mouse and keyboard, screen readers, legibility, no requests."""
 
 import math
 import re
@@ -44,7 +44,7 @@ def number(text: str) -> float:
     return float(cleaned) if re.search(r"\d", cleaned) else math.nan
 
 
-def test_it_is_one_small_file_that_may_connect_to_nothing():
+def test_the_page_is_one_small_file_without_connections():
     text = (RESULTS / PAGE).read_text(encoding="utf-8")
     assert len(text) < 10_000_000
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
@@ -53,7 +53,7 @@ def test_it_is_one_small_file_that_may_connect_to_nothing():
 
 
 class Welcoming(BaseHTTPRequestHandler):
-    """Answers every page of every origin, and remembers what it was asked for."""
+    """Answers pages of every origin, and records requests."""
 
     asked: ClassVar[list[str]] = []
 
@@ -70,7 +70,7 @@ class Welcoming(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """Of a server on this machine that would answer the page."""
+    """The address of a local server that would answer the page."""
     Welcoming.asked.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Welcoming) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -79,18 +79,18 @@ def address() -> Iterator[str]:
 
 
 TRIES = {
-    "fetch": "address => fetch(address + '/fetch').then(() => 'had', () => 'refused')",
+    "fetch": "address => fetch(address + '/fetch').then(() => 'loaded', () => 'refused')",
     "image": "address => new Promise((done) => { const image = new Image();"
-    " image.onload = () => done('had'); image.onerror = () => done('refused'); image.src = address + '/image' })",
+    " image.onload = () => done('loaded'); image.onerror = () => done('refused'); image.src = address + '/image' })",
     "script": "address => new Promise((done) => { const script = document.createElement('script');"
-    " script.onload = () => done('had'); script.onerror = () => done('refused'); script.src = address + '/script';"
+    " script.onload = () => done('loaded'); script.onerror = () => done('refused'); script.src = address + '/script';"
     " document.head.append(script) })",
 }
-"""Ways in which a page can ask for something, each of which says in the end whether it had it."""
+"""Ways to request a resource from a page; each returns ``loaded`` or ``refused``."""
 
 
-def test_what_the_page_tries_to_fetch_is_refused(browser, address, tmp_path):
-    """By its own policy alone: the same page without the policy reaches the server."""
+def test_the_policy_refuses_all_requests(browser, address, tmp_path):
+    """The same page without the policy reaches the server."""
     text = (RESULTS / PAGE).read_text(encoding="utf-8")
     bare = tmp_path / "bare.html"
     bare.write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text), encoding="utf-8")
@@ -99,7 +99,7 @@ def test_what_the_page_tries_to_fetch_is_refused(browser, address, tmp_path):
     assert {name: page.evaluate(attempt, address) for name, attempt in TRIES.items()} == dict.fromkeys(TRIES, "refused")
     assert Welcoming.asked == []
     page.goto(bare.as_uri())
-    assert page.evaluate(TRIES["fetch"], address) == "had"
+    assert page.evaluate(TRIES["fetch"], address) == "loaded"
     assert Welcoming.asked == ["/fetch"]
     page.close()
 
@@ -121,12 +121,12 @@ def test_text_is_legible_with_all_tables_open(opened, legible, screenshots, widt
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_axe_finds_nothing(opened, width, theme):
+def test_axe_reports_no_violations(opened, width, theme):
     page = opened(PAGE, width, theme)
     page.wait_for_selector("#density svg")
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true })")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    violations = Axe().run(page)
+    assert violations.violations_count == 0, violations.generate_report()
 
 
 def test_every_study_is_shown(opened):
@@ -146,7 +146,7 @@ def test_every_study_is_shown(opened):
             assert page.locator("#retention svg .marker").count() >= 1
 
 
-def test_a_study_without_networks_of_its_own_leads_to_the_one_that_has_them(opened):
+def test_a_study_that_reuses_networks_links_to_the_study_that_trained_them(opened):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = next(study for study in studies(page) if study["like"] and not study["estimators"])
@@ -156,29 +156,29 @@ def test_a_study_without_networks_of_its_own_leads_to_the_one_that_has_them(open
     assert page.locator("#density svg").count() >= 1
 
 
-def test_coefficients_are_those_of_the_table(opened, rows):
+def test_coefficients_equal_the_table(opened, rows):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
     page.select_option("#study", study["name"])
-    found = [row for row in rows("correlation") if row["study"] == study["name"]]
+    coefficients = [row for row in rows("correlation") if row["study"] == study["name"]]
     for first, second in [study["estimators"][:2], study["estimators"][:-3:-1]]:
         page.select_option("#first", first)
         page.select_option("#second", second)
         for layer in (study["tensors"][0]["name"], "all"):
             page.select_option("#layer", layer)
-            here = [
+            pair_rows = [
                 row
-                for row in found
+                for row in coefficients
                 if {row["estimator_a"], row["estimator_b"]} == {first, second} and row["tensor"] == layer
             ]
             drawn = [number(cells[1]) for cells in table(page, "agreement")]
             for (name, _), value in zip(page.evaluate("DATA.coefficients"), drawn, strict=True):
-                values = [float(row["value"]) for row in here if row["coefficient"] == name]
+                values = [float(row["value"]) for row in pair_rows if row["coefficient"] == name]
                 assert value == pytest.approx(mean(values), abs=6e-4, nan_ok=True)
 
 
-def test_retention_is_that_of_the_table(opened, rows):
+def test_retention_equals_the_table(opened, rows):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
@@ -207,8 +207,8 @@ def test_retention_is_that_of_the_table(opened, rows):
         assert (cells[6] == "yes") == (float(strength) in map(float, chosen))
 
 
-def test_densities_hold_every_weight_that_is_counted(opened):
-    """What the browser unpacks, against the counts that stand beside it; cells tell counts within 9 %."""
+def test_densities_contain_every_counted_weight(opened):
+    """Compares the unpacked cells with the stored counts; cells are exact within 9 %."""
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
@@ -239,7 +239,7 @@ def test_exchanging_the_estimators_mirrors_the_density(opened):
     assert (page.input_value("#first"), page.input_value("#second")) == (second, first)
 
 
-def test_every_control_works_by_mouse(opened):
+def test_controls_work_by_mouse(opened):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
@@ -253,7 +253,7 @@ def test_every_control_works_by_mouse(opened):
         page.select_option(f"#{key}", value)
         assert chosen(page)[key] == value
     page.select_option("#first", study["names"][0])
-    assert page.input_value("#second") == study["names"][1], "they change places, as both the same would show nothing"
+    assert page.input_value("#second") == study["names"][1], "equal choices are exchanged"
     if study["pruning"]:
         page.click("#scopes label:last-of-type")
         assert chosen(page)["scope"] == "network"
@@ -264,7 +264,7 @@ def test_every_control_works_by_mouse(opened):
     assert page.locator("#density-table table").is_visible()
 
 
-def test_every_control_works_by_keyboard(opened):
+def test_controls_work_by_keyboard(opened):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     page.select_option("#study", with_pairs(page)["name"])
@@ -284,7 +284,7 @@ def test_every_control_works_by_keyboard(opened):
         assert focused[1] != "none", f"no visible focus on {focused[0]}"
     assert reached[0] == "Skip to the charts"
     wanted = ["theme", "study", "layer", "first", "swap", "second", "coefficient"]
-    assert [name for name in reached if name in wanted] == wanted, "in the order in which they stand"
+    assert [name for name in reached if name in wanted] == wanted, "in reading order"
     assert sum(name.endswith("as a table") for name in reached) == page.locator("details:visible").count()
 
     for key in ("layer", "first", "coefficient"):
@@ -305,7 +305,7 @@ def test_every_control_works_by_keyboard(opened):
     assert page.locator("#retention-table table").is_visible()
 
 
-def test_what_is_shown_is_read_aloud(opened):
+def test_changes_are_announced_to_screen_readers(opened):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
@@ -318,7 +318,7 @@ def test_what_is_shown_is_read_aloud(opened):
         assert len(picture.get_attribute("aria-label")) > 20
 
 
-def test_an_address_leads_back_to_what_was_seen(opened):
+def test_an_address_restores_the_view(opened):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     study = with_pairs(page)
@@ -333,7 +333,7 @@ def test_an_address_leads_back_to_what_was_seen(opened):
     assert chosen(again) == {} or chosen(again) == chosen(page)
 
 
-def test_an_address_of_something_else_is_told(opened):
+def test_unknown_names_in_an_address_are_reported(opened):
     page = opened(PAGE, hash="#study=nonsense&layer=%3Cb%3E")
     page.wait_for_selector("#density svg")
     assert "unknown names: study “nonsense”, layer “<b>”" in page.locator("#summary").inner_text()
@@ -347,7 +347,7 @@ def test_charts_follow_the_width_of_the_window(opened):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_it_is_there_at_once(opened):
+def test_the_page_appears_within_three_seconds(opened):
     page = opened(PAGE)
     page.wait_for_selector("#density svg")
     shown = page.evaluate(

@@ -1,4 +1,4 @@
-"""The executed notebooks as pages: complete, legible, every figure there and described."""
+"""The executed notebooks as pages: complete and legible, every figure with a description."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pages import RESULTS, WIDTHS
 PAGES = sorted(file.relative_to(RESULTS) for file in RESULTS.glob("notebooks/*.html"))
 
 
-def test_there_are_pages():
+def test_pages_exist():
     assert PAGES
 
 

@@ -1,4 +1,4 @@
-"""Snakemake's report: graph, run times, and every result with its caption, opened one by one."""
+"""Snakemake's report: graph, run times, and every result with its caption."""
 
 import base64
 
@@ -22,7 +22,7 @@ def to_menu(page) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_the_first_page_says_what_this_is_and_shows_the_graph(opened, legible, screenshots, width):
+def test_the_first_page_shows_title_and_graph(opened, legible, screenshots, width):
     page = opened(PAGE, width)
     page.wait_for_selector("#rulegraph svg, #rulegraph canvas")
     page.screenshot(path=screenshots / f"report-{width}.png")
@@ -32,7 +32,7 @@ def test_the_first_page_says_what_this_is_and_shows_the_graph(opened, legible, s
     legible(page)
 
 
-def test_the_graph_holds_every_rule_and_leads_to_its_command(opened):
+def test_the_graph_contains_rules_with_their_commands(opened):
     page = opened(PAGE)
     page.wait_for_selector("#rulegraph canvas, #rulegraph svg")
     names = page.evaluate("Object.keys(rules)")
@@ -42,7 +42,7 @@ def test_the_graph_holds_every_rule_and_leads_to_its_command(opened):
     assert page.evaluate("rules['importance'].code !== undefined")
 
 
-def test_statistics_tell_run_times(opened, screenshots):
+def test_statistics_show_run_times(opened, screenshots):
     page = opened(PAGE)
     page.get_by_text("Statistics", exact=True).first.click()
     page.wait_for_selector("#runtimes canvas, #runtimes svg")
@@ -50,9 +50,9 @@ def test_statistics_tell_run_times(opened, screenshots):
     page.screenshot(path=screenshots / "report-statistics.png")
 
 
-def test_every_result_has_a_caption_a_label_and_its_bytes(opened):
+def test_every_result_has_caption_label_and_content(opened):
     page = opened(PAGE)
-    found = results(page)
+    results_shown = results(page)
     kinds = {
         "figures/": "application/pdf",
         "notebooks/": "text/html",
@@ -60,23 +60,23 @@ def test_every_result_has_a_caption_a_label_and_its_bytes(opened):
         "explorer": "text/html",
     }
     for start, kind in kinds.items():
-        of_kind = {path: one for path, one in found.items() if path.startswith(f"results/{start}")}
+        of_kind = {path: one for path, one in results_shown.items() if path.startswith(f"results/{start}")}
         assert of_kind, f"no results/{start}"
         assert {one["mime_type"] for one in of_kind.values()} == {kind}
-    assert {path.removeprefix("results/") for path in found} == {
+    assert {path.removeprefix("results/") for path in results_shown} == {
         str(file.relative_to(RESULTS))
         for pattern in ("figures/*.pdf", "notebooks/*.html", "paper/main.pdf", "explorer.html")
         for file in RESULTS.glob(pattern)
     }
-    for path, one in found.items():
+    for path, one in results_shown.items():
         assert len(one["caption"]) > 30, f"{path} has no caption"
         assert one["labels"], f"{path} has no label"
         address = page.evaluate("path => results[path].data_uri", path)
         content = base64.b64decode(address.partition("base64,")[2])
-        assert content == (RESULTS / path.removeprefix("results/")).read_bytes(), f"{path} is not what the report holds"
+        assert content == (RESULTS / path.removeprefix("results/")).read_bytes(), f"{path} differs from the report"
 
 
-# how many pages the browser's viewer of PDF files shows, once all is loaded
+# number of pages in the browser's PDF viewer, once all are loaded
 PAGES = """
 () => {
   const bar = document.querySelector("pdf-viewer")?.shadowRoot?.querySelector("viewer-toolbar");
@@ -86,13 +86,13 @@ PAGES = """
 
 
 def pages_in_viewer(page) -> int:
-    """Pages of the PDF file that is shown; 0 if none comes to be shown, or it cannot be read."""
+    """Pages of the displayed PDF file; 0 if none is displayed or readable."""
     for _ in range(40):
         page.wait_for_timeout(100)
         viewers = [frame for frame in page.frames if frame.url.startswith("chrome-extension:")]
-        found = viewers[-1].evaluate(PAGES) if viewers else 0
-        if found:
-            return found
+        pages = viewers[-1].evaluate(PAGES) if viewers else 0
+        if pages:
+            return pages
     return 0
 
 
@@ -121,7 +121,7 @@ def test_every_result_opens_from_the_menu(opened, screenshots, category):
             page.evaluate("category => app.showCategory(category)", category)
 
 
-def test_a_caption_stands_beside_its_figure(opened):
+def test_a_figure_has_its_caption(opened):
     page = opened(PAGE)
     path, one = next((path, one) for path, one in results(page).items() if "correlation_matrix-" in path)
     page.evaluate("path => app.showResultInfo(path)", path)

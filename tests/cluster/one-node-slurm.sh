@@ -1,13 +1,13 @@
 #!/bin/sh
 # Run a command on a Slurm cluster of one node, this machine: sh tests/cluster/one-node-slurm.sh COMMAND...
 #
-# As root, on Debian. The cluster is real (munge, slurmctld, slurmd), but nothing of it stays: packages, users and
-# configuration go into layers over /usr, /etc and /var that only this command sees, the daemons run in a network and a
-# process space of their own, and all of it ends with the command. The node has two processors and two GPUs that are
-# pretended (files: enough for Slurm to give them out and to set CUDA_VISIBLE_DEVICES).
+# As root, on Debian. The cluster is real (munge, slurmctld, slurmd) but temporary: packages, users and configuration go
+# into layers over /usr, /etc and /var that only this command sees, the daemons run in separate network and process
+# namespaces, and everything ends with the command. The node has two processors and two simulated GPUs (files: sufficient
+# for Slurm to allocate them and to set CUDA_VISIBLE_DEVICES).
 #
-# The command finds in $SLURM_RECORDS what Slurm wrote down: jobs, a line for each that ended, and tasks, a line for each
-# process that Slurm started, with the GPUs that it was to see.
+# $SLURM_RECORDS contains Slurm's records: jobs, a line for each finished job, and tasks, a line for each process that
+# Slurm started, with its GPUs.
 set -eu
 
 fail() {
@@ -23,41 +23,41 @@ wait_for() {
         sleep 0.2
     done
     tail -n 20 /var/log/slurm/*.log >&2 || true
-    fail "Slurm did not start: waited in vain for '$*'. The ends of its logs stand above."
+    fail "Slurm did not start: '$*' did not succeed within 30 seconds. The ends of its logs are above."
 }
 
-# Layers over the system's folders, and in them Slurm.
+# Put layers over the system's folders and install Slurm into them.
 layered() {
     mount -t tmpfs tmpfs "$SLURM_FOLDER"
     for folder in etc usr var; do
         mkdir "$SLURM_FOLDER/$folder" "$SLURM_FOLDER/$folder.work"
         layers="lowerdir=/$folder,upperdir=$SLURM_FOLDER/$folder,workdir=$SLURM_FOLDER/$folder.work"
-        mount -t overlay overlay -o "$layers" "/$folder" || fail "this system's kernel lays no folder over /$folder."
+        mount -t overlay overlay -o "$layers" "/$folder" || fail "this kernel cannot mount an overlay on /$folder."
     done
 
-    # of the list of packages a copy: someone may install one meanwhile
+    # a copy of the package database, which may change meanwhile
     cp -a /var/lib/dpkg "$SLURM_FOLDER/dpkg"
     mount --bind "$SLURM_FOLDER/dpkg" /var/lib/dpkg
 
     if ! command -v slurmctld slurmd sbatch munged >/dev/null; then
         echo "Installing slurm-wlm and munge, for this command only ..."
-        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # no daemon is started by its package
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # packages start no daemons
         chmod +x /usr/sbin/policy-rc.d
-        rm -f /var/lib/man-db/auto-update # nobody reads its manual here
+        rm -f /var/lib/man-db/auto-update # no manual pages
         export DEBIAN_FRONTEND=noninteractive
         { apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge; } \
             >"$SLURM_FOLDER/apt.log" 2>&1 || {
             tail -n 15 "$SLURM_FOLDER/apt.log" >&2
-            fail "Debian's slurm-wlm and munge could not be installed (the end of apt-get's output stands above)."
+            fail "Debian's slurm-wlm and munge could not be installed (the end of apt-get's output is above)."
         }
     fi
     exec unshare --net --uts --ipc --pid --fork --kill-child --mount-proc sh "$0" --on-the-node "$@"
 }
 
-# The daemons, then the command.
+# Start the daemons, then the command.
 on_the_node() {
     ip link set lo up
-    ip address add 192.0.2.1/32 dev lo # daemons bind to no address where there is none but 127.0.0.1
+    ip address add 192.0.2.1/32 dev lo # daemons bind to no address if 127.0.0.1 is the only one
     hostname node
     echo '127.0.0.1 localhost node' >/etc/hosts
     mount -t tmpfs tmpfs /run
@@ -74,7 +74,7 @@ SlurmctldHost=node
 SlurmUser=root
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-# jobs share the node by processors and memory, and more may be promised than this machine has
+# jobs share the node by processors and memory; the node may claim more than this machine has
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
@@ -114,11 +114,11 @@ case ${1:-} in
     --layered) shift && layered "$@" ;;
     --on-the-node) shift && on_the_node "$@" ;;
     *)
-        [ "$(id -u)" = 0 ] || fail "a cluster of one's own needs root: mounts, users and name spaces are its alone."
+        [ "$(id -u)" = 0 ] || fail "the cluster needs root: it creates mounts, users and namespaces."
         SLURM_FOLDER=$(mktemp -d)
         export SLURM_FOLDER
         trap 'rmdir "$SLURM_FOLDER"' EXIT
-        # it must not outlive this shell, however that ends
+        # end with this shell, even if it is killed
         setpriv --pdeathsig KILL unshare --mount sh "$0" --layered "$@"
         ;;
 esac

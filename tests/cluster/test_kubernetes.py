@@ -1,6 +1,6 @@
-"""The workflow under the Kubernetes profile, with a stand-in for kubectl that runs the jobs on this machine.
+"""The workflow under the Kubernetes profile, with a mock of kubectl that runs the jobs on this machine.
 
-That shows what Snakemake and the profile's commands do with each other; nothing of it is a cluster.
+Tests the interaction of Snakemake with the profile's commands, without a cluster.
 """
 
 import os
@@ -14,7 +14,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 TARGET = "results/runs/mlp_permuted_mnist/baseline/seeds-0-0.csv"
 
-# keeps each manifest, runs its command as a pod would, and knows of each job how it ended; the first one is evicted
+# keeps each manifest, runs its command like a pod, and records the end of each job; the first one is evicted
 KUBECTL = """#!{python}
 import pathlib, subprocess, sys, yaml
 folder = pathlib.Path({folder!r})
@@ -38,7 +38,7 @@ elif verb == "get":
 """
 
 
-def test_jobs_are_submitted_watched_and_tried_again(tmp_path):
+def test_jobs_are_submitted_monitored_and_retried(tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"))
     cluster = tmp_path / "cluster"

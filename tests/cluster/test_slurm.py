@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm cluster of one node: `make test-cluster` sets it up for these tests, and down again."""
+"""The workflow on a real Slurm cluster of one node, which `make test-cluster` creates for these tests."""
 
 import datetime
 import os
@@ -22,9 +22,9 @@ from studies import LEARNING
 REPOSITORY = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "results", "__pycache__")
 if "SLURM_RECORDS" not in os.environ:
-    raise RuntimeError("these tests need a Slurm cluster of their own: make test-cluster")
+    raise RuntimeError("these tests need a Slurm cluster: make test-cluster")
 RECORDS = Path(os.environ["SLURM_RECORDS"])
-# status checks as often as a run of minutes needs; all else as in the profile
+# frequent status checks for a run of minutes; everything else as in the profile
 SLURM = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3"]
 
 STUDY = {
@@ -55,7 +55,7 @@ TRAINED = [f"results/runs/mine/baseline/seeds-{seed}-{seed}.csv" for seed in ran
 
 @dataclass(frozen=True)
 class Job:
-    """A job as Slurm wrote it down when it ended."""
+    """Slurm's record of a finished job."""
 
     rule: str
     wildcards: str
@@ -93,32 +93,32 @@ def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # tests that a shell runs in the background ignore interrupts, and all that they start would, too
+        # a shell's background processes ignore interrupts, and their children inherit this
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def in_queue(state: str, wildcards: str = "") -> list[str]:
-    """Numbers of the jobs in this state; the executor puts rule and wildcards into a job's comment."""
+    """Numbers of the jobs in a state; the executor puts rule and wildcards into a job's comment."""
     listed = subprocess.run(
         ["squeue", "--noheader", f"--states={state}", "--format=%i %k"], capture_output=True, text=True, check=True
     )
     return [line.split()[0] for line in listed.stdout.splitlines() if line.endswith(wildcards)]
 
 
-def until(found: Callable[[], list[str]], run: subprocess.Popen) -> list[str]:
-    """What is found as soon as anything is, while the workflow runs."""
+def until(query: Callable[[], list[str]], run: subprocess.Popen) -> list[str]:
+    """The first non-empty result of a query while the workflow runs."""
     deadline = time.monotonic() + 180
-    while not (there := found()):
+    while not (result := query()):
         assert run.poll() is None, run.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    return there
+    return result
 
 
-def ended(said: str) -> list[Job]:
-    """The jobs that a run submitted, by what it said and what Slurm wrote down, in order of starting."""
-    submitted = dict(re.findall(r"SLURM jobid (\d+) \(log: \S*/rule_(\S+)/\d+\.log\)", said))
+def ended(output: str) -> list[Job]:
+    """The jobs that a run submitted, from its output and Slurm's records, in order of starting."""
+    submitted = dict(re.findall(r"SLURM jobid (\d+) \(log: \S*/rule_(\S+)/\d+\.log\)", output))
     jobs = []
     for line in (RECORDS / "jobs").read_text(encoding="utf-8").splitlines():
         record = dict(re.findall(r"(\w+)=(\S*)", line))
@@ -132,9 +132,9 @@ def ended(said: str) -> list[Job]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every result by its name: tables, networks, importances, and seals and records of all; no checkpoints."""
-    there = (file for part in ("summary", "runs") for file in (folder / "results" / part).rglob("*") if file.is_file())
-    kept = (file for file in there if not file.match(".*.checkpoint*"))
+    """Content of results by name: tables, networks, importances, with seals and records; no checkpoints."""
+    paths = (file for part in ("summary", "runs") for file in (folder / "results" / part).rglob("*") if file.is_file())
+    kept = (file for file in paths if not file.match(".*.checkpoint*"))
     return {str(file.relative_to(folder)): file.read_bytes() for file in kept}
 
 
@@ -146,20 +146,20 @@ def local(tmp_path_factory) -> Path:
     return folder
 
 
-def test_tables_are_those_of_a_local_run_though_a_job_is_cancelled(local, tmp_path, capsys):
+def test_tables_equal_those_of_a_local_run_after_a_cancelled_job(local, tmp_path, capsys):
     cluster = copy_of_the_repository(tmp_path / "cluster")
     run = started(cluster, *SLURM, *TABLES)
     log = cluster / "results/logs/baseline/mine/seeds-0-0.log"
     until(lambda: [log.read_text()] if log.exists() and log.stat().st_size else [], run)  # the training has begun
     victim = in_queue("RUNNING", "rule_baseline_wildcards_mine_seeds-0-0")
     subprocess.run(["scancel", *victim], check=True)
-    said = run.communicate()[0]
-    assert run.returncode == 0, said
+    output = run.communicate()[0]
+    assert run.returncode == 0, output
 
     assert files(cluster) == files(local)
     assert set(TABLES) <= set(files(cluster))
 
-    jobs = ended(said)
+    jobs = ended(output)
     with capsys.disabled():
         print("", *jobs, sep="\n")
     states = {name: [job.state for job in jobs if job.name == name] for name in {job.name for job in jobs}}
@@ -177,42 +177,42 @@ def test_tables_are_those_of_a_local_run_though_a_job_is_cancelled(local, tmp_pa
     assert {job.rule for job in jobs} == {"baseline", "importance", "retention", "correlation"}, "tables need no job"
 
 
-def test_with_a_gpu_each_job_gets_its_own(tmp_path):
-    """Slurm's part and ours up to torch: it finds none behind the pretended ones, and says so instead of going on."""
+def test_each_job_has_a_separate_gpu(tmp_path):
+    """The allocation up to torch, which reports that the simulated GPUs are no CUDA devices."""
     folder = copy_of_the_repository(tmp_path / "copy")
     before = (RECORDS / "tasks").read_text() if (RECORDS / "tasks").exists() else ""
     run = started(folder, *SLURM, "--retries", "0", *TRAINED, IMPORTANCE_ATLAS_DEVICE="cuda")
-    said = run.communicate()[0]
+    output = run.communicate()[0]
     assert run.returncode != 0
     for seed in range(2):
         log = (folder / f"results/logs/baseline/mine/seeds-{seed}-{seed}.log").read_text(encoding="utf-8")
         assert "IMPORTANCE_ATLAS_DEVICE is 'cuda', but torch sees no CUDA devices" in log
-    first, second = ended(said)
+    first, second = ended(output)
     assert first.start <= second.start < first.end, "side by side"
     tasks = (RECORDS / "tasks").read_text().removeprefix(before)
     assert sorted(re.findall(r"step=0 gpus=(.*)", tasks)) == ["0", "1"]
 
 
-def test_an_interrupt_takes_the_jobs_back(tmp_path):
+def test_an_interrupt_cancels_the_jobs(tmp_path):
     folder = copy_of_the_repository(tmp_path / "copy")
     run = started(folder, *SLURM, *TRAINED)
     until(lambda: in_queue("RUNNING"), run)
-    # as docs/cluster.md says how to look
+    # the command of docs/cluster.md
     [looking] = [command for command in documents.commands() if command.startswith("squeue --me --format")]
     listed = subprocess.run(shlex.split(looking), capture_output=True, text=True, check=True).stdout
     assert re.search(r"^\d+ RUNNING \S+ rule_baseline_wildcards_mine_seeds", listed, re.MULTILINE), listed
     os.killpg(run.pid, signal.SIGINT)
-    said = run.communicate(timeout=120)[0]
+    output = run.communicate(timeout=120)[0]
     assert run.returncode != 0
     deadline = time.monotonic() + 30
     while in_queue("PENDING,RUNNING,COMPLETING"):
         assert time.monotonic() < deadline, "jobs outlive the workflow"
         time.sleep(0.5)
-    assert {job.state for job in ended(said)} == {"CANCELLED"}
+    assert {job.state for job in ended(output)} == {"CANCELLED"}
     assert not files(folder)
 
 
-def test_inside_an_allocation_a_run_keeps_to_its_cores_with_and_without_the_profile(local, tmp_path):
+def test_a_run_inside_an_allocation_uses_only_its_cores(local, tmp_path):
     folder = copy_of_the_repository(tmp_path / "copy")
     [as_documented] = [line for line in documents.commands() if "SLURM_CPUS_ON_NODE" in line]
     assert as_documented == "snakemake --cores $SLURM_CPUS_ON_NODE"
@@ -221,10 +221,10 @@ def test_inside_an_allocation_a_run_keeps_to_its_cores_with_and_without_the_prof
     (folder / "run.sh").write_text("\n".join(lines), encoding="utf-8")
     submission = ["sbatch", "--wait", "--cpus-per-task=1", "--mem=6000", "--output=output", "run.sh"]
     done = subprocess.run(submission, cwd=folder, check=False)
-    said = (folder / "output").read_text(encoding="utf-8")
-    assert done.returncode == 0, said
-    assert "snakemake --cores 1 " in said, "make paper"
-    assert "Provided cores: 1 " in said
-    assert [job.name for job in ended(said)] == [(rule, "mine_seeds-1-1") for rule in ("baseline", "evaluation")]
+    output = (folder / "output").read_text(encoding="utf-8")
+    assert done.returncode == 0, output
+    assert "snakemake --cores 1 " in output, "make paper"
+    assert "Provided cores: 1 " in output
+    assert [job.name for job in ended(output)] == [(rule, "mine_seeds-1-1") for rule in ("baseline", "evaluation")]
     for name in TRAINED:
         assert (folder / name).read_bytes() == (local / name).read_bytes()

@@ -1,7 +1,7 @@
 """The commands of the pages, run as a reader would type them (make test-docs).
 
-All run in one checkout, in the order of the table (commands.yaml). Its ``config.yaml`` holds the tiny preset, so that
-the commands stay as they stand. In ``DOCS_FOLDER`` the checkout is kept: another try need not begin with nothing.
+All run in one checkout, in the order of the table (commands.yaml). Its ``config.yaml`` contains the tiny preset, so
+that commands need no change. ``DOCS_FOLDER`` keeps the checkout for further attempts.
 """
 
 import os
@@ -21,7 +21,7 @@ WITHIN_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the tiny preset as configuration and an environment that ``make environment`` finds whole."""
+    """A checkout with the tiny preset as configuration and an environment that ``make environment`` accepts."""
     kept = os.environ.get("DOCS_FOLDER")
     folder = (Path(kept).resolve() if kept else tmp_path_factory.mktemp("docs")) / "copy"
     if not folder.exists():
@@ -39,7 +39,7 @@ def read(file: Path) -> dict:
 
 
 def give_environment(folder: Path) -> None:
-    """The environment that runs this, as a folder of links to its parts, with the stamp of envs/install-python.sh."""
+    """Link the running environment into the checkout, with the stamp of envs/install-python.sh."""
     environment = folder / ".venv"
     environment.mkdir()
     for part in Path(sys.prefix).iterdir():
@@ -52,15 +52,15 @@ def give_environment(folder: Path) -> None:
 @pytest.mark.parametrize("command", documents.to_run("scratch"), ids=lambda command: command.name)
 def test_commands_of_the_pages(scratch: Path, command: documents.Command) -> None:
     print(f"\n$ {command.runs}", flush=True)
-    # make finds the environment itself; all else is said to run in it
+    # make finds the environment itself; the other commands are documented to run in it
     line = command.runs if command.name.startswith("make ") else f"source .venv/bin/activate && {command.runs}"
-    # as on a reader's terminal, not as within make
+    # as on a reader's terminal, not within make
     environment = {name: value for name, value in os.environ.items() if name not in WITHIN_MAKE}
     done = subprocess.run(
         ["bash", "-c", line],
         cwd=scratch,
         env=environment,
-        stdin=subprocess.DEVNULL,  # nobody answers
+        stdin=subprocess.DEVNULL,  # no input
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""The workflow on a disk that is too small: a message each time, no damaged result, and it goes on with more room."""
+"""The workflow on a full disk: a message each time, no damaged result, and continuation once there is space."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from small_workflow import Run, digests, leftovers, small_checkout
 
 MB = 2**20
 FREE, MORE, MOST = 4 * MB, 4 * MB, 400 * MB
-"""Room at the beginning, what is added whenever it is used up, and where the test gives up."""
+"""Free space at the start, space added after each failure, and limit of the test."""
 
 TARGETS = ("results/runs/small/retention/si/seeds-0-1.csv", "results/summary/small/pruning.csv")
 """Files of every kind, made by jobs that write more than a few bytes."""
@@ -22,10 +22,10 @@ FULL = re.compile(r"^.*error: .*\bdisk\b.* full .*$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What comes out where there is room."""
+    """Digests of a run on a large disk."""
     folder = tmp_path_factory.mktemp("roomy")
     run = Run(small_checkout(folder / "copy"), folder / "run.txt", *TARGETS)
-    assert run.wait() == 0, run.said()[-5000:]
+    assert run.wait() == 0, run.screen()[-5000:]
     return digests(folder / "copy")
 
 
@@ -49,7 +49,7 @@ def resize(disk: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
-def test_on_a_full_disk_every_run_says_so_and_the_next_goes_on(
+def test_on_a_full_disk_every_run_reports_it_and_the_next_continues(
     expected: dict[str, str], disk: Path, tmp_path: Path
 ) -> None:
     copy = small_checkout(disk / "copy")
@@ -61,10 +61,10 @@ def test_on_a_full_disk_every_run_says_so_and_the_next_goes_on(
         if run.wait() == 0:
             break
         failures += 1
-        found, said = digests(copy), FULL.findall(run.said())
-        print(f"{size / MB:.0f} MB, {len(found)} files:", *dict.fromkeys(said), sep="\n  ", flush=True)
-        assert said, f"no message about the disk:\n{run.said()[-5000:]}"
-        assert not {name for name in found if found[name] != expected[name]}, "a damaged result"
+        observed, messages = digests(copy), FULL.findall(run.screen())
+        print(f"{size / MB:.0f} MB, {len(observed)} files:", *dict.fromkeys(messages), sep="\n  ", flush=True)
+        assert messages, f"no message about the disk:\n{run.screen()[-5000:]}"
+        assert not {name for name in observed if observed[name] != expected[name]}, "a damaged result"
         size += MORE
         assert size < MOST
     assert failures >= 3
@@ -72,12 +72,14 @@ def test_on_a_full_disk_every_run_says_so_and_the_next_goes_on(
     assert not leftovers(copy)
 
 
-def test_where_files_may_not_grow_it_is_the_same(expected: dict[str, str], tmp_path: Path) -> None:
-    """Without root: a limit on the size of files, which fails writes half-way, too."""
+def test_a_limit_on_file_size_is_reported_and_the_next_run_continues(expected: dict[str, str], tmp_path: Path) -> None:
+    """Needs no root: a limit on file size also fails writes half-way."""
     copy = small_checkout(tmp_path / "copy")
     run = Run(copy, tmp_path / "limited.txt", *TARGETS, wrapper=["bash", "-c", 'ulimit -f 600; exec "$@"', "bash"])
     assert run.wait() != 0
-    assert re.search(r"^ *error: cannot write results/.*: File too large", run.said(), re.MULTILINE), run.said()[-5000:]
+    assert re.search(r"^ *error: cannot write results/.*: File too large", run.screen(), re.MULTILINE), run.screen()[
+        -5000:
+    ]
     assert not digests(copy).items() - expected.items() and not leftovers(copy)
     assert Run(copy, tmp_path / "again.txt", *TARGETS).wait() == 0
     assert digests(copy) == expected

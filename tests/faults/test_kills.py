@@ -1,8 +1,8 @@
-"""The workflow killed at random moments: the same command goes on every time, and the results are the same bytes.
+"""The workflow killed at random moments: the same command continues it, and the results are the same bytes.
 
-Variables of the environment change how it is tried: ``FAULT_KILLS`` how many kills there are, ``FAULT_SEED`` which,
-``FAULT_EVERY`` the mean seconds between two; ``FAULT_TABLE`` says where the table of all goes. In ``FAULT_FOLDER`` the
-checkout is kept with what an uninterrupted run left: another try need not begin with one.
+Environment variables change the test: ``FAULT_KILLS`` (number of kills), ``FAULT_SEED``, ``FAULT_EVERY`` (mean seconds
+between two), ``FAULT_TABLE`` (file for the table). ``FAULT_FOLDER`` keeps the checkout with the digests of an
+uninterrupted run for further attempts.
 """
 
 import json
@@ -22,7 +22,7 @@ HEAD = """
 | ---: | ---: | ---: | --- | --- | --- |
 """
 PER_ROUND = 30
-"""So many kills fall, by default, into the time of an uninterrupted run."""
+"""Default number of kills during the time of an uninterrupted run."""
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +34,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def uninterrupted(folder: Path) -> tuple[dict[str, str], float]:
-    """What a run that nothing happens to leaves, and its seconds."""
+    """Digests and seconds of an uninterrupted run."""
     kept = folder.with_name("uninterrupted.json")
     if not kept.exists():
         run = Run(folder, folder.with_name("uninterrupted.txt"))
-        assert run.wait() == 0, run.said()[-5000:]
+        assert run.wait() == 0, run.screen()[-5000:]
         kept.write_text(json.dumps([digests(folder), run.seconds()]), encoding="utf-8")
     return tuple(json.loads(kept.read_text(encoding="utf-8")))
 
 
-def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
+def test_a_killed_run_continues_to_the_same_bytes(
     folder: Path, uninterrupted: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:
-    expected, whole = uninterrupted
-    every = float(os.environ.get("FAULT_EVERY", whole / PER_ROUND))
+    expected, duration = uninterrupted
+    every = float(os.environ.get("FAULT_EVERY", duration / PER_ROUND))
     assert len(expected) > 70 and "paper/main.pdf" in expected
     forget(folder)
 
@@ -57,7 +57,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
     number, round_number, of_round = 0, 1, 0
     while number < KILLS or of_round < len(rows):
         run, hit = Run(folder, tmp_path / f"run-{number}.txt"), []
-        while not {EVERYTHING, SNAKEMAKE} & {*hit}:  # beside a killed job the run goes on, and is killed again
+        while not {EVERYTHING, SNAKEMAKE} & {*hit}:  # the run continues without a killed job, and is killed again
             delay = chance.uniform(0, 2 * every) if number < KILLS else None
             status = run.wait(delay)
             if status is not None:
@@ -71,27 +71,29 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
         if status is None:
             continue
         if status and hit:
-            assert "the job was killed (signal 9)" in run.said() or SHELL in hit, run.said()[-5000:]
+            assert "the job was killed (signal 9)" in run.screen() or SHELL in hit, run.screen()[-5000:]
             continue
-        assert status == 0, f"the same command did not go on (exit status {status}):\n{run.said()[-5000:]}"
-        found = digests(folder)
-        different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        assert status == 0, f"the same command did not go on (exit status {status}):\n{run.screen()[-5000:]}"
+        observed = digests(folder)
+        different = sorted(
+            name for name in expected.keys() | observed.keys() if expected.get(name) != observed.get(name)
+        )
         for row in rows[of_round:]:
             row["identical"] = "no" if different else "yes"
-        write(rows, whole, len(expected))
+        write(rows, duration, len(expected))
         assert not different
         assert not leftovers(folder)
         of_round, round_number = len(rows), round_number + 1
         forget(folder)
 
 
-def write(rows: list[dict[str, object]], whole: float, files: int) -> None:
-    """The fault table, as Markdown."""
+def write(rows: list[dict[str, object]], duration: float, files: int) -> None:
+    """Write the fault table as Markdown."""
     lines = ["| " + " | ".join(map(str, row.values())) + " |" for row in rows]
     same = sum(row["identical"] == "yes" for row in rows)
-    told = (
-        f"{len(rows)} kills (seed {SEED}), after which the same command went on and ended with the same bytes in all "
-        f"{files} files: {same}. An uninterrupted run took {whole:.0f} s.\n"
+    summary = (
+        f"{len(rows)} kills (seed {SEED}), after which the same command continued and ended with the same bytes in all "
+        f"{files} files: {same}. An uninterrupted run took {duration:.0f} s.\n"
     )
     TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(told + HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    TABLE.write_text(summary + HEAD + "\n".join(lines) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Importances by plain automatic differentiation, one sample at a time: what every network is compared with."""
+"""Reference importances by plain automatic differentiation, one sample at a time, for every network."""
 
 import copy
 
@@ -18,7 +18,7 @@ def by_loop(name, network: nn.Module, calls, labels, counted=None) -> dict[str, 
 
     Args:
         name: in :data:`SCORES`.
-        network: left as it is; a copy is computed in evaluation mode.
+        network: unchanged; a copy is used in evaluation mode.
         calls: per sample ``network -> logits (1, ..., K)``.
         labels: ``(N, ...)``.
         counted: ``(N, ...)``, labels that count.
@@ -45,19 +45,19 @@ def by_loop(name, network: nn.Module, calls, labels, counted=None) -> dict[str, 
 
 
 def exact_by_loop(network: nn.Module, calls, counted) -> dict[str, Tensor]:
-    """The exact Fisher information with each position by itself: mean over samples of Σ_t Σ_k p_tk (∂ log p_tk)²."""
+    """The exact Fisher information, position by position: mean over samples of Σ_t Σ_k p_tk (∂ log p_tk)²."""
     network = copy.deepcopy(network).eval()
     learnt = {n: p for n, p in network.named_parameters() if p.requires_grad}
     total = {n: torch.zeros_like(p, dtype=torch.float64) for n, p in learnt.items()}
     for i, call in enumerate(calls):
         log_p = log_softmax(call(network), -1)[counted[i : i + 1]]
         for value in log_p.flatten():
-            found = torch.autograd.grad(value, list(learnt.values()), retain_graph=True, materialize_grads=True)
-            for n, gradient in zip(learnt, found, strict=True):
+            gradients = torch.autograd.grad(value, list(learnt.values()), retain_graph=True, materialize_grads=True)
+            for n, gradient in zip(learnt, gradients, strict=True):
                 total[n] += value.exp().item() * gradient.double() ** 2
     return {n: t / len(calls) for n, t in total.items()}
 
 
 def each(*inputs: Tensor):
-    """Per sample the call of a network on that sample's inputs."""
+    """One call of a network per sample, on that sample's inputs."""
     return [lambda network, i=i: network(*(x[i : i + 1].clone() for x in inputs)) for i in range(len(inputs[0]))]

@@ -1,6 +1,5 @@
-"""Importances added up over batches, interrupted sessions and processes equal those of all samples at once."""
+"""Importances accumulated over batches, interrupted sessions and processes equal those of all samples at once."""
 
-import functools
 import os
 
 import pytest
@@ -14,7 +13,7 @@ from weight_importance.runtime.errors import UserError
 
 NAMES = [name for name in ESTIMATORS if ESTIMATORS[name].kind != "path" and name != "fisher_sampled"]
 IN_PARTS = [name for name in NAMES if getattr(ESTIMATORS[name], "batch", 1) in (1, 100)]
-"""Those whose batches, if any, end with parts of a hundred samples."""
+"""Estimators without batches, or with batches that end at multiples of a hundred samples."""
 
 
 def network() -> nn.Module:
@@ -32,10 +31,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def check(accumulator: Accumulator, expected: dict, tolerance: float = 1e-10) -> None:
-    found = accumulator.result()
-    assert found.keys() == expected.keys()
+    result = accumulator.result()
+    assert result.keys() == expected.keys()
     for name, values in expected.items():
-        assert_close(found[name], values, tolerance)
+        assert_close(result[name], values, tolerance)
 
 
 def test_batches_of_any_size():
@@ -47,7 +46,7 @@ def test_batches_of_any_size():
 
 
 @pytest.mark.parametrize("names", [NAMES, ["fisher_sampled", "mas"]])
-def test_an_interrupted_accumulation_goes_on(names, tmp_path):
+def test_an_interrupted_accumulation_continues(names, tmp_path):
     x, y = samples()
     whole = Accumulator(names, network(), generator=seeded())
     first = Accumulator(names, network(), generator=seeded())
@@ -74,7 +73,7 @@ def test_parts_are_merged_in_any_order():
 
 
 def work(rank: int, address: str, result: str) -> None:
-    """One of two processes: its share of the samples, then the sum of both."""
+    """One of two processes: accumulate its share of the samples, then merge both."""
     dist.init_process_group("gloo", init_method=f"file://{address}", rank=rank, world_size=2)
     torch.set_num_threads(1)
     x, y = samples(200)
@@ -96,12 +95,12 @@ def test_two_processes_sum_to_one(tmp_path, monkeypatch):
         "PYTHONPATH", os.pathsep.join([folder, f"{folder}/../support", os.environ.get("PYTHONPATH", "")])
     )
     multiprocessing.start_processes(
-        functools.partial(work), (str(tmp_path / "meeting"), str(tmp_path / "result.pt")), nprocs=2, start_method="fork"
+        work, (str(tmp_path / "meeting"), str(tmp_path / "result.pt")), nprocs=2, start_method="fork"
     )
-    found = torch.load(tmp_path / "result.pt", weights_only=True)
+    result = torch.load(tmp_path / "result.pt", weights_only=True)
     expected = estimate_all(IN_PARTS, network(), *samples(200), generator=seeded())
     for name, values in expected.items():
-        assert_close(found[name], values, 1e-10)
+        assert_close(result[name], values, 1e-10)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_two_processes_sum_to_one(tmp_path, monkeypatch):
         (["obd"], network, 1, "a generator of the same seed"),
     ],
 )
-def test_states_that_do_not_fit_are_refused(names, other, seed, message):
+def test_incompatible_states_are_refused(names, other, seed, message):
     accumulator = Accumulator(["obd"], network(), generator=seeded())
     with pytest.raises(UserError, match=message):
         accumulator.merge(Accumulator(names, other(), generator=seeded(seed)))

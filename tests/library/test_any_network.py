@@ -1,4 +1,4 @@
-"""Kinds of networks and calls that public reports are about: right numbers, or one clear sentence."""
+"""Networks and calls from public bug reports: correct importances, or one clear message."""
 
 import random
 
@@ -31,7 +31,7 @@ def sequence(*layers) -> nn.Module:
 
 
 def module(forward, **parts) -> nn.Module:
-    """A module with these parts and this forward."""
+    """A module with given parts and forward function."""
 
     class Made(nn.Module):
         def __init__(self) -> None:
@@ -94,7 +94,7 @@ def recomputed_reentrant(self, x):
 
 
 def routed(self, x):
-    """A layer that some samples go through."""
+    """A layer applied to some of the samples."""
     through = x[:, 0] > 0
     out = torch.zeros(len(x), 8, dtype=x.dtype)
     out[through] = self.net[0](x[through])
@@ -171,7 +171,7 @@ FAITHFUL = {
 
 @pytest.mark.parametrize("samples", [1, 9, 13])
 @pytest.mark.parametrize("kind", FAITHFUL)
-def test_right_numbers_and_nothing_changed(kind, samples):
+def test_importances_are_correct_and_change_no_state(kind, samples):
     torch.manual_seed(0)
     network, x, y = FAITHFUL[kind]().double(), torch.randn(samples, 6).double(), torch.randint(3, (samples,))
     if kind == "squeezed" and samples == 1:
@@ -195,8 +195,8 @@ def test_right_numbers_and_nothing_changed(kind, samples):
 
 
 @pytest.mark.parametrize("chunk", [None, 4])
-def test_a_layer_that_only_samples_outside_the_probe_pass_by(chunk):
-    """All samples of the probe go through the layer; one of the others does not, in the middle."""
+def test_a_layer_that_a_sample_outside_the_probe_skips(chunk):
+    """All samples of the probe pass the layer; one of the others skips it."""
     torch.manual_seed(0)
     network = module(routed, net=body(), other=nn.Linear(6, 8)).double()
     x, y = torch.randn(40, 6).double(), torch.randint(3, (40,))
@@ -207,7 +207,7 @@ def test_a_layer_that_only_samples_outside_the_probe_pass_by(chunk):
     assert_close(estimate("fisher_empirical", network, x, y, chunk=chunk), expected, 1e-9)
 
 
-def test_a_weight_that_shrinks_with_every_call_is_left_alone():
+def test_a_weight_that_shrinks_with_every_call_is_restored():
     network = module(changes_weight_data, net=body())
     before = network.net[0].weight.detach().clone()
     estimate("mas", network, torch.randn(9, 6))
@@ -266,7 +266,7 @@ FAULTY = {
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("kind", FAULTY)
-def test_refused_by_name(kind, name):
+def test_faulty_networks_are_refused_with_the_reason(kind, name):
     torch.manual_seed(0)
     build, message = FAULTY[kind]
     network, x, y = build(), torch.randn(12, 6), torch.randint(3, (12,))
@@ -294,14 +294,14 @@ LABELS = {
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_that_do_not_fit_are_refused(kind, name):
+def test_invalid_labels_are_refused(kind, name):
     change, message = LABELS[kind]
     x, y = torch.randn(12, 6), torch.randint(3, (12,))
     with pytest.raises(UserError, match=message):
         estimate(name, body(), x, change(y), generator=torch.Generator().manual_seed(0))
 
 
-def test_labels_are_needed_only_by_formulas_that_have_them():
+def test_only_formulas_with_labels_need_labels():
     x, generator = torch.randn(12, 6), torch.Generator().manual_seed(0)
     for name in (name for name in ESTIMATORS if ESTIMATORS[name].kind != "path"):
         if name in ("fisher_empirical", "fisher_batched", "snip", "ewc_dr", "hessian_diagonal", "obd"):
@@ -311,9 +311,9 @@ def test_labels_are_needed_only_by_formulas_that_have_them():
             estimate(name, body(), x, generator=generator)
 
 
-# which draws other labels for other samples
+# fisher_sampled draws other labels for other samples
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "fisher_sampled"])
-def test_ignored_labels_count_neither_above_nor_below_the_line(name):
+def test_ignored_labels_count_in_neither_numerator_nor_denominator(name):
     torch.manual_seed(0)
     network, x, y = body().double(), torch.randn(12, 6).double(), torch.randint(3, (12,))
     some = y.clone()
@@ -325,27 +325,27 @@ def test_ignored_labels_count_neither_above_nor_below_the_line(name):
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", [*EVERY, "wanda", "total_signal", "magnitude"])
-def test_half_precision_is_computed_in_single(name, half):
+def test_half_precision_is_computed_in_single_precision(name, half):
     torch.manual_seed(0)
     network, x, y = body().to(half), (torch.randn(20, 6) * 1e-2).to(half), torch.randint(3, (20,))
-    found = estimate(name, network, x, y, generator=torch.Generator().manual_seed(0))
+    importance = estimate(name, network, x, y, generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(0)
-    assert_close(found, estimate(name, network.float(), x.float(), y, generator=generator), 1e-5)
+    assert_close(importance, estimate(name, network.float(), x.float(), y, generator=generator), 1e-5)
 
 
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
 @pytest.mark.parametrize("name", EVERY)
-def test_what_surrounds_the_call_does_not_matter(name, around):
+def test_surrounding_contexts_do_not_matter(name, around):
     torch.manual_seed(0)
     network, x, y = body(), torch.randn(12, 6), torch.randint(3, (12,))
     expected = estimate(name, network, x, y, generator=torch.Generator().manual_seed(0))
     with around():
-        found = estimate(name, network, x, y, generator=torch.Generator().manual_seed(0))
-    assert_close(found, expected, 1e-6)
-    assert not any(value.requires_grad or value.is_inference() for value in found.values())
+        importance = estimate(name, network, x, y, generator=torch.Generator().manual_seed(0))
+    assert_close(importance, expected, 1e-6)
+    assert not any(value.requires_grad or value.is_inference() for value in importance.values())
 
 
-def test_autocast_inside():
+def test_autocast_in_the_network():
     torch.manual_seed(0)
     network = body()
 
@@ -354,12 +354,12 @@ def test_autocast_inside():
             return self.net(x)
 
     x, y = torch.randn(30, 6), torch.randint(3, (30,))
-    found = estimate("fisher_exact", module(forward, net=network), x, y)
+    importance = estimate("fisher_exact", module(forward, net=network), x, y)
     expected = {f"net.{name}": value for name, value in estimate("fisher_exact", network, x, y).items()}
-    assert_close(found, expected, 0.03)
+    assert_close(importance, expected, 0.03)
 
 
-def test_data_as_people_have_it():
+def test_common_forms_of_data():
     torch.manual_seed(0)
     network, x, y = body().double(), torch.randn(23, 6).double(), torch.randint(3, (23,))
     names, options = ["mas", "fisher_empirical", "fisher_batched", "snip", "wanda", "total_signal", "obd"], {}
@@ -381,13 +381,13 @@ def test_data_as_people_have_it():
         for name, values in result(data).items():
             assert_close(values, expected[name], 1e-10), kind
     by_key = module(lambda self, pixels: self.net(pixels), net=network)
-    found = estimate_all(names, by_key, [{"pixels": x, "labels": y}], generator=torch.Generator().manual_seed(0))
-    assert_close({n.removeprefix("net."): v for n, v in found["mas"].items()}, expected["mas"], 1e-10)
-    found = estimate("mas", network, [{"pixels": x}], forward=lambda network, batch: network(batch["pixels"]))
-    assert_close(found, expected["mas"], 1e-10)
+    importance = estimate_all(names, by_key, [{"pixels": x, "labels": y}], generator=torch.Generator().manual_seed(0))
+    assert_close({n.removeprefix("net."): v for n, v in importance["mas"].items()}, expected["mas"], 1e-10)
+    importance = estimate("mas", network, [{"pixels": x}], forward=lambda network, batch: network(batch["pixels"]))
+    assert_close(importance, expected["mas"], 1e-10)
 
 
-def test_a_loader_that_shuffles_leaves_the_random_numbers_alone():
+def test_a_shuffling_loader_does_not_change_the_random_state():
     x, y = torch.randn(23, 6), torch.randint(3, (23,))
     before = torch.get_rng_state()
     estimate("mas", body().requires_grad_(), DataLoader(TensorDataset(x, y), 5, shuffle=True))
@@ -409,14 +409,14 @@ def test_a_loader_that_shuffles_leaves_the_random_numbers_alone():
         (3, "an iterable of such batches"),
     ],
 )
-def test_data_of_other_kinds_are_refused(data, message):
+def test_invalid_data_are_refused(data, message):
     with pytest.raises(UserError, match=message):
         estimate("mas", body(), data)
 
 
 @pytest.mark.parametrize("name", ["fisher_exact", "absolute_fisher", "root_fisher", "ggn"])
 def test_memory_does_not_grow_with_the_square_of_the_number_of_classes(name, monkeypatch):
-    """Cotangents come in blocks, which change nothing."""
+    """Cotangents come in blocks without effect on results."""
     torch.manual_seed(0)
     network, x = body(40).double(), torch.randn(12, 6).double()
     once = estimate(name, network, x)
@@ -426,7 +426,7 @@ def test_memory_does_not_grow_with_the_square_of_the_number_of_classes(name, mon
     assert_close(estimate(name, network, x), once, 1e-12)
 
 
-def test_a_gradient_that_rounding_decides_at_a_kink_is_no_disagreement():
+def test_a_gradient_decided_by_rounding_at_a_kink_is_accepted():
     # in single precision the second unit is zero or not, by the size of the batch; in double precision it is positive
     network = module(
         lambda self, x: self.last(F.relu(self.first(x) + len(x) - len(x))), first=nn.Linear(6, 2), last=nn.Linear(2, 3)
@@ -436,6 +436,6 @@ def test_a_gradient_that_rounding_decides_at_a_kink_is_no_disagreement():
     inputs = torch.randn(8, 6)
     assert network.first(inputs)[:, 1].add(8).sub(8).eq(0).all()
     assert network.first(inputs)[:, 1].add(1).sub(1).gt(0).all()
-    found = estimate("total_signal", network, inputs)  # defined for layers of closed form alone
+    importance = estimate("total_signal", network, inputs)  # defined for layers of closed form alone
     weight = network.first.weight.detach().abs() * inputs.abs().mean(0)
-    assert_close({"weight": found["first.weight"]}, {"weight": weight}, 1e-6)
+    assert_close({"weight": importance["first.weight"]}, {"weight": weight}, 1e-6)

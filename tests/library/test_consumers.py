@@ -1,4 +1,4 @@
-"""What importances are for: a penalty, files, pruning, merging; and the library's page, whose examples run."""
+"""Uses of importances: penalty, files, pruning, merging; and the examples of the library's page."""
 
 import re
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_the_penalty_and_its_gradient(accumulation, clamp_negative):
         (lambda task: {"0.bias": task["0.bias"]}, "these differ: 0.weight, 2.bias, 2.weight"),
     ],
 )
-def test_importances_that_do_not_fit_the_penalty_are_refused(change, message):
+def test_a_penalty_refuses_incompatible_importances(change, message):
     penalty, (task,) = Penalty(1.0), importances(1)
     penalty.update(network(), task)
     with pytest.raises(UserError, match=message):
@@ -85,8 +85,8 @@ def test_importances_that_do_not_fit_the_penalty_are_refused(change, message):
 def test_files(tmp_path):
     (task,) = importances(1)
     save_importance(tmp_path / "x.safetensors", task, estimator="mas", data="digits", samples=7)
-    found, header = load_importance(tmp_path / "x.safetensors")
-    assert all(torch.equal(found[name], value) for name, value in task.items()) and found.keys() == task.keys()
+    loaded, header = load_importance(tmp_path / "x.safetensors")
+    assert all(torch.equal(loaded[name], value) for name, value in task.items()) and loaded.keys() == task.keys()
     assert (header["estimator"], header["data"], header["samples"]) == ("mas", "digits", "7")
     assert torch.__version__ in header["versions"] and len(list(tmp_path.iterdir())) == 1
     (tmp_path / "y.safetensors").write_text("no tensors")
@@ -120,7 +120,7 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     assert names["merged"][0].weight.shape == (32, 20)
 
 
-def test_every_public_name_is_there_and_torch_is_not_loaded_before_it_is_needed():
+def test_public_names_exist_and_torch_is_loaded_on_first_use():
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""Networks that people use, against plain automatic differentiation of one sample at a time."""
+"""Common networks, against plain automatic differentiation of one sample at a time."""
 
 import warnings
 
@@ -20,7 +20,7 @@ vision = models()
 
 
 def shaken(network):
-    """Running statistics, scales and shifts that matter."""
+    """Set running statistics, scales and shifts that affect the output."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -64,7 +64,7 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(3))
-        # the softmax over keys takes no notice of a bias: its gradients are rounding errors
+        # the softmax over keys cancels a bias: its gradients are rounding errors
         self.key = nn.Linear(width, width, bias=key_bias)
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
@@ -79,13 +79,13 @@ class Block(nn.Module):
 
 
 class Output(dict):
-    """As libraries of language models return it: attributes and keys."""
+    """An output like that of language-model libraries: attributes and keys."""
 
     __getattr__ = dict.get
 
 
 class Tokens(nn.Module):
-    """A causal language model on padded sequences that is called with keywords."""
+    """A causal language model on padded sequences, called with keywords."""
 
     def __init__(self, tied: bool, key_bias: bool = False) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ def test_a_language_model(tied):
 
 def test_embeddings_and_projections_have_closed_forms():
     plan = examine(Forward(Tokens(False, key_bias=True).eval()), batch(sentences()))
-    assert not plan.looped and plan.vectorised == ["places.weight"], "called with the places alone, not once a sample"
+    assert not plan.looped and plan.vectorised == ["places.weight"], "called with positions only, not once per sample"
 
 
 class Recurrent(nn.Module):
@@ -183,12 +183,12 @@ def test_low_rank_adapters_alone_have_importances():
     torch.manual_seed(0)
     network = nn.Sequential(LowRank(nn.Linear(6, 8)), nn.Tanh(), LowRank(nn.Linear(8, 3))).double()
     x, y = torch.randn(7, 6).double(), torch.randint(3, (7,))
-    found = estimate("fisher_empirical", network, x, y)
-    assert set(found) == {"0.down", "0.up", "2.down", "2.up"}
-    assert_close(found, by_loop("fisher_empirical", network, each(x), y), 1e-10)
-    assert set(estimate("magnitude", network, x)) == set(found)
+    importance = estimate("fisher_empirical", network, x, y)
+    assert set(importance) == {"0.down", "0.up", "2.down", "2.up"}
+    assert_close(importance, by_loop("fisher_empirical", network, each(x), y), 1e-10)
+    assert set(estimate("magnitude", network, x)) == set(importance)
     hessian = estimate("hessian_diagonal", network, x, y, generator=torch.Generator().manual_seed(0))
-    assert set(hessian) == set(found)
+    assert set(hessian) == set(importance)
 
 
 @pytest.mark.parametrize("wrap", [weight_norm, spectral_norm], ids=lambda wrap: wrap.__name__)
@@ -197,8 +197,8 @@ def test_parametrised_modules(wrap):
     network = nn.Sequential(wrap(nn.Linear(6, 8)), nn.Tanh(), nn.Linear(8, 3)).double().eval()
     x, y = torch.randn(7, 6).double(), torch.randint(3, (7,))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = estimate("fisher_empirical", network.train(), x, y)
-    assert_close(found, by_loop("fisher_empirical", network, each(x), y), 1e-9)
+    importance = estimate("fisher_empirical", network.train(), x, y)
+    assert_close(importance, by_loop("fisher_empirical", network, each(x), y), 1e-9)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
@@ -216,9 +216,9 @@ def test_compiled_networks(part):
     else:
         network[0] = torch.compile(network[0], backend="eager")
     compiled(x)
-    found = estimate("fisher_exact", compiled, x, y)
-    assert set(found) == {name for name, _ in compiled.named_parameters()}
-    assert_close({name.replace("_orig_mod.", ""): value for name, value in found.items()}, expected, 1e-12)
+    importance = estimate("fisher_exact", compiled, x, y)
+    assert set(importance) == {name for name, _ in compiled.named_parameters()}
+    assert_close({name.replace("_orig_mod.", ""): value for name, value in importance.items()}, expected, 1e-12)
 
 
 def test_attention_of_torch_itself():
@@ -235,5 +235,5 @@ def test_attention_of_torch_itself():
 
     network, x, y = Classifier().double(), torch.randn(6, 5, 8).double(), torch.randint(3, (6,))
     padding = torch.arange(5) >= torch.randint(2, 6, (6, 1))
-    found = estimate("fisher_empirical", network, (x, padding), y)
-    assert_close(found, by_loop("fisher_empirical", network, each(x, padding), y), 1e-9)
+    importance = estimate("fisher_empirical", network, (x, padding), y)
+    assert_close(importance, by_loop("fisher_empirical", network, each(x, padding), y), 1e-9)

@@ -1,4 +1,4 @@
-"""Path estimators in any training loop: the same as by hand, and the loop itself is left as it is."""
+"""Path estimators in any training loop: the same as by hand, without effect on training."""
 
 import pytest
 import torch
@@ -30,8 +30,8 @@ def penalty(network):
 
 
 @pytest.mark.parametrize("kind", OPTIMISERS)
-def test_the_same_as_by_hand(kind):
-    """A penalised loss; recorders that are fed step by step with the gradients of each part."""
+def test_recorded_importances_equal_those_by_hand(kind):
+    """Compares with recorders that receive the gradients of each part of a penalised loss step by step."""
     network, batches, others = setting()
     optimiser, watchers = OPTIMISERS[kind](network), {name: recorder(name) for name in PATH}
     names = [name for name, _ in network.named_parameters()]
@@ -63,18 +63,18 @@ def test_the_same_as_by_hand(kind):
             optimiser.zero_grad()
             (cross_entropy(network(x), y) + penalty(network)).backward()
             optimiser.step()
-    found = recorded.result()
-    assert list(found) == PATH
+    importances = recorded.result()
+    assert list(importances) == PATH
     for name in PATH:
         expected = {key: value[0] for key, value in watchers[name].importances()[name].items()}
         if name == "squisher" and kind != "sgd":  # of the penalised gradient, as the optimiser sees it
             states = {key: optimiser.state[value] for key, value in network.named_parameters()}
             expected = {key: state["exp_avg_sq"] / (1 - 0.999**13) for key, state in states.items()}
-        assert_close(found[name], expected, 1e-9)
+        assert_close(importances[name], expected, 1e-9)
     assert_close({name: value.detach() for name, value in network.named_parameters()}, trained, 1e-12)
 
 
-def test_squisher_costs_nothing_with_adam():
+def test_squisher_reads_adam_s_state():
     network, batches, _ = setting()
     optimiser = OPTIMISERS["adam"](network)
     with record(optimiser, network, ["squisher"]) as recorded:
@@ -89,7 +89,7 @@ def test_squisher_costs_nothing_with_adam():
         assert torch.equal(value, optimiser.state[parameter]["exp_avg_sq"] / (1 - 0.999 ** len(batches))), name
 
 
-def test_afterwards_nothing_is_recorded_and_frozen_parameters_have_no_path():
+def test_recording_ends_with_the_context_and_omits_frozen_parameters():
     network, batches, _ = setting()
     network[0].requires_grad_(False)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -115,14 +115,14 @@ def test_afterwards_nothing_is_recorded_and_frozen_parameters_have_no_path():
         (["si"], "has not made a step"),
     ],
 )
-def test_errors_say_what_to_do(names, message):
+def test_errors_suggest_a_remedy(names, message):
     network, _, _ = setting()
     optimiser = OPTIMISERS["sgd"](network)
     with pytest.raises(UserError, match=message), record(optimiser, network, names) as recorded:
         recorded.result()
 
 
-def test_gradients_that_come_inside_the_step_are_refused():
+def test_gradients_computed_inside_the_step_are_refused():
     network, batches, _ = setting()
     optimiser = torch.optim.LBFGS(network.parameters())
 

@@ -1,4 +1,4 @@
-"""One-line faults, and the tests that have to notice each: data for ``plant.py``."""
+"""One-line faults, and the tests that must detect each: data for ``plant.py``."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class Fault:
     """A fault to plant.
 
     Attributes:
-        file: where.
-        original: occurs there exactly once.
-        replacement: takes its place.
-        survives: why no test can notice it.
+        file: path in the repository.
+        original: text that occurs there exactly once.
+        replacement: text of the fault.
+        survives: why no test can detect it.
     """
 
     file: str

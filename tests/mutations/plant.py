@@ -1,6 +1,6 @@
-"""Plants each fault of ``faults.py`` in a copy of the repository and runs the tests that cover it: killed or survived?
+"""Plant each fault of ``faults.py`` in a copy of the repository, and report which faults its tests detect (kill).
 
-Ends with status 1 where a fault survives for which no reason is given, or fewer than 95 % are killed.
+Exits with status 1 if a fault survives without a stated reason, or if fewer than 95 % are killed.
 
     python tests/mutations/plant.py [--workers N] [NAME ...]
 
@@ -26,7 +26,7 @@ from checkout import REPOSITORY, copy_repository
 
 SERVER = get_context("forkserver")
 LOADED = ("pytest", "torch", "safetensors.torch", "pandas", "scipy.stats", "pydantic")
-FOR_TRACES = (  # what torch loads when it first takes a trace, as every training does
+FOR_TRACES = (  # loaded by torch when it first takes a trace, in every training
     "torch.fx.experimental.symbolic_shapes", "torch._inductor.compiler_bisector",
     "torch._inductor.fx_passes.dedupe_symint_uses",
 )  # fmt: skip
@@ -35,11 +35,11 @@ OUTPUT = ".pytest.txt"
 
 LEAST = 0.95
 SECONDS = 1200
-"""That the tests of one fault may take; a fault that makes them run on is killed."""
+"""Time limit for the tests of one fault; a fault that exceeds it counts as killed."""
 
 
 def misplaced(modules: Sequence[Module] = MODULES, repository: Path = REPOSITORY) -> list[str]:
-    """Faults whose original text does not occur exactly once in its file, or whose replacement is no Python."""
+    """Faults whose original text does not occur exactly once; raises SyntaxError if a replacement is no Python."""
     problems = []
     for module in modules:
         for fault in module.faults:
@@ -52,7 +52,7 @@ def misplaced(modules: Sequence[Module] = MODULES, repository: Path = REPOSITORY
 
 
 def tests_pass(folder: Path, file: str) -> bool:
-    """Whether a file of tests passes in a copy; anything else than passing or failing is an error."""
+    """Whether a file of tests passes in a copy; any outcome other than pass or fail is an error."""
     process = SERVER.Process(target=_run, args=(folder, file))
     process.start()
     process.join(SECONDS)
@@ -66,14 +66,14 @@ def tests_pass(folder: Path, file: str) -> bool:
 
 
 def _run(folder: Path, file: str) -> None:
-    """In a process of its own, in which the libraries are loaded and the package is not."""
+    """Run pytest in a separate process, with the libraries loaded and the package not loaded."""
     output = os.open(folder / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
     os.chdir(folder)
     os.environ |= {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    ours = (str(REPOSITORY / "src"), str(REPOSITORY / "tests"))
-    sys.path[:] = [str(folder / "src"), *(path for path in sys.path if not path.startswith(ours))]
+    own_paths = (str(REPOSITORY / "src"), str(REPOSITORY / "tests"))
+    sys.path[:] = [str(folder / "src"), *(path for path in sys.path if not path.startswith(own_paths))]
     for name in ("checkout", "faults"):  # of the repository, not of the copy
         sys.modules.pop(name, None)
     sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", file]))
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def unplanted(copies: Queue[Path], file: str) -> bool:
-    """Whether a file of tests passes in a copy as it is; otherwise it would seem to kill every fault."""
+    """Whether a file of tests passes in an unchanged copy; otherwise it would appear to kill every fault."""
     folder = copies.get()
     try:
         return tests_pass(folder, file)
@@ -114,7 +114,7 @@ def unplanted(copies: Queue[Path], file: str) -> bool:
 
 
 def survives(copies: Queue[Path], module: Module, fault: Fault) -> bool:
-    """Whether the tests of its module pass with a fault."""
+    """Whether the tests of a module pass with a fault."""
     folder = copies.get()
     file = folder / fault.file
     text = file.read_text(encoding="utf-8")
@@ -132,14 +132,14 @@ _times = count(1)
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file with a time that it never had: Python tells by time and size whether to compile it again."""
+    """Write a file with a new modification time: Python recompiles a module if its time or size changes."""
     file.write_text(text, encoding="utf-8")
     moment = next(_times)
     os.utime(file, (moment, moment))
 
 
 def report(planted: Sequence[tuple[Module, Fault]], survived: Sequence[bool]) -> int:
-    """Prints the table of killed faults by module, and the survivors; returns the exit status."""
+    """Print the table of killed faults by module, and the survivors; return the exit status."""
     print(f"\n{'module':32} {'planted':>8} {'killed':>8}")
     for module in dict.fromkeys(module for module, _ in planted):
         lived = [alive for (owner, _), alive in zip(planted, survived, strict=True) if owner == module]

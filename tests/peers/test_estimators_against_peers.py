@@ -1,7 +1,7 @@
-"""Estimators against other libraries that have them, in float64: BackPACK, NNGeometry, ASDL, and Adam of torch itself.
+"""Estimators against other libraries in float64: BackPACK, NNGeometry, ASDL, and torch's Adam.
 
-Needs the environment of the benchmark: ``make test-peers``. None of these libraries has the path estimators (but for
-SOS), total signal, Wanda or magnitude: those stand against loops alone (``tests/unit/test_state_and_path.py``).
+Needs the environment of the benchmark: ``make test-peers``. None of these libraries has the path estimators (except
+SOS), total signal, Wanda or magnitude: these are compared with loops only (``tests/unit/test_state_and_path.py``).
 """
 
 import copy
@@ -26,7 +26,7 @@ TOLERANCE = 1e-10
 
 @pytest.fixture(autouse=True)
 def _double():
-    """Some libraries allocate in the default precision, whatever the network's."""
+    """Some libraries allocate in the default precision instead of the network's."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -37,7 +37,7 @@ def smooth() -> nn.Sequential:
 
 
 def convolutional() -> nn.Sequential:
-    """The paper's layers in small: convolution, batch normalisation with statistics that matter, pooling, linear."""
+    """The paper's layers, small: convolution, batch normalisation with running statistics, pooling, linear."""
     return shaken(
         nn.Sequential(
             nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.LeakyReLU(0.01), nn.MaxPool2d(2),
@@ -75,13 +75,13 @@ def named(network, values):
 
 
 def by_peer(who, estimator, network, inputs, labels, batch=3):
-    """An importance by one of the benchmark's ways to other libraries, a few samples at a time."""
+    """An importance by another library as in the benchmark, a few samples at a time."""
     way = next(way for way in PEERS if way.who == who)
     return way.prepare(estimator, copy.deepcopy(network), batch)(inputs, labels)
 
 
-def relative_errors(found, expected):
-    return {name: ((found[name] - value).abs().max() / value.abs().max()).item() for name, value in expected.items()}
+def relative_errors(observed, expected):
+    return {name: ((observed[name] - value).abs().max() / value.abs().max()).item() for name, value in expected.items()}
 
 
 OWN_WAYS = [
@@ -89,12 +89,12 @@ OWN_WAYS = [
     for way in PEERS
     for name in way.estimators
     for build in (mlp, convolutional, MLP, CNN)
-    if (way.who, build) != ("ASDL", CNN)  # where it is wrong, as is shown below
+    if (way.who, build) != ("ASDL", CNN)  # ASDL is wrong there, see below
 ]
 
 
 @pytest.mark.parametrize(("who", "estimator", "build"), OWN_WAYS)
-def test_equals_the_library_s_own_way(who, estimator, build):
+def test_estimates_equal_the_library_s(who, estimator, build):
     network, inputs, labels = made(build, 5)
     expected = by_peer(who, estimator, network, inputs, labels)
     assert_close(estimate(estimator, network, inputs, labels), expected, TOLERANCE)
@@ -103,8 +103,8 @@ def test_equals_the_library_s_own_way(who, estimator, build):
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("build", [mlp, smooth, convolutional], ids=lambda build: build.__name__)
 @pytest.mark.parametrize("name", sorted(POWERS))
-def test_moments_are_those_of_backpack_s_gradients_of_single_samples(name, build, seed):
-    """Every scalar's gradients for all samples at once, by BackPACK, then the definition of the estimator."""
+def test_moments_equal_those_of_backpack_s_per_sample_gradients(name, build, seed):
+    """Applies the definition of the estimator to BackPACK's per-sample gradients of every scalar."""
     network, inputs, labels = made(build, 130, seed)
     drawn = sampled_labels(network, inputs, seed) if name == "fisher_sampled" else labels
     model = extend(copy.deepcopy(network))
@@ -129,7 +129,7 @@ def test_moments_are_those_of_backpack_s_gradients_of_single_samples(name, build
 
 
 @pytest.mark.parametrize("build", [mlp, smooth, convolutional], ids=lambda build: build.__name__)
-def test_gauss_newton_and_root_fisher_are_those_of_backpack_s_gauss_newton(build):
+def test_gauss_newton_and_root_fisher_equal_backpack_s_gauss_newton(build):
     network, inputs, labels = made(build, 20)
     expected = by_peer("BackPACK", "fisher_exact", network, inputs, labels, 7)
     assert_close(estimate("ggn", network, inputs, labels), expected, TOLERANCE)
@@ -139,7 +139,7 @@ def test_gauss_newton_and_root_fisher_are_those_of_backpack_s_gauss_newton(build
 
 @pytest.mark.parametrize("who", ["BackPACK", "NNGeometry", "ASDL"])
 @pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
-def test_the_sampled_fisher_is_the_library_s_empirical_one_at_the_labels_that_were_drawn(build, who):
+def test_the_sampled_fisher_is_the_library_s_empirical_one_at_the_drawn_labels(build, who):
     network, inputs, labels = made(build, 20)
     drawn = sampled_labels(network, inputs, 3)
     actual = estimate("fisher_sampled", network, inputs, labels, generator=torch.Generator().manual_seed(3))
@@ -149,7 +149,7 @@ def test_the_sampled_fisher_is_the_library_s_empirical_one_at_the_labels_that_we
 
 @pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
 def test_the_batched_fisher_is_the_squared_gradient_of_a_loader_s_batches(build):
-    """As continual-learning libraries compute it: the gradient of the mean loss of a batch, squared; then the mean."""
+    """The formula of continual-learning libraries: mean of the squared gradients of batches' mean losses."""
     network, inputs, labels = made(build, 250)
     totals = [torch.zeros_like(parameter) for parameter in network.parameters()]
     batches = [*zip(inputs.split(100), labels.split(100), strict=True)]
@@ -169,7 +169,7 @@ def hessian_by_backpack(network, inputs, labels):
 
 
 @pytest.mark.parametrize("build", [mlp, convolutional], ids=lambda build: build.__name__)
-def test_of_a_piecewise_linear_network_the_hessian_diagonal_and_gauss_newton_are_backpack_s_exact_hessian(build):
+def test_hessian_diagonal_and_gauss_newton_of_a_piecewise_linear_network_equal_backpack_s_hessian(build):
     network, inputs, labels = made(build, 12)
     if build is convolutional:  # BackPACK's Hessian has no batch normalisation
         del network[1]
@@ -196,43 +196,43 @@ def test_sos_is_the_denominator_of_torch_s_adam():
 
 @pytest.mark.parametrize("estimator", ["fisher_empirical", "fisher_exact"])
 def test_asdl_is_wrong_in_two_convolutions_of_the_paper_s_network(estimator):
-    """And nowhere else there; the next test shows why."""
+    """ASDL is correct in the other layers; the next test shows the cause."""
     network, inputs, labels = made(CNN, 5)
-    theirs = by_peer("ASDL", estimator, network, inputs, labels)
-    errors = relative_errors(theirs, estimate(estimator, network, inputs, labels))
+    peer = by_peer("ASDL", estimator, network, inputs, labels)
+    errors = relative_errors(peer, estimate(estimator, network, inputs, labels))
     assert min(errors.pop(name) for name in ("conv2.weight", "conv3.weight")) > 0.1
     assert max(errors.values()) < TOLERANCE
 
 
 def test_asdl_is_wrong_on_convolutions_of_few_positions():
-    """It squares the gradient of each position and sums, to save memory, instead of squaring the sum over positions.
+    """ASDL squares the gradient of each position and sums, to save memory, instead of squaring the sum over positions.
 
-    It does so where positions × (outputs + inputs × kernel) are fewer than weights (``Conv2d.cov_diag_weight``).
+    It does so if positions × (outputs + inputs × kernel) are fewer than weights (``Conv2d.cov_diag_weight``).
     """
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(64, CLASSES))
     inputs, labels = torch.randn(6, 8, 4, 4), torch.randint(CLASSES, (6,))
-    theirs = by_peer("ASDL", "fisher_empirical", network, inputs, labels)
-    ours = estimate("fisher_empirical", network, inputs, labels)
-    assert_close(ours, by_peer("BackPACK", "fisher_empirical", network, inputs, labels), TOLERANCE)
-    errors = relative_errors(theirs, ours)
+    peer = by_peer("ASDL", "fisher_empirical", network, inputs, labels)
+    observed = estimate("fisher_empirical", network, inputs, labels)
+    assert_close(observed, by_peer("BackPACK", "fisher_empirical", network, inputs, labels), TOLERANCE)
+    errors = relative_errors(peer, observed)
     assert errors.pop("0.weight") > 0.1
     assert max(errors.values()) < TOLERANCE
     output = network[0](inputs)
     (at_output,) = torch.autograd.grad(cross_entropy(network[1:](output), labels, reduction="sum"), output)
     squares = at_output.flatten(2).square() @ unfold(inputs, 3).square().transpose(1, 2)
-    assert_close({"w": theirs["0.weight"]}, {"w": squares.mean(0).view_as(network[0].weight)}, TOLERANCE)
+    assert_close({"w": peer["0.weight"]}, {"w": squares.mean(0).view_as(network[0].weight)}, TOLERANCE)
 
 
 def test_nngeometry_s_exact_fisher_is_wrong_where_the_network_is_confident():
-    """It takes the probability of the classes still to come as 1 − Σ p and divides by it (``metrics.FIM``).
+    """NNGeometry divides by the probability of the remaining classes, computed as 1 − Σ p (``metrics.FIM``).
 
-    Where the first classes have all but a rounding unit, that is 0 / 0; one such sample spoils the mean over all.
+    If the first classes have probability one up to rounding, this is 0 / 0, and one such sample makes the mean NaN.
     """
     network, inputs, labels = made(mlp, 5)
     with torch.no_grad():
         network[4].bias[0] += 60
     expected = by_peer("BackPACK", "fisher_exact", network, inputs, labels)
     assert_close(estimate("fisher_exact", network, inputs, labels), expected, TOLERANCE)
-    theirs = by_peer("NNGeometry", "fisher_exact", network, inputs, labels)
-    assert all(value.isnan().all() for value in theirs.values())
+    peer = by_peer("NNGeometry", "fisher_exact", network, inputs, labels)
+    assert all(value.isnan().all() for value in peer.values())

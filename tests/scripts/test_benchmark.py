@@ -1,4 +1,4 @@
-"""The program ``benchmark.py``: a quick run without other libraries measures everything, and ours is right."""
+"""The program ``benchmark.py``: a quick run without other libraries measures all parts, and results are correct."""
 
 from pathlib import Path
 
@@ -34,36 +34,36 @@ def test_every_measurement_is_a_positive_number_within_its_range(measured):
     assert (np.diff(values, axis=1) >= 0).all()
 
 
-def test_all_ways_are_checked_and_right(measured):
+def test_all_ways_are_checked_and_correct(measured):
     ways = measured[(measured["part"] == "importance") & (measured["who"] != "floor")]
     assert set(ways["who"]) == {"this project", "loop, one sample", "vmap(grad)"}
     assert ways.groupby("who").size().tolist() == [6, 6, 6]  # two networks, three estimators
     assert (ways["correct"] == "yes").all() and (ways["error"] < 1e-4).all()
 
 
-def test_our_training_agrees_with_torch_on_single_networks(measured):
-    ours = measured[(measured["part"] == "training") & (measured["who"] == "this project") & measured["error"].notna()]
-    assert len(ours) and (ours["correct"] == "yes").all()
+def test_training_of_a_stack_agrees_with_torch_on_single_networks(measured):
+    rows = measured[(measured["part"] == "training") & (measured["who"] == "this project") & measured["error"].notna()]
+    assert len(rows) and (rows["correct"] == "yes").all()
 
 
-def test_all_estimators_together_are_set_beside_the_exact_fisher(measured):
+def test_all_estimators_together_are_compared_with_the_exact_fisher(measured):
     rows = measured[measured["part"] == "together"]
     assert rows.groupby("network").size().to_dict() == {"cnn": 4, "mlp": 4}
     assert (rows.loc[rows["who"] == "exact Fisher alone", "ratio"] == 1).all()
 
 
-def test_the_profile_of_a_step_names_its_kinds_of_operation(measured, folder):
+def test_the_profile_lists_kinds_of_operations(measured, folder):
     rows = measured[measured["part"] == "profile"]
     assert {"matrix products", "Adam", "penalty and record"} <= set(rows["what"])
     assert "| matrix products |" in (folder / "speed.md").read_text()
 
 
-def test_all_that_grows_is_measured(measured):
+def test_scaling_covers_time_and_memory(measured):
     what = set(measured.loc[measured["part"] == "scaling", "what"])
     assert what == {"time against samples", "time against replicas", "time against tasks", "memory against samples"}
 
 
-def test_page_and_figures_come_from_the_table_alone(folder, tmp_path):
+def test_page_and_figures_depend_only_on_the_table(folder, tmp_path):
     (tmp_path / "benchmark.csv").write_bytes((folder / "benchmark.csv").read_bytes())
     assert run("--redraw", "--output", str(tmp_path)).returncode == 0
     files = sorted(file.name for file in folder.iterdir())

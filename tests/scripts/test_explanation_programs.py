@@ -1,4 +1,4 @@
-"""The programs of the explanation: whole tables of a shard that no shard-mate changes, or one message."""
+"""The programs of the explanation: complete tables that are independent of sharding, or one error message."""
 
 import json
 import os
@@ -59,10 +59,10 @@ JOBS = {
     "decomposition": ("decomposition", PLAIN, ("factors", "signal", "reliability", "noise")),
     "trajectories": ("trajectories", ALL_TASKS, ("trajectories", "shared")),
 }
-"""By name: the program, its settings without the seeds, its tables."""
+"""Name → program, settings without seeds, tables."""
 
 DEATHS = {"temperature": 2, "epochs": 4, "smoothing": 6, "trajectories": 1}
-"""How often a job keeps something: levels, epochs within a training, tasks of which another one follows."""
+"""Checkpoints per job: levels, epochs within a training, tasks before the last one."""
 
 INTERRUPTED = """
 import sys
@@ -89,13 +89,13 @@ while True:
         deaths += 1
 print(f"{deaths} deaths")
 """
-"""A program, killed whenever it has kept something, and begun again."""
+"""A program that is killed after every checkpoint and started again."""
 
 
 def explain(
     folder: Path, data: Path, seeds: list[int], job: str, interrupted: bool = False, **changes: object
 ) -> subprocess.CompletedProcess[str]:
-    """A baseline in the folder, unless there is one, and the tables of a job."""
+    """Write the tables of a job, and a baseline unless the folder contains one."""
     baseline = folder / "trained.safetensors"
     if not baseline.exists():
         settings = json.dumps(TRAINED | {"seeds": seeds})
@@ -114,7 +114,7 @@ def explain(
 
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of all jobs by name, those of the conditions together."""
+    """The tables of all jobs by name, with conditions concatenated."""
     return {
         table: pd.concat(
             [
@@ -143,10 +143,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     return folder
 
 
-def test_the_tables_are_whole(pair: Path) -> None:
-    found = tables(pair)
+def test_the_tables_are_complete(pair: Path) -> None:
+    results = tables(pair)
     conditions, tensors, weights = 7, 7, 3
-    assert {name: len(table) for name, table in found.items()} == {
+    assert {name: len(table) for name, table in results.items()} == {
         "explanation_confidence": 2 * conditions * 2,
         "explanation_agreement": 2 * conditions * tensors * PAIRS * len(AGREEMENT),
         "explanation_factors": 2 * weights * PAIRS * len(FACTORS),
@@ -158,44 +158,44 @@ def test_the_tables_are_whole(pair: Path) -> None:
         "explanation_trajectories": 2 * 3 * tensors * len(COEFFICIENTS) * len(TRAJECTORIES),  # of one pair
         "explanation_shared": 2 * 3 * tensors * len(COEFFICIENTS) * PAIRS,
     }
-    for name, table in found.items():
+    for name, table in results.items():
         assert not table.duplicated([*COLUMNS[name][:-1]]).any()
         assert set(table["study"]) == {"small"} and set(table["seed"]) == {0, 1}
-    levels = found["explanation_confidence"].groupby("condition")["level"].unique()
+    levels = results["explanation_confidence"].groupby("condition")["level"].unique()
     assert {name: sorted(values) for name, values in levels.items()} == {
         "temperature": [1, 4], "epochs": [1, 3], "label_smoothing": [0, 0.1, 0.2],
     }  # fmt: skip
 
 
-def test_before_the_first_penalty_all_networks_are_one(pair: Path) -> None:
-    found = tables(pair)["explanation_trajectories"]
+def test_all_networks_are_identical_before_the_first_penalty(pair: Path) -> None:
+    results = tables(pair)["explanation_trajectories"]
     keys = ["tensor", "estimator_a", "estimator_b", "coefficient", "seed"]
-    first = found[found["tasks_learnt"] == 1].set_index(["quantity", *keys])["value"]
+    first = results[results["tasks_learnt"] == 1].set_index(["quantity", *keys])["value"]
     assert np.allclose(first["across"], 1)
     assert np.allclose(first["own"], first["same"])
     shared = tables(pair)["explanation_shared"].set_index(["tasks_learnt", *keys])["value"]
     assert np.allclose(shared.loc[1].reindex(first["same"].index), first["same"])
-    later = found[found["tasks_learnt"] == 3].set_index(["quantity", *keys])["value"]
+    later = results[results["tasks_learnt"] == 3].set_index(["quantity", *keys])["value"]
     assert (later["across"] < 1).any() and not np.allclose(shared.loc[1], shared.loc[2])
 
 
-def test_what_belongs_to_no_samples_is_missing_and_nothing_else(pair: Path) -> None:
-    found = tables(pair)
-    own = found["explanation_reliability"].set_index("estimator")["value"]
+def test_only_quantities_without_samples_are_missing(pair: Path) -> None:
+    results = tables(pair)
+    own = results["explanation_reliability"].set_index("estimator")["value"]
     assert own["si"].isna().all() and not own.drop("si").isna().any()
     assert np.allclose(own["magnitude"], 1)
-    noise = found["explanation_noise"]
+    noise = results["explanation_noise"]
     missing = noise["value"].isna()
     of_si = (noise[["estimator_a", "estimator_b"]] == "si").any(axis=1) & (noise["quantity"] != "observed")
     assert (missing == of_si).all()
-    assert not found["explanation_confidence"]["value"].isna().any()
+    assert not results["explanation_confidence"]["value"].isna().any()
 
 
-def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path) -> None:
-    """Temperature 1 of one table, the observed values of another, and the correlation of magnitude with itself."""
-    found = tables(pair)
+def test_correlations_of_the_unchanged_network_agree_between_tables(pair: Path) -> None:
+    """Temperature 1 of one table equals the observed values of two others."""
+    results = tables(pair)
     keys = ["tensor", "estimator_a", "estimator_b", "seed"]
-    agreement, noise, factors = (found[f"explanation_{name}"] for name in ("agreement", "noise", "factors"))
+    agreement, noise, factors = (results[f"explanation_{name}"] for name in ("agreement", "noise", "factors"))
     plain = agreement[(agreement["condition"] == "temperature") & (agreement["level"] == 1)]
     plain = plain[plain["coefficient"] == "pearson"].set_index(keys)["value"]
     observed = noise[(noise["coefficient"] == "pearson") & (noise["quantity"] == "observed")].set_index(keys)["value"]
@@ -208,7 +208,7 @@ def test_the_network_as_it_is_has_the_correlations_of_its_importances(pair: Path
     assert set(plain.index.get_level_values("tensor")) == {*parameters, "all"}
 
 
-def test_without_label_smoothing_the_networks_are_those_of_all_epochs(pair: Path) -> None:
+def test_without_label_smoothing_the_networks_equal_those_after_all_epochs(pair: Path) -> None:
     for table in ("explanation_confidence", "explanation_agreement"):
         rows = tables(pair)[table].drop(columns="study")
         parts = [
@@ -221,7 +221,7 @@ def test_without_label_smoothing_the_networks_are_those_of_all_epochs(pair: Path
 
 
 def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair: Path) -> None:
-    """It is not listed, and compared with all that is; with magnitude it has the weights in common."""
+    """The total signal is compared with all listed estimators; it shares the weights with magnitude."""
     found = tables(pair)["explanation_signal"].set_index(["tensor", "estimator", "seed", "quantity"])["value"].unstack()
     terms = found[["by_signal", "by_input_weights", "by_output_weights", "by_single_weights"]].sum(axis=1)
     np.testing.assert_allclose(terms, found["observed"])
@@ -229,9 +229,7 @@ def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair:
     assert (magnitude["observed"] > 0).all() and (magnitude["output_factors"] > 0.999).all()
 
 
-def test_a_replica_has_the_same_bits_alone_in_its_shard_and_killed_after_every_step(
-    pair: Path, data: Path, tmp_path: Path
-) -> None:
+def test_a_replica_has_the_same_bits_alone_in_its_shard_and_after_kills(pair: Path, data: Path, tmp_path: Path) -> None:
     for job in JOBS:
         done = explain(tmp_path, data, [1], job, interrupted=job in DEATHS)
         assert done.returncode == 0, done.stderr
@@ -247,13 +245,13 @@ def test_a_replica_has_the_same_bits_alone_in_its_shard_and_killed_after_every_s
         )
 
 
-def test_the_tables_are_joined_by_the_summary(pair: Path, tmp_path: Path) -> None:
+def test_the_summary_concatenates_the_tables(pair: Path, tmp_path: Path) -> None:
     for table in EXPLANATION:
         files = pair.glob(f"*/*.{table.removeprefix('explanation_')}.csv")
         done = run("summary", "--table", table, "--output", tmp_path / "out.csv", *files)
         assert done.returncode == 0, done.stderr
 
 
-def test_mistakes_are_one_message(pair: Path, data: Path) -> None:
+def test_an_unknown_estimator_is_one_message(pair: Path, data: Path) -> None:
     done = explain(pair, data, [0, 1], "temperature", estimators=["mas", "si", "ms"])
     programs.assert_refused(done, "error: unknown estimator 'ms'. Did you mean 'mas'?")

@@ -1,4 +1,4 @@
-"""The program ``explorer.py``: a page of the importances and tables given, or one message."""
+"""The program ``explorer.py``: a page of given importances and tables, or one error message."""
 
 import json
 import re
@@ -25,7 +25,7 @@ SETTINGS = {
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """Importances of two estimators, in two shards of two networks and of one."""
+    """Importances of two estimators, in a shard of two networks and one of one."""
     for estimator in SETTINGS["estimators"]:
         for shard, networks in zip(SETTINGS["shards"], (2, 1), strict=True):
             tensors = {"fc1.weight": torch.rand(networks, 30, 40), "fc1.bias": torch.rand(networks, 30)}
@@ -47,7 +47,7 @@ def run(folder: Path, *tables: Path, study: str = "tiny") -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_page_holds_every_weight_of_all_shards(runs, tmp_path):
+def test_the_page_contains_every_weight_of_all_shards(runs, tmp_path):
     rows = [("tiny", "mas", 1.0, seed, 2, task, "test", 0.9) for seed in range(3) for task in (1, 2)]
     table = tmp_path / "retention.csv"
     write_table(table, pd.DataFrame(rows, columns=list(COLUMNS["retention"])), COLUMNS["retention"])

@@ -1,6 +1,6 @@
 """An environment is created again if its lists or its Python change; if that fails, the old one is kept.
 
-A stand-in for Python makes folders in place of environments, and ends as pip does with or without a network.
+A mock of Python creates folders in place of environments, and exits like pip with or without a network.
 """
 
 import os
@@ -41,7 +41,7 @@ def folder(tmp_path):
 
 
 def install(folder, python="python3.11", **environment):
-    """Exit status, what was said, and the mark that was left in the environment if that is still the same one."""
+    """Exit status, output, and whether the environment was kept: a new one has no mark."""
     run = subprocess.run(
         ["sh", "envs/install-python.sh"],
         cwd=folder,
@@ -57,26 +57,26 @@ def install(folder, python="python3.11", **environment):
     return run.returncode, run.stdout + run.stderr, kept
 
 
-def test_it_is_made_once_and_again_when_its_lists_or_its_python_are_others(folder):
+def test_it_is_created_once_and_again_if_its_lists_or_its_python_change(folder):
     assert install(folder)[0] == 0
     assert install(folder) == (0, "", True)
     (folder / "envs/requirements.lock").write_text("a==2\n")
-    status, said, kept = install(folder)
-    assert (status, kept) == (0, False) and "Creating .venv" in said
-    status, said, kept = install(folder, "python3.12")
-    assert (status, kept) == (0, False) and "Creating .venv" in said
+    status, output, kept = install(folder)
+    assert (status, kept) == (0, False) and "Creating .venv" in output
+    status, output, kept = install(folder, "python3.12")
+    assert (status, kept) == (0, False) and "Creating .venv" in output
     assert install(folder, "python3.12") == (0, "", True)
     assert sorted(path.name for path in folder.glob(".venv*")) == [".venv"]
 
 
 @pytest.mark.parametrize("offline", ["yes", "killed"])
-def test_without_a_network_it_stays_as_it_was(offline, folder):
+def test_without_a_network_it_is_unchanged(offline, folder):
     install(folder)
     (folder / "envs/requirements.lock").write_text("a==2\n")
-    status, said, _ = install(folder, OFFLINE=offline)
+    status, output, _ = install(folder, OFFLINE=offline)
     assert status == (1 if offline == "yes" else -9)
     if offline == "yes":
-        assert "no network" in said and "error: cannot install the packages of envs/requirements.lock" in said
+        assert "no network" in output and "error: cannot install the packages of envs/requirements.lock" in output
     (folder / "envs/requirements.lock").write_text("a==1\n")
     if offline == "killed":
         (folder / ".venv/mark").unlink()
@@ -85,5 +85,5 @@ def test_without_a_network_it_stays_as_it_was(offline, folder):
 
 
 def test_an_older_python_is_refused(folder):
-    status, said, _ = install(folder, "python3.10")
-    assert status == 1 and "is Python 3.10.0" in said and not (folder / ".venv").exists()
+    status, output, _ = install(folder, "python3.10")
+    assert status == 1 and "is Python 3.10.0" in output and not (folder / ".venv").exists()

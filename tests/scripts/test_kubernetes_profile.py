@@ -1,4 +1,4 @@
-"""The Kubernetes profile's commands, with a stand-in for kubectl: there was no cluster to run them on."""
+"""The Kubernetes profile's commands, with a mock of kubectl; they have not run on a cluster."""
 
 import os
 import subprocess
@@ -17,12 +17,12 @@ SETTING = {
 
 @pytest.fixture
 def run(tmp_path):
-    """Run a command of the profile; kubectl keeps what it is told, and says and ends as told."""
+    """Run a command of the profile with a mock of kubectl that records its arguments."""
 
     def command(name: str, *arguments: str, says: str = "", ends: int = 0, **environment: str):
         kubectl = tmp_path / "kubectl"
         kubectl.write_text(
-            f"#!/bin/sh\necho \"$@\" >'{tmp_path}/told'\n[ \"$1\" != create ] || cat >'{tmp_path}/manifest'\n"
+            f"#!/bin/sh\necho \"$@\" >'{tmp_path}/arguments'\n[ \"$1\" != create ] || cat >'{tmp_path}/manifest'\n"
             f"printf '%s' '{says}'\nexit {ends}\n",
             encoding="utf-8",
         )
@@ -41,7 +41,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(("gpus", "limits"), [("0", {}), ("1", {"nvidia.com/gpu": 1})])
-def test_a_job_asks_for_what_its_rule_says(run, tmp_path, gpus, limits):
+def test_a_job_requests_the_resources_of_its_rule(run, tmp_path, gpus, limits):
     done = run("submit", "2", "3000", "120", gpus, "/copy/job.sh", says="job.batch/atlas-x", **SETTING)
     assert (done.returncode, done.stdout) == (0, "job.batch/atlas-x")
     job = yaml.safe_load((tmp_path / "manifest").read_text(encoding="utf-8"))
@@ -56,10 +56,10 @@ def test_a_job_asks_for_what_its_rule_says(run, tmp_path, gpus, limits):
 
 
 @pytest.mark.parametrize("missing", SETTING)
-def test_what_is_not_set_is_named(run, tmp_path, missing):
+def test_a_missing_variable_is_named(run, tmp_path, missing):
     done = run("submit", "1", "1", "1", "0", "job.sh", **SETTING | {missing: ""})
     assert done.returncode != 0 and f"variable {missing} is not set" in done.stderr
-    assert not (tmp_path / "told").exists()
+    assert not (tmp_path / "arguments").exists()
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_is_not_set_is_named(run, tmp_path, missing):
         ("", 1, "running"),  # the cluster does not answer
     ],
 )
-def test_a_job_s_state_is_told_in_snakemake_s_words(run, says, ends, state):
+def test_a_job_s_state_is_one_of_snakemake_s(run, says, ends, state):
     assert run("status", "job.batch/atlas-x", says=says, ends=ends).stdout.strip() == state
 
 
-def test_jobs_are_taken_back_without_waiting_for_their_pods(run, tmp_path):
+def test_jobs_are_cancelled_without_waiting_for_their_pods(run, tmp_path):
     assert run("cancel", "job.batch/a", "job.batch/b").returncode == 0
-    told = (tmp_path / "told").read_text(encoding="utf-8").split()
-    assert told == ["delete", "--ignore-not-found", "--wait=false", "job.batch/a", "job.batch/b"]
+    arguments = (tmp_path / "arguments").read_text(encoding="utf-8").split()
+    assert arguments == ["delete", "--ignore-not-found", "--wait=false", "job.batch/a", "job.batch/b"]

@@ -1,4 +1,4 @@
-"""The notebook program: executed copy and page, a failing cell, and what keeps runs apart and repeatable."""
+"""The notebook program: executed copy and page, failing cells, isolation and reproducibility of runs."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def execute(folder: Path, *cells: str, **parameters: object) -> programs.Done:
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory):
-    """Two folders in which the same notebook ran to its end."""
+    """Two folders in which the same notebook was executed."""
     folders = [tmp_path_factory.mktemp(name) / "here" for name in ("first", "second")]
     names = "import os\nfrom weight_importance.files.tables import COLUMNS"
     for folder in folders:
@@ -58,15 +58,15 @@ def text_of(folder: Path) -> str:
     return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
-def test_parameters_folder_and_package_are_as_promised(executed):
+def test_a_notebook_has_its_parameters_folder_and_package(executed):
     assert str(("as given", "here", "study")) in text_of(executed)
 
 
-def test_the_kernel_talks_through_files_not_ports(executed):
+def test_the_kernel_communicates_through_files_not_ports(executed):
     assert "'ipc'" in text_of(executed).splitlines()
 
 
-def test_the_page_shows_title_code_and_results_and_fetches_nothing(executed):
+def test_the_page_contains_title_code_and_results_and_needs_no_network(executed):
     page = (executed / "out/page.html").read_text(encoding="utf-8")
     assert "<title>Heading (page)</title>" in page
     assert "COLUMNS" in page and "as given" in page and "&#39;by default&#39;" not in page
@@ -79,7 +79,7 @@ def test_the_same_notebook_gives_the_same_page(twice):
     assert first == second
 
 
-def test_a_long_folder_for_temporary_files_is_no_obstacle(tmp_path, monkeypatch):
+def test_a_long_path_of_temporary_files_is_accepted(tmp_path, monkeypatch):
     long = tmp_path / ("long" * 30)
     long.mkdir()
     monkeypatch.setenv("TMPDIR", str(long))
@@ -87,7 +87,7 @@ def test_a_long_folder_for_temporary_files_is_no_obstacle(tmp_path, monkeypatch)
     assert run.returncode == 0, run.stderr
 
 
-def test_a_failing_cell_is_told_last_and_kept_in_the_executed_notebook(tmp_path):
+def test_a_failing_cell_is_reported_last_and_kept_in_the_executed_notebook(tmp_path):
     run = execute(tmp_path, PICTURE, "def inner():\n    raise ValueError('no such thing')\ninner()", "'never reached'")
     assert run.returncode == 1
     assert "example.ipynb, cell [3] failed" in run.stderr
@@ -96,11 +96,11 @@ def test_a_failing_cell_is_told_last_and_kept_in_the_executed_notebook(tmp_path)
     assert not (tmp_path / "out/page.html").exists()
     executed = (tmp_path / "out/executed.ipynb").read_text(encoding="utf-8")
     assert "no such thing" in executed
-    assert "image/png" in executed, "what was drawn before helps to find the error"
+    assert "image/png" in executed, "earlier output helps to find the error"
 
 
 def test_the_record_names_the_notebook_as_it_was_executed(tmp_path):
-    """A cell edits it, as a person may while a long one runs."""
+    """A cell edits the notebook, as a user may during a long run."""
     edit = "with open('example.ipynb', 'a') as file:\n    file.write('\\n')"
     run = execute(
         tmp_path, f"import hashlib\nprint(hashlib.sha256(open('example.ipynb', 'rb').read()).hexdigest())\n{edit}"

@@ -1,4 +1,4 @@
-"""The program ``paper_numbers.py``: damaged tables are named and nothing half-made is left."""
+"""The program ``paper_numbers.py``: names damaged tables and leaves no partial files."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def summary(tmp_path) -> Path:
     return folder
 
 
-def test_the_configuration_is_quoted_also_without_any_result(summary, tmp_path):
+def test_the_configuration_is_quoted_without_results(summary, tmp_path):
     done = run(summary, tmp_path / "paper" / "numbers.tex")
     assert done.returncode == 0, done.stderr
     assert r"\defineresult{config/seeds}{\num{3}}" in (tmp_path / "paper" / "numbers.tex").read_text()

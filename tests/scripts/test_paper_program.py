@@ -1,4 +1,4 @@
-"""The paper program: the same bytes every time, and LaTeX's complaints told in a few lines."""
+"""The paper program: the same bytes every time, and short reports of LaTeX's errors."""
 
 import os
 import re
@@ -48,12 +48,12 @@ def typeset(folder: Path, main: str = MAIN, book: str = BOOK, path: str | None =
 
 
 def error(run: programs.Done) -> str:
-    """The program's own message, which comes last."""
+    """The program's message, which comes last."""
     assert run.returncode == 1
     return run.stderr[run.stderr.rindex("error: ") :]
 
 
-def test_two_runs_in_two_folders_give_the_same_bytes(tmp_path):
+def test_runs_in_different_folders_write_the_same_bytes(tmp_path):
     papers = []
     for folder in (tmp_path / "first", tmp_path / "deeper/down/second", tmp_path / "first"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,13 +84,13 @@ def test_a_mistake_in_the_bibliography_is_named(tmp_path):
     assert "references.bib" in error(typeset(tmp_path, book="@book{known, author="))
 
 
-def test_missing_latex_is_one_message_with_the_command_to_mend_it(tmp_path):
+def test_missing_latex_is_one_message_with_the_command_that_installs_it(tmp_path):
     run = typeset(tmp_path, path=str(tmp_path))
     assert run.stderr.startswith("error: LaTeX is missing")
     assert f"sudo apt-get install --no-install-recommends {PACKAGES}\n" in run.stderr
 
 
-def test_the_packages_named_are_those_that_make_installs():
+def test_the_named_packages_are_those_that_make_installs():
     script = (programs.REPOSITORY / "envs/install-latex.sh").read_text(encoding="utf-8")
     table = script[script.index('needed="') : script.index('"\n\n')]
     assert set(PACKAGES.split()) == {line.split()[1] for line in table.splitlines()[1:] if line.strip()}

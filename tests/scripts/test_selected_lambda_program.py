@@ -1,4 +1,4 @@
-"""The program ``selected_lambda.py``: from the retention table to one lambda per study and estimator."""
+"""The program ``selected_lambda.py``: one λ per study and estimator from the retention table."""
 
 from pathlib import Path
 

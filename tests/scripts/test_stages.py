@@ -1,4 +1,4 @@
-"""The stages as command-line programs on the small data set: what they write, and that seeds and shards cannot mix."""
+"""The stages as command-line programs on the small data set: their files, and independence of seeds and shards."""
 
 import json
 import math
@@ -73,7 +73,7 @@ class Shard:
         self.state, self.path = folder / "w.state.safetensors", folder / "w.path.safetensors"
 
     def run(self, program: str, job: type[Job], *arguments: object, of: tuple = (), **study: object) -> None:
-        """A program, with the arguments that all have, and the settings of its job."""
+        """Run a program with the common arguments and the settings of its job."""
         settings = job.of("small", self.study.model_copy(update=study), self.seeds, *of).sorted_json()
         given = ["--data", self.data, "--trained", self.trained, "--settings", settings]
         run(program, *given, *arguments)
@@ -91,7 +91,7 @@ class Shard:
         return output
 
     def retention(self, estimator: str, lambdas: list[float], of: tuple[str, ...] = (), **changes) -> Path:
-        """Under an estimator, or an ablation ``of`` some."""
+        """Retention under an estimator, or under an ablation ``of`` estimators."""
         output = self.folder / f"retention-{estimator}.csv"
         retention = self.study.retention.model_copy(update={"lambdas": {estimator: lambdas}} | changes)
         files = [self.folder / f"{name}.safetensors" for name in of or [estimator]]
@@ -128,7 +128,7 @@ def alone(tmp_path_factory, data) -> Shard:
     return shard
 
 
-def test_the_baseline_learns_and_says_what_it_is(shard):
+def test_the_baseline_learns_and_records_its_settings(shard):
     parameters, metadata = load_tensors(shard.trained)
     assert {name: tuple(tensor.shape[1:]) for name, tensor in parameters.items()} == SHAPES
     assert json.loads(metadata["seeds"]) == [0, 1]
@@ -154,8 +154,8 @@ def test_a_replica_is_the_same_bits_alone_and_with_shard_mates(shard, alone, est
         assert torch.equal(pair[name][1], tensor[0]), name
 
 
-def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp_path, monkeypatch):
-    """A copy of MAS under a name of its own gives the same values, by its own code."""
+def test_a_user_s_estimator_is_loaded_from_an_environment_variable(shard, tmp_path, monkeypatch):
+    """A copy of MAS under another name gives the same values, with another fingerprint of the code."""
     own = tmp_path / "mine.py"
     text = (programs.REPOSITORY / "src/weight_importance/estimators/catalogue/mas.py").read_text(encoding="utf-8")
     own.write_text(text.replace("MAS (softmax)", "mine"), encoding="utf-8")
@@ -174,7 +174,7 @@ def test_an_estimator_of_ones_own_is_found_where_the_environment_says(shard, tmp
 
 
 @pytest.mark.parametrize("estimator", ["mas", "si", "si_unbiased", "none"])
-def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(shard, alone, estimator):
+def test_retention_is_complete_and_independent_of_shard_and_grid(shard, alone, estimator):
     if estimator != "none":
         shard.importance(estimator), alone.importance(estimator)
     lambdas = [0.0] if estimator == "none" else [0.5, 2.0]
@@ -190,7 +190,7 @@ def test_retention_is_complete_and_independent_of_shard_mates_and_of_the_grid(sh
 @pytest.mark.parametrize(
     ("ablation", "of"), [("shuffled(mas)", ("mas",)), ("values_of(mas)_in_ranks_of(si)", ("mas", "si"))]
 )
-def test_retention_under_an_ablation_is_as_under_an_estimator(shard, alone, ablation, of):
+def test_retention_under_an_ablation_is_complete_and_independent_of_the_shard(shard, alone, ablation, of):
     for name in of:
         shard.importance(name), alone.importance(name)
     pair = read_table(shard.retention(ablation, [0.5, 2.0], of), COLUMNS["retention"])
@@ -202,11 +202,11 @@ def test_retention_under_an_ablation_is_as_under_an_estimator(shard, alone, abla
     assert own.accuracy[first].equals(pair.accuracy[first]) and not own.accuracy.equals(pair.accuracy)
 
 
-def test_an_ablation_that_changes_nothing_retains_as_the_estimator_does(shard):
+def test_an_ablation_without_effect_has_the_retention_of_the_estimator(shard):
     shard.importance("mas")
     same = read_table(shard.retention("power_1(mas)", [0.5], ("mas",)), COLUMNS["retention"])
     own = read_table(shard.retention("mas", [0.5]), COLUMNS["retention"])
-    # up to rounding of the importances, which hardly an image depends on
+    # up to rounding of the importances, which affects few images
     assert (same.accuracy - own.accuracy).abs().max() <= 0.01
 
 
@@ -222,7 +222,7 @@ def test_two_runs_write_the_same_bytes(shard, tmp_path):
     assert again.retention("mas", [0.5, 2.0]).read_bytes() == shard.retention("mas", [0.5, 2.0]).read_bytes()
 
 
-def test_a_lambda_that_diverges_is_recorded_and_the_others_are_not_touched(shard):
+def test_a_diverging_lambda_is_recorded_and_does_not_affect_the_others(shard):
     shard.importance("mas")
     both = read_table(shard.retention("mas", [0.5, 1e39]), COLUMNS["retention"])
     later = both[both.tasks_learnt > 1]
@@ -245,7 +245,7 @@ def test_pruning_starts_at_the_baseline_accuracy(shard, criterion):
     assert table[table.fraction == 0.95].accuracy.max() < accuracies.accuracy.min()
 
 
-def test_results_of_a_strength_are_kept_and_the_table_is_that_of_a_run_at_once(shard):
+def test_a_further_strength_extends_the_table_to_that_of_one_run(shard):
     shard.importance("magnitude")
     file = shard.retention("magnitude", [0.5])
     kept = file.with_name(f".{file.name}.strengths")
@@ -258,7 +258,7 @@ def test_results_of_a_strength_are_kept_and_the_table_is_that_of_a_run_at_once(s
 
 @pytest.fixture(scope="module")
 def convolutional(tmp_path_factory, data) -> Shard:
-    """The convolutional network on few images, with batch normalisation and turned images."""
+    """The convolutional network on few, rotated images, with batch normalisation."""
     shard = Shard(
         tmp_path_factory.mktemp("cnn"), data, [0, 1], network="cnn", tasks=RotatedTasks(kind="rotated", count=2),
         images=Images(training=200, validation=40, test=60),
@@ -267,7 +267,7 @@ def convolutional(tmp_path_factory, data) -> Shard:
     return shard
 
 
-def test_buffers_are_kept_beside_the_parameters(shard, convolutional):
+def test_buffers_are_stored_separately_from_parameters(shard, convolutional):
     parameters, _ = load_tensors(convolutional.trained)
     state, metadata = load_tensors(convolutional.state)
     assert parameters["conv3.weight"].shape == (2, 256, 128, 3, 3)
@@ -278,7 +278,7 @@ def test_buffers_are_kept_beside_the_parameters(shard, convolutional):
     assert load_tensors(shard.state)[0] == {}
 
 
-def test_frozen_statistics_and_the_stabilised_penalty_change_what_is_retained(convolutional):
+def test_frozen_statistics_and_the_stabilised_penalty_change_retention(convolutional):
     convolutional.importance("magnitude")
     tables = [
         read_table(convolutional.retention("magnitude", [1.0, 1e3], **options), COLUMNS["retention"])
@@ -291,7 +291,7 @@ def test_frozen_statistics_and_the_stabilised_penalty_change_what_is_retained(co
     assert not plain.equals(frozen) and not plain.equals(stabilised)
 
 
-def test_the_published_protocol_trains_on_all_images_and_carries_adam_on(data, shard, tmp_path):
+def test_the_published_protocol_trains_on_all_images_and_carries_adam(data, shard, tmp_path):
     images = Images(training=None, validation=200, test=None)
     published = Shard(tmp_path, data, [0, 1], protocol=KUTALEV_LAPINA, images=images)
     published.baseline()

@@ -1,4 +1,4 @@
-"""The program ``summary.py``: joins whole tables, and names the file when one of them is not."""
+"""The program ``summary.py``: concatenates complete tables, and names incomplete files."""
 
 import itertools
 import sys
@@ -19,7 +19,7 @@ STRENGTHS = {"mas": [10.0, 2.0], "none": [0.0]}
 
 
 def retention(study: str, estimator: str, seeds: range) -> pd.DataFrame:
-    """Three tasks; as the workflow writes it: the seeds within the tasks."""
+    """Retention of three tasks in the workflow's order: seeds within tasks."""
     runs = [(study, estimator, strength) for strength in STRENGTHS[estimator]]
     table = retention_table(runs, seeds, lambda _, strength, seed, *rest: strength / 100 + seed / 1000)
     return table.sort_values("tasks_learnt", kind="stable")
@@ -45,7 +45,7 @@ def assert_refused(result: programs.Done, output: Path, *words: str) -> None:
     assert not output.exists()
 
 
-def test_joins_and_sorts(shards: list[Path], tmp_path: Path) -> None:
+def test_the_summary_is_sorted(shards: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "retention.csv"
     result = run("retention", output, shards)
     assert result.returncode == 0, result.stderr
@@ -63,8 +63,8 @@ def test_the_order_of_the_files_does_not_matter(shards: list[Path], tmp_path: Pa
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_numbers_pass_unchanged(tmp_path: Path) -> None:
-    """Seventeen digits, denormal numbers, negative values and nan come out as they were written."""
+def test_numbers_are_unchanged(tmp_path: Path) -> None:
+    """Seventeen digits, denormal numbers, negative values and nan."""
     values = [0.1 + 0.2, 5e-324, -1 / 3, float("nan")]
     keys = itertools.product(["s"], ["w"], ["a"], ["b"], ["pearson", "spearman"], [0, 1])
     frame = pd.DataFrame([(*key, value) for key, value in zip(keys, values, strict=True)])
@@ -78,7 +78,7 @@ def test_numbers_pass_unchanged(tmp_path: Path) -> None:
 def test_a_file_cut_off_between_two_lines_is_named(
     shards: list[Path], tmp_path: Path, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it is cut, without a seal to tell by, and also when no other shard exists to compare with."""
+    """For every length, without a seal, and with or without other shards."""
     cut, output = shards[0], tmp_path / "out.csv"
     seal_of(cut).unlink()
     whole = cut.read_text().splitlines(keepends=True)
@@ -97,7 +97,7 @@ def test_a_file_cut_off_between_two_lines_is_named(
         assert cut.read_text() == "".join(whole[:lines]) and not output.exists()
 
 
-def test_a_shard_that_is_not_given_is_missed(shards: list[Path], tmp_path: Path) -> None:
+def test_a_missing_shard_is_reported(shards: list[Path], tmp_path: Path) -> None:
     absent = shards.pop(0)
     result = run("retention", tmp_path / "out.csv", shards)
     assert_refused(
@@ -118,7 +118,7 @@ def test_an_unknown_table_is_refused(shards: list[Path], tmp_path: Path) -> None
     assert_refused(result, tmp_path / "out.csv", "unknown table 'retentoin'", "Did you mean 'retention'?")
 
 
-def test_tables_of_studies_are_joined_too(tmp_path: Path) -> None:
+def test_tables_of_studies_are_concatenated(tmp_path: Path) -> None:
     files = [tmp_path / study / "selected_lambda.csv" for study in "ba"]
     for file in files:
         frame = pd.DataFrame([(file.parent.name, "mas", 2.0, "validation")], columns=COLUMNS["selected_lambda"])
@@ -127,7 +127,7 @@ def test_tables_of_studies_are_joined_too(tmp_path: Path) -> None:
     assert read_table(tmp_path / "out.csv", COLUMNS["selected_lambda"])["study"].tolist() == ["a", "b"]
 
 
-def test_an_older_summary_stays_when_a_shard_is_damaged(shards: list[Path], tmp_path: Path) -> None:
+def test_an_older_summary_is_kept_if_a_shard_is_damaged(shards: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     assert run("retention", output, shards).returncode == 0
     before = output.read_bytes()

@@ -1,4 +1,4 @@
-"""Configurations with a change: of one value, or as Snakemake merges configuration files."""
+"""Configurations with changes: of one value, or merged like Snakemake's configuration files."""
 
 import copy
 from functools import cache
@@ -38,7 +38,7 @@ def changed(path: str, value: object) -> dict:
 
 
 def combined(config: object, changes: object) -> object:
-    """As Snakemake merges configuration files: mappings key by key, everything else replaced."""
+    """Merge like Snakemake: mappings key by key, everything else replaced."""
     if not isinstance(config, dict) or not isinstance(changes, dict):
         return changes
     return config | {key: combined(config.get(key), value) for key, value in changes.items()}

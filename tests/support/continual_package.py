@@ -1,4 +1,4 @@
-"""The package's continual run in the terms of ``continual_reference``: the one place where those tests call its API."""
+"""The package's continual run with the interface of ``continual_reference``; the only place that calls its API."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ OF_KIND = {
     "rotated": lambda s: {},
     "split": lambda s: {key: getattr(s, key) for key in ("classes", "scenario", "order")},
 }
-"""Settings of tasks beyond their number, by kind."""
+"""Settings of tasks by kind, besides their number."""
 
 
 def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
@@ -43,7 +43,7 @@ def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> Ret
 
 
 class States:
-    """Keeps the state of every block after every task, in memory, and nothing continues from it."""
+    """Keeps the state of every block after every task in memory; no run continues from it."""
 
     def __init__(self) -> None:
         self.saved: list[dict[str, Tensor]] = []
@@ -93,6 +93,6 @@ def package_run(
 
 
 def kept_in(folder: Path, checkpoint: type[Checkpoint]) -> Kept:
-    """Files next to a result in ``folder``; those of a state after a task of the class given."""
+    """Checkpoints next to a result in ``folder``; that of the state after a task has the given class."""
     origin = {"code": "1"}
     return Kept(checkpoint(folder / "x.csv", origin), Checkpoint(folder / "x.csv", origin, "strengths"))

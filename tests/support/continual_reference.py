@@ -1,7 +1,7 @@
-"""A whole continual run the slow way: one network, torch's Adam, the penalty as a term of the loss, float64 throughout.
+"""Slow reference of a continual run: one network, torch's Adam, the penalty as a term of the loss, all in float64.
 
-Written from the definitions in the paper and README, independent of the package but for the seeds of the random draws.
-Importances are those of the per-sample loop in ``reference``; path importances are computed from a list of all steps.
+Written from the definitions in the paper and README; shares only the seeds of random draws with the package.
+Importances come from the per-sample loop in ``reference``, path importances from a list of all steps.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +18,15 @@ from reference import naive
 from weight_importance.runtime.seeding import derive, generator
 
 Tensors = dict[str, Tensor]
-"""By parameter: its weights, its importance, its gradient, ..."""
+"""Parameter → its weights, importance, gradient, ..."""
 
 Ablation = Callable[[list[Tensors], int], Tensors]
-"""``(one importance per estimator, seed) -> the importance that the penalty uses instead``."""
+"""``(one importance per estimator, seed) -> the importance of the penalty``."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One run, by the keys of ``config.yaml``; ``images`` and ``later_epochs`` are those of ``retention``."""
+    """Settings of a run, named as in ``config.yaml``; ``images`` and ``later_epochs`` are those of ``retention``."""
 
     kind: str = "permuted"
     count: int = 4
@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def durations(self) -> dict[str, dict[str, int]]:
-        """Of the first task and of each later one, epochs or iterations."""
+        """Epochs or iterations of the first task and of each later one."""
         if self.iterations:
             return {key: {"iterations": self.iterations} for key in ("first", "later")}
         return {"first": {"epochs": self.epochs}, "later": {"epochs": self.later_epochs}}
@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Step:
-    """Gradients of the batch's loss, of loss and penalty, and of an independent batch's loss; and the movement."""
+    """Gradients of the batch's loss, of loss and penalty, and of an independent batch's loss; displacement."""
 
     gradient: Tensors
     penalised: Tensors
@@ -93,7 +93,7 @@ def continual_run(
     s: Settings,
     ablate: Ablation = lambda importances, seed: importances[0] if importances else {},
 ) -> Run:
-    """All tasks one after another; the penalty's anchor is the weights after the latest task, or one per task."""
+    """Learn all tasks; the penalty's anchor is the weights after the latest task, or one per task."""
     with torch.random.fork_rng():
         torch.manual_seed(derive("initialisation", seed))
         network = build()
@@ -143,7 +143,7 @@ def continual_run(
 
 
 def order_of(purpose: str, seed: int, task: int, size: int, batch_size: int) -> Iterator[Tensor]:
-    """The numbers of the samples of every batch, epoch after epoch, without a last, smaller one."""
+    """The sample numbers of every batch, epoch after epoch, without a last, smaller batch."""
     for epoch in count():
         for batch in torch.randperm(size, generator=generator(purpose, seed, task, epoch)).split(batch_size):
             if len(batch) == batch_size:
@@ -159,7 +159,7 @@ def learn_jointly(
     seed: int,
     s: Settings,
 ) -> None:
-    """A number of steps on the mean loss of all tasks so far, each on batches of an equal share of the size."""
+    """Train on the mean loss of all tasks so far, with an equal share of the batch size for each."""
     tasks, share = range(task + 1), s.batch_size // (task + 1)
     data = [training_of(datasets, each, seed, s) for each in tasks]
     orders = [order_of(f"batch order of task {each}", seed, task, len(data[each][1]), share) for each in tasks]
@@ -174,13 +174,13 @@ def learn_jointly(
 
 
 def training_of(datasets: Sequence, task: int, seed: int, s: Settings) -> tuple[Tensor, Tensor]:
-    """A task's inputs and labels to train on."""
+    """A task's training inputs and labels."""
     inputs, labels = images_of(datasets, task, "training", seed, s)
     return (inputs[-s.images :], labels[-s.images :]) if task and s.images else (inputs, labels)
 
 
 def class_order(datasets: Sequence, seed: int, s: Settings) -> list[int]:
-    """The labels in the order in which they are learnt."""
+    """The labels in the order of learning."""
     classes = int(max(datasets[0].train_labels)) + 1
     if s.order == "per_seed":
         return torch.randperm(classes, generator=generator("class order", seed)).tolist()
@@ -188,7 +188,7 @@ def class_order(datasets: Sequence, seed: int, s: Settings) -> list[int]:
 
 
 def outputs_of(datasets: Sequence, task: int, latest: int, seed: int, s: Settings) -> slice | list[int]:
-    """The outputs on which a task is learnt and, after ``latest``, judged."""
+    """The outputs on which a task is learnt and, after task ``latest``, evaluated."""
     if s.kind != "split":
         return slice(None)
     order = class_order(datasets, seed, s)
@@ -200,9 +200,9 @@ def outputs_of(datasets: Sequence, task: int, latest: int, seed: int, s: Setting
 
 
 def images_of(datasets: Sequence, task: int, split: str, seed: int, s: Settings) -> tuple[Tensor, Tensor]:
-    """A task's inputs and labels: round by round through the data sets, every round with one change of the images.
+    """A task's inputs and labels: tasks cycle through the data sets, every cycle with one change of the images.
 
-    Of split tasks, the images of some classes, labelled by their place in the order of classes, or within the task.
+    Split tasks have the images of some classes, labelled by their place in the order of classes, or within the task.
     """
     number, dataset = task // len(datasets), datasets[task % len(datasets)]
     if s.kind == "split":
@@ -249,7 +249,7 @@ def penalty(network: nn.Module, strength: float, terms: Sequence[tuple[Tensors, 
 def take_step(
     network: nn.Module, optimiser: torch.optim.Optimizer, own: tuple, other: tuple, penalty: Callable[[], Tensor]
 ) -> Step:
-    """One step of the optimiser on loss and penalty; the other batch changes neither weights nor buffers."""
+    """An optimiser step on loss and penalty; the independent batch changes neither weights nor buffers."""
     theta = dict(network.named_parameters())
     copies = {name: buffer.clone() for name, buffer in network.named_buffers()}
     losses = [
@@ -301,7 +301,7 @@ def importance_of(
 
 
 def accumulated(omega: Tensors, importance: Tensors, task: int, s: Settings) -> Tensors:
-    """The importance of all tasks so far, the latest included."""
+    """The importance of all tasks including the latest."""
     before = {name: omega.get(name, torch.zeros_like(value)) for name, value in importance.items()}
     return {
         name: {
@@ -355,4 +355,4 @@ PATHS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squisher": _mean_square,
     "sos": lambda gradients, moved: _mean_square(gradients, moved).sqrt(),
 }
-"""By estimator, its importance from all gradients and movements of a task ``(T, *shape)``."""
+"""Estimator → its importance from all gradients and displacements of a task ``(T, *shape)``."""

@@ -1,4 +1,4 @@
-"""The pages for people as data: commands, examples, links, anchors and file names, read with a Markdown parser."""
+"""The documentation pages as data: commands, examples, links, anchors and file names, from a Markdown parser."""
 
 import os
 import re
@@ -27,7 +27,7 @@ TABLE = "tests/docs/commands.yaml"
 PROGRAMS = "make|snakemake|python3?|pip|source|export|sh|bash|git|podman|docker|kubectl|squeue|sacct|scancel|sbatch"
 PROGRAMS += r"|apt-get|sudo|uv|conda|pytest|ruff|rocrate-validator|[\w/.-]+\.(?:py|sh)"
 COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{PROGRAMS}) \S")
-"""The beginning of a command: the program, after environment variables if any, and at least one more word."""
+"""The beginning of a command: optional environment variables, the program, and at least one more word."""
 
 REMARK = re.compile(r"\s{2,}# .*$")
 """An explanation after a command."""
@@ -42,7 +42,7 @@ WAYS = ("checkout", "finished", "scratch", "elsewhere", "not_run")
 
 @dataclass(frozen=True)
 class Code:
-    """A block of code: its page, the line it begins at, and its text."""
+    """A block of code: page, first line, and text."""
 
     page: str
     line: int
@@ -65,12 +65,12 @@ def page(name: str) -> str:
 
 @cache
 def tokens(name: str) -> list[Token]:
-    """A page as the tokens of CommonMark with tables."""
+    """A page as tokens of CommonMark with tables."""
     return MarkdownIt("commonmark").enable("table").parse(page(name))
 
 
 def inline() -> Iterator[tuple[str, Token]]:
-    """Page and token of every piece of text, code, link or image within a paragraph, heading or table."""
+    """Page and token of every text, code, link or image in a paragraph, heading or table."""
     for name in PAGES:
         for token in tokens(name):
             yield from ((name, child) for child in token.children or ())
@@ -91,7 +91,7 @@ def block(name: str, first: str) -> Code:
 
 
 def spans() -> Iterator[tuple[str, str]]:
-    """Page and text of everything between backquotes in the prose."""
+    """Page and text of every code span."""
     return ((name, token.content) for name, token in inline() if token.type == "code_inline")
 
 
@@ -104,19 +104,19 @@ def links() -> Iterator[tuple[str, str]]:
 
 
 def anchors(name: str) -> set[str]:
-    """The headings of a page as GitHub turns them into anchors."""
+    """GitHub's anchors of the headings of a page."""
     parsed = tokens(name)
     headings = [after.content for token, after in pairwise(parsed) if token.type == "heading_open"]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def files() -> dict[str, str]:
-    """The names of files and folders between backquotes, each with a page."""
+    """File and folder names in code spans, each with a page."""
     return {span: name for name, span in spans() if FILE.fullmatch(span)}
 
 
 def among(name: str, paths: Iterable[str]) -> bool:
-    """Whether a path equals the name or ends with it; ``*``, ``NAME`` and ``STUDY`` stand for any text."""
+    """Whether a path equals the name or ends with it; ``*``, ``NAME`` and ``STUDY`` match any text."""
     ending = name.rstrip("/").replace("NAME", "*").replace("STUDY", "*")
     return any(fnmatch(path, ending) or fnmatch(path, f"*/{ending}") for path in paths)
 
@@ -135,7 +135,7 @@ def present() -> frozenset[str]:
 
 
 def commands() -> dict[str, str]:
-    """Every command of the pages without its explanation, and its first place."""
+    """Every command of the pages without its comment, and its first place."""
     places: dict[str, str] = {}
     for code in blocks():
         prompts = [line.removeprefix("$ ") for line in code.lines if line.startswith("$ ")]
@@ -154,13 +154,13 @@ def other_code() -> list[Code]:
 
 @cache
 def table() -> dict:
-    """How each command is tested (tests/docs/commands.yaml)."""
+    """The table of commands and their tests (tests/docs/commands.yaml)."""
     return yaml.safe_load((REPOSITORY / TABLE).read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the pages, the command that tests it, and words that it must print."""
+    """A command of the pages, the command that tests it, and the words that it must print."""
 
     name: str
     runs: str
@@ -171,7 +171,7 @@ class Command:
         return shlex.split(self.runs)
 
     def assert_done(self, run: subprocess.CompletedProcess[str]) -> None:
-        """The command succeeded and printed the words; case and line breaks do not matter."""
+        """Assert that the command succeeded and printed the words, regardless of case and line breaks."""
         output = run.stdout + run.stderr
         assert run.returncode == 0, f"{self.runs}\n{output[-5000:]}"
         normalised = " ".join(output.split()).lower()

@@ -1,4 +1,4 @@
-"""Edits of the files of a checkout, made and taken back."""
+"""Reversible edits of files of a checkout."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ class Edit:
     changes: tuple[tuple[str, str, str], ...]
 
     def make(self, folder: Path) -> None:
-        """Make the edit in a checkout."""
+        """Apply the edit in a checkout."""
         for file, old, new in self.changes:
             text = (folder / file).read_text(encoding="utf-8")
             assert old in text, f"{file} does not hold '{old}'"
@@ -21,7 +21,7 @@ class Edit:
 
     @contextmanager
     def made(self, folder: Path) -> Iterator[None]:
-        """The edit, for as long as the context lasts."""
+        """Apply the edit within the context."""
         before = {file: (folder / file).read_bytes() for file, _, _ in self.changes}
         try:
             self.make(folder)
@@ -37,5 +37,5 @@ def edit(file: str, old: str, new: str) -> Edit:
 
 
 def more_code(file: str) -> Edit:
-    """A further function in a module, before its first function or class."""
+    """An edit that adds a function to a module, before its first function or class."""
     return edit(file, "\n\n\n", "\n\n\ndef further():\n    return 1\n\n\n")

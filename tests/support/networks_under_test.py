@@ -1,4 +1,4 @@
-"""One table of small networks for all estimators: plain ones, and every trap that a closed form could fall into."""
+"""A table of small networks for all estimators, including the hard cases of closed forms."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def single_layer() -> nn.Module:
 
 
 def confident() -> nn.Module:
-    """Logits in the tens: probabilities next to 0 and 1, where 1 − p must not be lost to rounding."""
+    """Logits in the tens: probabilities near 0 and 1, where rounding must not cancel 1 − p."""
     network = mlp()
     with torch.no_grad():
         network[4].weight *= 20
@@ -38,7 +38,7 @@ def in_place_activation() -> nn.Module:
 
 
 def normalised() -> nn.Module:
-    """Dropout and batch normalisation, which must be in evaluation mode, with running statistics that matter."""
+    """Dropout and batch normalisation with running statistics, which must be in evaluation mode."""
     network = nn.Sequential(
         nn.Linear(6, 9), nn.BatchNorm1d(9, eps=1e-2), nn.Dropout(0.5), nn.ReLU(), nn.Linear(9, CLASSES)
     )
@@ -58,7 +58,7 @@ def convolution() -> nn.Module:
 
 
 class CalledTwice(nn.Module):
-    """The same layer twice in one forward: its per-sample gradient is a sum of two outer products."""
+    """A layer called twice in a forward pass: its per-sample gradient is a sum of two outer products."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Tied(nn.Module):
 
 
 class UsedOutside(nn.Module):
-    """A layer whose weight is also used by a functional call that no hook sees."""
+    """A layer whose weight is also used by a functional call without hooks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Lift(nn.Module):
 
 
 def shaken(network: nn.Module) -> nn.Module:
-    """Normalisations with running statistics, scales and shifts that matter."""
+    """Set running statistics, scales and shifts that affect the output."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -146,7 +146,7 @@ def shaken(network: nn.Module) -> nn.Module:
 
 
 def strided_convolutions() -> nn.Module:
-    """Odd strides that leave a rest, asymmetric kernels and paddings, dilation."""
+    """Odd strides with a remainder, asymmetric kernels and paddings, dilation."""
     return nn.Sequential(
         Lift(2, 8, 9),
         nn.Conv2d(2, 6, (3, 2), stride=(2, 3), padding=(1, 0)),
@@ -195,7 +195,7 @@ def grouped_convolutions() -> nn.Module:
 
 
 def convolutional() -> nn.Module:
-    """The order of the paper's convolutional network, small, its activations in place."""
+    """The paper's convolutional network, small, with activations in place."""
     return shaken(
         nn.Sequential(
             Lift(1, 9, 9),
@@ -302,7 +302,7 @@ class Attention(nn.Module):
 
 
 class SequenceFirst(nn.Module):
-    """A linear layer on (T, N, D) with as many steps as there are samples: its first axis only looks like samples."""
+    """A linear layer on (T, N, D) with T = N: its first axis is not that of samples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ class OtherOrder(nn.Module):
 
 
 class NormalisedVector(nn.Module):
-    """For images of four by four pixels, which are trained on: batch normalisation without a convolution."""
+    """A network for training on 4 × 4 images: batch normalisation without a convolution."""
 
     def __init__(self) -> None:
         super().__init__()

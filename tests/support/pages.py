@@ -1,4 +1,4 @@
-"""Which pages the tests in a browser look at, in which sizes and themes, and how they judge text.
+"""Folder, widths and themes of the pages that the browser tests open.
 
 The pages are those of a finished run, in the folder that IMPORTANCE_ATLAS_RESULTS names, else in results/.
 """

@@ -1,4 +1,4 @@
-"""The smallest workflow that has every rule, as processes to be killed, and what it leaves."""
+"""The smallest workflow with every rule, as killable processes, and its files."""
 
 import hashlib
 import os
@@ -20,11 +20,11 @@ from weight_importance.files.provenance import record_of
 
 HERE = Path(__file__).parents[1] / "faults"
 COMMAND = [sys.executable, "-m", "snakemake", "--cores", "2"]
-"""The same every time."""
+"""The command of every run."""
 
 FINAL = ("summary/**/*.csv", "runs/**/*.csv", "runs/**/*.safetensors", "data/*.safetensors", "figures/*.pdf")
 FINAL += ("tables/*.tex", "paper/numbers.tex", "paper/main.pdf", "explorer.html")
-"""All that has to be the same bytes, with their records; notebooks and pages hold the times of their execution."""
+"""Files that must be identical, with their records; notebooks and pages contain execution times."""
 
 LEFTOVERS = ("*.partial", ".*.checkpoint", "*.altered")
 
@@ -32,7 +32,7 @@ EVERYTHING, SNAKEMAKE, PROGRAM, SHELL = "everything", "Snakemake alone", "a job'
 KINDS = (EVERYTHING, SNAKEMAKE, PROGRAM, SHELL)
 
 TO_DIE = 60.0
-"""Seconds after which nothing of a killed run may live, on a busy machine; programs look only when they are loaded."""
+"""Seconds within which all processes of a killed run must end, on a busy machine: programs check once loaded."""
 
 
 def small_checkout(folder: Path) -> Path:
@@ -47,13 +47,13 @@ def small_checkout(folder: Path) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Leave nothing of earlier runs."""
+    """Delete earlier runs."""
     shutil.rmtree(folder / "results", ignore_errors=True)
     shutil.rmtree(folder / ".snakemake", ignore_errors=True)
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Name → SHA-256 of every final file, and of the record of what it was made from."""
+    """Name → SHA-256 of every final file and of its record."""
     results = folder / "results"
     files = {file for pattern in FINAL for file in results.glob(pattern) if not file.name.startswith(".")}
     files |= {record_of(file) for file in files}
@@ -61,20 +61,20 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What interruptions left and a finished run should not have."""
+    """Temporary files that a finished run must not have."""
     return [file for pattern in LEFTOVERS for file in (folder / "results").rglob(pattern)]
 
 
 @dataclass(frozen=True)
 class Kill:
-    """What was killed, and which jobs' programs ran then."""
+    """Kind of a kill, and the jobs that were running."""
 
     kind: str
     running: list[str]
 
 
 class Run:
-    """One run of the workflow in a session of its own, its output kept in a file."""
+    """A run of the workflow in a separate session, with its output in a file."""
 
     def __init__(self, folder: Path, output: Path, *targets: str, wrapper: Sequence[str] = ()) -> None:
         self.output, self._begin = output, time.monotonic()
@@ -86,22 +86,22 @@ class Run:
             )
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The exit status, or ``None`` if the run still lives after so many seconds."""
+        """The exit status, or ``None`` if the run has not ended after ``seconds``."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
-    def said(self) -> str:
-        """What stands on its screen."""
+    def screen(self) -> str:
+        """The output of the run."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the start of the run."""
         return time.monotonic() - self._begin
 
     def kill(self, wanted: str, chance: random.Random) -> Kill:
-        """Kill what is wanted by SIGKILL; everything, where no job runs yet."""
+        """Kill processes of the wanted kind by SIGKILL, or everything if no job is running."""
         root = psutil.Process(self._process.pid)
         tree = root.children(recursive=True)
         programs = [process for process in tree if job(process)]
@@ -122,7 +122,7 @@ class Run:
 
 
 def job(process: psutil.Process) -> str:
-    """What a job's program is, in a word or two; empty for another process."""
+    """A short name of a job's program; empty for another process."""
     try:
         line = process.cmdline()
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""Settings of studies, and tables of what came out of them, that several tests begin with."""
+"""Settings and result tables of studies that several tests share."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -33,11 +33,11 @@ LEARNING = {
     "penalty": "plain",
     "batch_norm": "running",
 }
-"""How later tasks are learnt: the plainest way."""
+"""The simplest settings for learning later tasks."""
 
 
 def retention_job(learning: LaterTasks, optimisation: Optimisation, **changes: object) -> RetentionJob:
-    """The settings of retention for functions that are given networks and tasks themselves."""
+    """Settings of retention for functions that receive networks and tasks."""
     settings = {
         "study": "s",
         "seeds": [0],
@@ -81,7 +81,7 @@ PUBLISHED = Study(
     ),
     pruning=Pruning(fractions=(0.0, 0.5, 0.9)),
 )
-"""A study with the scale and the protocol of the published one."""
+"""A study with the scale and the protocol of the published study."""
 
 
 def configuration(studies: Mapping[str, Study], claims: str = "required") -> Configuration:
@@ -91,7 +91,7 @@ def configuration(studies: Mapping[str, Study], claims: str = "required") -> Con
 
 
 def changed(study: Study, **changes: object) -> Study:
-    """A study with some settings changed; those of a section as a dictionary: ``retention={"epochs": 1}``."""
+    """A study with changed settings; those of a section as a dictionary: ``retention={"epochs": 1}``."""
     values = {
         key: getattr(study, key).model_copy(update=value) if isinstance(value, dict) else value
         for key, value in changes.items()
@@ -128,7 +128,7 @@ TRANSFORMS = {
     "rank_one": 0.9, "in_order_of_factors": 0.9, "tensor_mean": 0.8, "input_factor": 0.85, "output_factor": 0.8,
     "shuffled": 0.7, "shuffled_within_neuron": 0.7, "reversed": 0.6,
 }  # fmt: skip
-"""Average accuracy of ablations whose claims hold, where the estimator has 0.9 and no penalty 0.5."""
+"""Average accuracy of ablations for which the claims hold; the estimator has 0.9, no penalty 0.5."""
 
 
 def ablations(
@@ -136,8 +136,9 @@ def ablations(
     strengths: tuple[float, ...] = (1.0, 10.0, 100.0),
     seeds: Iterable[int] = range(5),
 ) -> Findings:
-    """The study of ablations: the middle strength is the best of all conditions."""
-    levels = {f"{name}({of})": level for name, level in TRANSFORMS.items() for of in ("fisher_empirical", "mas")}
+    """The study of ablations, in which the middle strength is best for all conditions."""
+    estimators = ("fisher_empirical", "mas")
+    levels = {f"{name}({estimator})": level for name, level in TRANSFORMS.items() for estimator in estimators}
     levels |= {"fisher_empirical": 0.9, "mas": 0.9} | (changed or {})
     noise = np.random.default_rng(3).normal(size=(2, 100, 20)) * 0.001
 
