@@ -176,7 +176,7 @@ def ablations(configuration: Configuration) -> dict[str, str]:
 
 def condition(configuration: Configuration, estimator: str) -> str:
     """The estimator, the ablation or ``none`` whose folder of retention is named ``estimator``."""
-    return ablations(configuration).get(estimator, estimator)
+    return ablations(configuration).get(estimator, estimator) if "." in estimator else estimator
 
 
 def penalised_by(name: str) -> Sequence[str]:

@@ -58,10 +58,11 @@ def unusable(file: str | Path) -> str | None:
 @cache  # the profile and the Snakefile ask for the same files
 def _unusable_text(text: str) -> str | None:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
         if root and (problem := _endless(root)):
             return problem
-        content = yaml.safe_load(text)
+        content = loader.construct_document(root) if root else None
     except RecursionError:
         return "is nested hundreds of levels deep. Allowed are the keys in config.yaml: remove the others."
     except yaml.YAMLError as error:
