@@ -61,7 +61,7 @@ def quick(rounds: int) -> Plan:
     """The plan of a smoke test; takes seconds, and its times mean nothing."""
     return Plan(
         floor.SMALL_PRODUCTS,
-        {"mlp": (2, importances.Sizes(6, 12, (4,), 12)), "cnn": (5, importances.Sizes(3, 4, (4,), 4))},
+        {"mlp": (2, importances.Sizes(6, 12, (4,), 12)), "cnn": (5, importances.Sizes(3, 4, (4,), 1))},
         images=200,
         replicas=(1, 2),
         growth=scaling.Sizes({"mlp": (8, 16), "cnn": (2, 4)}, memory=(2,), replicas=(2, 3), steps=2, tasks=(1, 2)),

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from itertools import combinations
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from weight_importance.files.tables import COLUMNS, EXPLANATION
 NAMES = ["fisher_exact", "mas", "si", "magnitude"]
 PAIRS = len(list(combinations(NAMES, 2)))
 OPTIMISATION = {"batch_size": 50, "learning_rate": 0.001}
-BOTH = {"study": "small", "network": "mlp", "images": 300}
+BOTH = {"study": "small", "network": {"kind": "mlp", "hidden": [30, 15]}, "images": 300}
 FIRST = BOTH | {"dataset": "mnist_subset", "first_task": {"kind": "permuted"}}
 TRAINED = FIRST | {
     "duration": {"epochs": 1},
@@ -94,7 +92,7 @@ print(f"{deaths} deaths")
 
 def explain(
     folder: Path, data: Path, seeds: list[int], job: str, interrupted: bool = False, **changes: object
-) -> subprocess.CompletedProcess[str]:
+) -> programs.Done:
     """Write the tables of a job, and a baseline unless the folder contains one."""
     baseline = folder / "trained.safetensors"
     if not baseline.exists():
@@ -108,9 +106,10 @@ def explain(
     given += [part for table in tables for part in (f"--{table}", folder / job / f"{shard}.{table}.csv")]
     if not interrupted:
         return run(program, *given)
-    command = [sys.executable, "-c", INTERRUPTED, program, *map(str, given)]
+    file = folder / "interrupted.py"
+    file.write_text(INTERRUPTED, encoding="utf-8")
     paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(SCRIPTS), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run(command, env=paths, capture_output=True, text=True, check=False)
+    return run(file, program, *given, env=paths)
 
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
