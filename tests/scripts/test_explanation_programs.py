@@ -221,10 +221,11 @@ def test_without_label_smoothing_the_networks_equal_those_after_all_epochs(pair:
 
 def test_the_total_signal_shares_more_with_magnitude_than_its_input_factor(pair: Path) -> None:
     """The total signal is compared with all listed estimators; it shares the weights with magnitude."""
-    found = tables(pair)["explanation_signal"].set_index(["tensor", "estimator", "seed", "quantity"])["value"].unstack()
-    terms = found[["by_signal", "by_input_weights", "by_output_weights", "by_single_weights"]].sum(axis=1)
-    np.testing.assert_allclose(terms, found["observed"])
-    magnitude = found.xs("magnitude", level="estimator")
+    keys = ["tensor", "estimator", "seed", "quantity"]
+    contributions = tables(pair)["explanation_signal"].set_index(keys)["value"].unstack()
+    terms = contributions[["by_signal", "by_input_weights", "by_output_weights", "by_single_weights"]].sum(axis=1)
+    np.testing.assert_allclose(terms, contributions["observed"])
+    magnitude = contributions.xs("magnitude", level="estimator")
     assert (magnitude["observed"] > 0).all() and (magnitude["output_factors"] > 0.999).all()
 
 

@@ -26,7 +26,7 @@ OF_KIND = {
     "rotated": lambda s: {},
     "split": lambda s: {key: getattr(s, key) for key in ("classes", "scenario", "order")},
 }
-"""Settings of tasks by kind, besides their number."""
+"""Settings of tasks by kind, without their number."""
 
 
 def job_of(s: Settings, seeds: Sequence[int], strengths: Sequence[float]) -> RetentionJob:
@@ -62,7 +62,6 @@ def package_run(
     strengths: Sequence[float],
     s: Settings,
     kept: Kept | None = None,
-    most_bytes: int | None = None,
 ) -> dict[tuple[int, float], Run]:
     """By seed and strength: all accuracies, and without ``kept`` the weights and importances before the last task."""
     job, states = job_of(s, seeds, strengths), States()
@@ -77,7 +76,7 @@ def package_run(
         importances = stacked_importances(s.estimators, headed, samples, (0,), path.importances())
     ablation = s.ablation and transform(parse(s.ablation))
     weighting = Weighting(s.estimators, [*importances.values()], ablation, s.joint)
-    observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()), most_bytes)
+    observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()))
     runs = {(seed, strength): Run() for seed in seeds for strength in strengths}
     for seen in observations:
         runs[seen.seed, seen.strength].accuracies[seen.tasks_learnt, seen.task, seen.split] = seen.accuracy

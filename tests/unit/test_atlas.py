@@ -1,4 +1,4 @@
-"""The map of all estimators: similarity, groups, scores, and whether alike estimators do alike."""
+"""The map of all estimators: similarity, groups, scores, and their association (Mantel test)."""
 
 import math
 from itertools import combinations, permutations
@@ -25,7 +25,7 @@ from weight_importance.findings.study import Findings
 from weight_importance.paper.atlas import atlas as atlas_numbers
 
 NAMES = ["fisher_empirical", "magnitude", "fisher_exact", "total_signal", "mas"]
-# fisher_empirical, fisher_exact and mas are alike; magnitude and total_signal are; the two groups are not
+# two groups of similar estimators: fisher_empirical, fisher_exact and mas; magnitude and total_signal
 ALIKE = {("fisher_empirical", "fisher_exact"): 0.95, ("fisher_empirical", "mas"): 0.94, ("fisher_exact", "mas"): 0.92}
 ALIKE |= {("magnitude", "total_signal"): 0.91}
 
@@ -46,7 +46,7 @@ def correlation_table(coefficient="spearman"):
 
 
 def retention_table(final):
-    """``final``: estimator → λ → final test accuracy; a hundredth more for the second seed; another in validation."""
+    """``final``: estimator → λ → final test accuracy, 0.01 more for the second seed, different on validation data."""
     rows = [
         (
             "study",
@@ -110,7 +110,7 @@ def test_similarity_is_the_mean_over_weight_tensors_and_networks():
             assert square.loc[first, second] == pytest.approx(wanted, abs=1e-12)
 
 
-def test_similarity_leaves_out_tensors_where_a_pair_does_not_correlate():
+def test_similarity_omits_tensors_without_a_correlation():
     table = correlation_table()
     pair = (table["estimator_a"] == "fisher_empirical") & (table["estimator_b"] == "mas")
     table.loc[pair & (table["tensor"] == "fc2.weight"), "value"] = math.nan
@@ -121,7 +121,7 @@ def test_similarity_leaves_out_tensors_where_a_pair_does_not_correlate():
     assert sorted(clustered(square)) == sorted(NAMES)
 
 
-def test_groups_are_named_from_the_similarity_on():
+def test_groups_are_those_above_the_similarity():
     square = similarity(correlation_table())
     assert {frozenset(members) for members in groups(square)} == {
         frozenset({"fisher_empirical", "fisher_exact", "mas"}),
@@ -133,58 +133,58 @@ def test_groups_are_named_from_the_similarity_on():
     assert [sorted(members) for members in groups(square, 0.0)] == [sorted(NAMES)]
 
 
-def test_the_tree_puts_alike_estimators_side_by_side():
+def test_the_tree_puts_similar_estimators_next_to_each_other():
     order = clustered(similarity(correlation_table()))
     places = sorted(order.index(name) for name in ("fisher_empirical", "fisher_exact", "mas"))
     assert places in ([0, 1, 2], [2, 3, 4])
 
 
 def test_retention_scores_are_at_the_selected_strength():
-    found = retention_scores(RETENTION, SELECTED).set_index("estimator")
-    # tasks 1 and 2 at the end, the first one 0.2 lower; seeds differ by a hundredth
-    assert found.loc["fisher_empirical", "mean"] == pytest.approx(0.9 - 0.1 + 0.005)
-    assert found.loc["none", "mean"] == pytest.approx(0.5 - 0.1 + 0.005)
-    assert found["at_edge"].to_dict() == {
+    result = retention_scores(RETENTION, SELECTED).set_index("estimator")
+    # mean of tasks 1 and 2 after the last, the first 0.2 lower; seeds differ by 0.01
+    assert result.loc["fisher_empirical", "mean"] == pytest.approx(0.9 - 0.1 + 0.005)
+    assert result.loc["none", "mean"] == pytest.approx(0.5 - 0.1 + 0.005)
+    assert result["at_edge"].to_dict() == {
         "fisher_empirical": False, "mas": True, "fisher_exact": False, "magnitude": False, "total_signal": False,
         "none": False,
     }  # fmt: skip
 
 
 def test_pruning_scores_are_areas_under_the_curves():
-    found = pruning_scores(PRUNING).set_index("criterion")
-    # trapezoids: (0.9 + 0.8) / 4 + (0.8 + 0.1) / 4; the mean over seeds adds a hundredth
-    assert found.loc["random", "mean"] == pytest.approx(0.65 + 0.01)
-    assert found.loc["mas", "mean"] == pytest.approx(0.65 - 0.25 + 0.01)
+    result = pruning_scores(PRUNING).set_index("criterion")
+    # trapezoids: (0.9 + 0.8) / 4 + (0.8 + 0.1) / 4; the mean over seeds adds 0.01
+    assert result.loc["random", "mean"] == pytest.approx(0.65 + 0.01)
+    assert result.loc["mas", "mean"] == pytest.approx(0.65 - 0.25 + 0.01)
     up_to_half = pruning_scores(PRUNING.assign(fraction=PRUNING["fraction"] / 2)).set_index("criterion")
-    assert up_to_half.loc["mas", "mean"] == pytest.approx(found.loc["mas", "mean"])
+    assert up_to_half.loc["mas", "mean"] == pytest.approx(result.loc["mas", "mean"])
 
 
-def test_scores_of_stages_that_a_study_does_not_have_are_none():
+def test_stages_that_a_study_lacks_have_no_scores():
     empty = {name: pd.DataFrame(columns=list(COLUMNS[name])) for name in ("retention", "selected_lambda", "pruning")}
     assert retention_scores(empty["retention"], empty["selected_lambda"]).empty
     assert pruning_scores(empty["pruning"]).empty
 
 
-def test_published_relations_stand_beside_those_found():
+def test_published_relations_are_compared_with_the_correlations():
     table = correlation_table("pearson")
     published = (Relation(("mas", "fisher_exact"), 0.9, 1.0, 1), Relation(("mas", "si"), 1.0, 1.0, 1))
-    found = relations(table, published)
-    assert found[["estimator_a", "estimator_b"]].to_numpy().tolist() == [["mas", "fisher_exact"]]
-    assert found["mean"].item() == pytest.approx(0.98)  # the tensor all
-    assert (found["least"].item(), found["most"].item(), found["n"].item()) == (0.9, 1.0, 2)
-    assert found["verdict"].item() == "undecided"
+    result = relations(table, published)
+    assert result[["estimator_a", "estimator_b"]].to_numpy().tolist() == [["mas", "fisher_exact"]]
+    assert result["mean"].item() == pytest.approx(0.98)  # the tensor all
+    assert (result["least"].item(), result["most"].item(), result["n"].item()) == (0.9, 1.0, 2)
+    assert result["verdict"].item() == "undecided"
 
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
     [
         ([0.96, 0.97, 0.965], "as published"),
-        ([0.951, 0.952, 0.949], "undecided"),  # their mean rounds to the published value, which is not enough
+        ([0.951, 0.952, 0.949], "undecided"),  # the mean rounds to the published value, but not significantly
         ([0.93, 0.94, 0.935], "lower"),
         ([0.5], "undecided"),
     ],
 )
-def test_a_relation_is_as_published_where_a_test_shows_that_it_rounds_to_it(values, verdict):
+def test_a_relation_is_as_published_if_a_test_shows_that_it_rounds_to_the_published_value(values, verdict):
     rows = [("study", "all", "mas", "masx", "pearson", seed, value) for seed, value in enumerate(values)]
     table = pd.DataFrame(rows, columns=COLUMNS["correlation"])
     row = relations(table, [Relation(("masx", "mas"), 1.0, 1.0, 1)]).iloc[0]
@@ -195,8 +195,8 @@ def test_a_relation_is_as_published_where_a_test_shows_that_it_rounds_to_it(valu
         )
 
 
-def test_families_that_are_alike_and_do_alike_are_found_to():
-    """By hand: the rank correlation of six pairs, and its place among those of all 24 permutations."""
+def test_the_mantel_test_over_families():
+    """By hand: the rank correlation of six pairs, and its rank among those of all 24 permutations."""
     names = ["fisher_exact", "mas", "si", "magnitude", "fisher_empirical", "masx"]
     places = np.array([0.0, 1.0, 3.0, 7.0, 0.0, 1.0])
     square = pd.DataFrame(-np.abs(places[:, None] - places), index=names, columns=names)
@@ -209,12 +209,12 @@ def test_families_that_are_alike_and_do_alike_are_found_to():
         return pd.Series([square.iat[pair] for pair in pairs]).corr(near, method="spearman")
 
     every = [statistic(order) for order in permutations(range(4))]
-    found = alike_do_alike(square, scores)
-    assert found.r == pytest.approx(every[0])
-    assert found.p == pytest.approx(np.mean(np.abs(every) >= abs(every[0]) - 1e-9)) and found.n == 4
+    result = alike_do_alike(square, scores)
+    assert result.r == pytest.approx(every[0])
+    assert result.p == pytest.approx(np.mean(np.abs(every) >= abs(every[0]) - 1e-9)) and result.n == 4
 
 
-def test_more_variants_of_one_formula_are_no_further_evidence():
+def test_variants_of_one_formula_count_once():
     square = similarity(correlation_table())
     scores = pd.Series(range(5), index=NAMES, dtype=float)
     twice = square.reindex(index=[*NAMES, "ggn"], columns=[*NAMES, "ggn"])
@@ -226,18 +226,20 @@ def test_more_variants_of_one_formula_are_no_further_evidence():
     assert vars(alike_do_alike(twice, both)) == pytest.approx(vars(alike_do_alike(once, scores)))
 
 
-def test_importances_are_compared_as_they_are_used():
-    """Signs are lost in pruning and negative values in the penalty."""
+def test_importances_are_correlated_as_they_are_used():
+    """Pruning ignores signs, and the penalty negative values."""
     random = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(1, 6, 5, generator=random), torch.randn(1, 6, generator=random)
     other = torch.randn(1, 6, 5, generator=random)
     given = {"si": {"w": weight, "b": bias}, "mas": {"w": -weight, "b": bias}, "snip": {"w": other, "b": bias}}
-    found = correlation_used("study", given, [4]).set_index(["use", "estimator_a", "estimator_b"])["value"]
-    assert found["pruning", "si", "mas"] == pytest.approx(1)
-    flat = {name: torch.cat([value.flatten() for value in of.values()]).clamp_min(0) for name, of in given.items()}
-    assert found["retention", "si", "snip"] == pytest.approx(np.corrcoef(flat["si"], flat["snip"])[0, 1], abs=1e-6)
+    result = correlation_used("study", given, [4]).set_index(["use", "estimator_a", "estimator_b"])["value"]
+    assert result["pruning", "si", "mas"] == pytest.approx(1)
+    flat = {
+        name: torch.cat([value.flatten() for value in tensors.values()]).clamp_min(0) for name, tensors in given.items()
+    }
+    assert result["retention", "si", "snip"] == pytest.approx(np.corrcoef(flat["si"], flat["snip"])[0, 1], abs=1e-6)
     ranks = spearmanr(weight.abs().flatten(), other.abs().flatten()).statistic
-    assert found["pruning", "si", "snip"] == pytest.approx(ranks)
+    assert result["pruning", "si", "snip"] == pytest.approx(ranks)
 
 
 def test_one_estimator_has_no_groups():
@@ -247,7 +249,7 @@ def test_one_estimator_has_no_groups():
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_too_few_estimators_leave_the_question_open(count):
+def test_too_few_estimators_have_no_mantel_statistic(count):
     square = similarity(correlation_table()).iloc[:count, :count]
     assert math.isnan(alike_do_alike(square, pd.Series(range(count), index=square.index, dtype=float)).r)
 
@@ -257,35 +259,31 @@ def used() -> pd.DataFrame:
     return pd.concat([rows.assign(use=use) for use in ("retention", "pruning")])
 
 
-def numbers(correlation=None):
+def test_numbers_of_the_map():
     pearson = correlation_table("pearson").assign(value=lambda table: table["value"].clip(upper=0.999))
-    tables = {"correlation": pd.concat([correlation_table(), pearson if correlation is None else correlation])}
-    rest = {"correlation_used": used(), "retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING}
-    return atlas_numbers(Findings(tables | rest))
+    tables = {"correlation": pd.concat([correlation_table(), pearson]), "correlation_used": used()}
+    scores = {"retention": RETENTION, "selected_lambda": SELECTED, "pruning": PRUNING}
+    result = atlas_numbers(Findings(tables | scores))
+    assert result["atlas/estimators/count"] == r"\num{5}" and result["atlas/pairs/count"] == r"\num{10}"
+    assert result["atlas/groups/count"] == r"\num{2}" and result["atlas/alone/list"] == "none"
+    assert result["atlas/retention/mantel/n"] == r"\num{4}", "both Fisher informations are one family"
+    assert result["atlas/batch"] == r"\num{100}"
+    assert result["atlas/pruning/best/label"] == "Fisher (empirical)"
 
 
-def test_the_text_can_quote_the_map():
-    found = numbers()
-    assert found["atlas/estimators/count"] == r"\num{5}" and found["atlas/pairs/count"] == r"\num{10}"
-    assert found["atlas/groups/count"] == r"\num{2}" and found["atlas/alone/list"] == "none"
-    assert found["atlas/retention/mantel/n"] == r"\num{4}", "both Fisher informations are one family"
-    assert found["atlas/batch"] == r"\num{100}"
-    assert found["atlas/pruning/best/label"] == "Fisher (empirical)"
-
-
-def test_the_map_has_a_row_of_scores_for_every_estimator_and_scale_for_the_rest():
+def test_the_map_has_a_row_of_scores_for_every_estimator():
     square = similarity(correlation_table())
     drawn = atlas(square, "spearman", retention_scores(RETENTION, SELECTED), pruning_scores(PRUNING))
     drawn.canvas.draw()
     _, matrix, retained, spared, _ = drawn.axes
     shown = [text.get_text() for text in matrix.get_yticklabels()]
     assert shown == [text.get_text() for text in matrix.get_xticklabels()] and len(set(shown)) == 5
-    # per estimator an interval and a dot; a ring for MAS; lines for what needs no estimator only where they are in view
+    # an interval and a dot per estimator; a ring for MAS; reference lines only if they are in view
     assert len(retained.lines) == 2 * 5 + 1 and len(spared.lines) == 2 * 5 + 1
     assert [axes.get_title() for axes in (retained, spared)] == ["no penalty: 40 %", "random: 66 %"]
 
 
-def test_the_map_can_do_without_scores():
+def test_the_map_without_scores():
     empty = pruning_scores(PRUNING.iloc[:0])
     nothing = retention_scores(RETENTION.iloc[:0], SELECTED)
     drawn = atlas(similarity(correlation_table()), "spearman", nothing, empty)

@@ -1,4 +1,4 @@
-"""The formulas of the audit where they coincide with the float64 reference, and its table against its CSV."""
+"""The formulas of the audit in cases in which they equal the float64 reference, and its table against its CSV."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def scaled(importance: dict, factor: float) -> dict:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_formulas_of_batches_are_the_reference_at_its_batch_size_and_exact_for_single_samples(network):
+def test_batch_formulas_equal_the_reference_at_its_batch_size_and_for_single_samples(network):
     large, single = case(network, BATCHES["fisher_batched"], samples=130), case(network, 1)
     assert_close(formulas.squared_batch_gradients(large), formulas.of_reference("fisher_batched")(large), 1e-10)
     assert_close(formulas.squared_batch_gradients(single), formulas.of_reference("fisher_empirical")(single), 1e-10)
@@ -25,7 +25,7 @@ def test_formulas_of_batches_are_the_reference_at_its_batch_size_and_exact_for_s
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_formulas_of_a_single_sample_are_the_reference_times_their_weights(network):
+def test_formulas_of_a_single_sample_equal_the_weighted_reference(network):
     made = case(network, samples=1)
     fisher = naive("fisher_empirical", made.network, made.inputs, made.labels)
     p = made.network(made.inputs).softmax(1)[0, made.labels[0]].item()
@@ -40,7 +40,7 @@ def test_formulas_of_a_single_sample_are_the_reference_times_their_weights(netwo
     assert_close(formulas.taylor_by_channel(several), formulas.snip_by_channel(several), 1e-10)
 
 
-def test_squares_by_position_and_kronecker_factors_are_exact_without_several_positions_and_samples():
+def test_squares_by_position_and_kronecker_factors_are_exact_for_one_position_or_sample():
     made = case("fully connected", samples=1)
     exact = formulas.of_reference("fisher_exact")(made)
     assert_close(formulas.squared_by_position("fisher_exact")(made), exact, 1e-10)
@@ -54,14 +54,14 @@ def test_squares_by_position_and_kronecker_factors_are_exact_without_several_pos
         assert_close(formulas.squared_by_position(estimator)(made), expected, 1e-10)
 
 
-def test_the_page_shows_the_csv_and_every_formula_reproduces_its_library():
+def test_the_page_shows_the_csv_and_formulas_reproduce_the_libraries():
     rows = table.read()
     assert {(row["library"], row["call"]) for row in rows} == {(entry.library, entry.call) for entry in ENTRIES}
     assert table.table_of_page() == table.as_markdown(rows)
     assert max(float(row["formula_error"]) for row in rows if row["formula_error"]) < table.ROUNDING
 
 
-def test_errors_of_the_csv_are_those_of_the_formulas():
+def test_errors_in_the_csv_equal_those_of_the_formulas():
     entries = {(entry.library, entry.call): entry for entry in ENTRIES}
     for row in table.read():
         entry = entries[row["library"], row["call"]]

@@ -1,6 +1,6 @@
-"""Gradients on a GPU: the stack's record, the graphs' batches and branches, the orders drawn ahead.
+"""Gradients on a GPU: the trace of a stack, batches and branches of CUDA graphs, orders drawn ahead.
 
-Where there is no GPU, the operations that a CUDA graph would capture run one by one on the CPU.
+Without a GPU, the operations of a CUDA graph run one by one on the CPU.
 """
 
 from contextlib import nullcontext
@@ -25,7 +25,7 @@ SEEDS, COPIES, BATCH = (0, 1, 2), 2, 6
 
 
 class Stream:
-    """Stands for a stream of a GPU where there is none."""
+    """A mock of a GPU's stream."""
 
     def __init__(self, device=None) -> None:
         pass
@@ -51,7 +51,7 @@ def device(monkeypatch):
 
 
 class Normalised(nn.Module):
-    """Has buffers, which a record of a stack cannot take."""
+    """A network with buffers, which the trace of a stack does not support."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def stack(build, device):
 
 
 def task_data(seeds, images, labels, shared, device):
-    """The same samples for all seeds, or the samples in another order for each."""
+    """The same samples for all seeds, in the same order or in a different order for each."""
     whole = Samples(images, labels).to(device)
     orders = {seed: torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)) for seed in SEEDS}
     own = {seed: whole if shared else whole.take(orders[seed].to(device)) for seed in SEEDS}
@@ -80,7 +80,7 @@ def task_data(seeds, images, labels, shared, device):
 
 @pytest.mark.parametrize("build", [MLP, CNN, Normalised])
 @pytest.mark.parametrize(("most", "shared"), [(4, True), (100, True), (100, False)])
-def test_graphs_have_the_gradients_of_replicas_one_by_one(build, most, shared, device, monkeypatch, capsys):
+def test_graphs_have_the_gradients_of_single_replicas(build, most, shared, device, monkeypatch, capsys):
     monkeypatch.setattr(batch_gradients, "GRAPH_REPLICAS", most)
     monkeypatch.setattr(batch_gradients, "side_by_side", lambda *arguments: most)
     generator = torch.Generator().manual_seed(0)
@@ -95,22 +95,22 @@ def test_graphs_have_the_gradients_of_replicas_one_by_one(build, most, shared, d
         if one_by_one is None:
             way = batch_gradients.OneByOne(others, layout, 0.1)
             one_by_one = Gathered(way, data)
-        found = torch.cat([graphs.on(indices)(rows).clone() for rows in graphs.groups])
+        observed = torch.cat([graphs.on(indices)(rows).clone() for rows in graphs.groups])
         expected = torch.cat([one_by_one.on(indices)(rows).clone() for rows in one_by_one.groups])
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(observed, expected, rtol=1e-4, atol=1e-6)
     for name, buffer in others.buffers.items():
         torch.testing.assert_close(replicas.buffers[name], buffer)
     assert ("automatic differentiation" in capsys.readouterr().err) == (build is Normalised)
 
 
-def test_the_record_of_a_stack_writes_weight_gradients_in_place():
+def test_the_trace_of_a_stack_writes_weight_gradients_in_place():
     replicas, _ = stack(MLP, "cpu")
     inputs, labels = torch.rand(6, BATCH, 1, 28, 28), torch.randint(10, (6, BATCH))
     recorded = trace_stack(replicas.template, replicas.parameters, inputs, labels)
-    assert recorded._run.__self__.code.count("aten.bmm.out") == 3  # one for each layer, none copied
+    assert recorded._run.__self__.code.count("aten.bmm.out") == 3  # one per layer, without copies
 
 
-def test_a_network_with_buffers_is_not_recorded_as_a_stack():
+def test_a_network_with_buffers_is_not_traced_as_a_stack():
     replicas, _ = stack(Normalised, "cpu")
     with pytest.raises(Untraceable, match="buffers"):
         trace_stack(
@@ -118,9 +118,9 @@ def test_a_network_with_buffers_is_not_recorded_as_a_stack():
         )
 
 
-def test_orders_that_are_drawn_ahead_are_those_drawn_in_turn(monkeypatch):
+def test_orders_drawn_ahead_equal_those_drawn_in_turn(monkeypatch):
     class Elsewhere:
-        """A device that is no CPU, in name only."""
+        """A mock of a device that is no CPU."""
 
         type = "cuda"
 
@@ -140,8 +140,8 @@ def test_orders_that_are_drawn_ahead_are_those_drawn_in_turn(monkeypatch):
         ((5, 4, 12, 12), (3, 3), (1, 2), (1, 1)),
     ],
 )
-def test_patches_by_one_copy_are_those_of_unfold(shape, kernel, dilation, stride):
+def test_patches_by_one_copy_equal_those_of_unfold(shape, kernel, dilation, stride):
     images = torch.randn(shape)
     for layout in (images, images.to(memory_format=torch.channels_last), images[1:]):
-        found = patches_by_one_copy(layout, kernel, dilation, stride)
-        assert torch.equal(found, unfold(layout, kernel, dilation=dilation, stride=stride))
+        patches = patches_by_one_copy(layout, kernel, dilation, stride)
+        assert torch.equal(patches, unfold(layout, kernel, dilation=dilation, stride=stride))

@@ -1,12 +1,12 @@
-"""Split MNIST next to the published table: which study is which method, what is judged, one penalty a task or one."""
+"""Split MNIST next to the published table: methods of studies, judged settings, anchors per task or one."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
+from configurations import combined, default, read
 from studies import changed
 from weight_importance.figures.benchmarks import benchmarks as drawn
 from weight_importance.files.tables import COLUMNS
@@ -22,26 +22,20 @@ SCENARIO_OF = {"split_mnist_task": "task", "split_mnist_domain_ewc": "domain", "
 
 
 def configuration(*presets: str) -> Configuration:
-    """The default configuration with some presets, as Snakemake merges them."""
-    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
-
-    def merge(base: dict, changes: dict) -> None:
-        for key, value in changes.items():
-            if isinstance(value, dict) and isinstance(base.get(key), dict):
-                merge(base[key], value)
-            else:
-                base[key] = value
-
+    """The default configuration with presets."""
+    config = default()
     for preset in presets:
-        merge(config, yaml.safe_load((REPOSITORY / preset).read_text(encoding="utf-8")))
+        config = combined(config, read(REPOSITORY / preset))
     return Configuration.model_validate(merged(config))
 
 
 @pytest.fixture(scope="module")
 def settings() -> dict:
     """The studies of the preset at the published scale."""
-    found = configuration("presets/hsu.yaml").studies
-    return benchmarks.benchmark_studies({name: found[name] for name in found if name.startswith("split_mnist")})
+    comparison = configuration("presets/hsu.yaml").studies
+    return benchmarks.benchmark_studies(
+        {name: comparison[name] for name in comparison if name.startswith("split_mnist")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +45,15 @@ def published() -> pd.DataFrame:
 
 
 def retention(settings: dict, published: pd.DataFrame, shift: float, seeds: int = 10) -> pd.DataFrame:
-    """Runs whose accuracies after the last task are the published ones plus a shift, with a small scatter."""
+    """Runs whose accuracies after the last task are the published ones plus a shift and a small scatter."""
     draw, rows = np.random.default_rng(0), []
     for name, study in settings.items():
         for estimator in study.retained():
             method = benchmarks.method(study, estimator)
-            of = published[(published["method"] == method) & (published["scenario"] == benchmarks.scenario(study))]
+            row = published[(published["method"] == method) & (published["scenario"] == benchmarks.scenario(study))]
             for strength in study.retention.strengths(estimator):
                 for seed in range(seeds):
-                    value = of["mean"].iloc[0] + shift + 0.001 * draw.normal()
+                    value = row["mean"].iloc[0] + shift + 0.001 * draw.normal()
                     for split, wrong in (("test", 0), ("validation", 0.3)):
                         rows += [
                             (name, estimator, strength, seed, 5, task, split, value - wrong) for task in range(1, 6)
@@ -68,20 +62,20 @@ def retention(settings: dict, published: pd.DataFrame, shift: float, seeds: int 
     return pd.DataFrame(rows, columns=COLUMNS["retention"])
 
 
-def test_the_preset_has_every_published_method_in_every_scenario_at_the_published_strength(settings, published):
-    found = benchmarks.compared(settings, retention(settings, published, 0.0), published)
-    keys = [*zip(found["scenario"], found["method"], strict=True)]
+def test_the_preset_has_every_published_method_in_every_scenario(settings, published):
+    comparison = benchmarks.compared(settings, retention(settings, published, 0.0), published)
+    keys = [*zip(comparison["scenario"], comparison["method"], strict=True)]
     assert keys == [(scenario, method) for scenario in publications.SCENARIOS for method in publications.METHODS]
-    assert len(found) == len(published)
+    assert len(comparison) == len(published)
     assert {name: settings[name].tasks.scenario for name in SCENARIO_OF} == SCENARIO_OF
 
 
-def test_only_settings_as_published_are_judged(settings, published):
+def test_only_published_settings_are_judged(settings, published):
     assert all(HSU.departures(study) == [] for study in settings.values())
     reduced = {name: study for name, study in configuration().studies.items() if name.startswith("split_mnist")}
     assert HSU.departures(reduced["split_mnist_task"]) == ["training images: 5000 instead of all"]
-    found = benchmarks.compared(reduced, retention(reduced, published, 0.0), published)
-    assert {*found["outcome"]} == {"not judged"}
+    comparison = benchmarks.compared(reduced, retention(reduced, published, 0.0), published)
+    assert {*comparison["outcome"]} == {"not judged"}
     other = changed(settings["split_mnist_task"], training={"epochs": None, "iterations": 2000})
     assert HSU.departures(other) == ["epochs for the first task: given in iterations instead of 4"]
 
@@ -94,60 +88,62 @@ def test_only_settings_as_published_are_judged(settings, published):
         ("zenke", "zenke_permuted", "zenke-2017-permuted-mnist", {"none", "si"}),
     ],
 )
-def test_a_study_is_compared_with_the_publication_whose_settings_it_has(preset, study, publication, methods):
+def test_a_study_is_compared_with_the_publication_of_its_settings(preset, study, publication, methods):
     studies = {study: configuration(f"presets/{preset}.yaml").studies[study]}
     assert publications.nearest(studies[study]).name == publication
     assert publications.named(publication).departures(studies[study]) == []
-    theirs = publications.published(FOLDER)
-    theirs = theirs[theirs["publication"] == publication]
-    found = benchmarks.compared(studies, retention(studies, theirs, 0.0), theirs)
-    assert {*found["method"]} == methods and len(found) == len(methods)
+    published = publications.published(FOLDER)
+    published = published[published["publication"] == publication]
+    comparison = benchmarks.compared(studies, retention(studies, published, 0.0), published)
+    assert {*comparison["method"]} == methods and len(comparison) == len(methods)
 
 
-def test_where_no_strength_is_published_the_best_one_is_compared_and_standard_errors_become_intervals():
+def test_without_a_published_strength_the_best_one_is_compared_and_standard_errors_become_intervals():
     studies = {"vandeven_split_task": configuration("presets/vandeven.yaml").studies["vandeven_split_task"]}
-    theirs = publications.published(FOLDER)
-    table = retention(studies, theirs[theirs["publication"] == "vandeven-tolias-2018-split-mnist"], 0.0)
+    published = publications.published(FOLDER)
+    table = retention(studies, published[published["publication"] == "vandeven-tolias-2018-split-mnist"], 0.0)
     table.loc[table["lambda"] == 1e4, "accuracy"] += 0.1
-    found = benchmarks.compared(studies, table, theirs).set_index("method")
-    assert found.loc["online_ewc", "lambda"] == 1e4
-    assert found.loc["si", "mean_published"] == 0.9914
-    np.testing.assert_allclose(found.loc["si", "high_published"] - 0.9914, 2.093 * 0.0011, rtol=1e-3)  # t, 19 degrees
+    comparison = benchmarks.compared(studies, table, published).set_index("method")
+    assert comparison.loc["online_ewc", "lambda"] == 1e4
+    assert comparison.loc["si", "mean_published"] == 0.9914
+    np.testing.assert_allclose(
+        comparison.loc["si", "high_published"] - 0.9914, 2.093 * 0.0011, rtol=1e-3
+    )  # t, 19 degrees
 
 
 @pytest.mark.parametrize(("shift", "outcome"), [(0.0, "reproduced"), (0.004, "reproduced"), (-0.1, "differs")])
 def test_accuracies_are_judged_by_equivalence(settings, published, shift, outcome):
     precise = published.assign(low=published["mean"] - 0.001, high=published["mean"] + 0.001)
-    found = benchmarks.compared(settings, retention(settings, precise, shift), precise)
-    judged = found[found["method"] != "joint"]
+    comparison = benchmarks.compared(settings, retention(settings, precise, shift), precise)
+    judged = comparison[comparison["method"] != "joint"]
     assert {*judged["outcome"]} == {outcome}
-    assert {*found.loc[found["method"] == "joint", "outcome"]} == {"not judged"}
-    np.testing.assert_allclose(found["mean_difference"], shift, atol=0.001)
-    assert benchmarks.tally(found)[outcome] == len(judged) == 18
+    assert {*comparison.loc[comparison["method"] == "joint", "outcome"]} == {"not judged"}
+    np.testing.assert_allclose(comparison["mean_difference"], shift, atol=0.001)
+    assert benchmarks.tally(comparison)[outcome] == len(judged) == 18
 
 
-def test_one_penalty_per_task_is_compared_with_one_anchor_seed_by_seed_at_every_strength_in_common(settings, published):
+def test_one_penalty_per_task_is_compared_with_one_anchor_by_seed_at_common_strengths(settings, published):
     table = retention(settings, published, 0.0)
     own = table["study"] == "split_mnist_task_ewc"
     online = (table["study"] == "split_mnist_task") & (table["estimator"] == "fisher_predicted")
     table.loc[own, "accuracy"] = table.loc[online, "accuracy"].to_numpy() - 0.02
-    found = benchmarks.anchors(settings, table)
-    assert [*zip(found["scenario"], found["lambda"], strict=True)] == [
+    comparison = benchmarks.anchors(settings, table)
+    assert [*zip(comparison["scenario"], comparison["lambda"], strict=True)] == [
         ("task", 100), ("task", 400), ("domain", 100), ("domain", 700), ("class", 100), ("class", 600),
     ]  # fmt: skip
-    assert found["mean"].tolist()[:2] == [pytest.approx(-0.02)] * 2 and {*found["n"]} == {10}
+    assert comparison["mean"].tolist()[:2] == [pytest.approx(-0.02)] * 2 and {*comparison["n"]} == {10}
 
 
-def test_a_run_of_one_network_or_one_that_diverged_is_shown(settings, published):
+def test_single_and_diverged_networks_are_shown(settings, published):
     table = retention(settings, published, 0.0, seeds=1)
     table.loc[table["estimator"] == "si", "accuracy"] = math.nan
-    found = benchmarks.compared(settings, table, published).set_index(["scenario", "method"])
-    assert found.loc[("task", "si"), "outcome"] == "diverged"
-    assert found.loc[("task", "ewc"), "outcome"] == "undecided"
-    assert len(drawn(found.reset_index(), published).axes) == 3
+    comparison = benchmarks.compared(settings, table, published).set_index(["scenario", "method"])
+    assert comparison.loc[("task", "si"), "outcome"] == "diverged"
+    assert comparison.loc[("task", "ewc"), "outcome"] == "undecided"
+    assert len(drawn(comparison.reset_index(), published).axes) == 3
 
 
-def test_the_paper_quotes_each_comparison_with_its_source(settings, published):
+def test_the_paper_s_numbers_name_their_sources(settings, published):
     results = macros("split_mnist_task", settings, retention(settings, published, 0.0), published)
     assert results["benchmarks/task/ewc/published"] == r"\num{97.70}"
     assert results["benchmarks/domain/l2/lambda"] == r"\num{0.5}"

@@ -1,4 +1,4 @@
-"""A checkpoint is gone on from by the very same job only, and a job that went on from one gives the same bits."""
+"""A checkpoint is continued only by the same job, and a continued job gives the same bits."""
 
 import pandas as pd
 import pytest
@@ -12,27 +12,27 @@ JOB = {"code": "1", "config": "{}"}
 STATE = {"b": torch.tensor([1.0, float("nan"), 1e-42]), "a/n": torch.tensor(3)}
 
 
-def test_what_was_kept_comes_back_bit_by_bit(tmp_path):
+def test_a_checkpoint_is_restored_bit_by_bit(tmp_path):
     checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
     assert checkpoint.load() == {}
     checkpoint.save(STATE)
-    found = Checkpoint(tmp_path / "x.csv", JOB).load()
-    assert found["b"].view(torch.int32).tolist() == STATE["b"].view(torch.int32).tolist()
-    assert found["a/n"].item() == 3
+    loaded = Checkpoint(tmp_path / "x.csv", JOB).load()
+    assert loaded["b"].view(torch.int32).tolist() == STATE["b"].view(torch.int32).tolist()
+    assert loaded["a/n"].item() == 3
     checkpoint.remove()
     assert not any(tmp_path.iterdir())
     checkpoint.remove()
 
 
 @pytest.mark.parametrize("key", JOB)
-def test_a_checkpoint_of_another_job_is_not_taken(key, tmp_path, capsys):
+def test_a_checkpoint_of_another_job_is_not_used(key, tmp_path, capsys):
     Checkpoint(tmp_path / "x.csv", JOB | {key: "other"}).save(STATE)
     assert Checkpoint(tmp_path / "x.csv", JOB).load() == {}
     assert f"is not used: it is from a job with another {key}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-def test_a_damaged_checkpoint_is_not_taken(sealed, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_not_used(sealed, tmp_path, capsys):
     checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
     checkpoint.save(STATE)
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-1])
@@ -40,10 +40,10 @@ def test_a_damaged_checkpoint_is_not_taken(sealed, tmp_path, capsys):
         seal_of(checkpoint.path).unlink()
     assert checkpoint.load() == {}
     assert "is damaged" in capsys.readouterr().err
-    assert not [name for name in THIS.inputs if name.endswith(checkpoint.path.name)], "nothing is made from it"
+    assert not [name for name in THIS.inputs if name.endswith(checkpoint.path.name)], "not an input"
 
 
-def test_where_none_can_be_written_the_work_goes_on(tmp_path, capsys):
+def test_a_job_continues_if_no_checkpoint_can_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     Checkpoint(tmp_path / "file" / "x.csv", JOB).save(STATE)
     assert "no checkpoint: cannot write" in capsys.readouterr().err
@@ -62,13 +62,13 @@ def test_every_step_is_computed_once(tmp_path):
     for tried in (["first"], ["first", "second"], ["first", "second", "first or so"]):
         checkpoint = Checkpoint(tmp_path / "x.csv", JOB)
         for step in tried:
-            found = checkpoint.once(step, lambda step=step: compute(step))
-            pd.testing.assert_frame_equal(tensor_tables(found["rows"])[step], TABLE, check_exact=True)
-            assert set(found) == {"rows", "of/it"}
+            loaded = checkpoint.once(step, lambda step=step: compute(step))
+            pd.testing.assert_frame_equal(tensor_tables(loaded["rows"])[step], TABLE, check_exact=True)
+            assert set(loaded) == {"rows", "of/it"}
     assert computed == ["first", "second", "first or so"]
 
 
-def test_a_job_is_told_by_all_that_its_bits_depend_on(tmp_path):
+def test_a_job_is_identified_by_everything_that_its_bits_depend_on(tmp_path):
     file = tmp_path / "input"
     file.write_text("1")
     device = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Claims of the paper: each sentence has a condition, and one without support stops the paper or is marked."""
+"""Claims of the paper: each sentence has a condition; an unsupported one stops the paper or is marked."""
 
 import math
 import re
@@ -28,7 +28,7 @@ def test_every_sentence_has_a_condition_and_every_condition_a_sentence():
     assert sentences == set(CLAIMS)
 
 
-def test_claims_on_ablations_hold_where_the_numbers_support_them():
+def test_claims_on_ablations_hold_if_the_numbers_support_them():
     assert failed(ablations()) == set()
 
 
@@ -44,21 +44,21 @@ def test_claims_on_ablations_hold_where_the_numbers_support_them():
         ({"rank_one(fisher_empirical)": math.nan}, {"rank_one_equivalent"}),
     ],
 )
-def test_one_number_decides_the_claims_that_rest_on_it(changed, expected):
+def test_each_number_decides_its_claims(changed, expected):
     assert failed(ablations(changed)) == expected
 
 
-def test_an_estimator_that_does_not_help_supports_no_claim_on_its_ablations():
+def test_an_estimator_without_a_gain_supports_no_claim_on_its_ablations():
     nothing = {f"{name}(mas)": 0.5 for name in TRANSFORMS} | {"mas": 0.5}
     assert failed(ablations(nothing)) == {"mas_rank_one_equivalent", "mas_input_factor_worse"}
 
 
-def test_a_strength_at_an_end_of_its_grid_supports_no_claim():
+def test_a_strength_at_the_edge_of_its_grid_supports_no_claim():
     on_ablations = {key for key, claim in CLAIMS.items() if claim.study == ABLATIONS}
     assert failed(ablations(strengths=(1.0, 10.0))) == on_ablations
 
 
-def test_without_the_study_or_its_rows_no_claim_holds():
+def test_without_the_study_or_its_rows_no_claim_is_supported():
     empty = Findings({name: pd.DataFrame(columns=COLUMNS[name]) for name in ("retention", "correlation")})
     assert set(unsupported({}, {})) == set(unsupported({MLP: empty, ABLATIONS: empty}, {})) == set(CLAIMS)
 

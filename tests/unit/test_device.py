@@ -1,4 +1,4 @@
-"""The set-up of a process: device, precision of matrix products, and memory that is freed is used again."""
+"""The set-up of a process: device, precision of matrix products, reuse of freed memory."""
 
 import subprocess
 import sys
@@ -26,13 +26,13 @@ print(faults() - before)
 """
 
 
-def test_freed_memory_is_not_mapped_anew_at_every_step():
-    """Mapping it anew takes up to 49,152 page faults a step."""
+def test_freed_memory_is_reused():
+    """Without reuse, each step has up to 49,152 page faults."""
     run = subprocess.run([sys.executable, "-c", PROGRAM], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert int(run.stdout.splitlines()[-1]) < 1000
 
 
-def test_the_precision_chosen_has_full_accuracy_and_the_setting_is_left_as_it_was():
+def test_the_chosen_precision_has_full_accuracy_and_the_setting_is_restored():
     before = torch.get_float32_matmul_precision()
     chosen = device.precision(torch.device("cpu"))
     assert torch.get_float32_matmul_precision() == before
@@ -41,14 +41,14 @@ def test_the_precision_chosen_has_full_accuracy_and_the_setting_is_left_as_it_wa
 
 
 @pytest.mark.parametrize(("errors", "expected"), [((2e-7, 5e-7), "medium"), ((2e-7, 2e-3), "highest")])
-def test_a_faster_route_is_taken_where_its_error_is_that_of_single_precision(errors, expected, monkeypatch):
-    """On one kind of processor and on the other; this one is of one kind only."""
+def test_the_faster_precision_is_used_if_its_error_is_that_of_single_precision(errors, expected, monkeypatch):
+    """Simulates both kinds of processors."""
     highest, medium = errors
     monkeypatch.setattr(device, "product_error", lambda setting, *_: medium if setting == "medium" else highest)
     assert device.precision(torch.device("cpu")) == expected
 
 
-def test_one_inaccurate_product_is_enough_to_refuse_a_route(monkeypatch):
+def test_one_inaccurate_product_rules_out_a_precision(monkeypatch):
     def error(setting, left, right):
         return 1e-3 if setting == "medium" and left.ndim == 3 else 2e-7
 
@@ -57,14 +57,14 @@ def test_one_inaccurate_product_is_enough_to_refuse_a_route(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_device_that_is_not_there_is_refused_with_the_remedy(count, monkeypatch):
+def test_a_missing_device_is_refused_with_the_remedy(count, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(UserError, match=r"torch sees .* set it to auto or cpu"):
         device.choose(f"cuda:{count}")
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, "cpu"), (2, "cuda")])
-def test_auto_takes_a_gpu_when_there_is_one(count, expected, monkeypatch):
+def test_auto_uses_a_gpu_if_there_is_one(count, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     assert device.choose("auto").type == expected
     assert device.choose("cpu").type == "cpu"

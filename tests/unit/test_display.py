@@ -1,4 +1,4 @@
-"""Tables of the paper as a notebook shows them."""
+"""Display of the paper's tables in notebooks."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_a_cell_of_latex_is_readable(latex):
     assert readable(latex) == CELLS[latex]
 
 
-def test_a_table_is_written_as_latex_and_shown_with_its_columns_named_in_every_cell(tmp_path):
+def test_a_table_is_written_as_latex_and_displayed_with_column_names_in_every_cell(tmp_path):
     wide = pd.DataFrame([[f"{row}{column}" for column in "abcde"] for row in (1, 2)], columns=[*"ABCD", r"\num{5}"])
     shown = show_table(tmp_path / "two.tex", (wide, "lrrrp{3cm}"), (wide[["A", "B"]], "lr")).data
     written = (tmp_path / "two.tex").read_text(encoding="utf-8")

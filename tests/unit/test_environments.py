@@ -25,18 +25,18 @@ BENCHMARK = lock.pins((ENVS / "benchmark.txt").read_text(encoding="utf-8"))
 def conda(name: str) -> dict[str, str]:
     """Versions in a conda file, by the names of the lock."""
     entries = yaml.safe_load((ENVS / name).read_text(encoding="utf-8"))["dependencies"]
-    ours = {conda_name: package for package, conda_name in lock.CONDA_NAMES.items()}
-    found = dict(entry.split("=") if "=" in entry else (entry, "") for entry in entries)
-    return {ours.get(package, package): version for package, version in found.items()}
+    canonical_names = {conda_name: package for package, conda_name in lock.CONDA_NAMES.items()}
+    versions = dict(entry.split("=") if "=" in entry else (entry, "") for entry in entries)
+    return {canonical_names.get(package, package): version for package, version in versions.items()}
 
 
-def test_everything_wanted_is_pinned():
+def test_every_requirement_is_pinned():
     assert {lock.canonical(line) for line in WANTED} <= set(VERSIONS)
     assert {lock.canonical(line) for line in WANTED_BY_BENCHMARK} <= set(BENCHMARK)
-    assert not set(BENCHMARK) & set(VERSIONS), "one place for each version"
+    assert not set(BENCHMARK) & set(VERSIONS), "each version is in one file"
 
 
-def test_conda_users_get_the_same_versions_of_everything_used_directly():
+def test_conda_files_have_the_versions_of_the_lock():
     workflow = conda("workflow.yaml")
     assert workflow.pop("python") == "3.11"
     assert workflow == {name: VERSIONS[name] for name in map(lock.canonical, WANTED)}
@@ -45,7 +45,7 @@ def test_conda_users_get_the_same_versions_of_everything_used_directly():
     assert paper == {name: VERSIONS[name] for name in paper}
 
 
-def test_latex_s_environment_has_what_its_program_loads_and_no_more():
+def test_the_environment_of_the_paper_has_exactly_the_imports_of_its_program():
     closure = sources.closure(str(REPOSITORY / "workflow/scripts/paper.py"), str(REPOSITORY / "src"))
     text = "\n".join(Path(file).read_text(encoding="utf-8") for file in closure)
     modules = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) - sys.stdlib_module_names
@@ -54,7 +54,7 @@ def test_latex_s_environment_has_what_its_program_loads_and_no_more():
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "benchmark.txt"])
-def test_a_lock_holds_versions_and_nothing_of_where_they_come_from(name):
+def test_a_lock_contains_versions_without_sources(name):
     lines = (ENVS / name).read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if line and not line.startswith("#")]
     pins = VERSIONS if name == "requirements.lock" else BENCHMARK
@@ -67,7 +67,7 @@ def test_the_list_has_two_parts():
     assert lock.parts(text) == (["snakemake", "PyYAML>=6", "torch==2.13.0"], ["nngeometry"])
 
 
-def test_new_versions_enter_a_conda_file_which_keeps_other_lines():
+def test_a_conda_file_gets_new_versions_and_keeps_other_lines():
     text = "# remark\ndependencies:\n  - python=3.11\n  - latexmk\n  - pytorch=2.12.0\n"
     renewed = lock.conda(text, {"torch": "2.13.0", "pandas": "3.1.1", "six": "1.17.0"}, ["torch", "pandas"])
     assert renewed == text.replace("2.12.0", "2.13.0") + "  - pandas=3.1.1\n"
@@ -79,8 +79,8 @@ def test_changed_versions_are_printed():
 
 
 @pytest.mark.parametrize("fitting", [0, 1], ids=["the first list", "the second list"])
-def test_if_no_versions_fit_nothing_changes(tmp_path, monkeypatch, capfd, fitting):
-    """A program that fails takes the place of uv."""
+def test_without_compatible_versions_no_file_changes(tmp_path, monkeypatch, capfd, fitting):
+    """With a failing mock of uv."""
     envs = tmp_path / "envs"
     shutil.copytree(ENVS, envs, ignore=shutil.ignore_patterns("__pycache__"))
     failing = tmp_path / "uv"

@@ -1,4 +1,4 @@
-"""The frame of every program: it ends with its run, tidied up, and says in one message what a person can mend."""
+"""The frame of every program: it ends with its run, cleans up, and reports errors that users can fix in one message."""
 
 import errno
 import os
@@ -42,7 +42,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_a_program_ends_when_its_run_is_killed(tmp_path):
-    """The run is a process apart from the one that started the program, as Snakemake is from a job's shell."""
+    """The run is not the parent of the program, as Snakemake is not the parent of a job's program."""
     with subprocess.Popen(["sleep", "60"]) as run:
         job = subprocess.Popen(
             program(WAITS), cwd=tmp_path, env=environment(**{RUN: named(run.pid)}), stdout=-1, stderr=-1, text=True
@@ -50,8 +50,8 @@ def test_a_program_ends_when_its_run_is_killed(tmp_path):
         assert job.stdout.readline() == "begun\n"
         run.kill()
         run.wait()
-        _, said = job.communicate(timeout=20)
-    assert job.returncode == 1 and said.startswith("interrupted: no half-written file was kept")
+        _, output = job.communicate(timeout=20)
+    assert job.returncode == 1 and output.startswith("interrupted: no half-written file was kept")
     assert (tmp_path / "tidied").exists()
 
 
@@ -61,11 +61,11 @@ def test_a_program_ends_when_its_shell_is_killed(tmp_path):
     assert shell.stdout.readline() == "begun\n"
     shell.kill()
     shell.wait()
-    assert shell.stdout.read() == ""  # at its end, when the program has ended, too
+    assert shell.stdout.read() == ""  # returns once the program has also ended
     assert (tmp_path / "tidied").exists()
 
 
-def test_a_program_whose_run_died_before_does_not_begin(tmp_path):
+def test_a_program_does_not_start_if_its_run_has_died(tmp_path):
     with subprocess.Popen(["true"]) as gone:
         pass
     job = subprocess.run(program(WAITS), cwd=tmp_path, env=environment(**{RUN: named(gone.pid)}), capture_output=True)
@@ -87,21 +87,21 @@ def test_a_process_of_another_namespace_is_not_watched(tmp_path):
             r"cannot write x\.csv: the disk mounted",
         ),
         (f"raise OSError({errno.EDQUOT}, 'Disk quota exceeded')", r"cannot write \.: the disk mounted"),
-        ("raise UserError('mend it')", "mend it"),
+        ("raise UserError('fix it')", "fix it"),
     ],
 )
-def test_what_a_person_can_mend_is_one_line(body, message, tmp_path):
+def test_errors_that_a_user_can_fix_are_one_line(body, message, tmp_path):
     job = subprocess.run(program(body), cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert job.returncode == 1
     (line,) = job.stderr.splitlines()
     assert re.match(f"error: {message}", line), line
 
 
-def test_another_error_keeps_its_traceback(tmp_path):
+def test_other_errors_keep_their_traceback(tmp_path):
     job = subprocess.run(program("raise RuntimeError('a bug')"), env=environment(), capture_output=True, text=True)
     assert "Traceback" in job.stderr and job.stderr.endswith("RuntimeError: a bug\n")
 
 
-def test_a_full_disk_is_named_with_what_is_free(tmp_path):
-    said = str(full_disk(tmp_path / "not yet" / "x.csv"))
-    assert f"{tmp_path}/not yet/x.csv" in said and "MB free" in said and "the same command again" in said
+def test_a_full_disk_is_reported_with_its_free_space(tmp_path):
+    output = str(full_disk(tmp_path / "not yet" / "x.csv"))
+    assert f"{tmp_path}/not yet/x.csv" in output and "MB free" in output and "the same command again" in output

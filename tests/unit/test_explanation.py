@@ -1,4 +1,4 @@
-"""The numerics of the explanations: sums that must come out, known answers, and the theory in its own limit."""
+"""The numerics of the explanations: sums, known answers, and the theory in its limit."""
 
 from itertools import combinations
 
@@ -42,40 +42,40 @@ def products(count: int, out: int = 9, inputs: int = 13, seed: int = 0) -> torch
 # agreement
 
 
-def test_correlations_are_those_of_scipy_and_numpy():
+def test_correlations_equal_those_of_pandas_and_numpy():
     values = torch.stack([positive(50, seed=seed) for seed in range(4)], 1)
     np.testing.assert_allclose(correlation(values, "pearson"), np.corrcoef(values.T.numpy()))
     expected = pd.DataFrame(values.numpy()).corr("spearman")
     np.testing.assert_allclose(correlation(values, "spearman"), expected)
 
 
-def test_a_constant_importance_correlates_with_nothing_and_disturbs_no_other():
+def test_a_constant_importance_has_no_correlation_and_affects_no_other():
     values = torch.stack([positive(50), torch.ones(50, dtype=torch.float64), positive(50, seed=1)], 1)
-    found = correlation(values, "pearson")
-    assert found[1].isnan().all() and found[:, 1].isnan().all()
-    torch.testing.assert_close(found[0, 2], torch.corrcoef(values.T[[0, 2]])[0, 1])
+    result = correlation(values, "pearson")
+    assert result[1].isnan().all() and result[:, 1].isnan().all()
+    torch.testing.assert_close(result[0, 2], torch.corrcoef(values.T[[0, 2]])[0, 1])
 
 
-def test_powers_of_one_importance_agree_in_rank_and_show_in_slope_and_ratio():
+def test_powers_of_one_importance_agree_in_rank_and_differ_in_slope_and_ratio():
     x = positive(200)
-    found = agreement(torch.stack([x, 3 * x, x.square()], 1))
-    assert set(found) == set(AGREEMENT)
-    torch.testing.assert_close(found["spearman"], torch.ones(3, 3, dtype=torch.float64))
-    assert found["pearson"][0, 1] == pytest.approx(1) and found["pearson"][0, 2] < 0.999
-    assert found["log_slope"][0, 1] == pytest.approx(1) and found["log_slope"][0, 2] == pytest.approx(2)
-    assert found["ratio"][0, 1] == pytest.approx(3)
+    result = agreement(torch.stack([x, 3 * x, x.square()], 1))
+    assert set(result) == set(AGREEMENT)
+    torch.testing.assert_close(result["spearman"], torch.ones(3, 3, dtype=torch.float64))
+    assert result["pearson"][0, 1] == pytest.approx(1) and result["pearson"][0, 2] < 0.999
+    assert result["log_slope"][0, 1] == pytest.approx(1) and result["log_slope"][0, 2] == pytest.approx(2)
+    assert result["ratio"][0, 1] == pytest.approx(3)
 
 
-def test_tensors_come_in_their_order_and_last_all_together():
+def test_tensors_are_followed_by_all_parameters():
     importances = {name: {"w": positive(2, 3, 4, seed=seed), "b": positive(2, 3)} for seed, name in enumerate("xy")}
-    found = {(seed, tensor): values for seed, tensor, values in entries(importances, [7, 9])}
+    result = {(seed, tensor): values for seed, tensor, values in entries(importances, [7, 9])}
     shapes = {(seed, name): (n, 2) for seed in (7, 9) for name, n in (("w", 12), ("b", 3), ("all", 15))}
-    assert {key: tuple(values.shape) for key, values in found.items()} == shapes
-    assert torch.equal(found[9, "all"], torch.cat([found[9, "w"], found[9, "b"]]))
-    assert torch.equal(found[9, "w"][:, 1], importances["y"]["w"][1].flatten())
+    assert {key: tuple(values.shape) for key, values in result.items()} == shapes
+    assert torch.equal(result[9, "all"], torch.cat([result[9, "w"], result[9, "b"]]))
+    assert torch.equal(result[9, "w"][:, 1], importances["y"]["w"][1].flatten())
 
 
-def test_rows_of_pairs_take_the_upper_triangle_and_rows_of_estimators_the_vector():
+def test_rows_of_pairs_and_of_estimators():
     matrix = torch.arange(9.0).view(3, 3)
     rows = pair_rows({"study": "s"}, ["x", "y", "z"], "quantity", {"k": matrix, "l": -matrix})
     assert rows.values.tolist() == [
@@ -90,7 +90,7 @@ def test_rows_of_pairs_take_the_upper_triangle_and_rows_of_estimators_the_vector
 
 
 def sharp_network(sharpness: float) -> nn.Module:
-    """A network of which one class is predicted, one is the runner-up, and the others hardly count."""
+    """A network that predicts one class, with one runner-up and negligible others."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 5))
@@ -109,7 +109,7 @@ def test_one_confident_image_has_the_importances_of_the_theory(seed):
     assert runner_up < 1e-3
     network.zero_grad()
     network(inputs).log_softmax(1)[0, predicted].backward()
-    found = estimate_all(THEORY, network, inputs, predicted[None])
+    result = estimate_all(THEORY, network, inputs, predicted[None])
     for name, parameter in network.named_parameters():
         a = probabilities[predicted] * parameter.grad
         for estimator, expected in (
@@ -118,18 +118,18 @@ def test_one_confident_image_has_the_importances_of_the_theory(seed):
             ("fisher_empirical", a.square()),
             ("fisher_exact", a.square() / runner_up),
         ):
-            # to the first order in the runner-up's probability; parameters of the other classes are not meant
+            # to first order in the runner-up's probability, except for parameters of the other classes
             largest = expected.max()
-            torch.testing.assert_close(found[estimator][name], expected, rtol=0.01, atol=0.002 * largest.item())
+            torch.testing.assert_close(result[estimator][name], expected, rtol=0.01, atol=0.002 * largest.item())
 
 
-def test_mas_and_absolute_fisher_draw_near_as_confidence_grows():
+def test_mas_and_absolute_fisher_converge_with_confidence():
     inputs = torch.randn(40, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     distances = []
     for sharpness in (0.5, 2.0, 8.0):
         network = sharp_network(sharpness)
-        found = estimate_all(THEORY, network, inputs, network(inputs).argmax(1))
-        values = agreement(torch.stack([found[name]["0.weight"].flatten() for name in THEORY], 1))
+        result = estimate_all(THEORY, network, inputs, network(inputs).argmax(1))
+        values = agreement(torch.stack([result[name]["0.weight"].flatten() for name in THEORY], 1))
         distances.append(abs(values["ratio"][0, 1].item() - 1))
     assert distances[0] > distances[1] > distances[2]
     assert distances[2] < 0.01
@@ -138,42 +138,42 @@ def test_mas_and_absolute_fisher_draw_near_as_confidence_grows():
 # factors
 
 
-def test_products_leave_nothing_to_single_weights():
-    found = factor_contributions(products(3))
-    assert set(found) == set(FACTORS)
-    torch.testing.assert_close(found["by_rest"], torch.zeros(3, 3, dtype=torch.float64), rtol=0, atol=1e-6)
-    torch.testing.assert_close(found["reconstructions"], found["observed"])
-    assert found["residuals"].isnan().all()
+def test_products_have_no_contribution_of_single_weights():
+    result = factor_contributions(products(3))
+    assert set(result) == set(FACTORS)
+    torch.testing.assert_close(result["by_rest"], torch.zeros(3, 3, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(result["reconstructions"], result["observed"])
+    assert result["residuals"].isnan().all()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_terms_sum_to_the_correlation(seed):
     importance = torch.stack([positive(9, 13, seed=4 * seed + number) for number in range(4)]) + products(4, seed=seed)
-    found = factor_contributions(importance)
-    terms = sum(found[name] for name in ("by_input", "by_output", "by_product", "by_rest"))
-    torch.testing.assert_close(terms, found["observed"])
-    torch.testing.assert_close(found["observed"], torch.corrcoef(importance.flatten(1)))
+    result = factor_contributions(importance)
+    terms = sum(result[name] for name in ("by_input", "by_output", "by_product", "by_rest"))
+    torch.testing.assert_close(terms, result["observed"])
+    torch.testing.assert_close(result["observed"], torch.corrcoef(importance.flatten(1)))
 
 
-def test_importances_that_share_only_their_input_factor_agree_by_it_alone():
+def test_a_shared_input_factor_explains_the_whole_correlation():
     rows, columns = torch.randn(2, 400, 1, dtype=torch.float64).abs(), positive(1, 1, 50)
     rows[1] = rows[1][torch.randperm(400)]
     importance = rows * columns
-    found = {name: values[0, 1].item() for name, values in factor_contributions(importance).items()}
-    assert found["input_factors"] == pytest.approx(1)
-    assert abs(found["output_factors"]) < 0.2
-    assert found["by_input"] == pytest.approx(found["observed"], abs=0.1)
-    assert found["by_input"] > 0.3
+    result = {name: values[0, 1].item() for name, values in factor_contributions(importance).items()}
+    assert result["input_factors"] == pytest.approx(1)
+    assert abs(result["output_factors"]) < 0.2
+    assert result["by_input"] == pytest.approx(result["observed"], abs=0.1)
+    assert result["by_input"] > 0.3
 
 
-def test_importances_that_share_only_single_weights_agree_by_the_rest():
+def test_shared_single_weights_explain_the_whole_correlation():
     shared = positive(60, 80)
     importance = torch.stack([shared, shared + 0.1 * positive(60, 80, seed=1)])
-    found = {name: values[0, 1].item() for name, values in factor_contributions(importance).items()}
-    assert found["by_rest"] > 0.9 * found["observed"] and found["residuals"] > 0.9
+    result = {name: values[0, 1].item() for name, values in factor_contributions(importance).items()}
+    assert result["by_rest"] > 0.9 * result["observed"] and result["residuals"] > 0.9
 
 
-def test_a_convolution_takes_inputs_and_positions_as_one_axis_and_negative_entries_count_as_zero():
+def test_convolutions_combine_inputs_and_positions_and_negative_entries_count_as_zero():
     importance = torch.stack([positive(6, 12, seed=seed) for seed in range(2)])
     expected = factor_contributions(importance)
     for name, values in factor_contributions(importance.view(2, 6, 3, 2, 2)).items():
@@ -189,51 +189,51 @@ def test_a_convolution_takes_inputs_and_positions_as_one_axis_and_negative_entri
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_terms_of_the_total_signal_sum_to_its_correlation(seed):
-    """Also for importances with negative values, and kernels, and an input that nothing comes from."""
+    """Also for negative importances, kernels, and an input that is always zero."""
     weight = positive(6, 3, 2, 2, seed=seed) - 0.3
     received = positive(1, 3, 2, 2, seed=seed + 1)
     received[0, 1, 0, 0] = 0
     signal = weight.abs() * received
     others = torch.stack([positive(6, 3, 2, 2, seed=seed + 2), positive(6, 3, 2, 2, seed=seed + 3) - 0.2])
-    found = signal_contributions(weight, signal, others)
-    assert set(found) == set(SIGNAL)
-    torch.testing.assert_close(sum(found[name] for name in SIGNAL_TERMS), found["observed"])
+    result = signal_contributions(weight, signal, others)
+    assert set(result) == set(SIGNAL)
+    torch.testing.assert_close(sum(result[name] for name in SIGNAL_TERMS), result["observed"])
     expected = [np.corrcoef(signal.flatten(), other.flatten())[0, 1] for other in others]
-    np.testing.assert_allclose(found["observed"], expected)
+    np.testing.assert_allclose(result["observed"], expected)
     np.testing.assert_allclose(
-        found["input_factors"][0], np.corrcoef(received.flatten(), others[0].mean(0).flatten())[0, 1]
+        result["input_factors"][0], np.corrcoef(received.flatten(), others[0].mean(0).flatten())[0, 1]
     )
 
 
-def test_where_only_the_input_factor_is_shared_it_makes_the_whole_correlation():
+def test_a_shared_input_factor_explains_the_whole_correlation_with_the_total_signal():
     received = positive(1, 60)
     weight = positive(200, 60, seed=1)
     gradients = torch.stack(
         [positive(200, 60, seed=2) * received.square(), positive(200, 60, seed=3) * (1.2 - received)]
     )
-    found = signal_contributions(weight, weight * received, gradients)
-    torch.testing.assert_close(found["by_signal"], found["observed"], rtol=0, atol=0.03)
-    assert found["observed"][0] > 0.2 and found["observed"][1] < -0.1
-    assert found["input_factors"][0] > 0.8 and found["input_factors"][1] < -0.9
-    assert (found["divided"].abs() < 0.05).all() and (found["output_factors"].abs() < 0.2).all()
+    result = signal_contributions(weight, weight * received, gradients)
+    torch.testing.assert_close(result["by_signal"], result["observed"], rtol=0, atol=0.03)
+    assert result["observed"][0] > 0.2 and result["observed"][1] < -0.1
+    assert result["input_factors"][0] > 0.8 and result["input_factors"][1] < -0.9
+    assert (result["divided"].abs() < 0.05).all() and (result["output_factors"].abs() < 0.2).all()
 
 
-def test_magnitudes_that_go_against_the_gradient_turn_the_sign_that_the_input_factor_gives():
+def test_magnitudes_opposed_to_gradients_reverse_the_sign_of_the_input_factor():
     received = positive(1, 60) + 0.3
     weight = positive(200, 60, seed=1)
-    found = signal_contributions(weight, weight * received, (1.1 - weight)[None] * received)
-    assert found["by_signal"].item() > 0 and found["by_single_weights"].item() < 0
-    assert found["observed"].item() < 0 and found["divided"].item() == pytest.approx(-1, abs=0.05)
+    result = signal_contributions(weight, weight * received, (1.1 - weight)[None] * received)
+    assert result["by_signal"].item() > 0 and result["by_single_weights"].item() < 0
+    assert result["observed"].item() < 0 and result["divided"].item() == pytest.approx(-1, abs=0.05)
 
 
 def test_a_constant_importance_has_no_correlation_with_the_total_signal():
     weight = positive(5, 7)
-    found = signal_contributions(weight, weight * positive(1, 7, seed=1), torch.ones(1, 5, 7))
-    assert found["observed"].isnan().all() and found["by_signal"].isnan().all()
+    result = signal_contributions(weight, weight * positive(1, 7, seed=1), torch.ones(1, 5, 7))
+    assert result["observed"].isnan().all() and result["by_signal"].isnan().all()
 
 
 def test_the_total_signal_of_a_network_is_its_magnitudes_times_one_factor_per_input():
-    """What the numerics rest on, for the estimator itself."""
+    """The assumption of the numerics, for the estimator itself."""
     network = sharp_network(1.0)
     inputs = torch.randn(20, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     signal = estimate_all(["total_signal"], network, inputs, torch.zeros(20, dtype=torch.long))["total_signal"]
@@ -252,9 +252,9 @@ BOTH = torch.tensor([True, True])
 
 
 def simulated(latent: float, strength: float, shared: bool, seed: int) -> list[torch.Tensor]:
-    """Two estimators whose noiseless values correlate by ``latent``, on both halves, and on all samples.
+    """Two estimators on all samples and on both halves; their noiseless values correlate by ``latent``.
 
-    With ``shared`` the noise of both is the same, as it is on the same samples.
+    With ``shared``, both have the same noise, as estimators on the same samples.
     """
     random = np.random.default_rng(seed)
     n = 100_000
@@ -272,43 +272,43 @@ def simulated(latent: float, strength: float, shared: bool, seed: int) -> list[t
 @pytest.mark.parametrize("latent", [-0.6, 0.3, 0.9])
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_latent_correlation_is_recovered_from_noisy_importances(latent, shared, seed):
-    own, found = noise(*simulated(latent, 1.0, shared, seed), "pearson", BOTH)
-    # the reliability is the share of the variance that is no noise: 1 / (1 + 1) of a half, 1 / (1 + ½) of all
+    own, result = noise(*simulated(latent, 1.0, shared, seed), "pearson", BOTH)
+    # reliability: share of the variance without noise, 1 / (1 + 1) for a half, 1 / (1 + ½) for all samples
     torch.testing.assert_close(own["half"], torch.full((2,), 1 / 2, dtype=torch.float64), rtol=0, atol=0.02)
     torch.testing.assert_close(own["full"], torch.full((2,), 2 / 3, dtype=torch.float64), rtol=0, atol=0.02)
-    assert found["independent"][0, 1] == pytest.approx(latent, abs=0.03)
-    if shared:  # noise in common passes for agreement, and beyond 1
-        assert found["disattenuated"][0, 1] > latent + 0.2
+    assert result["independent"][0, 1] == pytest.approx(latent, abs=0.03)
+    if shared:  # shared noise counts as agreement, even above 1
+        assert result["disattenuated"][0, 1] > latent + 0.2
     else:
-        assert found["disattenuated"][0, 1] == pytest.approx(latent, abs=0.03)
-    assert found["observed"][0, 1] == pytest.approx((latent + 0.5 * shared) * 2 / 3, abs=0.03)
+        assert result["disattenuated"][0, 1] == pytest.approx(latent, abs=0.03)
+    assert result["observed"][0, 1] == pytest.approx((latent + 0.5 * shared) * 2 / 3, abs=0.03)
 
 
-def test_shared_noise_leads_beyond_one_and_independent_halves_do_not():
-    _, found = noise(*simulated(0.9, 1.0, True, 3), "pearson", BOTH)
-    assert found["disattenuated"][0, 1] > 1.2
-    assert found["independent"][0, 1] < 1
+def test_shared_noise_can_exceed_one_and_independent_halves_do_not():
+    _, result = noise(*simulated(0.9, 1.0, True, 3), "pearson", BOTH)
+    assert result["disattenuated"][0, 1] > 1.2
+    assert result["independent"][0, 1] < 1
 
 
-def test_without_a_reliability_there_is_nothing_to_divide_by():
+def test_without_a_positive_reliability_there_is_no_disattenuated_correlation():
     observed = torch.full((3, 3), 0.5)
-    found = disattenuated(observed, torch.tensor([1.0, -0.1, torch.nan]))
-    assert found[0, 0] == 0.5
-    assert found[1].isnan().all() and found[2].isnan().all()
+    result = disattenuated(observed, torch.tensor([1.0, -0.1, torch.nan]))
+    assert result[0, 0] == 0.5
+    assert result[1].isnan().all() and result[2].isnan().all()
 
 
-def test_a_path_estimator_has_no_reliability_and_disturbs_no_other():
+def test_a_path_estimator_has_no_reliability_and_affects_no_other():
     full = torch.stack([positive(50), positive(50, seed=1)], 1)
     halves = [torch.stack([positive(50, seed=2 + number), torch.full((50,), torch.nan)], 1) for number in range(2)]
     for coefficient in ("pearson", "spearman"):
-        own, found = noise(full, *halves, coefficient, torch.tensor([True, False]))
+        own, result = noise(full, *halves, coefficient, torch.tensor([True, False]))
         assert own["half"][0].isfinite() and own["half"][1].isnan()
-        assert found["observed"][0, 1].isfinite() and found["across"][0, 1].isnan()
-        assert (tuple(own), tuple(found)) == (RELIABILITIES[coefficient], PAIRED[coefficient])
+        assert result["observed"][0, 1].isfinite() and result["across"][0, 1].isnan()
+        assert (tuple(own), tuple(result)) == (RELIABILITIES[coefficient], PAIRED[coefficient])
 
 
-def test_the_reliability_of_a_residual_is_that_of_interactions_beyond_two_factors():
-    """Factors that are measured well say nothing of single weights: their own signal-to-noise ratio does."""
+def test_the_reliability_of_residuals_is_that_of_interactions_beyond_two_factors():
+    """It depends on the signal-to-noise ratio of the interactions, not on that of the factors."""
     random = np.random.default_rng(0)
     factors = 5 * np.outer(3 + random.gamma(2, size=60), 3 + random.gamma(2, size=80))
     interactions = random.normal(size=(60, 80))
@@ -318,33 +318,33 @@ def test_the_reliability_of_a_residual_is_that_of_interactions_beyond_two_factor
             for _ in range(2)
         ]
         plain = torch.corrcoef(torch.stack([half["mas"]["w"].flatten() for half in halves]))[0, 1]
-        found = residual_reliability(halves, "w", 0, torch.tensor([True]))
+        result = residual_reliability(halves, "w", 0, torch.tensor([True]))
         assert plain > 0.99
-        assert found["residual_half"].item() == pytest.approx(expected, abs=0.06)
-        assert found["residual_full"].item() == pytest.approx(2 * expected / (1 + expected), abs=0.08)
+        assert result["residual_half"].item() == pytest.approx(expected, abs=0.06)
+        assert result["residual_full"].item() == pytest.approx(2 * expected / (1 + expected), abs=0.08)
 
 
-def test_the_formula_is_left_out_where_it_does_not_hold_and_what_holds_is_not():
-    """The root of a mean: without noise the halves still give the correlation of expectations."""
+def test_only_the_formula_that_does_not_hold_is_omitted():
+    """For example the root of a mean: independent halves still give the correlation of expectations."""
     full, *halves = simulated(0.6, 0.5, False, 4)
-    own, found = noise(full, *halves, "pearson", torch.tensor([True, False]))
+    own, result = noise(full, *halves, "pearson", torch.tensor([True, False]))
     assert own["full"][0].isfinite() and own["full"][1].isnan() and own["half"].isfinite().all()
-    assert found["disattenuated"][0, 1].isnan() and found["independent"][0, 1] == pytest.approx(0.6, abs=0.03)
+    assert result["disattenuated"][0, 1].isnan() and result["independent"][0, 1] == pytest.approx(0.6, abs=0.03)
 
 
-def test_dividing_would_overstate_the_reliability_of_a_function_of_the_mean():
-    """Why: absolute values of means whose expectation is zero are all noise, and the formula calls that reliable."""
+def test_the_formula_overstates_the_reliability_of_functions_of_the_mean():
+    """Absolute values of means with expectation zero are pure noise, which the formula calls reliable."""
     random = np.random.default_rng(0)
-    spread = random.exponential(size=100_000)  # of the noise, other for every weight
+    spread = random.exponential(size=100_000)  # of the noise of each weight
     half = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[:, None] for _ in range(2)]
     many = [torch.from_numpy(np.abs(spread * random.normal(size=spread.size)))[:, None] / 2**0.5 for _ in range(2)]
     measured = [noise(first, first, second, "pearson", torch.tensor([True])) for first, second in (half, many)]
     (of_half, _), (of_all, _) = measured
-    assert of_all["half"].item() == pytest.approx(of_half["half"].item(), abs=0.02)  # more samples help nothing
+    assert of_all["half"].item() == pytest.approx(of_half["half"].item(), abs=0.02)  # more samples do not help
     assert of_half["full"].item() > of_all["half"].item() + 0.1
 
 
-def test_which_estimators_are_means_over_samples():
+def test_means_over_samples():
     means = {name for name, estimator in ESTIMATORS.items() if is_mean_of_samples(estimator)}
     assert {"fisher_empirical", "fisher_exact", "fisher_sampled", "mas", "absolute_fisher", "ggn"} <= means
     assert {"total_signal", "magnitude"} <= means
@@ -355,28 +355,28 @@ def test_which_estimators_are_means_over_samples():
 # trajectories
 
 
-def test_trajectories_are_told_apart():
+def test_correlations_within_and_across_trajectories():
     values = torch.stack([positive(80, seed=seed) for seed in range(4)], 1)
-    found = on_trajectories(values.view(80, 2, 2), "pearson")
+    result = on_trajectories(values.view(80, 2, 2), "pearson")
     every = torch.corrcoef(values.T)
-    assert found["own"][0, 1] == pytest.approx(every[0, 3].item())
-    assert found["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
-    assert found["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
+    assert result["own"][0, 1] == pytest.approx(every[0, 3].item())
+    assert result["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
+    assert result["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
 
 
-def test_estimators_without_a_trajectory_are_compared_on_those_of_the_others():
+def test_estimators_without_a_trajectory_are_compared_on_the_other_trajectories():
     values = torch.stack([positive(80, seed=seed) for seed in range(6)], 1).view(80, 2, 3)
-    found = on_all_trajectories(values, "pearson")
+    result = on_all_trajectories(values, "pearson")
     expected = [torch.corrcoef(network.T)[1, 2].item() for network in values.unbind(1)]
-    assert found[1, 2] == pytest.approx(sum(expected) / 2)
+    assert result[1, 2] == pytest.approx(sum(expected) / 2)
 
 
-def test_on_one_and_the_same_trajectory_all_are_the_correlation_of_the_estimators():
+def test_on_identical_trajectories_all_quantities_are_the_estimators_correlation():
     one = torch.stack([positive(80, seed=seed) for seed in range(3)], 1)
-    found = on_trajectories(one[:, None].expand(80, 3, 3), "spearman")
-    torch.testing.assert_close(found["own"], correlation(one, "spearman"))
-    torch.testing.assert_close(found["same"], correlation(one, "spearman"))
-    torch.testing.assert_close(found["across"], torch.ones(3, 3, dtype=torch.float64))
+    result = on_trajectories(one[:, None].expand(80, 3, 3), "spearman")
+    torch.testing.assert_close(result["own"], correlation(one, "spearman"))
+    torch.testing.assert_close(result["same"], correlation(one, "spearman"))
+    torch.testing.assert_close(result["across"], torch.ones(3, 3, dtype=torch.float64))
 
 
 # from tables to figures
@@ -404,23 +404,23 @@ def tables(names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def test_agreement_stands_beside_confidence_as_means_over_the_tensors_asked_for():
+def test_agreement_and_confidence_are_means_over_given_tensors():
     along = along_confidence(*tables(["fisher_empirical", "mas"]), ["w1", "w2"])
     row = along[(along["condition"] == "temperature") & (along["level"] == 5) & (along["coefficient"] == "ratio")]
     assert row[["mean", "n", "max_probability"]].to_numpy().tolist() == [[5 + 5 + 0.5, 2, 0.55]]
 
 
-def test_predicted_pairs_are_found_in_either_order_and_else_the_first_pairs_are_shown():
+def test_predicted_pairs_in_either_order_or_else_the_first_pairs():
     both = ["mas", "fisher_exact", "absolute_fisher"]
-    found, _ = tables(both)
-    assert set(predicted_pairs(found)) == {("mas", "absolute_fisher", 1.0), ("mas", "fisher_exact", 2.0)}
+    result, _ = tables(both)
+    assert set(predicted_pairs(result)) == {("mas", "absolute_fisher", 1.0), ("mas", "fisher_exact", 2.0)}
     assert set(predicted_pairs(tables(THEORY[::-1])[0])) <= {
         *PREDICTED, *((b, a, 1 / slope) for a, b, slope in PREDICTED),
     }  # fmt: skip
     assert predicted_pairs(tables(["si", "magnitude"])[0]) == [("si", "magnitude", None)]
 
 
-def test_a_slope_looks_at_entries_that_are_positive_in_both():
+def test_a_slope_uses_entries_that_are_positive_in_both():
     values = torch.stack([positive(30), positive(30).square()], 1)
     values[3, 0], values[5, 1] = -1, 0
     assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(*values.T[:, None]).item())

@@ -1,4 +1,4 @@
-"""The explorer: counts of weights as they are, numbers as in the tables, a page that may connect to nothing."""
+"""The explorer: counts of weights, numbers of the tables, and the page's content security policy."""
 
 import base64
 import gzip
@@ -32,7 +32,7 @@ PAIRS = list(combinations(NAMES, 2))
 
 
 def importances(n: int, seed: int) -> list[np.ndarray]:
-    """Three estimators of n weights: two alike, the third with zeros and negative values."""
+    """Three estimators of n weights: two similar ones, the third with zeros and negative values."""
     random = np.random.default_rng(seed)
     first = np.exp(random.normal(size=n) * 3)
     third = random.normal(size=n)
@@ -42,26 +42,26 @@ def importances(n: int, seed: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("n", [FEW + 1, 20_000])
-def test_cells_hold_as_many_weights_as_lie_there(seed, n):
+def test_cells_count_their_weights(seed, n):
     values = importances(n, seed)
-    found = density([axis(one) for one in values])
-    assert not found.few and found.entries == n
+    result = density([axis(one) for one in values])
+    assert not result.few and result.entries == n
     for place, (i, j) in enumerate(combinations(range(3), 2)):
         both = (values[i] > 0) & (values[j] > 0)
-        assert found.positive[place] == both.sum()
-        edges = [np.linspace(*found.ranges[one], BINS + 1) for one in (i, j)]
+        assert result.positive[place] == both.sum()
+        edges = [np.linspace(*result.ranges[one], BINS + 1) for one in (i, j)]
         expected, _, _ = np.histogram2d(*(np.log10(values[one][both]) for one in (i, j)), bins=edges)
-        # the last edge belongs to numpy's last cell, and to none of ours; nothing lies there
-        assert found.shown[place] == expected.sum()
-        np.testing.assert_allclose(count_of(found.content[place]), expected, rtol=0.091, atol=0.5)
+        # numpy's last cell includes its last edge, where there is no weight
+        assert result.shown[place] == expected.sum()
+        np.testing.assert_allclose(count_of(result.content[place]), expected, rtol=0.091, atol=0.5)
 
 
 @pytest.mark.parametrize("n", [1, 10, FEW])
-def test_of_a_small_tensor_every_weight_is_kept(n):
+def test_every_weight_of_a_small_tensor_is_kept(n):
     values = importances(n, seed=n)
-    found = density([axis(one) for one in values])
-    assert found.few and found.content.shape == (3, n)
-    for one, (low, high), kept in zip(values, found.ranges, found.content, strict=True):
+    result = density([axis(one) for one in values])
+    assert result.few and result.content.shape == (3, n)
+    for one, (low, high), kept in zip(values, result.ranges, result.content, strict=True):
         positive = one > 0
         assert (kept[~positive] == NOT_POSITIVE).all()
         if positive.any():
@@ -69,21 +69,21 @@ def test_of_a_small_tensor_every_weight_is_kept(n):
             assert np.abs(middle - np.log10(one[positive])).max() <= (high - low) / LEVELS
 
 
-def test_weights_far_out_are_beyond_the_axis_and_not_in_its_cells():
+def test_outliers_are_beyond_the_axis_and_not_in_its_cells():
     values = np.ones(5000) + np.arange(5000) / 5000
     values[0] = 1e30
-    found = axis(values)
-    assert found.codes[0] == BEYOND and (found.codes[1:] < BINS).all()
-    pair = density([found, axis(np.ones(5000))])
+    result = axis(values)
+    assert result.codes[0] == BEYOND and (result.codes[1:] < BINS).all()
+    pair = density([result, axis(np.ones(5000))])
     assert pair.positive.tolist() == [5000] and pair.shown.tolist() == [4999]
 
 
-def test_an_estimator_that_is_nowhere_positive_has_no_axis():
-    found = density([axis(np.ones(10)), axis(np.zeros(10))])
-    assert np.isnan(found.ranges[1]).all() and found.shown.tolist() == [0]
+def test_an_estimator_without_positive_values_has_no_axis():
+    result = density([axis(np.ones(10)), axis(np.zeros(10))])
+    assert np.isnan(result.ranges[1]).all() and result.shown.tolist() == [0]
 
 
-def test_levels_tell_counts_within_9_per_cent():
+def test_levels_represent_counts_within_9_per_cent():
     counts = np.concatenate([np.arange(12), np.geomspace(12, 1e15, 500).astype(int)])
     again = count_of(level_of(counts))
     assert (again[:5] == counts[:5]).all()
@@ -106,7 +106,7 @@ SETTINGS = {
 
 
 def tables() -> dict[str, pd.DataFrame]:
-    # pairs in another order than the page's, as the rule gives them
+    # pairs in the order of the rule, not of the page
     pairs = [(b, a, 0.1 * place) for place, (a, b) in enumerate(PAIRS)]
     correlation = [
         ("one", tensor, a, b, coefficient, seed, value + 0.01 * seed)
@@ -133,7 +133,7 @@ def tables() -> dict[str, pd.DataFrame]:
         "selected_lambda": [("one", "mas", 1.0, "validation"), ("one", "shuffled(mas)", np.nan, "validation")],
         "pruning": [("one", "tensor", name, seed, 0.5, 0.9) for name in ("mas", "random") for seed in range(2)],
     }
-    return {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
+    return {name: pd.DataFrame(result, columns=list(COLUMNS[name])) for name, result in rows.items()}
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +148,13 @@ def filled():
     return contents(SETTINGS, tables(), densities)
 
 
-def test_numbers_are_those_of_the_tables(filled):
+def test_numbers_equal_those_of_the_tables(filled):
     one, like_it = filled[0]["studies"]
     assert one["estimators"] == NAMES
     assert one["names"] == [*NAMES, "shuffled(mas)"]
-    found = one["agreement"]["fc1.weight"]["pearson"]
-    assert [mean for mean, _, _ in found["pairs"]] == pytest.approx([0.005, 0.105, 0.205])
-    assert found["n"] == 2 and found["null"] == pytest.approx([0.0, 0.002], abs=1e-4)
+    result = one["agreement"]["fc1.weight"]["pearson"]
+    assert [mean for mean, _, _ in result["pairs"]] == pytest.approx([0.005, 0.105, 0.205])
+    assert result["n"] == 2 and result["null"] == pytest.approx([0.0, 0.002], abs=1e-4)
     assert one["retention"]["mas"][0][:2] == [1, 0.65]
     assert one["retention"]["mas"][1] == [9, None, None, None, 2]
     assert one["selected"] == {"mas": 1}
@@ -164,20 +164,20 @@ def test_numbers_are_those_of_the_tables(filled):
         assert words in like_it["text"]
 
 
-def test_densities_lie_where_the_page_looks_for_them(filled):
+def test_densities_are_at_their_offsets(filled):
     data, densities = filled
     weight, everything = data["studies"][0]["tensors"]
     assert (weight["offset"], everything["offset"]) == (0, len(PAIRS) * BINS**2)
     assert len(densities) == everything["offset"] + len(NAMES) * everything["entries"]
 
 
-def test_without_rows_a_study_is_still_shown():
+def test_a_study_without_rows_is_shown():
     nothing = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
     data, densities = contents(SETTINGS, nothing, {})
     assert densities == b"" and [study["names"] for study in data["studies"]] == [[], []]
 
 
-def test_the_page_allows_its_own_script_and_style_and_nothing_else(filled):
+def test_the_policy_allows_only_the_page_s_script_and_style(filled):
     texts = {
         "page.html": '<meta content="{{policy}}"><style>{{style}}</style><b>{{data}}</b><i>{{densities}}</i>'
         "<script>{{script}}</script>",
@@ -189,21 +189,21 @@ def test_the_page_allows_its_own_script_and_style_and_nothing_else(filled):
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy
     for text in ("a{}", "1;2;"):
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in policy
-    assert page.count("</script>") == 1, "what is shown cannot end the element that holds it"
+    assert page.count("</script>") == 1, "content cannot end its element"
     assert json.loads(re.search("<b>(.*)</b>", page)[1]) == data
     assert gzip.decompress(base64.b64decode(re.search("<i>(.*)</i>", page)[1])) == filled[1]
     assert fill(texts, data, filled[1]) == page
 
 
-def test_colours_stand_out_in_both_themes():
+def test_colours_have_enough_contrast_in_both_themes():
     for surface in SURFACES.values():
         for colour in PALETTE:
             assert contrast(against(colour, surface), surface) >= LEAST_CONTRAST
-    assert against("#117733", "#ffffff") == "#117733", "what stands out is left as it is in the figures"
+    assert against("#117733", "#ffffff") == "#117733", "colours with enough contrast are unchanged"
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
-def test_ablations_are_named_with_what_they_are_made_from():
+def test_ablations_are_named_with_their_estimators():
     assert looks("shuffled(mas)", 0)["label"].startswith("shuffled ")
     names = [looks(name, 0)["label"] for name in ("values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)")]
     assert len(set(names)) == 2 and all("in ranks of" in name for name in names)

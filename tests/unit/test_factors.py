@@ -13,20 +13,20 @@ def product(seed: int, out: int = 7, inputs: int = 11) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_an_exact_product_is_reconstructed_and_correlates_fully(seed):
+def test_an_exact_product_is_reconstructed_with_correlation_one(seed):
     importance = product(seed)
     torch.testing.assert_close(rank_one(importance), importance)
     torch.testing.assert_close(factor_correlation(importance), torch.ones(2, dtype=torch.float64))
 
 
-def test_scale_and_order_of_neurons_change_nothing():
+def test_scale_and_order_of_neurons_have_no_effect():
     importance = product(0) + torch.rand(2, 7, 11, generator=torch.Generator().manual_seed(9))
     expected = factor_correlation(importance)
     torch.testing.assert_close(factor_correlation(1e-9 * importance), expected)
     torch.testing.assert_close(factor_correlation(importance.flip(1)), expected)
 
 
-def test_entries_that_are_not_positive_are_left_out():
+def test_entries_that_are_not_positive_are_omitted():
     importance = product(1)
     importance[:, :, 3] = 0.0
     importance[:, 2, :] = -1.0
@@ -39,13 +39,13 @@ def test_a_replica_does_not_depend_on_the_others():
     assert torch.equal(factor_correlation(importance), alone)
 
 
-def test_convolutions_take_inputs_and_positions_as_one_axis():
+def test_convolutions_combine_inputs_and_positions():
     importance = product(4, 6, 12)
     assert torch.equal(factor_correlation(importance.view(2, 6, 3, 2, 2)), factor_correlation(importance))
 
 
 @pytest.mark.parametrize("slope", [0.5, 1.0, -2.0])
-def test_the_slope_of_a_power_law_is_its_exponent_and_entries_that_are_not_positive_play_no_part(slope):
+def test_the_slope_of_a_power_law_is_its_exponent_over_positive_entries(slope):
     first = torch.rand(3, 8, 5, generator=torch.Generator().manual_seed(2)) + 0.1
     second = 7 * first**slope
     first[0, 0], second[1, 1] = 0, -3

@@ -1,4 +1,4 @@
-"""What ablations recover: of which estimator, how surely, and what is said of it."""
+"""Recovery by ablations: estimators, intervals and outcomes."""
 
 import math
 
@@ -15,13 +15,13 @@ SEEDS = range(100, 105)
 TWO = "values_of(mas)_in_ranks_of(si)"
 NOISE = np.array([0.0, 0.004, -0.003, 0.002, -0.001])
 SHIFT = np.array([0.0005, -0.001, 0.0, 0.001, -0.0005])
-"""By seed: what all conditions share, and what one has for itself."""
+"""By seed: common deviation of all conditions, and deviation of one condition."""
 
 
 def table(accuracies: dict[tuple[str, float], np.ndarray | list[float]]) -> pd.DataFrame:
-    """Three tasks; after the last, the newest is 0.03 better than the mean and the others 0.015 worse.
+    """Retention of three tasks; after the last, the newest is 0.03 better than the mean and the others 0.015 worse.
 
-    That holds on test data. On validation data all seeds are alike and worse, in the same order of strengths.
+    On validation data all seeds are equal and worse, with the same order of strengths.
     """
     rows = [
         ("study", name, strength, seed, learnt, task, split, of_split[split] + (0.03 if task == 3 else -0.015))
@@ -63,7 +63,7 @@ def accuracy(name: str, strength: float) -> pd.Series:
     return final[(final["estimator"] == name) & (final["lambda"] == strength)].set_index("seed")["accuracy"]
 
 
-def test_every_ablation_stands_under_each_of_its_estimators_and_these_before():
+def test_every_ablation_is_listed_after_each_of_its_estimators():
     assert [*FOUND.loc["mas"].index] == ["mas", "uniform(mas)", "shuffled(mas)", "power_2(mas)", "reversed(mas)", TWO]
     assert [*FOUND.loc["si"].index] == ["si", TWO]
     assert ablations_of(without_ablations(TABLE)) == {}
@@ -84,13 +84,15 @@ def test_recovery_by_hand():
         "recovery_l2_per_layer": ratio(ablation - per_layer, mas - per_layer),
         "difference": paired(ablation, mas),
     }
-    for what, of in expected.items():
-        assert [row[f"{part}_{what}"] for part in ("mean", "low", "high")] == pytest.approx([of.mean, of.low, of.high])
+    for what, expected_interval in expected.items():
+        assert [row[f"{part}_{what}"] for part in ("mean", "low", "high")] == pytest.approx(
+            [expected_interval.mean, expected_interval.low, expected_interval.high]
+        )
     own = FOUND.loc[("mas", "mas")]
     assert [own[f"{part}_recovery"] for part in ("mean", "low", "high")] == pytest.approx([1, 1, 1])
 
 
-def test_what_is_said_follows_from_the_interval_and_the_test():
+def test_outcomes_follow_from_the_interval_and_the_test():
     assert FOUND["outcome"].to_dict() == {
         ("mas", "mas"): "equivalent",
         ("mas", "uniform(mas)"): "worse",
@@ -108,45 +110,47 @@ def test_what_is_said_follows_from_the_interval_and_the_test():
 
 def test_seven_tenths_of_a_point_are_not_equivalent():
     close = {("none", 0.0): [0.5] * 5, ("mas", 1.0): 0.9 + NOISE, ("uniform(mas)", 1.0): 0.893 + NOISE + SHIFT / 10}
-    found = recovery(table(close), select_lambda(table(close))).set_index("ablation")
-    assert found.loc["uniform(mas)", "outcome"] == "worse"
+    result = recovery(table(close), select_lambda(table(close))).set_index("ablation")
+    assert result.loc["uniform(mas)", "outcome"] == "worse"
 
 
 def test_all_ablations_but_the_primary_one_are_one_family():
     named = TABLE.assign(estimator=TABLE["estimator"].str.replace("mas", "fisher_empirical"))
     named["estimator"] = named["estimator"].replace("shuffled(fisher_empirical)", "rank_one(fisher_empirical)")
-    found = recovery(named, select_lambda(named)).set_index("ablation")
+    result = recovery(named, select_lambda(named)).set_index("ablation")
     for name in ("tost_p", "difference_p"):
-        assert found.loc["rank_one(fisher_empirical)", f"holm_{name}"] == found.loc["rank_one(fisher_empirical)", name]
-        family = found.drop("rank_one(fisher_empirical)").dropna(subset=name).sort_values(name)
+        assert (
+            result.loc["rank_one(fisher_empirical)", f"holm_{name}"] == result.loc["rank_one(fisher_empirical)", name]
+        )
+        family = result.drop("rank_one(fisher_empirical)").dropna(subset=name).sort_values(name)
         assert family[f"holm_{name}"].iloc[0] == pytest.approx(min(1, len(family) * family[name].iloc[0]))
 
 
-def test_a_strength_at_an_end_of_those_tried_is_marked_where_there_are_several():
+def test_a_strength_at_the_edge_of_several_is_marked():
     assert not FOUND.loc[("mas", "mas"), "at_edge"] and not FOUND.loc[("mas", "uniform(mas)"), "at_edge"]
     assert FOUND.loc[("si", "si"), "at_edge"], "the larger diverged for a seed"
     assert not FOUND.loc[("mas", "shuffled(mas)"), "at_edge"]
 
 
-def test_where_the_estimator_diverged_nothing_is_recovered():
+def test_a_diverged_estimator_has_no_recovery():
     broken = table({("none", 0.0): [0.5] * 5, ("mas", 1.0): [NAN] * 5, ("uniform(mas)", 1.0): 0.6 + NOISE})
     row = recovery(broken, select_lambda(broken)).set_index("ablation").loc["uniform(mas)"]
     assert row["outcome"] == "diverged" and math.isnan(row["mean_recovery"])
     assert row["mean_accuracy"] == pytest.approx(0.6 + NOISE.mean())
 
 
-def test_one_seed_has_values_and_no_verdict():
+def test_one_seed_has_values_and_is_undecided():
     single = TABLE[TABLE["seed"] == 101]
     row = recovery(single, select_lambda(single)).set_index("ablation").loc["uniform(mas)"]
     assert row["outcome"] == "undecided" and math.isfinite(row["mean_recovery"]) and math.isnan(row["low_recovery"])
 
 
-def test_the_frontier_parts_the_newest_task_from_those_before():
-    found = frontier(TABLE.sample(frac=1, random_state=0)).set_index(["estimator", "lambda"])
-    assert len(found) == 16 and set(found["n"]) == {5}
-    row = found.loc[("mas", 10.0)]
+def test_the_frontier_separates_the_newest_task_from_earlier_ones():
+    result = frontier(TABLE.sample(frac=1, random_state=0)).set_index(["estimator", "lambda"])
+    assert len(result) == 16 and set(result["n"]) == {5}
+    row = result.loc[("mas", 10.0)]
     assert row["mean_new"] == pytest.approx(0.93 + NOISE.mean()) and row["mean_old"] == pytest.approx(
         0.885 + NOISE.mean()
     )
     assert row["high_new"] - row["mean_new"] == pytest.approx(interval(NOISE).high - NOISE.mean())
-    assert math.isnan(found.loc[("si", 10.0), "mean_old"])
+    assert math.isnan(result.loc[("si", 10.0), "mean_old"])

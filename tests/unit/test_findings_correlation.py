@@ -1,4 +1,4 @@
-"""Statements on pairs of estimators: intervals on Fisher's z, signs of a family of tests, shares of pairs."""
+"""Properties of pairs of estimators: intervals on Fisher's z, signs by a family of tests, shares of pairs."""
 
 from itertools import combinations, product
 
@@ -43,22 +43,22 @@ def test_intervals_are_students_on_artanh_and_stay_within_one():
     assert same[["mean", "low", "high"]].to_numpy() == pytest.approx(1)
 
 
-def test_strong_does_not_depend_on_the_number_of_networks():
+def test_strong_is_independent_of_the_number_of_networks():
     pair = {("mas", "si"): {"fc1.weight": 0.72, "fc2.weight": 0.9, "all": 0.8}}
     few, many = (table(pair, seeds, 0.05) for seeds in (3, 300))
-    found = [pair_properties(beyond_null(each, null(each))).iloc[0] for each in (few, many)]
-    assert [row["strong"] for row in found] == [True, True]
-    assert found[0]["low"] < 0.7 < found[1]["low"], "the interval says how sure that is"
-    assert found[1]["lowest"] == pytest.approx(0.72, abs=0.01)
+    result = [pair_properties(beyond_null(each, null(each))).iloc[0] for each in (few, many)]
+    assert [row["strong"] for row in result] == [True, True]
+    assert result[0]["low"] < 0.7 < result[1]["low"], "the interval shows the uncertainty"
+    assert result[1]["lowest"] == pytest.approx(0.72, abs=0.01)
 
 
 def test_a_sign_in_one_of_many_tensors_needs_more_than_one_test():
-    """Of many unrelated tensors some are significant by themselves, and few families have a single one."""
+    """Some of many unrelated tensors are significant on their own, and few families have any."""
     tensors = {f"fc{place}.weight": 0.0 for place in range(60)}
     chance = [table({("mas", "si"): tensors}, 5, 0.1, seed) for seed in range(8)]
-    found = [beyond_null(each, null(each)) for each in chance]
-    assert sum((each["p"] < 0.05).any() for each in found) > 6
-    assert sum((each["sign"] != 0).any() for each in found) < 3
+    result = [beyond_null(each, null(each)) for each in chance]
+    assert sum((each["p"] < 0.05).any() for each in result) > 6
+    assert sum((each["sign"] != 0).any() for each in result) < 3
     turning = table({("mas", "si"): tensors | {"fc1.weight": 0.5, "fc2.weight": -0.5}}, 5, 0.01)
     assert pair_properties(beyond_null(turning, null(turning)))["turning"].item()
 
@@ -67,8 +67,8 @@ def test_shares_resample_estimators_not_pairs():
     pairs = [*combinations(NAMES, 2)]
     means = {pair: {"fc1.weight": 0.9 if "mas" in pair else 0.1} for pair in pairs}
     correlation = table(means)
-    found = shares(correlation, pair_properties(beyond_null(correlation, null(correlation))))
-    row = found.set_index("property").loc["strong"]
+    result = shares(correlation, pair_properties(beyond_null(correlation, null(correlation))))
+    row = result.set_index("property").loc["strong"]
     every = []
     for drawn in product(NAMES, repeat=4):
         weights = [drawn.count(a) * drawn.count(b) for a, b in pairs]

@@ -18,7 +18,7 @@ OPTIMISATION = Optimisation(batch_size=10, learning_rate=1e-3)
 
 
 @pytest.mark.parametrize("classes", [None, (0, 1, 2, 3)])
-def test_interrupted_after_every_epoch_the_bits_are_the_same(classes, tmp_path):
+def test_training_interrupted_after_every_epoch_gives_the_same_bits(classes, tmp_path):
     class Killed(BaseException):
         pass
 
@@ -46,12 +46,12 @@ def test_interrupted_after_every_epoch_the_bits_are_the_same(classes, tmp_path):
         )
         return pack(replicas.parameters | replicas.buffers, replicas.adam) | pack_path(recorder.recorded())
 
-    whole, found, deaths = learn(None), None, 0
-    while not found:
+    uninterrupted, resumed, deaths = learn(None), None, 0
+    while not resumed:
         try:
-            found = learn(Deadly(tmp_path / "x.safetensors", {"code": "1"}))
+            resumed = learn(Deadly(tmp_path / "x.safetensors", {"code": "1"}))
         except Killed:
             deaths += 1
     assert deaths == EPOCHS - 1
-    assert [*found] == [*whole]
-    assert all(torch.equal(found[name], value) for name, value in whole.items())
+    assert [*resumed] == [*uninterrupted]
+    assert all(torch.equal(resumed[name], value) for name, value in uninterrupted.items())

@@ -1,4 +1,4 @@
-"""All ways to compute a stack's gradients agree with one network's backward pass; what cannot be traced is refused."""
+"""All ways to compute a stack's gradients agree with a backward pass; untraceable networks are refused."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ REPLICAS, BATCH = 5, 6
 
 
 class Tied(nn.Module):
-    """A weight used twice, a parameter that is not used at all, and normalisation with running statistics."""
+    """A weight used twice, an unused parameter, and normalisation with running statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Tied(nn.Module):
 
 
 class Branching(nn.Module):
-    """What it does depends on the data."""
+    """A network whose operations depend on the data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Branching(nn.Module):
 
 
 class Counting(nn.Module):
-    """What it does depends on how often it was called."""
+    """A network whose output depends on the number of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Counting(nn.Module):
 
 
 class Constant(nn.Module):
-    """Creates a tensor in its forward pass."""
+    """A network that creates a tensor in its forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,39 +98,39 @@ def check(build, replicas: Replicas, layout: Layout, gradients) -> None:
     inputs, labels = batch()
     seen = []
     for rows in gradients.groups:
-        found = layout.views(gradients(rows, inputs[rows], labels[rows]))
+        gradients_of = layout.views(gradients(rows, inputs[rows], labels[rows]))
         for place, replica in enumerate(range(rows.start, rows.stop)):
             seen.append(replica)
             wanted, buffers = expected(build, replica, inputs[replica], labels[replica])
             for name, gradient in wanted.items():
-                torch.testing.assert_close(found[name][place], gradient, rtol=1e-4, atol=1e-6)
+                torch.testing.assert_close(gradients_of[name][place], gradient, rtol=1e-4, atol=1e-6)
             for name, buffer in buffers.items():
                 torch.testing.assert_close(replicas.buffers[name][replica], buffer)
     assert seen == list(range(REPLICAS))
 
 
 @pytest.mark.parametrize("build", [*NETWORKS, Branching])
-def test_replicas_one_by_one_have_the_gradients_of_each(build):
+def test_replicas_one_by_one_have_the_gradients_of_single_networks(build):
     replicas, layout = stack(build)
     check(build, replicas, layout, OneByOne(replicas, layout))
 
 
 @pytest.mark.parametrize("build", [*NETWORKS, Constant])
-def test_a_traced_gradient_is_that_of_automatic_differentiation(build):
+def test_a_traced_gradient_equals_automatic_differentiation(build):
     replicas, _ = stack(build)
     (inputs, labels), parameters = batch(1), replicas.state(0)[0]
     traced = trace(replicas.template, *replicas.state(0), *(part[1] for part in batch()))
-    found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
-    traced(*replicas.state(0), inputs[0], labels[0], found)
+    result = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
+    traced(*replicas.state(0), inputs[0], labels[0], result)
     wanted, buffers = expected(build, 0, inputs[0], labels[0])
     for name, gradient in wanted.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(result[name], gradient, rtol=1e-4, atol=1e-6)
     for name, buffer in buffers.items():
         torch.testing.assert_close(replicas.buffers[name][0], buffer)
 
 
 @pytest.mark.parametrize("build", [Branching, Counting])
-def test_a_network_whose_operations_are_not_always_the_same_is_not_traced(build):
+def test_a_network_with_varying_operations_is_not_traced(build):
     replicas, _ = stack(build)
     with pytest.raises(Untraceable):
         trace(replicas.template, *replicas.state(0), *(part[0] for part in batch()))
@@ -138,13 +138,13 @@ def test_a_network_whose_operations_are_not_always_the_same_is_not_traced(build)
 
 @pytest.mark.parametrize("build", NETWORKS)
 @pytest.mark.parametrize("size", [1, 2, REPLICAS, 100])
-def test_replicas_side_by_side_have_the_gradients_of_each_whatever_the_groups(build, size):
+def test_replicas_in_groups_have_the_gradients_of_single_networks(build, size):
     replicas, layout = stack(build)
     check(build, replicas, layout, SideBySide(replicas, layout, size))
 
 
 @pytest.mark.parametrize("build", [CNN, Tied])
-def test_memory_is_measured_on_networks_that_normalise_by_the_batch(build):
+def test_measuring_memory_changes_no_statistics(build):
     replicas, layout = stack(build)
     before = {name: buffer.clone() for name, buffer in replicas.template.named_buffers()}
     assert side_by_side(replicas, layout, batch()[0][0]) >= 1
@@ -167,7 +167,7 @@ def test_on_a_cpu_replicas_run_one_by_one(build):
     assert isinstance(way_to_compute(replicas, layout, batch()[0][0]), OneByOne)
 
 
-def test_a_layout_keeps_every_value_and_begins_each_parameter_at_a_whole_vector():
+def test_a_layout_keeps_every_value_and_aligns_each_parameter():
     values = {"a": torch.randn(3, 7, 5), "b": torch.randn(3), "c": torch.randn(3, VECTOR)}
     layout = Layout({name: value.shape[1:] for name, value in values.items()})
     assert layout.size == 3 * VECTOR
@@ -180,7 +180,7 @@ def test_a_layout_keeps_every_value_and_begins_each_parameter_at_a_whole_vector(
 
 
 @pytest.mark.parametrize(("length", "most"), [(64, 64), (640, 256), (6400, 32768), (282 * 64, 4096)])
-def test_pieces_are_whole_vectors_no_larger_than_asked(length, most):
+def test_pieces_are_whole_vectors_within_the_limit(length, most):
     row = torch.arange(length)
     cut = pieces(row, most)
     assert torch.equal(torch.cat(cut), row)
@@ -188,12 +188,12 @@ def test_pieces_are_whole_vectors_no_larger_than_asked(length, most):
     assert len({len(piece) for piece in cut[:-1]}) <= 1
 
 
-def test_label_smoothing_is_the_same_on_all_ways():
+def test_label_smoothing_is_that_of_torch():
     replicas, layout = stack(MLP)
     inputs, labels = batch()
     network = initialise(MLP, [0]).network(0).train()
     cross_entropy(network(inputs[0]), labels[0], label_smoothing=0.3).backward()
     for way in (OneByOne(replicas, layout, 0.3), SideBySide(replicas, layout, 1, 0.3)):
-        found = layout.views(way(slice(0, 1), inputs[:1], labels[:1]))
+        result = layout.views(way(slice(0, 1), inputs[:1], labels[:1]))
         for name, parameter in network.named_parameters():
-            torch.testing.assert_close(found[name][0], parameter.grad, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(result[name][0], parameter.grad, rtol=1e-4, atol=1e-6)

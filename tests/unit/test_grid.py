@@ -1,4 +1,4 @@
-"""Retention over a grid of seeds and strengths: neither blocks, interruptions nor kept results change a bit."""
+"""Retention over a grid of seeds and strengths: blocks, interruptions and stored results change no bit."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ STRENGTHS = [0.1, 10.0, 1000.0]
 SEEDS = [3, 4]
 JOB = retention_job(LEARNING, Optimisation(batch_size=10, learning_rate=1e-2), samples=20, lambdas=STRENGTHS)
 ONE = 14 * 4 * (16 * 12 + 12 + 12 + 12 + 12 * 4 + 4)
-"""Bytes that a replica keeps."""
+"""Bytes of a replica."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def learn(tasks, estimators, most_bytes=None, ablation=None, kept=None, job=JOB,
 )
 @pytest.mark.parametrize("most_bytes", [1, 2 * ONE, 3 * ONE])
 def test_blocks_change_neither_results_nor_their_order(estimators, ablation, most_bytes, tasks):
-    """One replica at a time, two of a seed's three, and a seed."""
+    """Blocks of one replica, of two of a seed's three, and of one seed."""
     whole = learn(tasks, estimators, ablation=ablation)
     assert learn(tasks, estimators, most_bytes, ablation) == whole
     assert len(whole) == len(SEEDS) * len(STRENGTHS) * (1 + 2 + 2 * 3)
@@ -65,7 +65,7 @@ def test_blocks_change_neither_results_nor_their_order(estimators, ablation, mos
 @pytest.mark.parametrize("seeds", [1, 2, 5])
 @pytest.mark.parametrize("strengths", [0, 1, 3, 4])
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 100])
-def test_blocks_cover_the_grid_once_and_keep_to_the_bound(seeds, strengths, most):
+def test_blocks_cover_the_grid_once_within_the_limit(seeds, strengths, most):
     cells = []
     for rows, columns in blocks(seeds, strengths, most):
         assert 1 <= len(rows) * len(columns) <= most
@@ -78,7 +78,7 @@ class Killed(BaseException):
 
 
 class Deadly(Checkpoint):
-    """Dies right after it was written for the n-th time."""
+    """A checkpoint whose job is killed after the n-th save."""
 
     def __init__(self, result, saves, ending="checkpoint"):
         super().__init__(result, {"code": "1"}, ending)
@@ -92,7 +92,7 @@ class Deadly(Checkpoint):
 
 
 def kept(folder, saves=0):
-    """What a job keeps; it dies after so many states of a block, or with none, never."""
+    """Checkpoints of a job that is killed after ``saves`` states of a block; never for 0."""
     return Kept(Deadly(folder / "x.csv", saves), Deadly(folder / "x.csv", 0, "strengths"))
 
 
@@ -106,8 +106,8 @@ def kept(folder, saves=0):
         (["fisher_sampled"], None, {"batch_norm": "frozen"}, 1),
     ],
 )
-def test_interrupted_after_every_task_the_bits_are_the_same(estimators, ablation, changes, replicas, tasks, tmp_path):
-    """A new process each time, as far as the function can tell: everything that it continues from is in the files."""
+def test_runs_interrupted_after_tasks_give_the_same_bits(estimators, ablation, changes, replicas, tasks, tmp_path):
+    """Each run continues from files alone, like a new process."""
     of_learning = {key: value for key, value in changes.items() if key in LaterTasks.model_fields}
     of_job = {key: value for key, value in changes.items() if key not in of_learning}
     job = JOB.model_copy(update={"learning": LEARNING.model_copy(update=of_learning)} | of_job)
@@ -121,49 +121,49 @@ def test_interrupted_after_every_task_the_bits_are_the_same(estimators, ablation
     def run(files):
         return learn(tasks, estimators, replicas * ONE, ablation, files, job, adam)
 
-    whole = run(None)
+    uninterrupted = run(None)
     deaths = 0
     while True:
         try:
-            found = run(kept(tmp_path, 1))
+            resumed = run(kept(tmp_path, 1))
             break
         except Killed:
             deaths += 1
-    assert found == whole
+    assert resumed == uninterrupted
     assert deaths == 6 // replicas, "once in every block: after the second of three tasks"
-    assert len({seen.accuracy for seen in whole}) > 5
+    assert len({seen.accuracy for seen in uninterrupted}) > 5
 
 
-def test_the_state_of_another_block_is_not_taken(tasks, tmp_path):
-    whole = learn(tasks, ["mas"])
+def test_the_state_of_another_block_is_not_used(tasks, tmp_path):
+    uninterrupted = learn(tasks, ["mas"])
     with pytest.raises(Killed):
         learn(tasks, ["mas"], 1, kept=kept(tmp_path, 3))
-    assert learn(tasks, ["mas"], kept=kept(tmp_path)) == whole
+    assert learn(tasks, ["mas"], kept=kept(tmp_path)) == uninterrupted
 
 
 def strengths_learnt(monkeypatch):
-    """The strengths of all replicas that are learnt from here on."""
+    """The strengths of all replicas learnt after this call."""
     learnt, run = [], grid.Run
     monkeypatch.setattr(grid, "Run", lambda *inputs, **named: learnt.extend(inputs[2]) or run(*inputs, **named))
     return learnt
 
 
-def test_one_more_strength_is_learnt_alone_and_a_strength_less_is_forgotten(tasks, tmp_path, monkeypatch):
+def test_only_a_new_strength_is_learnt_and_a_removed_one_is_forgotten(tasks, tmp_path, monkeypatch):
     learn(tasks, ["mas"], kept=kept(tmp_path))
     learnt = strengths_learnt(monkeypatch)
     more = JOB.model_copy(update={"lambdas": (10, 3.0, 0.1)})
-    found = learn(tasks, ["mas"], kept=kept(tmp_path), job=more)
+    result = learn(tasks, ["mas"], kept=kept(tmp_path), job=more)
     assert learnt == [3.0] * len(SEEDS)
-    assert found == learn(tasks, ["mas"], job=more)
+    assert result == learn(tasks, ["mas"], job=more)
     learnt.clear()
     fewer = JOB.model_copy(update={"lambdas": (3.0,)})
     assert {seen.strength for seen in learn(tasks, ["mas"], kept=kept(tmp_path), job=fewer)} == {3.0}
     assert learnt == []
     learn(tasks, ["mas"], kept=kept(tmp_path))
-    assert sorted(learnt) == sorted([1000.0] * len(SEEDS)), "3 was added when 1000 had been left out"
+    assert sorted(learnt) == sorted([1000.0] * len(SEEDS)), "1000 was removed, then added again"
 
 
-def test_results_of_another_job_are_not_taken(tasks, tmp_path, monkeypatch, capsys):
+def test_results_of_another_job_are_not_used(tasks, tmp_path, monkeypatch, capsys):
     learn(tasks, ["mas"], kept=kept(tmp_path))
     learnt = strengths_learnt(monkeypatch)
     other = Kept(

@@ -1,4 +1,4 @@
-"""A head selects logits, for each replica its own; everything else sees a network with the same parameters."""
+"""A head selects logits per replica; all other code sees a network with the same parameters."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def selected(replicas, replica: int, samples: Samples) -> torch.Tensor:
     return network(to_inputs(samples.images))[:, list(CLASSES[replica])]
 
 
-def test_each_replica_is_judged_on_its_own_classes_and_samples(tasks):
+def test_each_replica_is_evaluated_on_its_classes_and_samples(tasks):
     replicas = initialise(Small, SEEDS)
     with heads(replicas, tasks) as headed:
         values = accuracy(headed, [task.test for task in tasks])
@@ -46,7 +46,7 @@ def test_each_replica_is_judged_on_its_own_classes_and_samples(tasks):
         assert value == (predicted == task.test.labels).sum().item() / 40
 
 
-def test_training_with_a_head_is_that_of_the_selected_logits_and_leaves_no_head(tasks):
+def test_training_with_a_head_uses_the_selected_logits_and_leaves_no_head(tasks):
     replicas = initialise(Small, SEEDS)
     names, state = [*replicas.buffers], initialise(Small, SEEDS)
     with heads(replicas, tasks) as headed:
@@ -68,10 +68,10 @@ def test_training_with_a_head_is_that_of_the_selected_logits_and_leaves_no_head(
 def test_importances_of_other_classes_are_zero(tasks):
     replicas = initialise(Small, SEEDS)
     with heads(replicas, tasks) as headed:
-        found = stacked_importances(["mas"], headed, [task.training for task in tasks], (0,))["mas"]
-    assert found.keys() == replicas.parameters.keys()
+        importance = stacked_importances(["mas"], headed, [task.training for task in tasks], (0,))["mas"]
+    assert importance.keys() == replicas.parameters.keys()
     for replica, classes in enumerate(CLASSES):
-        rows = found["fc2.bias"][replica]
+        rows = importance["fc2.bias"][replica]
         assert [index for index in range(len(rows)) if rows[index] > 0] == sorted(classes)
 
 

@@ -9,7 +9,7 @@ JOB = Path(__file__).parents[2] / "workflow/rules/job.sh"
 
 
 def job(folder, command):
-    """A job as Snakemake runs it: exit status, screen and log."""
+    """Run a job like Snakemake: exit status, screen and log."""
     command = f"set -euo pipefail; . {JOB};  {command} > job.log 2>&1 "
     done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr, (folder / "job.log").read_text()
@@ -24,7 +24,7 @@ def test_a_killed_job_is_explained(tmp_path):
 
 
 @pytest.mark.parametrize(("command", "status"), [("true", 0), ("false", 1), ("bash -c 'exit 3'", 3)])
-def test_a_job_that_ends_by_itself_is_left_to_speak(command, status, tmp_path):
+def test_nothing_is_added_to_a_job_that_ends_normally(command, status, tmp_path):
     assert job(tmp_path, command) == (status, "", "")
 
 

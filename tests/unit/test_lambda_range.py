@@ -12,11 +12,11 @@ STRENGTHS = 10.0 ** np.arange(0, 14)
 
 
 def logistic(strength: np.ndarray, middle: float) -> np.ndarray:
-    """From 0.85 without a penalty to 0.99; half of the gain at ``middle``."""
+    """Accuracy from 0.85 without a penalty to 0.99, with half of the gain at ``middle``."""
     return 0.85 + 0.14 / (1 + (middle / np.maximum(strength, 1e-30)) ** 2)
 
 
-def found(middles: dict[str, float], seeds: int = 2) -> pd.DataFrame:
+def accuracy_curves(middles: dict[str, float], seeds: int = 2) -> pd.DataFrame:
     rows = [
         (name, strength, seed, value)
         for name, middle in middles.items()
@@ -27,9 +27,11 @@ def found(middles: dict[str, float], seeds: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["curve", "lambda", "seed", "accuracy"])
 
 
-def test_importances_that_differ_by_a_factor_have_curves_that_coincide_after_rescaling():
-    curves = found({"fisher_exact": 1e7, "mas": 1e4, "si": 1e4})
-    values = torch.tensor([[1.0, -5.0], [3.0, 0.0]])  # negative ones do not count; the second network has other sums
+def test_curves_of_importances_that_differ_by_a_factor_coincide_after_rescaling():
+    curves = accuracy_curves({"fisher_exact": 1e7, "mas": 1e4, "si": 1e4})
+    values = torch.tensor(
+        [[1.0, -5.0], [3.0, 0.0]]
+    )  # negative values do not count; the second network has different sums
     scaled = {"fisher_exact": 1.0, "mas": 1000.0, "si": 10.0}
     summed = totals({name: {"w": factor * values} for name, factor in scaled.items()}, [0, 1])
     assert summed["total"].tolist() == [1.0, 3.0, 1000.0, 3000.0, 10.0, 30.0]

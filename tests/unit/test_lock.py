@@ -1,4 +1,4 @@
-"""One run at a time works in a folder; a killed run leaves no lock, and jobs on a cluster are not forgotten."""
+"""Only one run at a time works in a folder; a killed run leaves no lock, except for its jobs on a cluster."""
 
 import fcntl
 import os
@@ -63,7 +63,7 @@ def test_a_released_lock_is_free(path):
         lock.release()
 
 
-def test_after_a_killed_run_on_a_cluster_its_jobs_come_first(path, run):
+def test_after_a_killed_run_its_jobs_on_a_cluster_are_reported(path, run):
     first = run("cluster")
     first.kill()
     first.wait()
@@ -74,7 +74,7 @@ def test_after_a_killed_run_on_a_cluster_its_jobs_come_first(path, run):
     RunLock(path).acquire()
 
 
-def test_without_locks_in_the_file_system_there_is_a_warning(path, monkeypatch, capsys):
+def test_a_file_system_without_locks_gives_a_warning(path, monkeypatch, capsys):
     def refuse(file, operation):
         raise OSError(37, "No locks available")
 
@@ -83,7 +83,7 @@ def test_without_locks_in_the_file_system_there_is_a_warning(path, monkeypatch, 
     assert f"warning: cannot lock {path}: No locks available" in capsys.readouterr().err
 
 
-def test_on_a_full_disk_nothing_begins(tmp_path, monkeypatch):
+def test_a_run_does_not_start_on_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", ["free"])(2**20))
     with pytest.raises(UserError, match=r"results: the disk mounted at .* is full \(1\.0 MB free"):
         require_space(tmp_path / "results")

@@ -1,4 +1,4 @@
-"""The logger plugin: progress with a time left that is never too sure, and the causes of failures at the end."""
+"""The logger plugin: progress with an estimate of the time left, and the causes of failures at the end."""
 
 import io
 
@@ -10,7 +10,7 @@ import snakemake_logger_plugin_importance_atlas as plugin
 
 
 class TestInterface(TestLogHandlerBase):
-    """What Snakemake expects of every logger plugin."""
+    """Snakemake's tests of logger plugins."""
 
     __test__ = True
 
@@ -22,7 +22,7 @@ class TestInterface(TestLogHandlerBase):
 
 
 class Run:
-    """A run with four jobs on two cores, and a clock that is set by hand."""
+    """A run with four jobs on two cores and a mock of the clock."""
 
     def __init__(self, dryrun=False):
         settings = MockOutputSettings()
@@ -103,7 +103,7 @@ def test_a_job_that_succeeds_on_the_second_try_has_not_failed(run):
     assert run.end() == "interrupted: 1 of 4 jobs are done; the same command continues\n"
 
 
-def test_a_complete_run_ends_without_a_word(run):
+def test_a_complete_run_ends_without_output(run):
     for number in range(4):
         run.start(number, rule="paper" if number == 3 else "train")
         run.finish(number)

@@ -1,4 +1,4 @@
-"""The training loop on a stack of replicas, against torch's own optimiser on single networks."""
+"""The training loop on a stack of replicas, against torch's optimiser on single networks."""
 
 import pytest
 import torch
@@ -8,7 +8,6 @@ from torch.nn.functional import cross_entropy
 from networks_under_test import NormalisedVector
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.path import RECORDS, PathRecorder, Step
-from weight_importance.files.trained import pack, unpack
 from weight_importance.learning.batches import OTHER_ORDER, batch_indices
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.loop import Options
@@ -44,7 +43,7 @@ class Convolutional(nn.Module):
 
 
 class Normalised(nn.Module):
-    """Batch normalisation, whose running statistics are state of their own."""
+    """A network with batch normalisation, whose running statistics are buffers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,18 +67,15 @@ def single(build, seed: int) -> nn.Module:
         return build()
 
 
-def train_one(build, seed, data, task, penalty=None):
-    """One network, torch's plain (single-tensor) Adam, a Python loop; the penalty as a term of the loss."""
+def train_one(build, seed, data, task):
+    """Train one network with torch's plain (single-tensor) Adam in a Python loop."""
     network = single(build, seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
     for epoch in range(EPOCHS):
         order = torch.randperm(SAMPLES, generator=generator("batch order", seed, task, epoch))
         for indices in order.split(BATCH):
-            loss = cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices])
-            if penalty:
-                loss = loss + penalty(dict(network.named_parameters()))
             optimiser.zero_grad()
-            loss.backward()
+            cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices]).backward()
             optimiser.step()
     return {name: tensor.detach() for name, tensor in (*network.named_parameters(), *network.named_buffers())}
 
@@ -88,7 +84,7 @@ OPTIMISATION = Optimisation(batch_size=BATCH, learning_rate=RATE)
 
 
 def train(replicas, data, task, epochs=EPOCHS, penalty=None, recorder=None, **options):
-    """Every replica on the same data."""
+    """Train every replica on the same data."""
     train_stack(
         replicas, [data] * len(replicas), task, epochs=epochs, optimisation=OPTIMISATION, penalty=penalty,
         recorder=recorder, options=Options(**options),
@@ -97,7 +93,7 @@ def train(replicas, data, task, epochs=EPOCHS, penalty=None, recorder=None, **op
 
 @pytest.mark.parametrize("build", [Small, Convolutional, Normalised, NormalisedVector])
 @pytest.mark.parametrize("seeds", [[0, 1, 2], [7, 3]])
-def test_a_stack_trains_as_single_networks_do(build, seeds, data):
+def test_a_stack_trains_like_single_networks(build, seeds, data):
     replicas = initialise(build, seeds)
     train(replicas, data, 2)
     state = replicas.parameters | replicas.buffers
@@ -105,13 +101,13 @@ def test_a_stack_trains_as_single_networks_do(build, seeds, data):
         expected = train_one(build, seed, data, 2)
         assert expected.keys() == state.keys()
         for name, tensor in expected.items():
-            # a bias before batch normalisation has no gradient but rounding, which Adam makes steps of
+            # the gradient of a bias before batch normalisation is rounding, which Adam scales to full steps
             if not (build in (Normalised, NormalisedVector) and name in ("conv.bias", "fc1.bias", "norm.running_mean")):
                 torch.testing.assert_close(state[name][index], tensor, rtol=1e-4, atol=2e-6)
 
 
 @pytest.mark.parametrize("build", [Normalised, NormalisedVector])
-def test_frozen_statistics_stay_and_are_what_a_batch_is_normalised_by(build, data):
+def test_frozen_statistics_are_unchanged(build, data):
     replicas = initialise(build, [0, 1])
     train(replicas, data, 0)
     before = {name: buffer.clone() for name, buffer in replicas.buffers.items()}
@@ -122,28 +118,6 @@ def test_frozen_statistics_stay_and_are_what_a_batch_is_normalised_by(build, dat
     assert replicas.buffers["norm.num_batches_tracked"].tolist() == [2 * EPOCHS * SAMPLES // BATCH] * 2
 
 
-def test_adam_goes_on_from_the_state_it_is_given(data):
-    """Two tasks on end as one training with torch's own Adam, which keeps its state."""
-    replicas = initialise(Small, [0, 1])
-    train(replicas, data, 0)
-    assert replicas.adam.steps == EPOCHS * SAMPLES // BATCH
-    replicas.adam = unpack(pack({}, replicas.adam.take([0, 1])))[1]
-    train(replicas, data, 1, carry_adam=True)
-    network = single(Small, 0)
-    optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
-    for task in (0, 1):
-        for (indices,) in batch_indices([0], task, [SAMPLES], BATCH, range(EPOCHS)):
-            optimiser.zero_grad()
-            cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices]).backward()
-            optimiser.step()
-    fresh = initialise(Small, [0, 1])
-    for task in (0, 1):
-        train(fresh, data, task)
-    for name, expected in network.named_parameters():
-        torch.testing.assert_close(replicas.parameters[name][0], expected.detach(), rtol=1e-4, atol=2e-6)
-        assert not torch.allclose(fresh.parameters[name][0], expected, rtol=1e-4, atol=2e-6)
-
-
 def test_a_task_smaller_than_a_batch_is_refused(data):
     with pytest.raises(UserError, match=r"batch_size is 61, but a task has 60"):
         train_stack(
@@ -151,33 +125,9 @@ def test_a_task_smaller_than_a_batch_is_refused(data):
         )
 
 
-@pytest.mark.parametrize("strengths", [[0.0, 0.5, 30.0]])
-def test_the_penalty_is_lambda_sum_omega_squared_distance(strengths, data):
-    """Σ λΩ(θ − θ*)² without ½, by automatic differentiation, next to the closed form in the loop."""
-    seeds = [4, 9]
-    spread = [0, 0, 0, 1, 1, 1]
-    replicas = initialise(Small, seeds).take(spread)
-    torch.manual_seed(1)
-    omega = {name: torch.rand_like(tensor[:1]).expand_as(tensor) for name, tensor in replicas.parameters.items()}
-    anchor = {name: torch.randn_like(tensor[:1]).expand_as(tensor) for name, tensor in replicas.parameters.items()}
-    consolidation = Consolidation(torch.tensor(strengths * 2), clamp_negative=False)
-    consolidation.task_learnt(anchor, omega)
-    train(replicas, data, 1, penalty=consolidation.penalty())
-    for index, (seed, strength) in enumerate(zip([4, 4, 4, 9, 9, 9], strengths * 2, strict=True)):
-
-        def term(parameters, strength=strength):
-            return sum(
-                (strength * omega[name][0] * (tensor - anchor[name][0]) ** 2).sum()
-                for name, tensor in parameters.items()
-            )
-
-        for name, expected in train_one(Small, seed, data, 1, term).items():
-            torch.testing.assert_close(replicas.parameters[name][index], expected, rtol=1e-4, atol=2e-5)
-
-
 @pytest.mark.parametrize("mates", [[], [1], [1, 2, 8], list(range(20, 29))])
 @pytest.mark.parametrize("place", [0, -1])
-def test_a_replica_is_the_same_bits_whatever_its_shard_mates_and_its_place_among_them(mates, place, data):
+def test_a_replica_has_the_same_bits_for_any_shard_mates_and_place(mates, place, data):
     def learn(seeds):
         replicas, recorder = initialise(Small, seeds), PathRecorder([*RECORDS])
         consolidation = Consolidation(torch.ones(len(seeds)), clamp_negative=False)
@@ -202,41 +152,9 @@ def test_a_replica_is_the_same_bits_whatever_its_shard_mates_and_its_place_among
     assert accuracy(replicas, [data] * len(replicas))[place] == accuracy(reference, [data] * len(reference))[0]
 
 
-def test_the_recorder_sees_both_gradients_and_the_real_displacement(data):
-    replicas = initialise(Small, [0, 1])
-    start = {name: tensor.clone() for name, tensor in replicas.parameters.items()}
-    zeros = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
-    ones = {name: torch.ones_like(tensor) for name, tensor in start.items()}
-    consolidation = Consolidation(torch.tensor([100.0, 100.0]), clamp_negative=False)
-    consolidation.task_learnt(zeros, ones)
-    recorder = PathRecorder(["path_integral", "penalised_path_integral"])
-    train(replicas, data, 0, penalty=consolidation.penalty(), recorder=recorder)
-    # an independent replay of replica 0: same steps, both gradients by hand
-    network = single(Small, 0)
-    paths = {
-        record: {name: torch.zeros_like(tensor[0]) for name, tensor in start.items()} for record in recorder.records
-    }
-    optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
-    for (indices,) in batch_indices([0], 0, [SAMPLES], BATCH, range(EPOCHS)):
-        loss = cross_entropy(network(to_inputs(data.images[indices])), data.labels[indices])
-        gradients = torch.autograd.grad(loss, list(network.parameters()))
-        before = [parameter.detach().clone() for parameter in network.parameters()]
-        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-            parameter.grad = gradient + 200 * parameter.detach()
-        optimiser.step()
-        for (name, parameter), old, gradient in zip(network.named_parameters(), before, gradients, strict=True):
-            paths["path_integral"][name] -= gradient * (parameter.detach() - old)
-            paths["penalised_path_integral"][name] -= parameter.grad * (parameter.detach() - old)
-    for name, tensor in start.items():
-        for record, path in paths.items():
-            torch.testing.assert_close(recorder.recorded()[record][name][0], path[name], rtol=1e-3, atol=1e-5)
-        moved = replicas.parameters[name] - tensor
-        torch.testing.assert_close(recorder.recorded()["displacement"][name], moved, rtol=1e-4, atol=1e-6)
-
-
 @pytest.mark.parametrize("build", [Small, Normalised, NormalisedVector])
-def test_every_record_is_that_of_an_independent_replay(build, data):
-    """Path integrals with each of the three gradients, sums and means of gradients, and RWalk's score, by hand."""
+def test_every_record_equals_that_of_an_independent_replay(build, data):
+    """Path integrals with three gradients, means of gradients, RWalk's score and the displacement, by hand."""
     seeds = [3, 8]
     replicas = initialise(build, seeds)
     start = {name: tensor.clone() for name, tensor in replicas.parameters.items()}
@@ -289,15 +207,17 @@ def test_every_record_is_that_of_an_independent_replay(build, data):
                 interval[name] = [0.0, 0.0]
     assert number == 18, "an interval is left incomplete"
     for name, row in rows.items():
+        moved = replicas.parameters[name] - start[name]
+        torch.testing.assert_close(recorded["displacement"][name], moved, rtol=1e-4, atol=1e-6)
         if build is not Small and name in ("conv.bias", "fc1.bias"):
-            continue  # a bias before batch normalisation has no gradient but rounding
+            continue  # the gradient of a bias before batch normalisation is rounding
         for record, expected in row.items():
             actual = recorded[record][name][1].double()
             assert (actual - expected).abs().max() <= 2e-3 * expected.abs().max() + 1e-9, (record, name)
 
 
 @pytest.mark.parametrize("build", [Small, Normalised, NormalisedVector])
-def test_the_independent_batch_changes_nothing_but_the_record(build, data):
+def test_the_independent_batch_changes_only_the_record(build, data):
     plain, recorded = initialise(build, [0, 1]), initialise(build, [0, 1])
     train(plain, data, 0)
     train(recorded, data, 0, recorder=PathRecorder(["independent_path_integral"]))
@@ -305,8 +225,8 @@ def test_the_independent_batch_changes_nothing_but_the_record(build, data):
         assert torch.equal((recorded.parameters | recorded.buffers)[name], tensor), name
 
 
-def test_a_recorder_goes_on_where_others_have_stopped():
-    """Some steps taken in one by one, the rest in the memory of a training: the same as all one by one."""
+def test_a_recorder_continues_from_earlier_steps():
+    """Some single steps followed by steps in the memory of a training equal all single steps."""
     whole, parts = (PathRecorder(["squared_gradient", "rwalk_score"]) for _ in range(2))
     torch.manual_seed(0)
     gradients, displacements = torch.randn(2, 14, 5)
@@ -323,7 +243,7 @@ def test_a_recorder_goes_on_where_others_have_stopped():
         torch.testing.assert_close(parts.recorded()[record]["w"], values["w"])
 
 
-def test_a_diverged_replica_disturbs_no_other(data):
+def test_a_diverged_replica_affects_no_other(data):
     reference, replicas = initialise(Small, [0, 1]), initialise(Small, [0, 1])
     train(reference, data, 0)
     replicas.parameters["fc1.weight"][1, 0, 0] = float("nan")
@@ -335,7 +255,7 @@ def test_a_diverged_replica_disturbs_no_other(data):
     assert second != second
 
 
-def test_batches_cover_every_sample_once_per_epoch_and_depend_on_seed_and_task_only():
+def test_batches_cover_every_sample_once_per_epoch_and_depend_only_on_seed_and_task():
     steps = list(batch_indices([3, 4], 1, [SAMPLES] * 2, BATCH, range(2)))
     assert len(steps) == 2 * SAMPLES // BATCH
     epoch = torch.cat(steps[: SAMPLES // BATCH], 1)
@@ -347,12 +267,12 @@ def test_batches_cover_every_sample_once_per_epoch_and_depend_on_seed_and_task_o
 
 
 @pytest.mark.parametrize("build", [Small, Normalised])
-def test_label_smoothing_is_that_of_torch_and_none_is_the_loss_as_it_is(build, data):
-    found = {}
+def test_label_smoothing_is_that_of_torch(build, data):
+    learnt = {}
     for smoothing in (None, 0.0, 0.2):
         replicas = initialise(build, [0])
         train(replicas, data, 0, **({} if smoothing is None else {"label_smoothing": smoothing}))
-        found[smoothing] = replicas.parameters
+        learnt[smoothing] = replicas.parameters
     network = single(build, 0)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, foreach=False, fused=False)
     for epoch in range(EPOCHS):
@@ -363,13 +283,13 @@ def test_label_smoothing_is_that_of_torch_and_none_is_the_loss_as_it_is(build, d
             cross_entropy(logits, data.labels[indices], label_smoothing=0.2).backward()
             optimiser.step()
     for name, parameter in network.named_parameters():
-        assert torch.equal(found[None][name], found[0.0][name]), "the same bits without smoothing"
+        assert torch.equal(learnt[None][name], learnt[0.0][name]), "the same bits without smoothing"
         if not (build is Normalised and name == "conv.bias"):  # its gradient is rounding
-            torch.testing.assert_close(found[0.2][name][0], parameter.detach(), rtol=1e-4, atol=2e-6)
-            assert not torch.equal(found[0.2][name], found[0.0][name])
+            torch.testing.assert_close(learnt[0.2][name][0], parameter.detach(), rtol=1e-4, atol=2e-6)
+            assert not torch.equal(learnt[0.2][name], learnt[0.0][name])
 
 
-def test_a_training_that_goes_on_epoch_by_epoch_is_the_same_bits_as_one_in_one_go(data):
+def test_training_epoch_by_epoch_gives_the_same_bits(data):
     whole, parts = initialise(Normalised, [3, 5]), initialise(Normalised, [3, 5])
     train(whole, data, 1)
     for epoch in range(EPOCHS):
@@ -378,8 +298,8 @@ def test_a_training_that_goes_on_epoch_by_epoch_is_the_same_bits_as_one_in_one_g
         assert torch.equal((parts.parameters | parts.buffers)[name], value), name
 
 
-def test_each_seed_learns_its_own_samples(data):
-    """Seeds with tasks of their own learn as they would alone."""
+def test_each_seed_learns_its_samples(data):
+    """Seeds with different tasks have the same bits as alone."""
     other = Samples(data.stored.flip(0), data.labels)
     together = initialise(Small, [0, 1])
     train_stack(together, [data, other], 0, epochs=EPOCHS, optimisation=OPTIMISATION)

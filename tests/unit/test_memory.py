@@ -1,4 +1,4 @@
-"""The moments' memory on the published convolutional network: bounded as stated, whatever the number of samples."""
+"""The moments' memory on the published convolutional network: within the stated bound for any number of samples."""
 
 import os
 import subprocess
@@ -15,12 +15,12 @@ from weight_importance.learning.networks import CNN
 ROOT = Path(__file__).parents[2]
 SAMPLES = [200, 2000]
 ALLOWANCE = 16 * 2**20
-"""For what the allocator and the libraries keep."""
+"""Memory kept by the allocator and the libraries."""
 
 
 @pytest.fixture(scope="module")
 def memory() -> dict[int, tuple[int, int]]:
-    """Number of samples → resident memory before, and at its peak."""
+    """Number of samples → resident memory before the estimate, and its peak."""
     program = ROOT / "benchmarks/peak_memory.py"
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("workflow/scripts", "tests/support"))
     measured = {}
@@ -41,11 +41,11 @@ def memory() -> dict[int, tuple[int, int]]:
 def test_memory_stays_under_the_stated_bound(memory, samples):
     before, peak = memory[samples]
     parameters = sum(parameter.numel() for parameter in CNN().parameters())
-    # float64 totals and their mean, a part of a sum and its product in float64, the gradient of the check
+    # float64 totals and their mean, a partial sum and its product in float64, the gradient of the check
     per_parameter = (8 + 8 + 4 + 8 + 4) * parameters
     assert peak - before < PASS_BYTES + PRODUCT_BYTES + FALLBACK_BYTES + per_parameter + ALLOWANCE
 
 
-def test_memory_does_not_grow_with_the_samples_beyond_the_inputs(memory):
+def test_only_inputs_grow_with_the_samples(memory):
     needed = {samples: peak - samples * (28 * 28 * 4 + 8) for samples, (_, peak) in memory.items()}
     assert max(needed.values()) - min(needed.values()) < ALLOWANCE

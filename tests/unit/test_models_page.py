@@ -1,4 +1,4 @@
-"""The page on networks that people use shows its table, and every network's importance is right there."""
+"""The page on common networks shows its table, and every importance is correct."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from models.networks import CASES
 FOLDER = REPOSITORY / "benchmarks/results/models"
 
 
-def test_the_page_is_made_from_the_table():
+def test_the_page_equals_its_table_and_importances_are_exact():
     table = pd.read_csv(FOLDER / "models.csv")
     assert (FOLDER / "models.md").read_text(encoding="utf-8") == report.page(table)
     exact = table[table.way == "estimate"]

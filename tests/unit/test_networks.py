@@ -1,4 +1,4 @@
-"""Networks take images of any size and number of channels, and have the published shapes by default."""
+"""Networks accept images of any size and number of channels, and have the published shapes by default."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_an_unknown_network_is_named():
         network("mpl", (1, 28, 28), 10)
 
 
-def test_a_fully_connected_network_has_the_sizes_and_the_activation_of_its_settings():
+def test_a_fully_connected_network_follows_its_settings():
     which = FullyConnected(kind="mlp", hidden=(7, 7, 5), activation="tanh")
     built = network(which, (1, 6, 6), 3)()
     assert [tuple(tensor.shape) for tensor in built.parameters() if tensor.ndim == 2] == [
@@ -63,18 +63,18 @@ def test_a_normalising_network_has_the_same_parameters_and_normalised_inputs():
     torch.testing.assert_close(normalising(images), plain((images - 0.25) / 0.5))
     labels = torch.tensor([0, 1, 2, 0])
     for name in ("fisher_exact", "mas", "total_signal"):
-        found = estimate(name, normalising, images, labels)
+        importance = estimate(name, normalising, images, labels)
         for key, value in estimate(name, plain, (images - 0.25) / 0.5, labels).items():
-            torch.testing.assert_close(found[key], value)
+            torch.testing.assert_close(importance[key], value)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_weight_tensors_are_the_same_by_their_dimensions_and_by_their_names_in_tables(name):
+def test_weight_tensors_by_dimensions_are_those_by_names(name):
     parameters = dict(network(name, (1, 28, 28), 10)().named_parameters())
     assert set(weight_tensors(parameters)) == set(weight_names(parameters)) != set()
 
 
-def test_a_scale_whose_name_is_that_of_a_weight_is_refused(monkeypatch):
+def test_a_scale_named_like_a_weight_is_refused(monkeypatch):
     monkeypatch.setitem(NETWORKS, "scaled", lambda shape, classes: nn.Sequential(nn.LayerNorm(3)))
     with pytest.raises(UserError, match=r"'0.weight' has 1 dimension.*'bn' or 'norm'"):
         network("scaled", (1, 28, 28), 10)()

@@ -1,4 +1,4 @@
-"""The numbers of the paper: what a sentence says is what the tables hold, and an unknown key stops LaTeX."""
+"""The numbers of the paper: equal to those of the tables, with sources; an unknown key stops LaTeX."""
 
 import itertools
 import math
@@ -41,7 +41,7 @@ def table(name: str, rows: list[tuple]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
-    """A small study: MAS diverges for one seed at its larger λ; without a penalty earlier tasks are forgotten."""
+    """A small study: MAS diverges for one seed at its larger λ; forgetting without a penalty."""
     random = np.random.default_rng(5)
     pairs = list(itertools.combinations(ESTIMATORS, 2))
     correlation = [
@@ -96,7 +96,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def config() -> Configuration:
-    """A study at the published scale, and a variant of it under the stabilised penalty."""
+    """A study at the published scale, and a variant with the stabilised penalty."""
     companion = {"companion_of": STUDY, "networks_of": STUDY, "analyses": ("retention",)}
     changes = {"penalty": "stabilised", "clamp_negative": True, "unpenalised": False}
     stabilised = changed(PUBLISHED, retention=changes, pruning=None, **companion)
@@ -104,8 +104,8 @@ def config() -> Configuration:
 
 
 @pytest.fixture(scope="module")
-def theirs() -> pd.DataFrame:
-    """Published values of which one lies within our scatter and one far above it."""
+def literature() -> pd.DataFrame:
+    """A published value within the scatter of the results and one far above."""
     rows = [
         (STUDY, "fisher_empirical", 41.0, 10, 0.94, 0.9395, 0.9405, 20),
         (STUDY, "mas", 1.0, 10, 0.99, 0.989, 0.991, 20),
@@ -114,14 +114,14 @@ def theirs() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def their_pruning() -> pd.DataFrame:
+def literature_pruning() -> pd.DataFrame:
     columns = ["study", "scope", "criterion", "fraction", "mean", "low", "high", "n"]
     return pd.DataFrame([(STUDY, "tensor", "mas", 0.9, 0.466, 0.465, 0.467, 10)], columns=columns)
 
 
 @pytest.fixture(scope="module")
-def everything(config, tables, theirs, their_pruning) -> dict[str, Derived]:
-    return collect(config, tables, (theirs, their_pruning))
+def everything(config, tables, literature, literature_pruning) -> dict[str, Derived]:
+    return collect(config, tables, (literature, literature_pruning))
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def value(text: str) -> float:
     return float(re.fullmatch(r"\\num\{(.*)\}", text)[1])
 
 
-def test_a_mean_and_its_interval_are_those_of_the_table(results, tables):
+def test_a_mean_and_its_interval_equal_those_of_the_table(results, tables):
     rows = tables["correlation"].query("estimator_a == 'fisher_empirical' and estimator_b == 'mas'")
     rows = rows.query("tensor == 'fc1.weight' and coefficient == 'pearson'")
     [expected] = fisher_intervals(rows, ["tensor"]).itertuples()
@@ -161,14 +161,14 @@ def test_accuracies_are_in_per_cent_and_at_the_selected_strength(results, tables
     assert value(results["retention/edge/count"]) == 3
 
 
-def test_divergence_of_one_seed_is_named_and_never_averaged_over(results):
+def test_divergence_of_one_seed_is_named_and_not_averaged(results):
     assert results["retention/mas/4.5/test/mean"] == "--"
     assert results["retention/mas/4.5/test/interval"] == "no interval"
     assert results["retention/diverged/list"] == r"MAS (softmax) at $\lambda$ = \num{4.5}"
 
 
 def test_a_scale_of_normalisation_is_no_weight_tensor(tables):
-    """A pair is strong if it is so in every tensor of two or more dimensions."""
+    """A pair is strong if it is strong in every tensor of two or more dimensions."""
     names = ["bn1.weight", "fc.weight", "conv1.weight", "fc.bias", "conv1.bias", "all"]
     assert weight_tensors(names) == ["conv1.weight", "fc.weight"]
     means = beyond_null(tables["correlation"], tables["correlation_null"])
@@ -179,17 +179,17 @@ def test_a_scale_of_normalisation_is_no_weight_tensor(tables):
 
 
 def test_a_correlation_within_the_null_has_no_sign(tables):
-    """An interval beside zero is not enough: the mean must lie outside what unrelated importances give."""
+    """An interval without zero is not sufficient: the mean must be outside the null distribution."""
     correlation, null = tables["correlation"], tables["correlation_null"]
-    found = beyond_null(correlation, null)
-    assert set(found["sign"]) == {-1, 1}
+    result = beyond_null(correlation, null)
+    assert set(result["sign"]) == {-1, 1}
     wide = null.assign(value=null["permutation"].map({0: -1.0, 1: -0.5, 2: 0.5, 3: 1.0}))
     assert set(beyond_null(correlation, wide)["sign"]) == {0}
-    assert (found["null_high"] - found["null_low"]).max() < 0.08, "means over seeds scatter less than single seeds"
+    assert (result["null_high"] - result["null_low"]).max() < 0.08, "means over seeds scatter less than single seeds"
 
 
 def test_best_and_worst_are_chosen_on_validation_data(tables):
-    """If validation and test disagree, the order is that of validation, and the spread that of test."""
+    """If validation and test disagree, validation determines the order, and test the spread."""
     retention, selected = (tables[name].query("study == @STUDY") for name in ("retention", "selected_lambda"))
     lucky = (retention["estimator"] == "si") & (retention["split"] == "test")
     changed = ranking(retention.assign(accuracy=retention["accuracy"] + 0.02 * lucky), selected)
@@ -221,14 +221,14 @@ def test_variants_are_compared_at_matched_strengths(results):
 
 
 def test_configuration_is_quoted_with_labels_and_counts():
-    found = settings({"seeds": 4, "estimators": ["mas", "si"], "studies": {"a": {"images": {"training": None}}}})
-    assert found["config/seeds"] == r"\num{4}"
-    assert found["config/estimators"] == "MAS (softmax) and SI"
-    assert found["config/estimators/count"] == r"\num{2}"
-    assert found["a/config/images/training"] == "all"
+    result = settings({"seeds": 4, "estimators": ["mas", "si"], "studies": {"a": {"images": {"training": None}}}})
+    assert result["config/seeds"] == r"\num{4}"
+    assert result["config/estimators"] == "MAS (softmax) and SI"
+    assert result["config/estimators/count"] == r"\num{2}"
+    assert result["a/config/images/training"] == "all"
 
 
-def test_largest_fraction_has_a_name_of_its_own(results):
+def test_the_largest_fraction_is_named_last(results):
     assert results["pruning/tensor/best/last/label"] == "Fisher (empirical)"
     assert results["pruning/tensor/random/last/mean"] == results["pruning/tensor/random/0.9/mean"]
     assert results["pruning/last/percent"] == r"\num{90}"
@@ -237,10 +237,10 @@ def test_largest_fraction_has_a_name_of_its_own(results):
 @pytest.mark.parametrize("seed", range(4))
 def test_difference_is_welchs(seed):
     random = np.random.default_rng(seed)
-    ours, theirs = random.normal(1, 0.5, 4), random.normal(1, 2.0, 20)
-    found = difference(vars(interval(ours)), vars(interval(theirs)))
-    expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    assert found == pytest.approx((ours.mean() - theirs.mean(), expected.low, expected.high), rel=1e-10)
+    first, literature = random.normal(1, 0.5, 4), random.normal(1, 2.0, 20)
+    result = difference(vars(interval(first)), vars(interval(literature)))
+    expected = stats.ttest_ind(first, literature, equal_var=False).confidence_interval(0.95)
+    assert result == pytest.approx((first.mean() - literature.mean(), expected.low, expected.high), rel=1e-10)
 
 
 def test_difference_to_a_single_run_has_no_interval():
@@ -250,7 +250,7 @@ def test_difference_to_a_single_run_has_no_interval():
     assert math.isnan(high)
 
 
-def test_published_files_are_read_under_our_names():
+def test_published_files_are_read_with_names_of_estimators():
     folder = "workflow/resources/published"
     last = published.last_task(published.retention(folder)).query("study == @STUDY")
     best = last.sort_values("mean").groupby("estimator").last()
@@ -292,35 +292,35 @@ def test_latex_knows_every_key_and_stops_at_an_unknown_one(tmp_path, results):
     assert "Unknown result 'retention/mass/best'" in run.stdout
 
 
-def test_ablations_are_listed_by_estimator_and_change_no_other_number(tables, config, theirs, results):
-    """One ablation is the estimator itself, seed by seed, the other is as no penalty."""
+def test_ablations_are_listed_by_estimator_and_change_no_other_number(tables, config, literature, results):
+    """One ablation equals the estimator for every seed, the other no penalty."""
     retention = tables["retention"]
     alike = {"rank_one(mas)": "mas", "values_of(si)_in_ranks_of(mas)": "none"}
     copies = [retention[retention["estimator"] == name].assign(estimator=ablation) for ablation, name in alike.items()]
     copies[1] = copies[1].assign(**{"lambda": 3.0})
     more = pd.concat([retention, *copies])
     of_study = more[more["study"] == STUDY]
-    found = ablations(Findings({"retention": of_study, "selected_lambda": select_lambda(of_study)}))
-    assert found["ablations/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
-    assert found["ablations/mas/rank_one(mas)/outcome"] == "equivalent"
-    assert found["ablations/mas/equivalent/list"] == r"\texttt{rank\_one}"
-    assert found["ablations/mas/equivalent/count"] == r"\num{1}"
-    assert found["ablations/mas/worse/list"] == r"\texttt{values\_of(si)\_in\_ranks\_of(mas)}"
+    result = ablations(Findings({"retention": of_study, "selected_lambda": select_lambda(of_study)}))
+    assert result["ablations/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
+    assert result["ablations/mas/rank_one(mas)/outcome"] == "equivalent"
+    assert result["ablations/mas/equivalent/list"] == r"\texttt{rank\_one}"
+    assert result["ablations/mas/equivalent/count"] == r"\num{1}"
+    assert result["ablations/mas/worse/list"] == r"\texttt{values\_of(si)\_in\_ranks\_of(mas)}"
     for estimator in ("mas", "si"):
         key = f"ablations/{estimator}/values_of(si)_in_ranks_of(mas)"
-        assert found[f"{key}/recovery/mean"] == r"\num{0.00}" and found[f"{key}/outcome"] == "worse"
+        assert result[f"{key}/recovery/mean"] == r"\num{0.00}" and result[f"{key}/outcome"] == "worse"
         row = recovery(of_study, select_lambda(of_study)).set_index(["estimator", "ablation"]).loc[estimator].iloc[-1]
-        assert found[f"{key}/difference/mean"] == number(row["mean_difference"] * 100, 2)
+        assert result[f"{key}/difference/mean"] == number(row["mean_difference"] * 100, 2)
     everything = tables | {"retention": more, "selected_lambda": select_lambda(more)}
     nothing = pd.DataFrame(columns=["study", "scope", "criterion", "fraction"])
-    whole = collect(config, everything, (theirs, nothing))
-    assert {f"{STUDY}/{key}": value for key, value in found.items()}.items() <= whole.items()
+    whole = collect(config, everything, (literature, nothing))
+    assert {f"{STUDY}/{key}": value for key, value in result.items()}.items() <= whole.items()
     of_estimators = {f"{STUDY}/{key}": value for key, value in results.items() if key.startswith("retention/")}
     assert len(of_estimators) > 50 and of_estimators.items() <= whole.items()
 
 
-def test_every_number_says_what_it_was_made_from(everything, tables):
-    """Rows that exist, or a setting, a constant, a version; and the function that made it."""
+def test_every_number_has_sources_and_a_maker(everything, tables):
+    """Sources are existing rows, a setting, a constant or a version; the maker is a function."""
     for key, value in everything.items():
         assert value.sources and value.maker.startswith("weight_importance."), key
         for source in value.sources:
@@ -329,35 +329,39 @@ def test_every_number_says_what_it_was_made_from(everything, tables):
 
 
 @pytest.mark.parametrize("name", ["baseline", "correlation", "correlation_null", "pruning", "retention"])
-def test_rows_that_a_number_does_not_name_do_not_matter_to_it(everything, config, tables, theirs, their_pruning, name):
-    """Random parts of a table are changed: only numbers that say they were made from some of these rows may change."""
+def test_rows_that_a_number_does_not_name_do_not_matter_to_it(
+    everything, config, tables, literature, literature_pruning, name
+):
+    """After changes of random rows, only numbers with sources among these rows may change."""
     random, table, changed = np.random.default_rng(8), tables[name], 0
     keys = [key for key in table.columns[:-1] if table[key].nunique() > 1]
     for key in random.permutation(keys)[:2]:
         part = table[key] == random.choice(table[key].unique())
-        # by other factors in every row, so that no change is like another
+        # by a different factor in every row
         values = table[table.columns[-1]].mask(part, table[table.columns[-1]] * random.uniform(0.3, 0.7, len(table)))
-        after = collect(config, tables | {name: table.assign(**{values.name: values})}, (theirs, their_pruning))
+        after = collect(
+            config, tables | {name: table.assign(**{values.name: values})}, (literature, literature_pruning)
+        )
         for quoted, value in everything.items():
             sources = [source for source in value.sources if isinstance(source, Rows) and source.table == name]
             touched = any(part[source.of(table).index].any() for source in sources)
-            # which estimator comes first in a comparison of two, hence the key, follows from all of them
+            # the order of two estimators in a key depends on all rows
             assert touched or after.get(quoted, value) == value, f"{quoted} follows from {name} by {key}"
             changed += after.get(quoted) != value
     assert changed > 10
 
 
-def test_a_value_keeps_the_narrowest_that_was_said_of_it():
+def test_a_value_keeps_its_narrowest_source():
     narrow = derived({"a": "1"}, rows("t", seed=1))
-    found = completed(derived(narrow | {"b": "2"}, rows("t")), "module.function", study="s")
-    assert found["a"].sources == (rows("t", seed=1, study="s"),)
-    assert found["b"].sources == (rows("t", study="s"),)
-    assert found["a"] == "1" and found["a"].maker == "module.function"
+    result = completed(derived(narrow | {"b": "2"}, rows("t")), "module.function", study="s")
+    assert result["a"].sources == (rows("t", seed=1, study="s"),)
+    assert result["b"].sources == (rows("t", study="s"),)
+    assert result["a"] == "1" and result["a"].maker == "module.function"
     with pytest.raises(TypeError, match="make gives no sources of 'c'"):
         completed({"c": "3"}, "make")
 
 
-def test_rows_are_those_that_fit_every_condition():
+def test_rows_satisfy_every_condition():
     table = pd.DataFrame({"estimator": ["mas", "mas", "si"], "lambda": [1.0, 2.0, 1.0], "value": [1, 2, 3]})
     assert rows("t", estimator="mas", lambda_=1).of(table)["value"].tolist() == [1]
     assert rows("t", estimator=["mas", "si"], other="x").of(table)["value"].tolist() == [1, 2, 3]

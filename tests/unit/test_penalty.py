@@ -1,4 +1,4 @@
-"""Accumulation over tasks: importances are summed, the anchor is the latest, negative values count as chosen."""
+"""Accumulation over tasks: sums of importances, the latest anchor, and clamping of negative values."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_importances_are_summed_and_clamped_task_by_task(clamp, expected):
     ("accumulation", "decay", "expected"),
     [("sum", 0.5, 1 + 2 + 6), ("mean", 0.5, 3), ("online", 0.5, 1 / 4 + 1 + 6), ("online", 1.0, 9), ("online", 0.0, 6)],
 )
-def test_importances_of_three_tasks_are_accumulated_as_asked(accumulation, decay, expected):
+def test_accumulations_of_importances_of_three_tasks(accumulation, decay, expected):
     consolidation = Consolidation(torch.ones(1), True, accumulation=accumulation, decay=decay)
     for value in (1.0, 2.0, 6.0):
         consolidation.task_learnt({"w": torch.zeros(1, 2)}, {"w": torch.tensor([[value, -value]])})
@@ -34,7 +34,7 @@ def test_importances_of_three_tasks_are_accumulated_as_asked(accumulation, decay
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_is_that_of_lambda_omega_squared_distance_per_replica(seed):
+def test_the_gradient_equals_that_of_the_plain_penalty_per_replica(seed):
     torch.manual_seed(seed)
     strengths, omega, anchor = torch.rand(4), torch.rand(4, 3, 2), torch.randn(4, 3, 2)
     consolidation = Consolidation(strengths, False)
@@ -55,7 +55,7 @@ def test_an_anchor_does_not_move_with_the_parameters():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_stabilised_gradient_is_that_of_its_penalty(seed):
+def test_the_gradient_equals_that_of_the_stabilised_penalty(seed):
     """½ Σ λΩ / (λΩη + 1) (θ − θ*)², by automatic differentiation."""
     torch.manual_seed(seed)
     rate, strengths, omega, anchor = 1e-3, 10 ** (8 * torch.rand(4) - 2), torch.rand(4, 3, 2), torch.randn(4, 3, 2)
@@ -69,7 +69,7 @@ def test_the_stabilised_gradient_is_that_of_its_penalty(seed):
     assert (actual.abs() <= (theta.detach() - anchor).abs() / rate * (1 + 1e-5)).all()
 
 
-def test_for_small_strengths_the_stabilised_penalty_at_twice_lambda_is_the_plain_one():
+def test_the_stabilised_penalty_at_a_small_strength_is_half_the_plain_one():
     omega, anchor, theta = torch.rand(1, 5), torch.zeros(1, 5), torch.randn(1, 5)
     gradients = []
     for penalty, strength in (("plain", 0.01), ("stabilised", 0.02)):

@@ -1,4 +1,4 @@
-"""The figures: they hold the values they should, cope with what tables contain, and are the same bytes every time."""
+"""The figures: they show the values of the tables, support all cases, and are the same bytes every time."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ TENSORS = ["all", "fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]
 
 
 def correlations(names: list[str] = NAMES) -> pd.DataFrame:
-    """Every coefficient is the same for a pair in all tensors; one of them does not exist."""
+    """A pair has the same coefficient in all tensors, one of which is undefined."""
     rows = [
         (
             STUDY,
@@ -76,7 +76,7 @@ def retention(strengths: tuple[float, ...] = (1.0, 4.5, 20.0), seeds: int = 2) -
 
 
 def runs(names: list[str], strengths: tuple[float, ...]) -> list[tuple[str, str, float]]:
-    """Of the study, all estimators under all strengths; without a penalty there is one, zero."""
+    """All estimators of the study at all strengths; without a penalty the strength is zero."""
     return [(STUDY, name, strength) for name in names for strength in ([0.0] if name == "none" else strengths)]
 
 
@@ -110,7 +110,7 @@ def controlled(seeds: int = 3, strengths: tuple[float, ...] = (1.0, 10.0, 100.0)
 
 
 def published_retention(zero: bool = False) -> pd.DataFrame:
-    """Two estimators as published; with ``zero`` the first of them without a penalty, too."""
+    """Two published estimators; with ``zero`` also the first of them without a penalty."""
     rows = [
         (STUDY, name, strength, learnt, mean, mean - 0.01, mean + 0.01, 20)
         for name, best in (("fisher_empirical", 4.5), ("mas", 5.0))
@@ -132,12 +132,12 @@ def published_pruning() -> pd.DataFrame:
 
 
 def settings(*variants: str) -> dict[str, Study]:
-    """The study and its variants, named by what they change."""
-    found = {STUDY: PUBLISHED}
+    """The study and its variants, named after their changes."""
+    result = {STUDY: PUBLISHED}
     for name in variants:
         penalty = {"penalty": "stabilised" if name == "stabilised" else "plain", "clamp_negative": True}
-        found[f"{STUDY}_{name}"] = changed(PUBLISHED, companion_of=STUDY, networks_of=STUDY, retention=penalty)
-    return found
+        result[f"{STUDY}_{name}"] = changed(PUBLISHED, companion_of=STUDY, networks_of=STUDY, retention=penalty)
+    return result
 
 
 def varied(*variants: str, **options) -> pd.DataFrame:
@@ -204,7 +204,7 @@ def confident(names: list[str] = EXPLAINED, seeds: int = 3) -> pd.DataFrame:
 
 
 def contributions(tensors: int = 2) -> pd.DataFrame:
-    """Negative ones among them, and one that does not exist."""
+    """Contributions including a negative and an undefined one."""
     parts = {
         "by_input": 0.5,
         "by_output": -0.2,
@@ -224,7 +224,7 @@ def contributions(tensors: int = 2) -> pd.DataFrame:
 
 
 def shared(tensors: int = 3, names: tuple[str, ...] = ("mas", "si")) -> Figure:
-    """One part is negative, and one estimator's do not exist."""
+    """A figure with a negative contribution and an estimator without any."""
     parts = {"by_signal": 0.3, "by_input_weights": 0.02, "by_output_weights": 0.05, "by_single_weights": -0.4}
     rows = [
         (STUDY, f"fc{number}.weight", name, quantity, seed, math.nan if name == "si" else value)
@@ -237,7 +237,7 @@ def shared(tensors: int = 3, names: tuple[str, ...] = ("mas", "si")) -> Figure:
 
 
 def noisy(beyond: float = 1.2) -> Figure:
-    """One value without noise exceeds 1, and one estimator has no halves."""
+    """A figure in which a value without noise exceeds 1 and an estimator has no halves."""
     rows = [
         (STUDY, tensor, a, b, "pearson", quantity, seed, value)
         for tensor in ("all", *WEIGHTS)
@@ -338,8 +338,8 @@ KINDS = [name for name in FIGURES if not name.startswith(tuple(f"{other}_" for o
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_drawn_without_complaint_and_nothing_is_printed_smaller_than_seven_points(name, tmp_path):
-    """And every kind of figure, in one of its cases, is the same bytes twice."""
+def test_figures_are_drawn_without_warnings_and_with_at_least_seven_points(name, tmp_path):
+    """One case of every kind of figure is drawn twice with the same bytes."""
     figure = FIGURES[name]()
     assert figure.get_figwidth() == style.WIDTH
     texts = figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text().strip())
@@ -358,14 +358,14 @@ def cells(figure: Figure, tensor: str) -> list[str]:
     return [text.get_text() for text in axes.texts if text.get_text() != tensor]
 
 
-def test_the_matrix_writes_each_pair_once_in_every_tensor():
+def test_the_matrix_shows_each_pair_once_in_every_tensor():
     figure = correlation_matrix(correlations(), "pearson")
-    # pairs in the order of the estimator list: rows are the later estimator
+    # rows are the later estimator in the estimator list
     assert sorted(cells(figure, "all")) == sorted([".90", ".65", ".40", ".15", "-.10", "-.35"])
     assert "?" in cells(figure, "fc2.bias")
 
 
-def test_axes_stand_in_the_order_of_the_layers():
+def test_axes_are_in_the_order_of_the_layers():
     figure = correlation_matrix(correlations(), "pearson")
     labels = [axes.get_label() for axes in figure.axes if axes.get_label() in TENSORS]
     assert labels == ["fc1.weight", "fc2.weight", "all", "fc1.bias", "fc2.bias"]
@@ -386,24 +386,24 @@ def panel(figure: Figure, title: str) -> Axes:
 
 
 def bars(axes: Axes) -> list[tuple[float, float]]:
-    """The points with error bars: where they stand."""
+    """The positions of the points with error bars."""
     (container,) = axes.containers
     return [tuple(point) for point in container.lines[0].get_xydata() if not np.isnan(point).any()]
 
 
-def test_the_published_curve_has_all_its_strengths_and_ours_stand_where_they_were_run():
+def test_curves_have_all_published_strengths_and_all_that_were_run():
     figure = reproduction_lambda(retention_means(retention()), published_retention(zero=True))
     axes = panel(figure, "MAS (softmax)")
     curve, best, *_ = axes.lines
     assert list(curve.get_xdata()) == [1.0, 4.5, 5.0, 200.0]
     assert list(best.get_xdata()) == [5.0]
     assert [x for x, _ in bars(axes)] == [1.0, 4.5, 20.0]
-    # after as many tasks as here, three of four; λ = 0 is a level and no point of a logarithmic axis
+    # after three of four tasks, as in the run; λ = 0 is a line, not a point of the logarithmic axis
     assert curve.get_ydata()[0] == pytest.approx(92)
     assert not any(0.0 in np.atleast_1d(line.get_xdata()) for line in panel(figure, "Fisher (empirical)").lines[:1])
 
 
-def test_tasks_are_those_at_the_published_best_strength_if_that_was_run():
+def test_tasks_are_shown_at_the_published_best_strength_if_it_was_run():
     figure = reproduction_tasks(retention_means(retention()), published_retention())
     run, other = panel(figure, "Fisher (empirical), λ = 4.5"), panel(figure, "MAS (softmax), λ = 5")
     assert [x for x, _ in bars(run)] == [1, 2, 3]
@@ -411,33 +411,33 @@ def test_tasks_are_those_at_the_published_best_strength_if_that_was_run():
     assert [text.get_text() for text in other.texts] == ["λ not run here"]
 
 
-def test_pruning_panels_hold_published_curve_and_our_fractions():
+def test_pruning_panels_show_the_published_curve_and_the_fractions_of_the_run():
     axes = panel(reproduction_pruning(pruning_means(pruned()), published_pruning()), "SI")
     assert len(axes.lines[0].get_xdata()) == 10
     assert [x for x, _ in bars(axes)] == pytest.approx([0, 50, 90])
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name.endswith(("unpublished", "variants_none"))])
-def test_where_there_is_nothing_to_draw_the_figure_says_so(name):
+def test_an_empty_figure_states_the_reason(name):
     (axes,) = FIGURES[name]().axes
     (text,) = axes.texts
     assert text.get_text().endswith(("are published for this study.", "has no variants in this configuration."))
 
 
-def test_every_ablation_has_a_row_under_each_of_its_estimators_with_its_recovery():
-    found = recovery(controlled(), select_lambda(controlled()))
-    fisher, mas = ablations_recovery(found).axes
+def test_every_ablation_has_a_row_with_its_recovery_for_each_of_its_estimators():
+    result = recovery(controlled(), select_lambda(controlled()))
+    fisher, mas = ablations_recovery(result).axes
     named = [text.get_text() for text in mas.get_yticklabels()]
     assert named == ["uniform", "reversed", "power 0.5", "power 2", f"in ranks of {style.label('fisher_empirical')}"]
     assert [text.get_text() for text in fisher.get_yticklabels()][-1] == f"values of {style.label('mas')}"
-    means = found.set_index(["estimator", "ablation"])["mean_recovery"]
+    means = result.set_index(["estimator", "ablation"])["mean_recovery"]
     drawn = [line.get_xdata()[0] for line in mas.lines if line.get_marker() == "o"]
     expected = [means["mas", name] for name in ("uniform(mas)", "power_0.5(mas)", "power_2(mas)", ABLATIONS[2])]
     assert drawn == pytest.approx(expected)
     assert [line.get_marker() for line in mas.lines].count("x") == 1
 
 
-def test_an_ablation_looks_alike_in_every_panel_of_the_frontier_and_unlike_all_others():
+def test_every_ablation_has_a_unique_style_in_the_frontier():
     figure = ablations_frontier(controlled(), select_lambda(controlled()))
     legend = {
         text.get_text(): (line.get_color(), line.get_linestyle(), line.get_marker())
@@ -449,13 +449,13 @@ def test_an_ablation_looks_alike_in_every_panel_of_the_frontier_and_unlike_all_o
 
 
 @pytest.mark.parametrize("name", ["mas", "uniform(mas)", "values_of(mas)_in_ranks_of(fisher_empirical)"])
-def test_an_ablation_is_named_without_its_code(name):
+def test_labels_of_ablations_contain_no_code(name):
     assert not set("(_)") & set(
         ablation_label(name, "mas").replace(style.label("fisher_empirical"), "").replace("(softmax)", "")
     )
 
 
-def test_variants_are_drawn_over_the_strengths_of_the_plain_penalty():
+def test_variants_are_drawn_against_strengths_of_the_plain_penalty():
     figure = variants(STUDY, settings("stabilised"), varied("stabilised"))
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["stabilised: Fisher (empirical)", "stabilised: magnitude", "stabilised: SI"]
@@ -463,14 +463,14 @@ def test_variants_are_drawn_over_the_strengths_of_the_plain_penalty():
     assert list(itself.get_xdata()) == list(variant.get_xdata()) == [1.0, 4.5, 20.0]
 
 
-def test_weight_tensors_are_drawn_four_abreast_and_each_has_its_name():
+def test_weight_tensors_are_drawn_in_rows_of_four_with_their_names():
     figure = scatter(6)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert sorted(titles) == sorted(2 * ["fc1.weight", *(f"conv{number}.weight" for number in range(1, 6))])
     assert len([axes for axes in scatter(4).axes if axes.get_title()]) == 4
 
 
-def test_every_estimator_looks_different_and_so_would_thirty(monkeypatch):
+def test_thirty_estimators_have_different_styles(monkeypatch):
     monkeypatch.setattr(style, "ESTIMATORS", {f"estimator_{number:02}": None for number in range(30)})
     looks = [tuple(map(str, style.look(name).values())) for name in style.ESTIMATORS]
     assert len(set(looks)) == 30
@@ -481,7 +481,7 @@ def test_all_known_estimators_have_labels_in_figures():
     assert all(style.label(name) == ESTIMATORS[name].label for name in ESTIMATORS)
 
 
-def test_agreement_is_drawn_against_confidence_with_a_band_where_there_are_enough_networks():
+def test_agreement_is_drawn_against_confidence_with_a_band():
     titles = [axes.get_title() for axes in explanation_confidence(confident()).axes if axes.get_title()]
     assert titles == ["absolute Fisher\nand MAS (softmax)", "Fisher (exact)\nand MAS (softmax)"]
     axes = explanation_confidence(confident()).axes[0]
@@ -491,17 +491,17 @@ def test_agreement_is_drawn_against_confidence_with_a_band_where_there_are_enoug
     assert any(len(band.get_paths()) and len(band.get_paths()[0].vertices) > 2 for band in axes.collections)
 
 
-def test_the_parts_of_a_correlation_are_stacked_from_zero_to_either_side():
+def test_contributions_to_a_correlation_are_stacked_on_both_sides_of_zero():
     axes = panel(explanation_factors(contributions()), "fc1.weight")
     bars = [(patch.get_x(), patch.get_width()) for patch in axes.patches[:4]]
     assert bars == [pytest.approx(bar) for bar in ((0, 0.5), (0, -0.2), (0.5, 0.1), (0.6, 0.3))]
 
 
-def test_what_exceeds_one_is_framed_and_what_does_not_exist_is_a_question_mark():
+def test_values_above_one_have_a_frame_and_undefined_ones_a_question_mark():
     axes = panel(noisy(), "all")
     texts = [text.get_text() for text in axes.texts]
     assert texts.count("1.20") == 1 and texts.count(".87") == 3
-    assert texts.count(".00") == 6, "the observed ones, without the sign of a rounded zero"
+    assert texts.count(".00") == 6, "observed values, zero without a sign"
     assert texts.count("?") == 4, "three pairs of SI without noise and its reliability"
     frames = [patch for patch in axes.patches if not patch.get_fill() and patch.get_linewidth() == 2]
     assert len(frames) == 1

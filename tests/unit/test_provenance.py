@@ -1,4 +1,4 @@
-"""Records of what results were made from: complete, true of the files, and the same for the same results."""
+"""Records of the origin of results: complete, consistent with the files, and reproducible."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ save_tensors(sys.argv[5], given, metadata("mas", {"study": "a", "lambda": 1}, [3
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that reads one file of tensors and writes another, run in a folder of its own."""
+    """The folder of a program that reads one file of tensors and writes another."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "program.py").write_text(PROGRAM)
     save_tensors(folder / "given.safetensors", {"w": torch.ones(2)}, {})
@@ -44,7 +44,7 @@ def run(folder: Path, output: str) -> None:
     subprocess.run(command, cwd=folder, check=True, env={"PYTHONPATH": str(scripts)})
 
 
-def test_a_record_names_all_that_a_result_was_made_from(made):
+def test_a_record_names_inputs_code_settings_and_versions(made):
     about = json.loads(provenance.record_of(made / "made.safetensors").read_text())
     assert about["sha256"] == checksum(made / "made.safetensors")
     assert about["program"] == "program.py" and about["arguments"][-1] == "made.safetensors"
@@ -57,7 +57,7 @@ def test_a_record_names_all_that_a_result_was_made_from(made):
     assert set(about["device"]) == {"device", "processor", "threads", "precision"}
 
 
-def test_tensors_hold_the_main_of_it_themselves(made):
+def test_metadata_of_tensors_agree_with_the_record(made):
     _, metadata = load_tensors(made / "made.safetensors")
     about = json.loads(provenance.record_of(made / "made.safetensors").read_text())
     assert json.loads(metadata["device"]) == about["device"]
@@ -73,7 +73,7 @@ def test_the_same_result_has_the_same_record(made):
     assert provenance.record_of(made / "made.safetensors").read_bytes() == first
 
 
-def test_what_is_read_later_is_no_part_of_an_earlier_result(tmp_path, monkeypatch):
+def test_later_inputs_are_not_in_earlier_records(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "THIS", provenance.Process())
     monkeypatch.chdir(tmp_path)
     Path("late.csv").write_text("a\n")
@@ -90,16 +90,16 @@ EDITED = """
 import sys
 from pathlib import Path
 from weight_importance.files.storage import write_text
-for file in sys.argv[1:]:  # as a person may while a long job runs
+for file in sys.argv[1:]:  # like a user during a long job
     Path(file).write_text(Path(file).read_text() + "# edited\\n")
 from weight_importance.files import tables
-from weight_importance.estimators.catalogue import magnitude  # loaded when it is edited already
+from weight_importance.estimators.catalogue import magnitude  # loaded after the edit
 write_text("made.tex", "1")
 """
 
 
 def test_a_record_names_the_code_as_it_ran(tmp_path):
-    """Not as it lies on the disk when the result is written, while a long job has been running."""
+    """Not the code on the disk when the result is written, which may be newer."""
     scripts = tmp_path / "src"
     shutil.copytree(Path(provenance.__file__).parents[2], scripts, ignore=shutil.ignore_patterns("__pycache__"))
     package = scripts / "weight_importance"
@@ -118,7 +118,7 @@ def test_a_record_names_the_code_as_it_ran(tmp_path):
     assert files[str(late.relative_to(tmp_path))] == checksum(late)
 
 
-def test_files_elsewhere_are_named_without_their_place(tmp_path, monkeypatch):
+def test_files_outside_the_checkout_are_named_without_their_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "THIS", provenance.Process())
     (tmp_path / "here").mkdir()
     (tmp_path / "data.csv").write_text("a\n")
@@ -134,7 +134,7 @@ def test_files_elsewhere_are_named_without_their_place(tmp_path, monkeypatch):
     assert str(tmp_path) not in text
 
 
-def test_what_is_noted_is_what_was_read(tmp_path, monkeypatch):
+def test_the_checksum_is_that_of_the_content_read(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "THIS", provenance.Process())
     monkeypatch.chdir(tmp_path)
     Path("page.js").write_text("1")
@@ -143,7 +143,7 @@ def test_what_is_noted_is_what_was_read(tmp_path, monkeypatch):
     assert read == b"1" and provenance.THIS.inputs == {"page.js": hashlib.sha256(b"1").hexdigest()}
 
 
-def test_code_from_standard_input_has_no_file_to_be_named():
+def test_code_from_standard_input_has_no_file():
     code = "import weight_importance.files.provenance as provenance; print(len(provenance.code_hash()))"
     environment = os.environ | {"PYTHONPATH": str(provenance.CHECKOUT / "src")}
     command = [sys.executable, "-"]

@@ -15,7 +15,7 @@ def parameters():
 
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.37, 0.5, 1.0])
 @pytest.mark.parametrize("scope", ["output", "tensor", "network"])
-def test_the_least_important_share_goes(parameters, scope, fraction):
+def test_the_least_important_share_is_removed(parameters, scope, fraction):
     importance = {name: torch.randn_like(tensor) for name, tensor in parameters.items()}
     pruned = prune(parameters, importance, fraction, scope)
     weights = [name for name in parameters if name.endswith("weight")]
@@ -36,7 +36,7 @@ def test_the_least_important_share_goes(parameters, scope, fraction):
         assert name in weights or torch.equal(pruned[name], tensor)
 
 
-def test_ties_are_broken_by_position_and_the_input_is_left_alone():
+def test_ties_are_broken_by_position_and_the_input_is_unchanged():
     parameters = {"w": torch.ones(1, 4)}
     assert torch.equal(prune(parameters, {"w": torch.ones(1, 4)}, 0.5, "tensor")["w"], torch.tensor([[0.0, 0, 1, 1]]))
     assert torch.equal(parameters["w"], torch.ones(1, 4))

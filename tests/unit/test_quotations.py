@@ -1,4 +1,4 @@
-"""What a reader types is found in the paper: numbers as printed or rounded, words, figures and tables."""
+"""Search of the paper for what a reader types: numbers as printed or rounded, words, figures and tables."""
 
 from pathlib import Path
 
@@ -50,18 +50,18 @@ def paper(tmp_path) -> Path:
         ("--", "97", False),
     ],
 )
-def test_a_number_is_known_by_what_a_reader_would_write(value, wanted, expected):
+def test_a_number_matches_what_a_reader_would_type(value, wanted, expected):
     assert says(value, wanted) == expected
 
 
-def test_values_read_as_they_are_printed():
+def test_values_as_printed():
     assert printed(r"Fisher at $\lambda$ = \num{4.5}") == "Fisher at λ = 4.5"
     assert printed(r"\numrange{0.85}{0.93}") == "0.85 to 0.93"
 
 
-def test_the_text_is_searched_for_keys_behind_every_macro(paper):
-    found = quotations(paper)
-    assert {key: [place.line for place in places] for key, places in found.items()} == {
+def test_keys_are_recognised_in_every_macro(paper):
+    places_of = quotations(paper)
+    assert {key: [place.line for place in places] for key, places in places_of.items()} == {
         "mlp_permuted_mnist/retention/best/mean": [3, 4],
         "config/seeds": [3],
     }
@@ -75,10 +75,10 @@ def test_the_text_is_searched_for_keys_behind_every_macro(paper):
         "mean": 3,
         "interval": 3,
     }
-    assert str(found["config/seeds"][0]) == "paper/main.tex, line 3"
+    assert str(places_of["config/seeds"][0]) == "paper/main.tex, line 3"
 
 
-def test_figures_and_tables_go_by_their_printed_numbers(paper):
+def test_figures_and_tables_have_their_printed_numbers(paper):
     assert floats(paper, paper.parent / "build") == {
         "Figure 5": ["results/figures/pruning-mlp_permuted_mnist.pdf"],
         "Table 2": [
@@ -89,6 +89,6 @@ def test_figures_and_tables_go_by_their_printed_numbers(paper):
     assert cells(paper.parent / "tables", "95.5") == {"results/tables/retention-a.tex": 2}
 
 
-def test_keys_may_hold_brackets(tmp_path):
+def test_keys_may_contain_brackets(tmp_path):
     (tmp_path / "numbers.tex").write_text("% x\n" + r"\defineresult{a/uniform(mas)/p}{\num{0.01}}" + "\n")
     assert numbers(tmp_path / "numbers.tex") == {"a/uniform(mas)/p": r"\num{0.01}"}

@@ -1,4 +1,4 @@
-"""Whatever a file, a name or a setting holds, it is read as what it is or refused; no other error ever comes up."""
+"""Any file, name or setting is read correctly or refused, without any other error."""
 
 import argparse
 import gzip
@@ -23,7 +23,7 @@ from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings.ablation_names import parse
 
-# the same examples in every run, so that a failure is one that a change made
+# the same examples in every run, so that failures come from changes
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
 settings.load_profile("fixed")
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -34,7 +34,7 @@ DTYPES = {torch.float32: 4, torch.float64: 8, torch.int64: 8, torch.uint8: 1, to
 
 @st.composite
 def tensors(draw):
-    """A tensor of any shape, small, whose bits are any."""
+    """A small tensor of any shape with any bits."""
     dtype, shape = draw(st.sampled_from(list(DTYPES))), draw(st.lists(st.integers(0, 4), max_size=3))
     count = torch.Size(shape).numel()
     if dtype == torch.bool:
@@ -54,7 +54,7 @@ def bits(tensor):
     named=st.dictionaries(TEXT.filter(lambda name: name != "__metadata__"), tensors(), max_size=3),
     metadata=st.dictionaries(TEXT, TEXT, max_size=3),
 )
-def test_tensors_come_back_bit_by_bit(named, metadata, tmp_path):
+def test_tensors_are_restored_bit_by_bit(named, metadata, tmp_path):
     path = tmp_path / "x.safetensors"
     save_tensors(path, named, metadata)
     loaded, about = load_tensors(path)
@@ -62,7 +62,7 @@ def test_tensors_come_back_bit_by_bit(named, metadata, tmp_path):
     assert {name: bits(tensor) for name, tensor in loaded.items()} == {name: bits(one) for name, one in named.items()}
     before = path.read_bytes()
     save_tensors(path, dict(reversed(named.items())), dict(reversed(metadata.items())))
-    assert path.read_bytes() == before, "equal results are equal bytes"
+    assert path.read_bytes() == before, "equal results have equal bytes"
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=8)
@@ -75,7 +75,7 @@ ROWS = st.tuples(NAMES, NAMES, ANY, st.integers(0, 2**62), st.integers(1, 99), s
 
 @in_one_folder
 @given(rows=st.lists(ROWS, min_size=1, max_size=5))
-def test_tables_come_back_bit_by_bit(rows, tmp_path):
+def test_tables_are_restored_bit_by_bit(rows, tmp_path):
     columns = COLUMNS["retention"]
     write_table(tmp_path / "t.csv", pd.DataFrame(rows, columns=columns), columns)
     back = read_table(tmp_path / "t.csv", columns)
@@ -84,7 +84,7 @@ def test_tables_come_back_bit_by_bit(rows, tmp_path):
 
 @in_one_folder
 @given(text=st.text(st.characters(codec="utf-8"), max_size=200), position=st.integers(0, 10**6), bit=st.integers(0, 7))
-def test_a_flipped_bit_a_cut_and_an_addition_are_noticed(text, position, bit, tmp_path):
+def test_a_flipped_bit_a_cut_and_an_addition_are_detected(text, position, bit, tmp_path):
     path = tmp_path / "x.tex"
     write_text(path, text)
     whole = path.read_bytes()
@@ -99,11 +99,11 @@ def test_a_flipped_bit_a_cut_and_an_addition_are_noticed(text, position, bit, tm
     path.write_bytes(whole)
     seal = seal_of(path)
     seal.write_bytes(flipped(seal.read_bytes(), position % 64, bit))
-    assert damage(path), "a seal that was altered tells of no whole file"
+    assert damage(path), "an altered seal fits no file"
 
 
 def flipped(content, position, bit):
-    """Content with one bit changed; none if it is empty."""
+    """Content with one bit changed; empty content is unchanged."""
     if not content:
         return content
     position %= len(content)
@@ -113,7 +113,7 @@ def flipped(content, position, bit):
 @in_one_folder
 @given(content=st.binary(max_size=80) | st.text(max_size=40).map(str.encode))
 def test_files_of_any_bytes_are_read_or_refused(content, tmp_path):
-    """None of them has a seal that would tell at once."""
+    """The files have no seals."""
     path = tmp_path / "x"
     path.write_bytes(content)
     for read in (
@@ -199,9 +199,9 @@ def test_any_text_is_a_device_or_refused(wanted):
 @given(TEXT | st.text('{}[]":,0a', max_size=20))
 def test_any_text_is_settings_or_refused(text):
     try:
-        found = json_object(text)
+        settings_read = json_object(text)
     except argparse.ArgumentTypeError as error:
         assert text in str(error)
     else:
         with pytest.raises(UserError, match="the settings lack 'absent'"):
-            found["absent"]
+            settings_read["absent"]

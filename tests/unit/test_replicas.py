@@ -1,13 +1,11 @@
-"""Stacks of networks: one per seed, copied and selected as wholes."""
+"""Stacks of networks: one per seed, copied and selected."""
 
 import pytest
 import torch
 from torch import nn
 
 from networks_under_test import NormalisedVector
-from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.files.trained import AdamState, Trained
-from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.replicas import initialise, restore
 from weight_importance.runtime.errors import UserError
 
@@ -18,16 +16,6 @@ def test_dropout_is_refused_by_name():
 
     with pytest.raises(UserError, match="layer '2' is a Dropout"):
         initialise(build, [0, 1])
-
-
-def test_accuracy_counts():
-    torch.manual_seed(0)
-    data = Samples(torch.randint(0, 256, (60, 4, 4), dtype=torch.uint8), torch.randint(4, (60,)))
-    replicas = initialise(NormalisedVector, [0, 1])
-    values = accuracy(replicas, [data] * 2)
-    for index in range(2):
-        predicted = replicas.network(index).eval()(to_inputs(data.images)).argmax(1)
-        assert values[index] == (predicted == data.labels).sum().item() / 60
 
 
 def test_take_repeats_and_copies():
@@ -41,7 +29,7 @@ def test_take_repeats_and_copies():
     assert torch.equal(taken.adam.first["fc1.bias"][2], replicas.parameters["fc1.bias"][0])
 
 
-def test_a_stack_is_restored_as_it_was_and_one_of_another_network_is_refused():
+def test_a_stack_is_restored_and_one_of_another_network_refused():
     replicas = initialise(NormalisedVector, [5, 7])
     trained = Trained(replicas.seeds, replicas.parameters, replicas.buffers, None)
     again = restore(NormalisedVector, trained, "cpu")

@@ -38,7 +38,7 @@ def test_a_shifted_table_differs_where_it_is_shifted():
     assert set(claims.drop(index="rank_one_equivalent")["quantities"]) == {"agrees"}
 
 
-def test_a_smaller_run_is_compared_with_the_same_networks_of_the_reference():
+def test_a_smaller_run_is_compared_with_the_same_seeds_of_the_reference():
     _, quantities = both(ablations(seeds=range(12)), ablations())
     assert (quantities["mean_difference"] == 0).all() and not np.allclose(
         *(quantities[f"mean_{run}"].astype(float) for run in ("reference", "rerun")), rtol=1e-6
@@ -49,16 +49,16 @@ def test_runs_with_other_seeds_are_compared_as_independent_samples():
     rerun = ablations(seeds=range(5, 12))
     _, quantities = both(ablations(), rerun)
     row = quantities[quantities["quantity"] == RANK_ONE].iloc[0]
-    here, there = (
-        of.curves["rank_one(fisher_empirical)"].by_seed - of.curves["fisher_empirical"].by_seed
-        for of in (rerun, ablations())
+    first, second = (
+        run.curves["rank_one(fisher_empirical)"].by_seed - run.curves["fisher_empirical"].by_seed
+        for run in (rerun, ablations())
     )
-    interval = stats.ttest_ind(here, there, equal_var=False).confidence_interval()
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
     np.testing.assert_allclose(row[["low_difference", "high_difference"]].astype(float), interval, rtol=1e-9)
     assert (row["n_reference"], row["n_rerun"]) == (5, 7)
 
 
-def test_few_networks_that_scatter_decide_nothing():
+def test_few_networks_with_large_scatter_are_undecided():
     first, second = (
         Quantity("q", pd.Series(values, index=seeds), 0.01, margin=0.005)
         for values, seeds in (([0.0, 0.02], [0, 1]), ([0.02, 0.001], [2, 3]))
@@ -66,7 +66,7 @@ def test_few_networks_that_scatter_decide_nothing():
     assert [*compared([first], [second])["outcome"]] == ["undecided"]
 
 
-def test_a_condition_in_one_run_only_is_missing():
+def test_a_condition_of_one_run_is_missing():
     partly = ablations()
     partly.tables["retention"] = partly.tables["retention"].query("estimator != 'reversed(fisher_empirical)'")
     claims, _ = both(ablations(), partly)
@@ -78,7 +78,7 @@ def test_a_condition_in_one_run_only_is_missing():
 @pytest.mark.parametrize(
     ("mean", "sd", "n", "level"), [(0.0, 0.4, 5, 0.05), (-0.3, 0.3, 8, 0.05), (0.1, 0.3, 20, 0.004)]
 )
-def test_power_is_the_share_of_simulated_runs_that_pass_the_test(mean, sd, n, level):
+def test_power_is_the_share_of_simulated_runs_with_a_significant_test(mean, sd, n, level):
     sample = np.random.default_rng(1).normal(mean, sd, (40_000, n))
     inside = [stats.ttest_1samp(sample, bound, axis=1, alternative=side).pvalue < level for bound, side in TOST]
     above = (stats.ttest_1samp(sample, 0, axis=1).pvalue < level) & (sample.mean(1) > 0)
@@ -90,7 +90,7 @@ def test_power_is_the_share_of_simulated_runs_that_pass_the_test(mean, sd, n, le
 TOST = ((-0.5, "greater"), (0.5, "less"))
 
 
-def test_the_level_of_a_claim_is_that_of_holms_first_step_for_all_ablations_but_the_primary_one():
+def test_claims_have_the_level_of_holm_s_first_step_except_the_primary_one():
     for key, tests in (("rank_one_equivalent", 1), ("order_of_factors_equivalent", 2 * len(TRANSFORMS) - 1)):
         (_, quantity) = CLAIMS[key].quantities(ablations())
         assert quantity.power(0.0, 0.004, 5) == of_equivalence(0.0, 0.004, 5, MARGIN, 0.05 / tests)
@@ -105,7 +105,7 @@ def test_power_of_several_statements_and_the_necessary_networks():
     assert necessary(lambda n: of_equivalence(1.0, 1.0, n, 0.5)) is None
 
 
-def test_without_a_reference_or_a_run_the_message_says_what_to_do(tmp_path, monkeypatch):
+def test_a_missing_reference_or_run_is_reported_with_a_remedy(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"no reference in .*default.*\n.*reference/store.py default --run"):
         reference_run([tmp_path / "default"])
     monkeypatch.chdir(tmp_path)

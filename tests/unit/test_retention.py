@@ -1,4 +1,4 @@
-"""A run through the tasks: the importances that weigh its penalty, and the accuracies that it observes."""
+"""A run through the tasks: importances of its penalty, and observed accuracies."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def run(tasks, estimators, ablation=None, job=JOB):
     return learner
 
 
-def test_accuracies_are_those_of_every_task_after_every_task(tasks):
+def test_accuracies_are_observed_on_every_task_after_every_task(tasks):
     learner = run(tasks, ["mas"])
     assert OBSERVED[:4] == [(1, 1, "test"), (2, 1, "test"), (2, 2, "test"), (3, 1, "validation")]
     assert {len(each) for each in learner.accuracies} == {len(OBSERVED)} == {9}
@@ -61,15 +61,15 @@ def test_accuracies_are_those_of_every_task_after_every_task(tasks):
 
 
 @pytest.mark.parametrize("name", ["shuffled_within_neuron", "input_factor", "power_1"])
-def test_an_ablation_takes_the_place_of_every_task_s_importance(name, tasks):
-    """An ablation that changes nothing gives the estimator's results; the others differ after the second task."""
+def test_an_ablation_replaces_every_task_s_importance(name, tasks):
+    """An ablation without effect gives the estimator's results; the others differ after the second task."""
     plain, ablated = (run(tasks, ["mas"], how) for how in (None, transform(parse(f"{name}(mas)"))))
     same = [torch.allclose(plain.replicas.parameters[key], value) for key, value in ablated.replicas.parameters.items()]
     assert all(same) if name == "power_1" else not any(same)
 
 
 @pytest.mark.parametrize("name", ["values_of(mas)_in_ranks_of(si)", "values_of(si)_in_ranks_of(mas)"])
-def test_an_ablation_of_two_estimators_is_computed_from_both_after_every_task_but_the_last(name, tasks):
+def test_an_ablation_of_two_estimators_is_computed_after_every_task_but_the_last(name, tasks):
     seen = []
 
     def watched(importances, seeds):
@@ -85,8 +85,8 @@ def test_an_ablation_of_two_estimators_is_computed_from_both_after_every_task_bu
     assert not torch.equal(fresh[0]["fc1.weight"], fresh[1]["fc1.weight"])
 
 
-def test_with_a_penalised_path_synaptic_intelligence_sees_the_gradient_with_the_penalty(tasks):
-    """On the later tasks, where there is a penalty: the same bits as the estimator that always does so."""
+def test_with_a_penalised_path_si_uses_the_gradient_with_the_penalty(tasks):
+    """On later tasks, which have a penalty: the same bits as ``si_penalised``."""
 
     def second(name, penalised_path):
         seen = []
@@ -106,8 +106,8 @@ OBSERVERS = ["si", "mas", "onaf", "fisher_sampled"]
 
 @pytest.mark.parametrize("name", ["mas", "si"])
 @pytest.mark.parametrize(("accumulation", "factor"), [("sum", 1.0), ("online", 0.5)])
-def test_observers_are_accumulated_as_the_penalty_s_importances_and_change_no_weight(name, accumulation, factor, tasks):
-    """After every task, the last included; and a run resumed after each goes on with the same bits."""
+def test_observers_accumulate_like_the_penalty_and_change_no_weight(name, accumulation, factor, tasks):
+    """After every task including the last; a run resumed after each task has the same bits."""
     learning = LEARNING.model_copy(update={"accumulation": accumulation, "decay": 0.5})
     job, baseline = JOB.model_copy(update={"learning": learning}), initialise(Small, SEEDS)
     random = torch.Generator().manual_seed(2)
@@ -141,14 +141,6 @@ def test_observers_are_accumulated_as_the_penalty_s_importances_and_change_no_we
         for observer, values in learner.accumulated.items():
             assert all(torch.equal(resumed.accumulated[observer][key], value) for key, value in values.items())
         before = {observer: values["fc1.weight"] for observer, values in learner.accumulated.items()}
-        if number == 1:  # after the last task the penalty needs none
+        if number == 1:  # no penalty after the last task
             assert torch.equal(plain.state()["importance/fc1.weight"], before[name])
     assert learner.accuracies == [[], []] and plain.accumulated == {}
-
-
-def test_seeds_with_tasks_of_their_own_learn_as_they_would_alone(tasks):
-    other = sequences(PermutedTasks(kind="permuted", count=3, seed=2), [tasks[0][0]], [4])
-    together = run([tasks[0], other[0]], ["mas"])
-    for index, sequence in enumerate((tasks[0], other[0])):
-        alone = run([sequence] * 2, ["mas"])
-        assert together.accuracies[index] == alone.accuracies[index]

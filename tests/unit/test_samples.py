@@ -12,7 +12,7 @@ def samples() -> Samples:
     return Samples(torch.arange(40, dtype=torch.uint8).view(10, 2, 2), torch.arange(10), lambda images: images.flip(-1))
 
 
-def test_a_selection_shares_the_stored_images_and_shows_them_transformed(samples):
+def test_a_selection_shares_the_stored_images_and_transforms_them(samples):
     last = samples.last(3)
     assert last.stored.data_ptr() == samples.stored[7:].data_ptr()
     assert last.images.tolist() == samples.stored[7:].flip(-1).tolist()
@@ -23,20 +23,20 @@ def test_a_selection_shares_the_stored_images_and_shows_them_transformed(samples
 
 
 @pytest.mark.parametrize("count", [0, 11])
-def test_more_samples_than_there_are_is_refused(samples, count):
+def test_an_invalid_number_of_samples_is_refused(samples, count):
     with pytest.raises(UserError, match="between 1 and 10"):
         samples.last(count)
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (1, 2, 2), (3, 4, 5)])
-def test_inputs_have_a_channel_axis_and_lie_in_the_unit_interval(shape):
+def test_inputs_have_a_channel_axis_and_are_in_the_unit_interval(shape):
     images = torch.randint(0, 256, (6, *shape), dtype=torch.uint8)
     inputs = to_inputs(images)
     assert inputs.shape == (6, *(shape if len(shape) == 3 else (1, *shape)))
     torch.testing.assert_close(inputs.flatten(), images.flatten() / 255)
 
 
-def test_what_several_have_in_common_is_computed_once():
+def test_equal_items_are_computed_once():
     first, second, calls = object(), object(), []
     results = once_each(lambda item: calls.append(item) or len(calls), [first, second, first])
     assert results == [1, 2, 1] and calls == [first, second]

@@ -1,6 +1,6 @@
-"""Settings: every type, limit and key of the models is enforced with a clear message; jobs have what they depend on.
+"""Settings: every type, limit and key of the models is enforced with a message; jobs contain only what they need.
 
-The cases are generated from the models, so that a new key is tested without a further case.
+Cases are generated from the models, so that new keys are tested without new cases.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def nodes(node, path=()):
     """Every value of the configuration as ``(key path, schema)``."""
     [alternative] = [one for one in node.get("anyOf", [node]) if one.get("type") != "null"]
     node = {"description": node.get("description")} | alternative
-    if "oneOf" in node:  # of alternatives, such as the kinds of tasks, the study has the first
+    if "oneOf" in node:  # the study has the first alternative, such as the first kind of tasks
         node = {"description": node.get("description")} | node["oneOf"][0]
     if "$ref" in node:
         node = SCHEMA["$defs"][node["$ref"].rpartition("/")[2]]
@@ -108,7 +108,7 @@ def changed(path, value):
 
 
 @pytest.mark.parametrize(("path", "value", "message"), CASES, ids=[f"{dotted(path)}-{text}" for path, _, text in CASES])
-def test_a_mistake_is_reported_with_its_key_and_what_is_allowed(path, value, message):
+def test_a_mistake_is_reported_with_its_key_and_the_allowed_values(path, value, message):
     problems = configuration_problems(changed(path, value))
     assert any(problem.startswith(f"{dotted(path)}: {message}") for problem in problems), problems
     assert all(" Fix it in " in problem for problem in problems)
@@ -189,7 +189,7 @@ EXPLAINED = {"temperature", "epochs", "smoothing", "decomposition", "trajectorie
         ({"protocol__select_lambda_on": "test"}, set()),
         ({"protocol__pruning_importance_on": "test"}, set()),
     ],
-    # sorted: the processes of a test run have to name the cases alike
+    # sorted, so that parallel test processes use the same names
     ids=lambda value: str(value if isinstance(value, dict) else sorted(value)),
 )
 def test_a_setting_changes_the_jobs_that_depend_on_it(change, changed_jobs):
@@ -197,7 +197,7 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(change, changed_jobs):
     assert {name for name in before if before[name].sorted_json() != after[name].sorted_json()} == changed_jobs
 
 
-def test_a_program_reads_what_the_rule_passed():
+def test_a_program_parses_the_settings_of_its_rule():
     for job in jobs(study()).values():
         assert type(job).parse(job.sorted_json()) == job
     with pytest.raises(argparse.ArgumentTypeError, match=r"seeds: missing\. The seeds of the shard\..*snakemake -n -p"):
@@ -206,8 +206,8 @@ def test_a_program_reads_what_the_rule_passed():
         TrainingJob.parse("{")
 
 
-def test_numbers_stay_as_they_are_written():
-    """A table shows a penalty strength as the configuration does."""
+def test_numbers_keep_their_form():
+    """Tables show a penalty strength as in the configuration."""
     strengths = study(
         retention__lambdas=dict(DEFAULT["studies"][STUDY]["retention"]["lambdas"], mas=[1, 2.5])
     ).retention
@@ -226,7 +226,7 @@ def test_shards_and_conditions_of_a_study():
     assert whole.companions(STUDY) == [f"{STUDY}_stabilised", f"{STUDY}_published"]
 
 
-def test_a_study_takes_the_settings_of_shared_networks_and_defaults():
+def test_a_study_inherits_the_settings_of_shared_networks_and_defaults():
     config = copy.deepcopy(DEFAULT)
     config["studies"] = {STUDY: config["studies"][STUDY], "mine": {"networks_of": STUDY, "analyses": ["correlation"]}}
     mine = Configuration.model_validate(merged(config)).studies["mine"]

@@ -1,4 +1,4 @@
-"""Split tasks: every class in one task, labels and outputs by the scenario, an order of classes per network."""
+"""Split tasks: every class in one task, labels and outputs by scenario, class order per network."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def settings(**changes) -> SplitTasks:
 
 @pytest.fixture
 def plain():
-    """Images whose first pixel is their label, so that a task's images tell their classes."""
+    """Images whose first pixel is their class."""
     draw = torch.Generator().manual_seed(0)
 
     def some(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,7 +32,7 @@ def plain():
 
 @pytest.mark.parametrize("order", ["fixed", "per_seed"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_output_at_a_label_is_the_one_of_the_class(plain, scenario, order):
+def test_the_output_at_a_label_is_that_of_its_class(plain, scenario, order):
     for tasks in sequences(settings(scenario=scenario, order=order), [plain], [3, 4]):
         for part in PARTS:
             seen = []
@@ -40,7 +40,7 @@ def test_the_output_at_a_label_is_the_one_of_the_class(plain, scenario, order):
                 samples = task.part(part)
                 classes = samples.images[:, 0, 0].long()
                 labels = samples.labels if scenario == "domain" else torch.tensor(task.classes)[samples.labels]
-                if scenario == "domain":  # the outputs are those of the first two classes, whatever the task's are
+                if scenario == "domain":  # the outputs are those of the first two classes in every task
                     assert task.classes == (0, 1)
                     assert len({*zip(classes.tolist(), labels.tolist(), strict=True)}) == 2
                 else:
@@ -58,7 +58,7 @@ def test_samples_of_a_task_are_in_the_order_of_the_data_set(plain):
     assert torch.equal(task.training.labels, plain.training.labels[kept])
 
 
-def test_a_fixed_order_is_the_same_for_all_networks_and_another_depends_on_the_seed_only(plain):
+def test_the_class_order_is_fixed_or_depends_only_on_the_seed(plain):
     first, second = sequences(settings(), [plain], [3, 4])
     assert first is second and [task.classes for task in first] == [(0, 1), (2, 3), (4, 5)]
     orders = {
@@ -79,7 +79,7 @@ def test_after_later_tasks_only_the_class_scenario_has_more_outputs(plain, scena
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_first_task_depends_on_nothing_of_the_others(plain, scenario):
+def test_the_first_task_is_independent_of_the_others(plain, scenario):
     whole = settings(scenario=scenario, order="per_seed")
     expected = [tasks[0] for tasks in sequences(whole, [plain], [3, 4])]
     for task, other in zip(first_tasks(whole.first(), plain, [3, 4]), expected, strict=True):

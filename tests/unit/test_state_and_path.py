@@ -31,7 +31,7 @@ from weight_importance.runtime.errors import UserError
 
 
 def loop_total_signal(layers, inputs, slope):
-    """Kutalev (2020) literally: a sum over samples, neurons and connections."""
+    """The definition of Kutalev (2020): a sum over samples, neurons and connections."""
     totals = [(np.zeros_like(weight), np.zeros(len(weight))) for weight, _ in layers]
     for x in inputs:
         signal = x
@@ -87,7 +87,7 @@ def small_convolutional() -> nn.Module:
 
 
 def loop_convolution(image, weight, bias, stride, padding, groups, signal):
-    """One image's convolution literally; adds each |w · x| to ``signal``, of the weight's shape."""
+    """The convolution of one image by its definition; adds each |w · x| to ``signal``, of the weight's shape."""
     image = np.pad(image, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
     units, inputs, height, width = weight.shape
     rows, columns = (image.shape[1] - height) // stride[0] + 1, (image.shape[2] - width) // stride[1] + 1
@@ -102,7 +102,7 @@ def loop_convolution(image, weight, bias, stride, padding, groups, signal):
 
 
 def loop_total_signal_of_a_convolutional_network(network, images):
-    """The definition literally for :func:`small_convolutional`: a sum over samples, positions and connections."""
+    """The definition for :func:`small_convolutional`: a sum over samples, positions and connections."""
     p = {name: tensor.detach().double().numpy() for name, tensor in network.state_dict().items()}
     totals = {name: np.zeros(tensor.shape) for name, tensor in network.named_parameters()}
     for image in images:
@@ -161,8 +161,8 @@ def test_total_signal_of_sequences_sums_over_the_steps(seed):
     assert_close(estimate("total_signal", network, inputs, labels), expected, 1e-10)
 
 
-def test_a_unit_whose_output_the_next_layer_does_not_receive_has_the_layers_own_output():
-    """After the query comes the key, which receives the sequence itself."""
+def test_a_unit_without_a_receiving_layer_has_the_layer_s_output():
+    """The key follows the query, but receives the sequence."""
     network, inputs, labels = make(Attention, 0, torch.float64)
     importance = estimate("total_signal", network, inputs, labels)
     with torch.no_grad():
@@ -170,8 +170,8 @@ def test_a_unit_whose_output_the_next_layer_does_not_receive_has_the_layers_own_
     assert_close({"bias": importance["query.bias"]}, {"bias": own}, 1e-10)
 
 
-def test_a_layout_that_only_looks_like_units_is_not_taken_for_them():
-    """Four channels at four positions, handed on as four positions of four channels."""
+def test_positions_are_not_mistaken_for_units():
+    """Four channels at four positions become four positions of four channels."""
     torch.manual_seed(0)
 
     class Transposed(nn.Module):
@@ -207,7 +207,7 @@ class Recurrent(nn.Module):
         (parametrised, "of a ParametrizedLinear"),
     ],
 )
-def test_total_signal_refuses_what_it_does_not_define(build, message):
+def test_total_signal_refuses_undefined_parameters(build, message):
     network, inputs, labels = make(build, 0, torch.float32)
     with pytest.raises(UserError, match=message):
         estimate("total_signal", network, inputs, labels)
@@ -224,22 +224,6 @@ def test_magnitude():
     network = MLP()
     importance = estimate("magnitude", network, torch.rand(2, 1, 28, 28), torch.tensor([0, 1]))
     assert all(torch.equal(importance[name], tensor.abs()) for name, tensor in network.named_parameters())
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_synaptic_intelligence_equals_an_element_by_element_loop(seed):
-    rng = np.random.default_rng(seed)
-    gradients, displacements = rng.normal(size=(2, 11, 6, 5))
-    watcher = recorder("si")
-    for g, d in zip(gradients, displacements, strict=True):
-        watcher.step({"w": torch.tensor(g)}, {"w": torch.tensor(d)})
-    expected = np.zeros((6, 5))
-    for i in range(6):
-        for j in range(5):
-            omega = sum(-g[i, j] * d[i, j] for g, d in zip(gradients, displacements, strict=True))
-            expected[i, j] = omega / (sum(d[i, j] for d in displacements) ** 2 + 0.1)
-    assert (expected < 0).any()
-    assert_close(watcher.importances()["si"], {"w": torch.tensor(expected)}, 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -282,18 +266,18 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
         for g, p, h, d in zip(plain, penalty, other, moves, strict=True):
             given = {key: {"w": torch.tensor(value)} for key, value in {"penalised": g + p, "independent": h}.items()}
             watcher.step({"w": torch.tensor(g)}, {"w": torch.tensor(d)}, **given)
-        for name, found in watcher.importances().items():
-            assert_close(found, {"w": torch.tensor(expected[name])}, 1e-10)
+        for name, result in watcher.importances().items():
+            assert_close(result, {"w": torch.tensor(expected[name])}, 1e-10)
     assert [*watchers[0].importances()] == names
 
 
-def test_the_published_protocol_changes_synaptic_intelligence_alone_to_the_same_bits_as_the_penalised():
-    """In single precision, with a penalised gradient beside the plain one in either protocol, as training gives it."""
+def test_the_published_protocol_changes_only_si_to_the_bits_of_si_penalised():
+    """In single precision, with plain and penalised gradients as in training."""
     torch.manual_seed(0)
     plain, penalty, independent, moves = torch.randn(4, 11, 4, 3)
 
     def formed(name, published=False):
-        watcher = recorder("si", name, published=published)  # another estimator's replacement is its own
+        watcher = recorder("si", name, published=published)  # other estimators are not replaced
         for g, p, h, d in zip(plain, penalty, independent, moves, strict=True):
             watcher.step({"w": g}, {"w": d}, penalised={"w": g + p}, independent={"w": h})
         return watcher.importances()[name]["w"]
@@ -304,12 +288,12 @@ def test_the_published_protocol_changes_synaptic_intelligence_alone_to_the_same_
         below += d
     assert torch.equal(formed("si", published=True), penalised / (below.square() + 0.1))
     assert not torch.equal(formed("si", published=True), formed("si"))
-    assert torch.equal(formed("si_penalised"), formed("si", published=True)), "always the penalised"
+    assert torch.equal(formed("si_penalised"), formed("si", published=True)), "always penalised"
     for name in (name for name in ESTIMATORS if ESTIMATORS[name].kind == "path" and name != "si"):
         assert torch.equal(formed(name, published=True), formed(name)), name
 
 
-def test_what_was_not_recorded_is_named():
+def test_a_missing_record_is_named():
     with pytest.raises(UserError, match=r"unknown record 'path_integrl'\. Did you mean 'path_integral'"):
         PathRecorder(["path_integrl"])
     watcher = PathRecorder(["absolute_gradient"])
@@ -329,25 +313,25 @@ def loop_wanda(weights, factors):
 
 def test_wanda_equals_a_loop():
     network, inputs, labels = make(mlp, 0, torch.float64)
-    found = estimate("wanda", network, inputs, labels)
+    result = estimate("wanda", network, inputs, labels)
     with torch.no_grad():
         received = {layer: network[:layer](inputs)[..., None].numpy() for layer in (0, 2, 4)}
     for layer, x in received.items():
         expected = loop_wanda(network[layer].weight.detach().numpy(), x)
-        assert_close({"w": found[f"{layer}.weight"]}, {"w": expected}, 1e-12)
-        assert_close({"b": found[f"{layer}.bias"]}, {"b": network[layer].bias.detach().abs()}, 1e-12)
+        assert_close({"w": result[f"{layer}.weight"]}, {"w": expected}, 1e-12)
+        assert_close({"b": result[f"{layer}.bias"]}, {"b": network[layer].bias.detach().abs()}, 1e-12)
 
 
 def test_wanda_of_a_convolution_takes_the_patches():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(2, 3, 2, padding=1), nn.Flatten(), nn.Linear(3 * 16, 2)).double()
     images = torch.randn(5, 2, 3, 3).double()
-    found = estimate("wanda", network, images, torch.zeros(5).long())
+    result = estimate("wanda", network, images, torch.zeros(5).long())
     patches = torch.nn.functional.unfold(images, 2, padding=1).numpy()
     expected = loop_wanda(network[0].weight.detach().flatten(1).numpy(), patches).view(3, 2, 2, 2)
-    assert_close({"w": found["0.weight"]}, {"w": expected}, 1e-12)
+    assert_close({"w": result["0.weight"]}, {"w": expected}, 1e-12)
     # a bias multiplies ones at each of sixteen positions
-    assert_close({"b": found["0.bias"]}, {"b": network[0].bias.detach().abs() * 4}, 1e-12)
+    assert_close({"b": result["0.bias"]}, {"b": network[0].bias.detach().abs() * 4}, 1e-12)
 
 
 def test_a_moment_estimator_has_no_recorder():

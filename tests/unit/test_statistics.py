@@ -1,4 +1,4 @@
-"""Intervals over seeds, paired differences, and the selection of lambda."""
+"""Intervals over seeds, paired differences, equivalence tests, and the selection of λ."""
 
 import math
 
@@ -24,9 +24,9 @@ NAN = math.nan
 
 
 def retention(accuracies: dict[tuple[str, float], list[float]], study: str = "study", tasks: int = 2) -> pd.DataFrame:
-    """A retention table in which a run's mean validation accuracy over all tasks in the end is the given one.
+    """A retention table with the given mean validation accuracies over all tasks after the last one.
 
-    On test data, and while tasks are still to come, the order of the runs is the reverse.
+    On test data, and after earlier tasks, the order of the runs is reversed.
     """
     rows = []
     for (estimator, strength), by_seed in accuracies.items():
@@ -48,45 +48,32 @@ def selected(frame: pd.DataFrame) -> dict[tuple[str, str], float]:
     return {(row["study"], row["estimator"]): row["lambda"] for row in table.to_dict("records")}
 
 
-def test_interval_by_hand() -> None:
-    # s = 1, and the 97.5 % quantile of Student's t with two degrees of freedom is 4.302653
-    half = 4.302653 / math.sqrt(3)
-    found = interval([1.0, 2.0, 3.0])
-    assert (found.mean, found.low, found.high, found.n) == pytest.approx((2, 2 - half, 2 + half, 3), rel=1e-6)
-
-
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("n", [2, 3, 4, 20])
 def test_interval_agrees_with_scipy(n: int, level: float) -> None:
     values = np.random.default_rng(n).normal(size=n)
     expected = stats.ttest_1samp(values, 0).confidence_interval(level)
-    found = interval(values, level)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_interval_covers_the_expectation_as_often_as_it_says(seed: int) -> None:
-    draws = np.random.default_rng(seed).normal(3.0, 2.0, size=(1500, 4))
-    covered = np.mean([found.low < 3.0 < found.high for found in map(interval, draws)])
-    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / len(draws))
+    result = interval(values, level)
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+    assert (result.mean, result.n) == (pytest.approx(values.mean()), n)
 
 
 def test_a_single_value_has_no_interval() -> None:
-    found = interval([0.5])
-    assert (found.mean, found.n) == (0.5, 1)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
+    result = interval([0.5])
+    assert (result.mean, result.n) == (0.5, 1)
+    assert math.isnan(result.low)
+    assert math.isnan(result.high)
 
 
-def test_equal_values_have_an_interval_of_no_width() -> None:
+def test_equal_values_have_an_interval_of_zero_width() -> None:
     assert interval([0.25, 0.25, 0.25]) == Interval(0.25, 0.25, 0.25, 3)
 
 
 @pytest.mark.parametrize("values", [[NAN], [0.5, NAN], [0.1, 0.2, NAN, 0.3]])
-def test_a_value_that_does_not_exist_leaves_no_mean(values: list[float]) -> None:
-    found = interval(values)
-    assert found.n == len(values)
-    assert all(math.isnan(value) for value in (found.mean, found.low, found.high))
+def test_a_missing_value_leaves_no_mean(values: list[float]) -> None:
+    result = interval(values)
+    assert result.n == len(values)
+    assert all(math.isnan(value) for value in (result.mean, result.low, result.high))
 
 
 @pytest.mark.parametrize("values", [[], [[1.0, 2.0]], 1.0])
@@ -99,12 +86,12 @@ def test_intervals_of_groups() -> None:
     frame = pd.DataFrame(
         {"b": ["y", "x", "y", "x"], "a": [2, 1, 2, 1], "seed": [0, 0, 1, 1], "accuracy": [1.0, 5.0, 3.0, NAN]}
     )
-    found = intervals(frame, ["a", "b"], "accuracy")
-    assert list(found.columns) == ["a", "b", "mean", "low", "high", "n"]
-    assert found[["a", "b", "n"]].to_numpy().tolist() == [[1, "x", 2], [2, "y", 2]]
-    assert math.isnan(found["mean"][0])
+    result = intervals(frame, ["a", "b"], "accuracy")
+    assert list(result.columns) == ["a", "b", "mean", "low", "high", "n"]
+    assert result[["a", "b", "n"]].to_numpy().tolist() == [[1, "x", 2], [2, "y", 2]]
+    assert math.isnan(result["mean"][0])
     expected = interval([1.0, 3.0])
-    assert (found["mean"][1], found["low"][1], found["high"][1]) == (expected.mean, expected.low, expected.high)
+    assert (result["mean"][1], result["low"][1], result["high"][1]) == (expected.mean, expected.low, expected.high)
 
 
 def test_intervals_keep_groups_without_lambda() -> None:
@@ -113,29 +100,22 @@ def test_intervals_keep_groups_without_lambda() -> None:
 
 
 def test_intervals_of_no_rows() -> None:
-    found = intervals(pd.DataFrame({"a": [], "value": []}), ["a"])
-    assert found.empty
-    assert list(found.columns) == ["a", "mean", "low", "high", "n"]
+    result = intervals(pd.DataFrame({"a": [], "value": []}), ["a"])
+    assert result.empty
+    assert list(result.columns) == ["a", "mean", "low", "high", "n"]
 
 
-def test_intervals_of_no_rows_can_be_joined_with_others() -> None:
+def test_intervals_of_no_rows_can_be_merged_with_others() -> None:
     frame = pd.DataFrame({"a": [0.5, 0.5], "value": [1.0, 2.0]})
-    found = intervals(frame[frame["a"] > 1], ["a"])
-    assert found.merge(intervals(frame, ["a"]), on="a").empty
+    result = intervals(frame[frame["a"] > 1], ["a"])
+    assert result.merge(intervals(frame, ["a"]), on="a").empty
 
 
 def test_paired_differences_by_seed() -> None:
     a = pd.Series({0: 0.9, 1: 0.5, 2: 0.7})
     b = pd.Series({2: 0.6, 0: 0.7, 1: 0.2})  # in another order
-    found, expected = paired(a, b), interval([0.2, 0.3, 0.1])
-    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
-
-
-def test_paired_does_not_see_what_a_seed_does_to_both() -> None:
-    of_seed = pd.Series(np.random.default_rng(0).normal(scale=100, size=6))
-    a, b = pd.Series(np.linspace(1.0, 1.5, 6)), pd.Series(np.zeros(6))
-    found, expected = paired(a + of_seed, b + of_seed), paired(a, b)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    result, expected = paired(a, b), interval([0.2, 0.3, 0.1])
+    assert (result.mean, result.low, result.high) == pytest.approx((expected.mean, expected.low, expected.high))
 
 
 def test_paired_needs_the_same_seeds() -> None:
@@ -150,7 +130,7 @@ def summary(values: np.ndarray) -> tuple[float, float, int]:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_equivalence_holds_where_the_90_percent_interval_lies_within_the_margin(seed: int) -> None:
+def test_equivalence_holds_if_the_90_percent_interval_is_within_the_margin(seed: int) -> None:
     random = np.random.default_rng(seed)
     a, b = random.normal(0, 0.5, 4), random.normal(random.uniform(-1, 1), 0.2, 20)
     inner = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.9)
@@ -158,20 +138,6 @@ def test_equivalence_holds_where_the_90_percent_interval_lies_within_the_margin(
         p = equivalence(*summary(a), *summary(b), margin)
         assert (p < 0.05) == (-margin < inner.low and inner.high < margin)
         assert p == pytest.approx(equivalence(*summary(b), *summary(a), margin))
-
-
-@pytest.mark.parametrize("side", [-1, 1])
-def test_equivalence_errs_as_seldom_as_it_says_where_the_difference_is_the_margin(side: int) -> None:
-    random = np.random.default_rng(7)
-    pairs = [(random.normal(side * 1.0, 0.3, 5), random.normal(0, 0.1, 20)) for _ in range(1500)]
-    wrong = np.mean([equivalence(*summary(a), *summary(b), 1.0) < 0.05 for a, b in pairs])
-    assert abs(wrong - 0.05) < 4 * math.sqrt(0.05 * 0.95 / len(pairs))
-
-
-def test_equivalence_is_found_where_means_are_equal_and_scatter_is_small() -> None:
-    random = np.random.default_rng(8)
-    pairs = [(random.normal(0, 0.3, 5), random.normal(0, 0.1, 20)) for _ in range(300)]
-    assert np.mean([equivalence(*summary(a), *summary(b), 1.0) < 0.05 for a, b in pairs]) > 0.95
 
 
 def test_equivalence_without_scatter_compares_the_means() -> None:
@@ -191,35 +157,24 @@ def by_seed(values: np.ndarray) -> pd.Series:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("level", [0.8, 0.95])
-def test_the_ends_of_a_ratio_s_interval_are_where_the_paired_test_begins_to_reject(seed: int, level: float) -> None:
+def test_at_the_ends_of_a_ratio_s_interval_the_paired_test_begins_to_reject(seed: int, level: float) -> None:
     random = np.random.default_rng(seed)
     common = random.normal(size=5)
     x, y = 2 + common + random.normal(0, 0.3, 5), 1 + common + random.normal(0, 0.3, 5)
-    found = ratio(by_seed(y), by_seed(x).sample(frac=1, random_state=seed), level)
-    assert found.mean == pytest.approx(y.mean() / x.mean())
-    if math.isnan(found.low):
+    result = ratio(by_seed(y), by_seed(x).sample(frac=1, random_state=seed), level)
+    assert result.mean == pytest.approx(y.mean() / x.mean())
+    if math.isnan(result.low):
         assert stats.ttest_1samp(x, 0).pvalue > 1 - level
     else:
-        assert found.low < found.mean < found.high
-        for end in (found.low, found.high):
+        assert result.low < result.mean < result.high
+        for end in (result.low, result.high):
             assert stats.ttest_1samp(y - end * x, 0).pvalue == pytest.approx(1 - level)
-        assert stats.ttest_1samp(y - (found.low - 0.1) * x, 0).pvalue < 1 - level
-
-
-def test_a_ratio_s_interval_covers_as_often_as_it_says() -> None:
-    random = np.random.default_rng(3)
-    covered = []
-    for _ in range(1500):
-        common = random.normal(size=5)
-        x, y = 4 + common, 3 + common + random.normal(0, 0.5, 5)
-        found = ratio(by_seed(y), by_seed(x))
-        covered.append(math.isnan(found.low) or found.low <= 0.75 <= found.high)
-    assert abs(np.mean(covered) - 0.95) < 4 * math.sqrt(0.05 * 0.95 / len(covered))
+        assert stats.ttest_1samp(y - (result.low - 0.1) * x, 0).pvalue < 1 - level
 
 
 def test_a_ratio_without_scatter_or_without_a_denominator() -> None:
-    found = ratio(by_seed(np.array([1.0, 2.0, 4.0])), by_seed(np.array([2.0, 4.0, 8.0])), 0.5)
-    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    result = ratio(by_seed(np.array([1.0, 2.0, 4.0])), by_seed(np.array([2.0, 4.0, 8.0])), 0.5)
+    assert (result.mean, result.low, result.high) == pytest.approx((0.5, 0.5, 0.5))
     one = ratio(by_seed(np.array([1.0])), by_seed(np.array([2.0])))
     assert one.mean == 0.5 and math.isnan(one.low) and one.n == 1
     assert math.isnan(ratio(by_seed(np.array([1.0, 1.0])), by_seed(np.array([0.0, 0.0]))).mean)
@@ -234,21 +189,13 @@ def test_pairs_need_the_same_seeds(function) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_paired_equivalence_holds_where_the_90_percent_interval_lies_within_the_margin(seed: int) -> None:
+def test_paired_equivalence_holds_if_the_90_percent_interval_is_within_the_margin(seed: int) -> None:
     random = np.random.default_rng(seed)
     a = by_seed(random.normal(0, 3, 5))
     b = a + random.normal(random.uniform(-1, 1), 0.3, 5)
     inner = paired(a, b, 0.9)
     for margin in (0.3, 0.6, 0.9, 1.2):
         assert (paired_equivalence(a, b, margin) < 0.05) == (-margin < inner.low and inner.high < margin)
-
-
-@pytest.mark.parametrize("side", [-1, 1])
-def test_paired_equivalence_errs_as_seldom_as_it_says_where_the_difference_is_the_margin(side: int) -> None:
-    random = np.random.default_rng(7)
-    pairs = [(a, a + random.normal(side * 1.0, 0.2, 5)) for a in random.normal(0, 3, (1500, 5))]
-    wrong = np.mean([paired_equivalence(by_seed(a), by_seed(b), 1.0) < 0.05 for a, b in pairs])
-    assert abs(wrong - 0.05) < 4 * math.sqrt(0.05 * 0.95 / len(pairs))
 
 
 def test_paired_equivalence_without_scatter_and_without_pairs() -> None:
@@ -261,27 +208,22 @@ def test_paired_equivalence_without_scatter_and_without_pairs() -> None:
 
 def test_final_accuracy_is_the_mean_over_tasks_after_the_last() -> None:
     frame = retention({("mas", 1.0): [0.8, 0.6], ("none", 0.0): [0.3, NAN]}, tasks=3)
-    found = final_accuracy(frame.sample(frac=1, random_state=0), "validation")
-    assert list(found.columns) == ["study", "estimator", "lambda", "seed", "accuracy"]
-    assert found["accuracy"].tolist() == pytest.approx([0.8, 0.6, 0.3, NAN], nan_ok=True)
+    result = final_accuracy(frame.sample(frac=1, random_state=0), "validation")
+    assert list(result.columns) == ["study", "estimator", "lambda", "seed", "accuracy"]
+    assert result["accuracy"].tolist() == pytest.approx([0.8, 0.6, 0.3, NAN], nan_ok=True)
     assert final_accuracy(frame, "test")["accuracy"].tolist()[0] == pytest.approx(0.2)
 
 
-def test_final_accuracy_knows_each_study_s_last_task() -> None:
+def test_final_accuracy_is_after_each_study_s_last_task() -> None:
     frame = pd.concat([retention({("mas", 1.0): [0.8]}, "a", tasks=2), retention({("mas", 1.0): [0.6]}, "b", tasks=4)])
     assert final_accuracy(frame, "validation")["accuracy"].tolist() == pytest.approx([0.8, 0.6])
 
 
-def test_one_task_that_does_not_exist_is_a_diverged_run() -> None:
+def test_one_missing_accuracy_is_a_diverged_run() -> None:
     frame = retention({("mas", 1.0): [0.8]})
     frame.loc[frame.index[-2], "accuracy"] = NAN
     assert frame.loc[frame.index[-2], "split"] == "validation"
     assert math.isnan(final_accuracy(frame, "validation")["accuracy"][0])
-
-
-def test_final_accuracy_of_an_unknown_split() -> None:
-    with pytest.raises(ValueError, match="no rows of split 'training'"):
-        final_accuracy(retention({("mas", 1.0): [0.8]}), "training")
 
 
 def test_the_best_mean_on_validation_is_selected() -> None:
@@ -289,7 +231,7 @@ def test_the_best_mean_on_validation_is_selected() -> None:
     assert selected(frame) == {("study", "mas"): 2.0}
 
 
-def test_each_study_and_estimator_has_its_own() -> None:
+def test_each_study_and_estimator_has_its_lambda() -> None:
     frame = pd.concat(
         [
             retention({("si", 1.0): [0.6], ("si", 2.0): [0.5], ("mas", 1.0): [0.1], ("mas", 2.0): [0.2]}, "b"),
@@ -301,7 +243,7 @@ def test_each_study_and_estimator_has_its_own() -> None:
 
 
 @pytest.mark.parametrize("order", range(3))
-def test_of_equally_good_the_smallest(order: int) -> None:
+def test_the_smallest_of_equally_good_lambdas_is_selected(order: int) -> None:
     equals = {("mas", float(strength)): [0.5, 0.5] for strength in range(40, 1, -1)}
     frame = retention(equals | {("mas", 0.5): [0.4, 0.4]}).sample(frac=1, random_state=order)
     assert selected(frame) == {("study", "mas"): 2.0}
@@ -311,21 +253,21 @@ def test_a_lambda_that_diverged_for_one_seed_is_not_eligible() -> None:
     assert selected(retention({("mas", 1.0): [0.2, 0.2], ("mas", 9.0): [0.9, NAN]})) == {("study", "mas"): 1.0}
 
 
-def test_where_all_diverged_none_is_selected() -> None:
+def test_if_all_diverged_none_is_selected() -> None:
     frame = retention({("mas", 1.0): [NAN, 0.9], ("mas", 9.0): [0.9, NAN], ("si", 3.0): [0.1, 0.2]})
-    found = selected(frame)
-    assert math.isnan(found["study", "mas"])
-    assert found["study", "si"] == 3.0
+    result = selected(frame)
+    assert math.isnan(result["study", "mas"])
+    assert result["study", "si"] == 3.0
 
 
-def test_on_test_data_as_published_the_choice_is_another() -> None:
-    # on test data the order of the runs is the reverse
+def test_selection_on_test_data_as_published() -> None:
+    # on test data the order of the runs is reversed
     frame = retention({("mas", 1.0): [0.6, 0.6], ("mas", 2.0): [0.9, 0.5]}, tasks=3)
     assert select_lambda(frame).to_numpy().tolist() == [["study", "mas", 2.0, "validation"]]
     assert select_lambda(frame, "test").to_numpy().tolist() == [["study", "mas", 1.0, "test"]]
 
 
-def test_each_choice_needs_its_own_split_only() -> None:
+def test_selection_needs_only_its_split() -> None:
     frame = retention({("mas", 1.0): [0.6], ("mas", 2.0): [0.9]}).query("split == 'test'")
     assert select_lambda(frame, "test")["lambda"].tolist() == [1.0]
     with pytest.raises(ValueError, match="no rows of split 'validation'"):

@@ -1,4 +1,4 @@
-"""A results file is whole or it is an error that names it; a failed write leaves what was there."""
+"""A results file is complete or refused by name; a failed write keeps the old file."""
 
 import os
 import resource
@@ -25,8 +25,8 @@ def test_tensors_round_trip_with_metadata(tmp_path):
     loaded, metadata = load_tensors(tmp_path / "new" / "x.safetensors")
     assert metadata == {"seeds": "[0, 1]"}
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
-    beside = [".x.safetensors.provenance.json", ".x.safetensors.sha256"]
-    assert sorted(os.listdir(tmp_path / "new")) == [*beside, "x.safetensors"]
+    hidden = [".x.safetensors.provenance.json", ".x.safetensors.sha256"]
+    assert sorted(os.listdir(tmp_path / "new")) == [*hidden, "x.safetensors"]
 
 
 def test_tables_round_trip_exactly_with_nan(tmp_path):
@@ -45,7 +45,7 @@ def test_tables_round_trip_exactly_with_nan(tmp_path):
     ],
     ids=["tensors", "table"],
 )
-def test_every_truncation_is_noticed(tmp_path, write, read):
+def test_every_truncation_is_detected(tmp_path, write, read):
     path = tmp_path / "result"
     write(path)
     content = path.read_bytes()
@@ -56,7 +56,7 @@ def test_every_truncation_is_noticed(tmp_path, write, read):
             read(path)
 
 
-def test_a_table_of_somebody_elses_needs_no_seal(tmp_path):
+def test_a_table_from_another_program_needs_no_seal(tmp_path):
     table().to_csv(tmp_path / "t.csv", index=False)
     pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv", COLUMNS), table())
 
@@ -82,8 +82,8 @@ def test_a_directory_that_cannot_be_written_is_one_clear_error(tmp_path):
     ],
     ids=["text", "table", "tensors"],
 )
-def test_a_full_disk_keeps_what_was_there_and_leaves_nothing_behind(tmp_path, write):
-    """A limit on file size fails writes half-way, as a full disk does; in a child, for limits cannot be lifted."""
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path, write):
+    """A limit on file size fails writes half-way, like a full disk; in a child process, because it is permanent."""
     path = tmp_path / "result"
     path.write_text("old")
     child = os.fork()
@@ -102,7 +102,7 @@ def test_a_full_disk_keeps_what_was_there_and_leaves_nothing_behind(tmp_path, wr
     assert os.listdir(tmp_path) == ["result"]
 
 
-def test_an_interrupt_while_writing_keeps_what_was_there(tmp_path):
+def test_an_interrupted_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "result"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
@@ -112,8 +112,8 @@ def test_an_interrupt_while_writing_keeps_what_was_there(tmp_path):
     assert os.listdir(tmp_path) == ["result"]
 
 
-def test_all_is_flushed_before_the_first_file_gets_its_name(tmp_path, monkeypatch):
-    """In between a reader, or another run, would find a file that does not fit its seal; flushing may take long."""
+def test_all_files_are_flushed_before_the_first_is_renamed(tmp_path, monkeypatch):
+    """Between renames, files and seals do not fit, and flushing may take long."""
     done = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
@@ -122,7 +122,7 @@ def test_all_is_flushed_before_the_first_file_gets_its_name(tmp_path, monkeypatc
     assert done == ["fsync"] * 3 + ["replace"] * 3
 
 
-def test_a_file_replaced_behind_its_seal_is_noticed_until_it_is_written_anew(tmp_path):
+def test_a_changed_file_is_detected_until_it_is_written_again(tmp_path):
     path = tmp_path / "a.tex"
     write_text(path, "one")
     assert damage(path) is None

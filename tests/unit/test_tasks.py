@@ -1,4 +1,4 @@
-"""Tasks are views of data sets: parts by position, one exact transform per round, nothing lost."""
+"""Tasks are views of data sets: parts by position, one exact transform per round."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def dataset() -> Dataset:
     return make(0)
 
 
-def test_training_images_are_the_first_and_validation_images_the_last_independently(dataset):
+def test_training_images_are_the_first_and_validation_images_the_last(dataset):
     task = plain_task(dataset, 30, 10, 5)
     assert torch.equal(task.training.images, dataset.train_images[:30])
     assert torch.equal(task.training.labels, dataset.train_labels[:30].long())
@@ -57,13 +57,13 @@ def test_a_data_set_that_is_too_small_is_refused(dataset, sizes, text):
         plain_task(dataset, **sizes)
 
 
-def test_validation_images_are_trained_on_where_that_is_wanted(dataset):
+def test_training_can_include_validation_images(dataset):
     task = plain_task(dataset, None, 10, train_on_validation=True)
     assert torch.equal(task.training.images[40:], task.validation.images)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (3, 6, 5)])
-def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_pixels(shape):
+def test_the_first_task_is_the_data_set_and_each_other_a_permutation_of_its_pixels(shape):
     dataset = make(0, shape)
     [tasks, same] = sequences(PERMUTED, [plain_task(dataset, 40, 10)], [0, 1])
     assert same is tasks and len(tasks) == 4
@@ -80,7 +80,7 @@ def test_the_first_task_is_the_data_set_and_every_other_one_permutation_of_its_p
     assert len(seen) == 3
 
 
-def test_without_a_seed_every_network_has_its_own_permutations_and_all_share_the_images(dataset):
+def test_without_a_seed_networks_have_different_permutations_of_shared_images(dataset):
     plain, settings = plain_task(dataset, 40, 10), PermutedTasks(kind="permuted", count=3, seed=None)
     first, second, again = sequences(settings, [plain], [7, 8, 7])
     assert first is again and first[0] is second[0] is plain
@@ -94,14 +94,14 @@ def test_without_a_seed_every_network_has_its_own_permutations_and_all_share_the
             assert torch.equal(task.training.images_at(chosen), task.training.images[chosen])
 
 
-def test_permutations_depend_on_seed_and_round_only():
+def test_permutations_depend_only_on_seed_and_round():
     first = permutation(1, 1, (28, 28)).order
     assert torch.equal(first, permutation(1, 1, (28, 28)).order)
     assert not torch.equal(first, permutation(1, 2, (28, 28)).order)
     assert not torch.equal(first, permutation(2, 1, (28, 28)).order)
 
 
-def test_rounds_go_through_all_data_sets_and_quarter_turns_are_exact(dataset):
+def test_rounds_cycle_through_data_sets_and_rotations_are_exact(dataset):
     other = make(1)
     settings = RotatedTasks(kind="rotated", count=5)
     [tasks] = sequences(settings, [plain_task(each, 40, 10) for each in (dataset, other)], [0])
@@ -117,7 +117,7 @@ def test_rounds_go_through_all_data_sets_and_quarter_turns_are_exact(dataset):
 
 
 @pytest.mark.parametrize("settings", [PERMUTED, RotatedTasks(kind="rotated", count=3)])
-def test_the_first_task_depends_on_nothing_of_the_others(settings, dataset):
+def test_the_first_task_is_independent_of_the_others(settings, dataset):
     plain = plain_task(dataset, 40, 10)
     [[task, *_]] = sequences(settings, [plain, plain_task(make(1), 40, 10)], [0])
     for first in first_tasks(settings.first(), plain, [0, 1]):
@@ -125,7 +125,7 @@ def test_the_first_task_depends_on_nothing_of_the_others(settings, dataset):
             assert torch.equal(first.part(part).images, task.part(part).images)
 
 
-def test_images_that_are_not_square_cannot_be_turned():
+def test_images_that_are_not_square_cannot_be_rotated():
     with pytest.raises(UserError, match="square images, found 28 × 20"):
         sequences(RotatedTasks(kind="rotated", count=2), [plain_task(make(0, (28, 20)))], [0])
 

@@ -1,4 +1,4 @@
-"""A trained stack is read as it was written, by its seeds only."""
+"""A trained stack is restored exactly, and only for its seeds."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ ADAM = AdamState(7, {"w": torch.randn(2, 3)}, {"w": torch.rand(2, 3)})
 
 
 @pytest.mark.parametrize("adam", [None, ADAM])
-def test_a_stack_is_read_as_it_was_written(adam, tmp_path):
+def test_a_stack_is_restored_exactly(adam, tmp_path):
     buffers = {"norm.running_mean": torch.randn(2, 3), "norm.num_batches_tracked": torch.tensor([4, 4])}
     stack = Trained([3, 4], {"w": torch.randn(2, 3)}, buffers, adam)
     recorded = {"displacement": {"w": torch.randn(2, 3)}, "path_integral": {"w": torch.randn(2, 3)}}

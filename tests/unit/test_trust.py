@@ -1,4 +1,4 @@
-"""Nothing that is read can run code, be unpacked outside a folder, or have come from the network unverified."""
+"""Inputs run no code, unpack to no file outside their folder, and are verified if they come from the network."""
 
 import gzip
 import io
@@ -40,20 +40,20 @@ def test_rules_and_profiles_fetch_nothing_and_load_no_code(file):
 
 
 @pytest.mark.parametrize("file", PAGE, ids=lambda file: file.name)
-def test_the_explorer_s_page_asks_for_nothing(file):
+def test_the_explorer_s_page_requests_nothing(file):
     requests = r"\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\b *\(|\beval\(|new Function"
     requests += r"""|(?:src|href)=["']?(?:https?:)?//|@import|url\((?!["']?(?:data:|#))"""
     assert not re.findall(requests, file.read_text(encoding="utf-8"))
 
 
 def test_every_file_of_every_data_set_is_pinned():
-    """That each source compares them with what it fetched: tests/unit/test_datasets.py."""
+    """Comparisons with fetched content: tests/unit/test_datasets.py."""
     for entry in datasets.DATASETS.values():
         assert all(len(file.sha256) == 64 and file.size > 0 for file in entry.files.values())
 
 
 class Harmful:
-    """What runs a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self):
         return os.mkdir, ("unpickled",)
@@ -118,16 +118,16 @@ def test_hostile_members_are_refused(member, reason, ending, tmp_path):
     assert names_in(tmp_path) == [path.name], "nothing was unpacked"
 
 
-def test_members_that_nothing_asks_for_are_never_written(tmp_path):
+def test_other_members_are_never_written(tmp_path):
     path = archive(tmp_path, ("data/link", tarfile.SYMTYPE, "/etc"), ("data/link/x", tarfile.REGTYPE, b"x"))
     assert read_archive(path, "data", FILES) == {"images": CONTENT}
     assert names_in(tmp_path) == [path.name]
 
 
-def test_an_archive_that_unpacks_to_any_size_is_given_up(tmp_path, monkeypatch):
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(content, "LARGEST_FILE", 10**6)
     path = tmp_path / "package.tgz"
-    # a member of a size that only its header claims, of zeros, and a name as long as a file
+    # a large member of zeros, and names as long as a file
     for kind in (tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE):
         header = tarfile.TarInfo("data/zeros")
         header.type, header.size = kind, 5 * 10**6
@@ -136,7 +136,7 @@ def test_an_archive_that_unpacks_to_any_size_is_given_up(tmp_path, monkeypatch):
             read_archive(path, "data", FILES)
 
 
-def test_what_a_source_writes_is_bounded(tmp_path):
+def test_the_size_of_a_source_s_files_is_limited(tmp_path):
     with file_size_limit(1000), pytest.raises(OSError, match="File too large"):
         (tmp_path / "x").write_bytes(bytes(2000))
     with file_size_limit(1000), pytest.raises(SourceError, match="failed"):
@@ -144,7 +144,7 @@ def test_what_a_source_writes_is_bounded(tmp_path):
     (tmp_path / "x").write_bytes(bytes(2000))
 
 
-def test_a_zip_in_place_of_a_tar_archive_is_damaged(tmp_path):
+def test_a_zip_in_place_of_a_tar_archive_is_refused(tmp_path):
     path = tmp_path / "package.tgz"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("../outside", "x")

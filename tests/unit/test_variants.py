@@ -1,4 +1,4 @@
-"""A study beside those like it: what is matched with what, and how far the range of usable strengths goes."""
+"""A study and its variants: matched strengths, paired differences, ranges of usable strengths."""
 
 import math
 
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def retention(accuracies: dict[tuple[str, str, float], list[float]]) -> pd.DataFrame:
-    """By study, estimator and λ the final test accuracy of each seed; before and on validation data it is another."""
+    """Retention from final test accuracies by study, estimator and λ; other accuracies differ."""
     rows = [
         (study, name, strength, seed, learnt, task, split, accuracy if (learnt, split) == (2, "test") else 0.01)
         for (study, name, strength), by_seed in accuracies.items()
@@ -63,9 +63,9 @@ TABLE = retention(
 )
 
 
-def row(found: pd.DataFrame, variant: str, estimator: str) -> dict:
-    (found,) = found[(found["variant"] == variant) & (found["estimator"] == estimator)].to_dict("records")
-    return found
+def row(result: pd.DataFrame, variant: str, estimator: str) -> dict:
+    (result,) = result[(result["variant"] == variant) & (result["estimator"] == estimator)].to_dict("records")
+    return result
 
 
 def test_variants_are_the_companions_with_the_same_networks():
@@ -75,69 +75,73 @@ def test_variants_are_the_companions_with_the_same_networks():
     assert short_name("a_frozen", "net") == "a frozen"
 
 
-def test_the_stabilised_strength_is_matched_with_half_of_it():
+def test_the_stabilised_strength_is_matched_with_half_its_value():
     assert plain_lambda(82.0, STABILISED) == 41.0
     assert plain_lambda(82.0, PLAIN) == 82.0
-    found = row(compared("net", SETTINGS, TABLE), "net_stabilised", "mas")
-    # its 0.1 has no counterpart: 0.05 was not run
-    assert (found["lambda"], found["lambda_counterpart"]) == (0.06, 0.03)
+    result = row(compared("net", SETTINGS, TABLE), "net_stabilised", "mas")
+    # 0.1 has no counterpart: 0.05 was not run
+    assert (result["lambda"], result["lambda_counterpart"]) == (0.06, 0.03)
 
 
-def test_a_plain_variant_of_a_stabilised_study_is_matched_the_other_way_round():
+def test_a_plain_variant_of_a_stabilised_study_is_matched_with_twice_its_strength():
     settings = {"net": STABILISED, "net_plain": changed(PLAIN, **SAME_NETWORKS)}
     table = retention({("net", "mas", 6.0): [0.5, 0.6], ("net_plain", "mas", 3.0): [0.4, 0.7]})
-    found = row(compared("net", settings, table), "net_plain", "mas")
-    assert (found["lambda"], found["lambda_counterpart"]) == (3.0, 6.0)
+    result = row(compared("net", settings, table), "net_plain", "mas")
+    assert (result["lambda"], result["lambda_counterpart"]) == (3.0, 6.0)
 
 
-def test_differences_are_paired_over_the_seeds_that_both_have():
-    found = row(compared("net", SETTINGS, TABLE), "net_stabilised", "mas")
+def test_differences_are_paired_over_common_seeds():
+    result = row(compared("net", SETTINGS, TABLE), "net_stabilised", "mas")
     expected = interval([0.01, 0.02])
-    parts = [found[f"{name}_difference"] for name in ("mean", "low", "high")]
+    parts = [result[f"{name}_difference"] for name in ("mean", "low", "high")]
     assert parts == pytest.approx([expected.mean, expected.low, expected.high])
-    assert found["n"] == 2
-    # the third seed of the study is not in the variant
-    assert found["mean_counterpart"] == pytest.approx(0.81)
-    assert found["mean_variant"] == pytest.approx(0.825)
-    assert found["low_counterpart"] == pytest.approx(interval([0.80, 0.82]).low)
+    assert result["n"] == 2
+    # the variant lacks the third seed
+    assert result["mean_counterpart"] == pytest.approx(0.81)
+    assert result["mean_variant"] == pytest.approx(0.825)
+    assert result["low_counterpart"] == pytest.approx(interval([0.80, 0.82]).low)
 
 
-def test_without_a_penalty_variants_are_compared_too():
-    found = row(compared("net", SETTINGS, TABLE), "net_frozen", "none")
-    assert (found["lambda"], found["lambda_counterpart"]) == (0.0, 0.0)
-    assert found["mean_difference"] == pytest.approx(0.15)
+def test_variants_are_compared_without_a_penalty():
+    result = row(compared("net", SETTINGS, TABLE), "net_frozen", "none")
+    assert (result["lambda"], result["lambda_counterpart"]) == (0.0, 0.0)
+    assert result["mean_difference"] == pytest.approx(0.15)
 
 
 def test_a_diverged_run_has_no_difference():
-    found = row(compared("net", SETTINGS, TABLE), "net_frozen", "mas")
-    assert math.isnan(found["mean_variant"])
-    assert math.isnan(found["mean_difference"])
-    assert found["mean_counterpart"] == pytest.approx(0.91)
+    result = row(compared("net", SETTINGS, TABLE), "net_frozen", "mas")
+    assert math.isnan(result["mean_variant"])
+    assert math.isnan(result["mean_difference"])
+    assert result["mean_counterpart"] == pytest.approx(0.91)
 
 
 def test_a_study_without_variants_or_results_has_nothing_to_compare():
     for settings, table in (({"net": PLAIN}, TABLE), (SETTINGS, TABLE.head(0))):
-        found = compared("net", settings, table)
-        assert found.empty
-        assert "mean_difference" in found.columns
+        result = compared("net", settings, table)
+        assert result.empty
+        assert "mean_difference" in result.columns
     assert set(curves("net", {"net": PLAIN}, TABLE)["study"]) == {"net"}
     assert curves("net", SETTINGS, TABLE.head(0)).empty
     assert usable_range("net", {"net": PLAIN}, TABLE).empty
     assert usable_range("net", SETTINGS, TABLE.head(0)).empty
 
 
-def test_curves_hold_all_seeds_of_each_study_in_strengths_of_the_plain_penalty():
-    found = curves("net", SETTINGS, TABLE).set_index(["study", "estimator", "lambda"])
-    assert set(found.index.get_level_values("study")) == {"net", "net_stabilised", "net_frozen"}
-    assert found.loc[("net", "mas", 0.1), "n"] == 3
-    assert found.loc[("net_stabilised", "mas", 0.06), "plain_lambda"] == 0.03
+def test_curves_have_all_seeds_and_strengths_of_the_plain_penalty():
+    result = curves("net", SETTINGS, TABLE).set_index(["study", "estimator", "lambda"])
+    assert set(result.index.get_level_values("study")) == {"net", "net_stabilised", "net_frozen"}
+    assert result.loc[("net", "mas", 0.1), "n"] == 3
+    assert result.loc[("net_stabilised", "mas", 0.06), "plain_lambda"] == 0.03
 
 
 def ranges(study: dict[float, float], variant: dict[float, float] | None = None, seeds: int = 2) -> dict:
-    """The row of one variant, from the means by strength of the study and of the variant (the same if not given)."""
+    """The row of one variant from means by strength of the study and of the variant (default: equal)."""
     means = {"net": study, "net_frozen": study if variant is None else variant}
     table = retention(
-        {(name, "mas", strength): [mean] * seeds for name, of in means.items() for strength, mean in of.items()}
+        {
+            (name, "mas", strength): [mean] * seeds
+            for name, by_strength in means.items()
+            for strength, mean in by_strength.items()
+        }
     )
     return row(usable_range("net", SETTINGS, table), "net_frozen", "mas")
 
@@ -146,39 +150,39 @@ PEAK = {1.0: 0.80, 2.0: 0.892, 4.0: 0.90, 8.0: 0.89, 16.0: 0.88}
 
 
 def test_the_usable_range_is_within_one_point_of_the_best():
-    found = ranges(PEAK)
+    result = ranges(PEAK)
     for who in ("variant", "counterpart"):
-        limits = [found[f"{name}_{who}"] for name in ("best_lambda", "low", "high", "factor")]
+        limits = [result[f"{name}_{who}"] for name in ("best_lambda", "low", "high", "factor")]
         assert limits == [4.0, 2.0, 8.0, 4.0]
-        assert found[f"best_{who}"] == pytest.approx(0.9)
-        assert (found[f"open_low_{who}"], found[f"open_high_{who}"]) == (False, False)
-    assert (found["strengths"], found["n"]) == (5, 2)
+        assert result[f"best_{who}"] == pytest.approx(0.9)
+        assert (result[f"open_low_{who}"], result[f"open_high_{who}"]) == (False, False)
+    assert (result["strengths"], result["n"]) == (5, 2)
 
 
-def test_the_usable_range_may_end_with_the_strengths_in_common():
-    found = ranges({1.0: 0.80, 2.0: 0.90, 4.0: 0.905})
-    assert (found["low_variant"], found["high_variant"]) == (2.0, 4.0)
-    assert (found["open_low_variant"], found["open_high_variant"]) == (False, True)
+def test_the_usable_range_may_end_with_the_common_strengths():
+    result = ranges({1.0: 0.80, 2.0: 0.90, 4.0: 0.905})
+    assert (result["low_variant"], result["high_variant"]) == (2.0, 4.0)
+    assert (result["open_low_variant"], result["open_high_variant"]) == (False, True)
     alone = ranges({3.0: 0.8}, seeds=1)
     assert (alone["factor_variant"], alone["open_low_variant"], alone["open_high_variant"]) == (1.0, True, True)
     assert (alone["n"], alone["outcome"]) == (1, "undecided")
 
 
 def test_the_usable_range_has_no_gap():
-    found = ranges({1.0: 0.895, 2.0: 0.7, 4.0: 0.90, 8.0: NAN, 16.0: 0.899})
-    assert (found["low_variant"], found["high_variant"]) == (4.0, 4.0)
+    result = ranges({1.0: 0.895, 2.0: 0.7, 4.0: 0.90, 8.0: NAN, 16.0: 0.899})
+    assert (result["low_variant"], result["high_variant"]) == (4.0, 4.0)
 
 
 @pytest.mark.parametrize("lost", ["study", "variant", "both"])
-def test_where_every_strength_diverged_there_is_no_range_and_no_order(lost):
+def test_if_every_strength_diverged_there_is_no_range_and_no_order(lost):
     nothing = dict.fromkeys(PEAK, NAN)
-    found = ranges(PEAK if lost == "variant" else nothing, PEAK if lost == "study" else nothing)
-    assert found["outcome"] == "undecided"
+    result = ranges(PEAK if lost == "variant" else nothing, PEAK if lost == "study" else nothing)
+    assert result["outcome"] == "undecided"
     for who, missing in (("variant", lost != "study"), ("counterpart", lost != "variant")):
-        assert math.isnan(found[f"factor_{who}"]) == missing
+        assert math.isnan(result[f"factor_{who}"]) == missing
 
 
-def test_strengths_and_seeds_of_one_side_only_do_not_move_its_range():
+def test_only_common_strengths_and_seeds_determine_the_range():
     study = PEAK | {3.0: 0.95, 32.0: 0.99}
     assert ranges(study, PEAK) == ranges(PEAK, PEAK)
     assert ranges(PEAK, study) == ranges(PEAK, PEAK)
@@ -186,20 +190,20 @@ def test_strengths_and_seeds_of_one_side_only_do_not_move_its_range():
     # a third seed of the study that would make another strength its best
     third = {key: [*values, 0.99 if key[2] == 16.0 else 0.1] for key, values in rows.items()}
     variant = {("net_frozen", *key[1:]): values for key, values in rows.items()}
-    found = row(usable_range("net", SETTINGS, retention(third | variant)), "net_frozen", "mas")
-    assert found == ranges(PEAK)
+    result = row(usable_range("net", SETTINGS, retention(third | variant)), "net_frozen", "mas")
+    assert result == ranges(PEAK)
 
 
-def test_the_stabilised_range_is_that_of_the_plain_penalty_at_half_the_strength():
+def test_the_stabilised_range_equals_the_plain_one_at_half_the_strength():
     rows = {("net", "mas", strength): [mean] * 2 for strength, mean in PEAK.items()}
     rows |= {("net_stabilised", "mas", 2 * strength): [mean] * 2 for strength, mean in PEAK.items()}
-    found = row(usable_range("net", SETTINGS, retention(rows)), "net_stabilised", "mas")
+    result = row(usable_range("net", SETTINGS, retention(rows)), "net_stabilised", "mas")
     for name in ("best_lambda", "low", "high", "factor"):
-        assert found[f"{name}_variant"] == found[f"{name}_counterpart"]
-    assert found["outcome"] == "equal"
+        assert result[f"{name}_variant"] == result[f"{name}_counterpart"]
+    assert result["outcome"] == "equal"
 
 
-# by where accuracy is within a point of the best
+# named by the strengths at which accuracy is within a point of the best
 CLOSED = {1.0: 0.5, 2.0: 0.5, 4.0: 0.9, 8.0: 0.9, 16.0: 0.5, 32.0: 0.5}
 WIDE = {1.0: 0.5, 2.0: 0.9, 4.0: 0.9, 8.0: 0.9, 16.0: 0.5, 32.0: 0.5}
 SHIFTED = {1.0: 0.5, 2.0: 0.9, 4.0: 0.9, 8.0: 0.5, 16.0: 0.5, 32.0: 0.5}
@@ -214,10 +218,10 @@ EVERYWHERE = dict.fromkeys(CLOSED, 0.9)
         (WIDE, CLOSED, "wider"),
         (CLOSED, WIDE, "narrower"),
         (CLOSED, SHIFTED, "equal"),
-        # an open range is at least so wide: it may well be the wider one for certain
+        # an open range has at least this width, so it can be wider for certain
         (OPEN, CLOSED, "wider"),
         (CLOSED, OPEN, "narrower"),
-        # but the smaller one, or one of two that look equal, may go on beyond the strengths in common
+        # but a smaller or seemingly equal range may extend beyond the common strengths
         (OPEN_NARROW, CLOSED, "undecided"),
         (CLOSED, OPEN_NARROW, "undecided"),
         (OPEN, WIDE, "undecided"),
@@ -226,15 +230,15 @@ EVERYWHERE = dict.fromkeys(CLOSED, 0.9)
         (EVERYWHERE, EVERYWHERE, "undecided"),
     ],
 )
-def test_ranges_are_ordered_only_where_the_grid_can_tell(variant, study, outcome):
+def test_ranges_are_ordered_only_if_the_grid_suffices(variant, study, outcome):
     assert outcome in OUTCOMES
     assert ranges(study, variant)["outcome"] == outcome
 
 
-def test_every_pair_has_a_row_even_without_a_strength_in_common():
-    found = usable_range("net", SETTINGS, TABLE)
-    # of the study alone there is SI, and training without a penalty has no strength
-    assert list(zip(found["variant"], found["estimator"], strict=True)) == [
+def test_every_pair_has_a_row_even_without_a_common_strength():
+    result = usable_range("net", SETTINGS, TABLE)
+    # the variants lack SI, and training without a penalty has no strength
+    assert list(zip(result["variant"], result["estimator"], strict=True)) == [
         ("net_stabilised", "mas"),
         ("net_frozen", "mas"),
     ]
@@ -243,7 +247,7 @@ def test_every_pair_has_a_row_even_without_a_strength_in_common():
     assert math.isnan(apart["factor_variant"])
 
 
-def test_strips_of_the_figure_show_the_ranges_over_what_both_have():
+def test_strips_of_the_figure_show_the_ranges_over_common_strengths():
     wide = {("net", "mas", strength): [0.9, 0.9] for strength in (1.0, 2.0, 4.0, 8.0, 16.0)}
     narrow = {("net_frozen", "mas", strength): [0.9, 0.9] for strength in (2.0, 4.0)}
     figure = variants_figure("net", SETTINGS, retention(wide | narrow))

@@ -1,4 +1,4 @@
-"""`make verify` names damaged results and sets them aside; whole results and other files stay as they are."""
+"""`make verify` names damaged results and sets them aside; intact results and other files are unchanged."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def run():
     return done.returncode, done.stdout + done.stderr
 
 
-def test_whole_results_and_other_files_are_left_alone(folder):
+def test_intact_results_and_other_files_are_unchanged(folder):
     (folder / "summary/notes.csv").write_text("")
     (folder / "summary/.b.csv.sha256").write_text("of a result that is not there")
     assert run() == (0, f"All {len(RESULTS)} results are as they were written.\n")
@@ -82,7 +82,7 @@ def test_the_page_of_a_damaged_notebook_is_removed(tmp_path):
     assert not (tmp_path / "a.html").exists()
 
 
-def test_beside_a_run_nothing_is_checked(folder):
+def test_nothing_is_checked_during_a_run(folder):
     lock = RunLock(verify.LOCK)
     lock.acquire()
     shutil.rmtree(folder / "summary")

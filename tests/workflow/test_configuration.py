@@ -1,4 +1,4 @@
-"""Reading the configuration: presets, `like`, places of mistakes, and names that are read from the source code.
+"""Reading the configuration: presets, `like`, places of mistakes, and names from the source code.
 
 Types and limits are tested in tests/unit/test_settings.py, messages in test_mistakes.py.
 """
@@ -27,7 +27,7 @@ def test_the_default_and_every_preset_are_valid(preset):
 
 
 def test_mistakes_of_all_kinds_are_reported_at_once():
-    """One mistake each in keys, values, values that depend on others, references and names; no consequences of them."""
+    """One mistake each in keys, values, dependent values, references and names, without consequential errors."""
     config = changed("seeds", 0) | {"shard_sise": 2}
     studies = config["studies"]
     studies[f"{STUDY}_published"]["like"] = "nothing"
@@ -53,7 +53,7 @@ def test_mistakes_of_all_kinds_are_reported_at_once():
     assert len(problems) == len(expected), problems
 
 
-def test_the_place_is_the_file_and_line_of_the_value(tmp_path):
+def test_the_reported_place_is_file_and_line_of_the_value(tmp_path):
     preset = tmp_path / "mine.yaml"
     preset.write_text(
         "# mine\nstudies:\n  mlp_permuted_mnist:\n    pruning:\n      fractions:\n        - 0.5\n        - 7\n"
@@ -73,7 +73,7 @@ def test_an_inherited_mistake_is_reported_once(path):
     assert problem.startswith(f"{path.replace('*', f'studies.{STUDY}')}: must be at least 1, found 0.")
 
 
-def test_like_copies_the_settings_that_a_study_does_not_give():
+def test_like_copies_missing_settings():
     config = default()
     studies = merged(config)["studies"]
     published, base = studies[f"{STUDY}_published"], config["studies"][STUDY]
@@ -89,13 +89,13 @@ def test_like_replaces_tasks_of_another_kind():
     assert merged(config)["studies"][f"{STUDY}_published"]["tasks"] == {"kind": "rotated", "count": 4}
 
 
-def test_an_analysis_that_is_not_listed_does_not_check_its_section():
+def test_sections_of_unlisted_analyses_are_not_checked():
     config = changed("*.analyses", ["retention", "variants"])
     config["studies"][STUDY]["explanation"]["images"] = 60000
     assert reading.configuration_problems(config, [DEFAULT]) == []
 
 
-def test_names_read_from_the_source_are_those_of_the_import():
+def test_names_read_from_the_source_equal_imported_names():
     from weight_importance.data.catalogue import DATASETS
     from weight_importance.estimators.registry import load, names
     from weight_importance.learning.networks import NETWORKS
@@ -127,7 +127,7 @@ def test_every_key_of_the_default_configuration_has_a_comment():
 
 
 def test_reading_the_configuration_loads_no_heavy_library():
-    """Planning has to be quick; Snakemake itself, and its plugin for Slurm, load some libraries in any case."""
+    """Planning must be fast; Snakemake and its plugin for Slurm load some libraries anyway."""
     code = "import sys, weight_importance.settings.reading; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "numpy", "pandas", "scipy", "matplotlib", "snakemake"}

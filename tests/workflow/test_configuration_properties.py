@@ -1,4 +1,4 @@
-"""Any change of a valid configuration leaves it valid or is refused by name; no other error occurs."""
+"""A changed configuration is valid or refused by name, without any other error."""
 
 import math
 from datetime import date
@@ -12,7 +12,7 @@ from weight_importance.settings import files, reading
 from weight_importance.settings.known import REPOSITORY
 
 TINY = REPOSITORY / "presets/tiny.yaml"
-# the same examples in every run, so that a failure has its cause in a change
+# the same examples in every run, so that failures come from changes
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")
 
@@ -43,7 +43,7 @@ def paths(content, path=()):
 
 @st.composite
 def mutations(draw):
-    """A changed configuration, and the keys that lead to what was changed."""
+    """A changed configuration, and the path of the change."""
     config = default()
     path = draw(st.sampled_from(sorted(paths(config), key=str)))
     place = config
@@ -75,14 +75,14 @@ def test_a_changed_configuration_is_valid_or_refused_by_name(mutation):
     names = [str(key) for key in path[-3:] if key != "studies" and type(key) is not int]
     assert not problems or not names or any(name in problem for problem in problems for name in names), (path, problems)
     assert all("Fix it in" in problem for problem in problems)
-    if not problems:  # what is reported as valid can be read
+    if not problems:  # a valid configuration can be read
         studies = reading.read(config, []).studies.values()
         assert all(math.isfinite(study.training.learning_rate) and study.seeds > 0 for study in studies)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, 2500), length=st.integers(0, 40), text=st.text(max_size=12))
-def test_a_changed_file_is_refused_or_read_and_checked(start, length, text, tmp_path):
+def test_a_changed_file_is_checked_or_refused(start, length, text, tmp_path):
     file = tmp_path / "mine.yaml"
     content = TINY.read_text(encoding="utf-8")
     file.write_text(content[:start] + text + content[start + length :], encoding="utf-8", newline="")

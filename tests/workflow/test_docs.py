@@ -1,4 +1,4 @@
-"""The pages for people agree with the repository: their commands and examples run, their links lead somewhere.
+"""The documentation pages agree with the repository: commands and examples run, links have targets.
 
 The table tests/docs/commands.yaml lists which test runs which command.
 """
@@ -39,7 +39,7 @@ def test_tests_elsewhere_exist():
         assert test.removeprefix("make ") in TARGETS or (REPOSITORY / test).is_file(), command
 
 
-def test_the_pages_say_which_commands_no_test_runs():
+def test_the_pages_name_the_commands_that_no_test_runs():
     for command, words in documents.table()["not_run"].items():
         name = documents.commands()[command].partition(",")[0]
         assert words in " ".join(documents.page(name).split()), f"{name} must say of '{command}': {words}"
@@ -56,12 +56,12 @@ def test_commands_run_in_a_checkout(fresh, command):
     command.assert_done(run)
 
 
-def test_targets_are_those_that_make_help_lists():
+def test_make_help_lists_all_targets():
     phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
     assert phony and set(phony[1].replace("\\\n", " ").split()) == TARGETS
     listed = re.findall(r"^\t@echo 'make ([a-z-]+)", MAKEFILE, re.MULTILINE)
     assert set(listed) == TARGETS - {"help", "benchmark-environment"}
-    asked = {found[1] for text in map(documents.page, PAGES) for found in re.finditer(r"`make ([a-z-]+)", text)}
+    asked = {match[1] for text in map(documents.page, PAGES) for match in re.finditer(r"`make ([a-z-]+)", text)}
     asked |= {command.split()[1] for command in documents.commands() if command.startswith("make ")}
     assert asked <= TARGETS
 
@@ -69,7 +69,7 @@ def test_targets_are_those_that_make_help_lists():
 # Examples
 
 
-def test_the_example_of_the_readme_runs_and_gives_what_it_says(tmp_path, monkeypatch):
+def test_the_example_of_the_readme_runs_and_gives_its_results(tmp_path, monkeypatch):
     own = tmp_path / "my_estimator.py"
     own.write_text(documents.block("README.md", "# my_estimator.py").text, encoding="utf-8")
     monkeypatch.setenv("IMPORTANCE_ATLAS_ESTIMATORS", str(own))
@@ -90,10 +90,10 @@ def test_the_example_of_the_readme_runs_and_gives_what_it_says(tmp_path, monkeyp
     torch.testing.assert_close(mean_absolute, dict(zip(parameters, expected, strict=True)), rtol=1e-4, atol=1e-7)
 
 
-def test_every_block_of_code_for_extensions_is_carried_out():
-    """tests/workflow/test_addition.py looks each of them up by the beginning of its first line."""
+def test_every_block_of_code_for_extensions_is_tested():
+    """tests/workflow/test_addition.py looks up each block by the beginning of its first line."""
     test = (REPOSITORY / "tests/workflow/test_addition.py").read_text(encoding="utf-8")
-    beginnings = [found[2] for found in re.finditer(r"""block\((['"])(.+?)\1\)""", test)]
+    beginnings = [match[2] for match in re.finditer(r"""block\((['"])(.+?)\1\)""", test)]
     code = [code for code in documents.other_code() if code.page == "docs/extending.md"]
     assert [block.place for block in code if not any(block.text.startswith(each) for each in beginnings)] == []
 
@@ -101,7 +101,7 @@ def test_every_block_of_code_for_extensions_is_carried_out():
 # Links
 
 
-def test_links_lead_somewhere():
+def test_links_have_targets():
     for name, target in documents.links():
         file, _, anchor = target.partition("#")
         if "://" in target:
@@ -120,7 +120,7 @@ def test_every_page_is_linked_from_the_readme():
 
 
 def rows(name: str, head: str) -> list[list[str]]:
-    """The cells of the table of a page whose first line begins so, without its two first lines."""
+    """The cells of the table of a page whose first line begins with ``head``, without its first two lines."""
     text = documents.page(name)
     lines = text[text.index(f"\n| {head}") + 1 :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -131,36 +131,36 @@ def test_the_method_s_table_of_moments_has_the_powers_of_the_code():
         assert load(name.strip("`")).power == int(power), name
 
 
-def test_the_columns_of_the_benchmark_are_those_of_its_table():
+def test_the_page_describes_the_columns_of_the_benchmark():
     with open(REPOSITORY / "benchmarks/results/cpu/benchmark.csv", newline="", encoding="utf-8") as file:
         header = next(csv.reader(file))
     described = re.findall(r"`(\w+)`", " ".join(cells[0] for cells in rows("benchmarks/README.md", "column of")))
     assert sorted(described) == sorted(header)
 
 
-def test_the_profiles_of_the_page_are_those_there_are():
+def test_the_page_lists_all_profiles():
     described = [cells[0].strip("`") for cells in rows("docs/cluster.md", "profile")]
     assert set(described) == {f"profiles/{folder.name}" for folder in (REPOSITORY / "profiles").iterdir()}
 
 
-def test_rules_that_ask_for_a_gpu_are_those_of_the_page():
+def test_the_page_lists_the_rules_that_request_a_gpu():
     asking = set()
     for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
         for rule in re.split(r"^(?:use )?rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             if "gpu=GPUS" in rule:
                 asking.add(rule.partition(":")[0])
-    said = re.search(r"the\s+rules\s+that\s+compute \(([^)]*)\)", documents.page("docs/cluster.md"))
-    assert said and set(re.findall(r"\w+", said[1])) == asking
+    rules = re.search(r"the\s+rules\s+that\s+compute \(([^)]*)\)", documents.page("docs/cluster.md"))
+    assert rules and set(re.findall(r"\w+", rules[1])) == asking
 
 
-def test_every_list_of_packages_is_on_the_page_of_environments():
+def test_the_page_of_environments_lists_every_list_of_packages():
     cells = " ".join(cells[0] for cells in rows("docs/environments.md", "file"))
     files = (file.name for file in (REPOSITORY / "envs").iterdir() if file.is_file())
     lists = {name for name in files if not name.endswith((".sh", ".py"))}
     assert set(re.findall(r"`envs/([\w.]+)`", cells)) == lists
 
 
-def test_a_pinned_python_is_the_one_of_the_page():
+def test_the_page_states_the_pinned_python():
     text = documents.page("docs/environments.md")
     python = yaml.safe_load((REPOSITORY / "envs/workflow.yaml").read_text(encoding="utf-8"))["dependencies"][0]
     lock = (REPOSITORY / "envs/lock.py").read_text(encoding="utf-8")

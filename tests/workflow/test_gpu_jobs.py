@@ -1,4 +1,4 @@
-"""A GPU is never shared by jobs side by side: rules ask for it, and the default profile gives it to one at a time."""
+"""Parallel jobs never share a GPU: rules request it, and the default profile assigns it to one job at a time."""
 
 import os
 import re
@@ -21,8 +21,8 @@ use rule gpu as cpu with:
 """
 
 
-def test_rules_ask_for_a_gpu_whose_programs_compute_on_one():
-    """Programs that set up a device; the rules are read, as a dry run prints no resources beside a rule's message."""
+def test_rules_of_programs_that_set_up_a_device_request_a_gpu():
+    """From the text of the rules, because a dry run prints no resources if a rule has a message."""
     asking, computing = set(), set()
     for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
         for rule in re.split(r"^(?:use )?rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
@@ -38,7 +38,7 @@ def test_rules_ask_for_a_gpu_whose_programs_compute_on_one():
     assert asking == computing
 
 
-def test_jobs_with_a_gpu_run_one_after_the_other_and_others_side_by_side(tmp_path):
+def test_only_jobs_without_a_gpu_run_in_parallel(tmp_path):
     (tmp_path / "Snakefile").write_text(JOBS, encoding="utf-8")
     (tmp_path / "config.yaml").write_text("studies: {}\n", encoding="utf-8")  # the profile reads it
     command = [sys.executable, "-m", "snakemake", "--cores", "4", "--workflow-profile", REPOSITORY / "profiles/default"]

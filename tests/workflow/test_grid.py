@@ -1,4 +1,4 @@
-"""From a configuration to files and jobs: shards, shared networks, tables, notebooks, settings of jobs."""
+"""Files and jobs of a configuration: shards, shared networks, tables, notebooks, settings of jobs."""
 
 import json
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_shards_are_groups_of_seeds_in_order():
         ("mapped", {"evaluation", "correlation"}),
     ],
 )
-def test_analyses_decide_on_stages_and_a_study_without_their_settings_does_without(study, stages):
+def test_stages_follow_from_analyses_and_sections(study, stages):
     assert grid.stages(CONFIGURATION.studies[study]) == stages
 
 
@@ -109,15 +109,15 @@ def test_every_analysis_has_stages_and_a_notebook():
     assert analyses == set(grid.STAGES) == {notebook.analysis for notebook in REGISTRY.values()}
 
 
-def test_networks_are_those_of_the_study_that_networks_of_names():
+def test_networks_of_names_the_study_of_the_networks():
     of_base = grid.networks(CONFIGURATION, "base", "seeds-0-1")
     assert of_base["parameters"] == "results/runs/base/baseline/seeds-0-1.safetensors"
     assert of_base["path"] == "results/runs/base/baseline/seeds-0-1.path.safetensors"
     assert grid.networks(CONFIGURATION, "sharing", "seeds-0-1") == of_base
-    assert grid.networks(CONFIGURATION, "published", "seeds-0-1") != of_base, "equal settings are no reference"
+    assert grid.networks(CONFIGURATION, "published", "seeds-0-1") != of_base, "equal settings do not share networks"
 
 
-def test_importances_are_shared_where_the_other_study_lists_the_estimator():
+def test_importances_are_shared_if_the_other_study_lists_the_estimator():
     assert grid.importance(CONFIGURATION, "sharing", "seeds-0-1", "si") == [
         "results/runs/base/importance/si/seeds-0-1.safetensors"
     ]
@@ -131,7 +131,7 @@ def test_importances_are_shared_where_the_other_study_lists_the_estimator():
     ]
 
 
-def test_networks_serve_the_estimators_of_all_studies_that_use_them():
+def test_networks_record_for_the_estimators_of_all_studies_that_use_them():
     assert grid.users(CONFIGURATION, "base") == ["magnitude", "mas", "si"]
     assert grid.users(CONFIGURATION, "ablated") == ["mas"]
 
@@ -146,7 +146,7 @@ def test_pruning_uses_the_images_that_the_protocol_names():
     assert grid.pruning_importance(CONFIGURATION, "published", "seeds-0-1", "random") == []
 
 
-def test_the_penalty_of_an_ablation_is_made_from_its_estimators():
+def test_the_penalty_of_an_ablation_reads_its_estimators():
     of_mas = ["results/runs/ablated/importance/mas/seeds-100-101.safetensors"]
     assert grid.condition(CONFIGURATION, "shuffled.mas") == "shuffled(mas)"
     for folder, files in (("shuffled.mas", of_mas), ("mas", of_mas), ("none", [])):
@@ -154,7 +154,7 @@ def test_the_penalty_of_an_ablation_is_made_from_its_estimators():
     assert grid.penalised_by("values_of(mas)_in_ranks_of(si)") == ("mas", "si")
 
 
-def test_tables_join_the_shards_that_have_them():
+def test_tables_concatenate_their_shards():
     runs = "results/runs/base"
     assert grid.shard_tables(CONFIGURATION, "base", "baseline") == [
         f"{runs}/baseline/seeds-0-1.csv", f"{runs}/baseline/seeds-2-2.csv",
@@ -165,14 +165,14 @@ def test_tables_join_the_shards_that_have_them():
     assert f"{runs}/pruning/random/seeds-2-2.csv" in grid.shard_tables(CONFIGURATION, "base", "pruning")
 
 
-def test_summaries_join_the_studies_that_have_rows():
+def test_summaries_concatenate_the_studies_with_rows():
     assert grid.study_tables(CONFIGURATION, "selected_lambda") == [
         f"results/summary/{study}/selected_lambda.csv" for study in ("base", "sharing", "ablated")
     ]
     assert "results/summary/explanation_noise.csv" not in grid.summaries(CONFIGURATION)
 
 
-def test_tables_of_the_explanation_join_the_conditions_that_have_levels():
+def test_tables_of_the_explanation_concatenate_the_conditions_with_levels():
     explained = configuration(base=EXPLAINED)
     for table, parts in (
         ("agreement", ["confidence/temperature", "confidence/epochs"]),
@@ -214,7 +214,7 @@ def test_a_notebook_is_executed_for_studies_that_list_its_analysis():
     }
 
 
-def test_a_notebook_reads_the_tables_that_exist_and_those_of_companions_where_it_shows_them():
+def test_a_notebook_reads_existing_tables_and_those_of_companions():
     summary = "results/summary"
     assert notebooks.summaries(CONFIGURATION, REGISTRY["variants"], "base") == [
         f"{summary}/base/retention.csv", f"{summary}/sharing/retention.csv",
@@ -228,14 +228,14 @@ def test_a_notebook_reads_the_tables_that_exist_and_those_of_companions_where_it
     assert parameters["summary"] == f"{summary}/mapped" and "settings" not in parameters
 
 
-def test_single_weights_are_read_where_the_registry_says_so():
+def test_importances_are_read_if_the_registry_requests_them():
     files = notebooks.importances(CONFIGURATION, REGISTRY["estimators"], "sharing")
     assert files == grid.importances(CONFIGURATION, "sharing", "seeds-0-1")
     assert notebooks.importances(CONFIGURATION, REGISTRY["atlas"], "mapped") == []
     assert "shards" in json.loads(jobs.notebook(CONFIGURATION, REGISTRY["estimators"], "base"))
 
 
-def test_every_notebook_and_every_figure_of_the_registry_is_there_and_no_other():
+def test_the_registry_contains_exactly_the_existing_notebooks_and_figures():
     assert sorted(REGISTRY) == sorted(file.stem for file in Path("notebooks").glob("*.ipynb"))
     for name, notebook in REGISTRY.items():
         text = Path(f"notebooks/{name}.ipynb").read_text(encoding="utf-8")
@@ -269,7 +269,7 @@ LINES = {
     "decomposition": lambda given: jobs.decomposition(given, *SHARD),
     "trajectories": lambda given: jobs.trajectories(given, *SHARD),
 }
-"""The settings of every kind of job of one shard; of retention, those of two conditions."""
+"""The settings of every kind of job of one shard, including two conditions of retention."""
 
 ALL_RETENTION = {"none", "mas"}
 EXPLANATION = {
@@ -285,7 +285,7 @@ EXPLAINED = {"explanation": EXPLANATION, "analyses": [*BASE["analyses"], "explan
 
 
 def changed(key: str, value: object) -> dict:
-    """The first study with one key, given by its path, changed."""
+    """The first study with the value at a path changed."""
     section, _, inner = key.partition(".")
     return {section: BASE[section] | {inner: value} if inner else value}
 
@@ -293,13 +293,8 @@ def changed(key: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("key", "value", "affected"),
     [
-        ("tasks.count", 5, ALL_RETENTION),
         ("tasks.seed", 2, ALL_RETENTION | {"trajectories"}),
-        ("images.validation", 90, ALL_RETENTION | {"evaluation"}),
         ("images.test", 100, ALL_RETENTION | {"evaluation", "pruning", "importance_test"}),
-        ("training.epochs", 3, {"baseline"}),
-        ("importance.samples", 40, ALL_RETENTION | {"importance"}),
-        ("pruning.fractions", [0.1], {"pruning"}),
         ("retention.lambdas", {"mas": [1, 10, 100], "si": []}, {"mas"}),
         ("retention.seeds", None, set()),
         ("seeds", 5, set()),
@@ -307,6 +302,7 @@ def changed(key: str, value: object) -> dict:
     ],
 )
 def test_a_setting_changes_the_jobs_that_depend_on_it(key, value, affected):
+    """Further settings: tests/unit/test_settings.py."""
     before, after = configuration(base=EXPLAINED), configuration(base=EXPLAINED | changed(key, value), sharing={})
     lines = {name: (line(before), line(after)) for name, line in LINES.items()}
     assert {name for name, (old, new) in lines.items() if old != new} == affected

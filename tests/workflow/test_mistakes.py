@@ -1,6 +1,6 @@
 """The catalogue of mistakes, tests/mistakes: each is refused with a message of four parts and without a stack trace.
 
-The parts are what is wrong (key, file or option), what was found, what is allowed, and where or how to fix it.
+The parts are the name (key, file or option), the value found, the allowed values, and the remedy.
 """
 
 import gzip
@@ -44,7 +44,7 @@ SCRIPTS = REPOSITORY / "workflow/scripts"
 
 
 def mistakes(name):
-    """One file of the catalogue as parameters of a test, each called by what is wrong and what was found."""
+    """One file of the catalogue as parameters of a test, identified by name and value found."""
     cases = yaml.safe_load((CATALOGUE / f"{name}.yaml").read_text(encoding="utf-8"))
     names = [case.get("message", f"{case.get('names', name)}-{case.get('found')}")[:70] for case in cases]
     return pytest.mark.parametrize("case", cases, ids=names)
@@ -98,11 +98,11 @@ def test_files(case, tmp_path, monkeypatch, capsys):
         (["--cores", "all", "--", "results/paper/main.pdf"], []),
     ],
 )
-def test_the_files_on_a_command_line_are_found(arguments, expected):
+def test_configuration_files_on_a_command_line_are_recognised(arguments, expected):
     assert files.given(arguments) == ["config.yaml", *expected]
 
 
-# The user's own estimators
+# Users' estimators
 
 SOUND = """from weight_importance.estimators.kinds import MomentEstimator
 
@@ -114,12 +114,12 @@ ESTIMATOR = MomentEstimator(
 
 
 @mistakes("estimators")
-def test_estimators_of_ones_own(case, tmp_path):
+def test_users_estimators(case, tmp_path):
     file = tmp_path / case["file"]
     text = case.get("text", SOUND)
-    for found, other in case.get("change", {}).items():
-        assert found in text
-        text = text.replace(found, other)
+    for old, other in case.get("change", {}).items():
+        assert old in text
+        text = text.replace(old, other)
     if "nothing" not in case:
         file.write_text(text, encoding="utf-8")
     config = changed("estimators", [*default()["estimators"], "masx", str(file)])
@@ -191,7 +191,7 @@ CALLS = {
 
 @pytest.fixture
 def as_it_was(monkeypatch):
-    """What a program sets up for its process, and this process is to keep: environment, torch, and the folder."""
+    """Restores the process settings that a program changes: environment, torch, and the folder."""
     monkeypatch.chdir(REPOSITORY)
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     before = dict(os.environ)
@@ -204,30 +204,30 @@ def as_it_was(monkeypatch):
 
 
 def call(program, options, monkeypatch):
-    """Run a program in this process; returns its exit status and what it says on standard error."""
+    """Run a program in this process; returns its exit status and standard error."""
     arguments = []
     for option, value in options.items():
         values = [value] if isinstance(value, str | dict) else value
         texts = [json.dumps(one) if isinstance(one, dict) else one for one in values]
         arguments += texts if option == "FILE" else [option, *texts]
     monkeypatch.setattr(sys, "argv", [str(SCRIPTS / f"{program}.py"), *arguments])
-    said, status = io.StringIO(), 0
-    with redirect_stderr(said), redirect_stdout(io.StringIO()):
+    output, status = io.StringIO(), 0
+    with redirect_stderr(output), redirect_stdout(io.StringIO()):
         try:
             runpy.run_path(str(SCRIPTS / f"{program}.py"), run_name="__main__")
         except SystemExit as ended:
             status = ended.code
-    return (1, f"{said.getvalue()}{status}") if isinstance(status, str) else (status, said.getvalue())
+    return (1, f"{output.getvalue()}{status}") if isinstance(status, str) else (status, output.getvalue())
 
 
 def call_of(program, changes=()):
-    """The options of a sound call, some of its settings changed."""
+    """The options of a valid call with changed settings."""
     settings = {"--settings": JOBS[program].model_dump() | dict(changes)} if program in JOBS else {}
     return settings | CALLS[program]
 
 
 def placed(options, **folders):
-    """Options with the names of folders in place of ``{here}`` and ``{sound}``."""
+    """Options with ``{here}`` and ``{sound}`` replaced by folders."""
 
     def fill(value):
         if isinstance(value, list):
@@ -242,7 +242,7 @@ def placed(options, **folders):
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A folder with a sound file of each kind: a data set of random images, a network trained on it, and so on."""
+    """A folder with a valid file of each kind: a data set of random images, a network, importances, tables."""
     folder = tmp_path_factory.mktemp("sound")
     draw = torch.Generator().manual_seed(0)
     data = {}
@@ -279,16 +279,16 @@ def test_programs(case, sound, tmp_path, monkeypatch, as_it_was):
     for name, value in case.get("environment", {}).items():
         monkeypatch.setenv(name, value.replace("{here}", str(tmp_path)))
     options = call_of(case["program"], case.get("settings", {})) | case.get("options", {})
-    status, said = call(case["program"], placed(options, here=tmp_path, sound=sound), monkeypatch)
-    assert status in (1, 2), said
-    assert_four_parts(case, said)
+    status, output = call(case["program"], placed(options, here=tmp_path, sound=sound), monkeypatch)
+    assert status in (1, 2), output
+    assert_four_parts(case, output)
     assert not (tmp_path / "output").exists()
 
 
-def test_sound_calls_are_not_refused(sound, tmp_path, monkeypatch, as_it_was):
+def test_valid_calls_are_accepted(sound, tmp_path, monkeypatch, as_it_was):
     for program in ("evaluation", "importance", "pruning", "correlation", "summary"):
-        status, said = call(program, placed(call_of(program), here=tmp_path, sound=sound), monkeypatch)
-        assert status == 0, said
+        status, output = call(program, placed(call_of(program), here=tmp_path, sound=sound), monkeypatch)
+        assert status == 0, output
         (tmp_path / "output").unlink()
 
 
@@ -331,7 +331,7 @@ def test_folders_of_data(case, tmp_path, monkeypatch):
 
 @mistakes("commands")
 def test_commands(case):
-    """Through the real command: one message, and nothing of Snakemake's own code."""
+    """The real command prints one message without Snakemake's traceback."""
     options = ["--dry-run", "--nolock", "--quiet", "all", *case["arguments"]]
     run = programs.run_module("snakemake", *options, cwd=REPOSITORY)
     assert run.returncode == 1

@@ -1,4 +1,4 @@
-"""Where the workflow runs: in another folder, as a module of another workflow, with results on another disk."""
+"""The workflow in another folder, as a module of another workflow, and with results on another disk."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ use rule * from atlas as atlas_*
 """
 
 
-def test_as_a_module_and_in_another_folder_with_a_blank_and_linked_results(fresh, tmp_path):
+def test_the_workflow_as_a_module_and_in_a_folder_with_a_space_and_linked_results(fresh, tmp_path):
     elsewhere, disk = tmp_path / "another folder", tmp_path / "disk"
     elsewhere.mkdir()
     disk.mkdir()
@@ -57,7 +57,7 @@ def test_as_a_module_and_in_another_folder_with_a_blank_and_linked_results(fresh
     assert (elsewhere / "own.csv").read_text().startswith("study,")
     assert (disk / TARGET.removeprefix("results/")).is_file()
     again = run("-s", str(fresh.folder / "Snakefile"), "--cores", "2", TARGET)
-    assert "nothing to be done" in again.lower(), "the jobs of a module and of the workflow itself are the same"
+    assert "nothing to be done" in again.lower(), "a module has the same jobs as the workflow"
 
 
 def test_clean_empties_linked_results(fresh, tmp_path):
@@ -80,7 +80,7 @@ def test_another_preset_replaces_no_results(tmp_path, monkeypatch):
         UserError, match=r"results of config\.yaml with presets/tiny\.yaml, and this run, of config\.yaml,"
     ):
         presets.claim(small, ["config.yaml"])
-    presets.claim(large, ["config.yaml"])  # the same settings by another way
+    presets.claim(large, ["config.yaml"])  # the same settings from other files
 
 
 def test_own_packages_and_pictures_are_inputs_of_the_paper(fresh):

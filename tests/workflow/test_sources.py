@@ -1,4 +1,4 @@
-"""The code that a rule depends on: what a fingerprint leaves out, and that imports found by reading are those made."""
+"""The code that a rule depends on: contents of fingerprints, and imports found by reading against real imports."""
 
 import ast
 import json
@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
 LOADED = """
 import importlib, json, sys, types
-# the package without its __init__.py, which imports the whole library: programs depend on what they name only
+# the package without its __init__.py, which imports the whole library: programs depend only on named modules
 package = types.ModuleType("weight_importance")
 package.__path__ = [{package!r}]
 public = {public!r}
@@ -37,7 +37,7 @@ except SystemExit:
 files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
 print("\\n" + json.dumps([file for file in files if file and file.startswith({package!r})]))
 """
-"""Prints the files of the package that running a piece of Python loads."""
+"""Prints the files of the package that a piece of Python loads."""
 
 
 def loaded(piece: str, folder: Path) -> set[str]:
@@ -67,13 +67,13 @@ def test_notebooks_load_only_modules_of_their_closure(notebook, tmp_path):
     assert loaded("; ".join(imports), tmp_path) <= set(sources.closure(str(notebook), SOURCES))
 
 
-def test_programs_that_need_no_pytorch_do_not_wait_for_it():
+def test_programs_without_pytorch_do_not_load_it():
     names = "summary, selected_lambda, notebook, paper"
     command = [sys.executable, "-c", f"import sys, {names}; sys.exit('torch' in sys.modules)"]
     assert subprocess.run(command, cwd=SCRIPTS, check=False).returncode == 0
 
 
-def of(program: str, *packages: str) -> list[str]:
+def modules_of(program: str, *packages: str) -> list[str]:
     """The modules of some sub-packages in the closure of a program."""
     files = sources.closure(str(SCRIPTS / f"{program}.py"), SOURCES)
     named = [file for file in files if any(f"weight_importance/{package}" in file for package in packages)]
@@ -92,12 +92,12 @@ def of(program: str, *packages: str) -> list[str]:
     ],
 )
 def test_a_stage_does_not_depend_on_the_code_of_others(program, packages):
-    assert of(program, *packages) == []
+    assert modules_of(program, *packages) == []
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package to be found by reading; every test has one of its own, so that nothing is remembered of another."""
+    """A package to analyse; new for every test, because results are cached."""
     for folder in ("weight_importance/rooms", "weight_importance/runtime", "weight_importance/estimators"):
         (tmp_path / folder).mkdir(parents=True)
     files = {
@@ -125,14 +125,14 @@ def package(tmp_path: Path) -> Path:
         ("if TYPE_CHECKING:\n    from weight_importance import NAME\n", []),
     ],
 )
-def test_imports_are_found_wherever_they_are(package, text, modules):
+def test_imports_are_found_anywhere_in_a_module(package, text, modules):
     program = package / "program.py"
     program.write_text(text)
     closure = sources.closure(str(program), str(package))
     assert closure == (str(program), *(f"{package}/weight_importance/{module}.py" for module in modules))
 
 
-def test_public_names_are_found_where_the_package_imports_them_on_first_use(package):
+def test_public_names_imported_on_first_use_are_found(package):
     (package / "weight_importance/__init__.py").write_text(
         "from importlib import import_module\n__all__ = ['NAME']\n"
         "def __getattr__(name):\n    return getattr(import_module('weight_importance.public'), name)\n"
@@ -188,7 +188,7 @@ ESTIMATOR = StateEstimator(label="Square", formula="w^2", source="key", importan
 
 
 def fingerprint(folder: Path, text: str, name: str) -> str:
-    """The fingerprint of a program with this text, in a folder of its own."""
+    """The fingerprint of a program with a given text, in a new folder."""
     (folder / name).mkdir()
     program = folder / name / "program.py"
     program.write_text(text)
@@ -212,7 +212,7 @@ def fingerprint(folder: Path, text: str, name: str) -> str:
         ("no parts", "nothing to count"),
     ],
 )
-def test_texts_for_people_do_not_change_a_fingerprint(tmp_path, old, new):
+def test_messages_and_comments_do_not_change_a_fingerprint(tmp_path, old, new):
     assert old in PROGRAM
     assert fingerprint(tmp_path, PROGRAM, "old") == fingerprint(tmp_path, PROGRAM.replace(old, new), "new")
 
@@ -253,7 +253,7 @@ def shown(folder: Path, text: str, name: str) -> str:
         ("An estimator", "The estimator", False, False),
     ],
 )
-def test_labels_matter_where_they_are_shown_and_formulas_where_they_are_computed(
+def test_labels_affect_programs_that_show_them_and_formulas_those_that_compute(
     package, old, new, is_shown, is_computed
 ):
     changed = ESTIMATOR.replace(old, new)
@@ -261,7 +261,7 @@ def test_labels_matter_where_they_are_shown_and_formulas_where_they_are_computed
     assert (fingerprint(package, ESTIMATOR, "a") != fingerprint(package, changed, "b")) == is_computed
 
 
-def test_programs_that_show_labels_depend_on_nothing_else_of_the_registry(package):
+def test_programs_that_show_labels_do_not_depend_on_the_registry(package):
     program, estimator = package / "program.py", package / "mine.py"
     program.write_text("import weight_importance.estimators.registry\n")
     estimator.write_text(ESTIMATOR)
