@@ -204,6 +204,14 @@ def test_a_run_is_described_as_a_crate(tiny_run, monkeypatch):
     assert {step["name"] for step in described.mainEntity["step"]} >= {"baseline", "importance", "retention", "paper"}
 
 
+def test_files_that_the_pages_name_exist(tiny_run):
+    folder = tiny_run.folder  # before the commands of the next test write further files
+    made = [str(file.relative_to(folder)) for top in ("results", ".snakemake") for file in (folder / top).rglob("*")]
+    paths = [*documents.present(), *made]
+    missing = {name: page for name, page in documents.files().items() if not documents.among(name, paths)}
+    assert missing.keys() == documents.table()["other_files"].keys(), missing
+
+
 @pytest.mark.parametrize("command", documents.to_run("finished"), ids=lambda command: command.name[:60])
 def test_what_the_pages_ask_of_a_finished_run_is_answered(tiny_run, command):
     answer = asked(tiny_run, command)
@@ -227,11 +235,3 @@ def asked(workflow, command):
         text=True,
         check=False,
     )
-
-
-def test_files_that_the_pages_name_exist(tiny_run):
-    folder = tiny_run.folder
-    made = [str(file.relative_to(folder)) for top in ("results", ".snakemake") for file in (folder / top).rglob("*")]
-    paths = [*documents.present(), *made]
-    missing = {name: page for name, page in documents.files().items() if not documents.among(name, paths)}
-    assert missing.keys() == documents.table()["other_files"].keys(), missing

@@ -6,7 +6,7 @@ changes no result: comments, docstrings, messages of errors, printed lines, help
 formula and source (which matter to programs that show them). Infrastructure is left out: its own tests and the
 provenance record of every result cover it.
 
-What is read in a file is kept in ``.snakemake/code`` by the hash of its content, because reading takes a second.
+Facts read in a file are kept in ``.snakemake/code`` by the hash of its content, because reading takes a second.
 """
 
 import ast
@@ -40,11 +40,11 @@ HELP = ("help", "description", "metavar", "epilog")
 KEPT = Path(".snakemake/code")
 
 READER = Path(__file__).read_bytes() + sys.version.encode()
-"""What the facts of a file depend on besides its content."""
+"""Further input of the facts of a file, next to its content."""
 
 
 class Facts(NamedTuple):
-    """What is read in a file: hashes of what results depend on and of what estimators show, and names it imports."""
+    """Facts of a file: hashes of the code that results depend on and of texts that estimators show, and its imports."""
 
     fingerprint: str
     shown: str

@@ -51,7 +51,7 @@ def correlate(
 
     The null is what the same coefficients give when the entries of the second estimator are permuted at random, for
     ``all`` over all parameters. One permutation is drawn per seed, tensor and index, and depends on nothing else; all
-    pairs share it. Equal entries keep the order that they had before they were permuted, so that the overlap's null has
+    pairs share it. Equal entries keep the order from before the permutation, so that the overlap's null has
     mean k / n exactly.
 
     Args:
@@ -130,7 +130,7 @@ def correlation(values: Tensor, coefficient: str) -> Tensor:
 
 
 def features(entries: Tensor) -> Tensor:
-    """What :func:`coefficients` needs of the n entries of each of E estimators, made once for all permutations.
+    """Input of :func:`coefficients` from the n entries of each of E estimators, computed once for all permutations.
 
     Args:
         entries: float64 ``(n, E)``.

@@ -24,10 +24,10 @@ BEYOND, NOT_POSITIVE = 254, 255
 """Codes of what has no place on a logarithmic axis: outside its range; zero or negative."""
 
 QUANTILES = (0.001, 0.999)
-"""What the axis of a large tensor spans, with a margin: single weights are many decades away."""
+"""Quantiles of a large tensor that its axis spans, with a margin: single weights are many decades away."""
 
 STEPS_PER_DOUBLING = 4
-"""Steps of the scale of counts: a count is told within 9 %, finer than colours show; few steps pack well."""
+"""Steps of the scale of counts: a count is kept within 9 %, finer than colours show; few steps compress well."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Density:
         few: whether the weights are kept one by one.
         ranges: ends of each estimator's axis, see :class:`Axis`, ``(E, 2)``.
         positive: entries that are positive by both estimators of each pair, ``(E (E - 1) / 2,)``.
-        shown: those of them that lie within both axes, the same shape.
+        shown: those of them within both axes, the same shape.
         content: few: codes, ``(E, entries)``; else levels of counts, ``(pairs, BINS, BINS)``, the pair's first
             estimator along the first of both axes; see :func:`level_of`. uint8.
     """
@@ -68,7 +68,7 @@ class Density:
 
 
 def axis(values: np.ndarray) -> Axis:
-    """Where the importances by one estimator lie on a logarithmic axis of their own.
+    """Positions of one estimator's importances on its logarithmic axis.
 
     Of a large tensor the axis spans the :data:`QUANTILES` of the positive values, of a small one all of them, with a
     margin of a twentieth on both sides.
@@ -92,7 +92,7 @@ def axis(values: np.ndarray) -> Axis:
 
 
 def density(axes: Sequence[Axis]) -> Density:
-    """What is kept of one tensor.
+    """The data kept of one tensor.
 
     Args:
         axes: one per estimator, of the same weights in the same order; pairs are those of
@@ -129,5 +129,5 @@ def level_of(counts: np.ndarray) -> np.ndarray:
 
 
 def count_of(levels: np.ndarray) -> np.ndarray:
-    """The counts that levels stand for, within 9 % before they are rounded to whole ones."""
+    """The counts that levels represent, within 9 %, rounded to integers."""
     return np.where(levels > 0, np.round(2.0 ** ((levels.astype(float) - 1) / STEPS_PER_DOUBLING)), 0).astype(int)

@@ -17,7 +17,7 @@ from weight_importance.files.tables import COLUMNS
 
 PAIRED = {"pearson": ("observed", "across", "disattenuated", "independent"), "spearman": ("observed", "across")}
 RELIABILITIES = {"pearson": ("half", "full"), "spearman": ("half",)}
-"""What there is of each coefficient: see :func:`noise`."""
+"""Quantities of each coefficient: see :func:`noise`."""
 
 RESIDUAL = ("residual_half", "residual_full")
 """The same of the residual of a weight tensor beyond its two factors, by Pearson: see :func:`residual`."""
@@ -128,8 +128,8 @@ def noise(
 
     Ranks are no sums of a true rank and independent noise, so that for them neither division nor formula holds; there
     is a correction on the scale of normal scores (Rosner and Glynn 2007), under assumptions that importances, with
-    their many values near zero, do not meet. What is given by ranks needs no correction: how each estimator agrees with
-    itself and with the others across halves.
+    their many values near zero, do not meet. Quantities based on ranks need no correction: how each estimator agrees
+    with itself and with the others across halves.
 
     Args:
         full: float64 ``(n, E)`` on all samples.

@@ -45,7 +45,7 @@ def signal(
 
 
 def signal_contributions(weight: Tensor, signal: Tensor, importance: Tensor) -> dict[str, Tensor]:
-    """What makes the total signal correlate with other importances in a weight tensor, by the names in :data:`SIGNAL`.
+    """Sources of the correlation of total signal with other importances in a weight tensor, as named in :data:`SIGNAL`.
 
     The total signal is |w| ∘ u, where u is one factor per input, the mean of |x|. With the mean of |w|, its deviations
     by input and by output, and what is left for single weights, it is a sum of four terms; the correlation with another

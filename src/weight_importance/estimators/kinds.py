@@ -24,7 +24,7 @@ ALL = sys.maxsize
 
 
 def unchanged(value: Tensor, parameter: Tensor) -> Tensor:
-    """What was averaged is the importance itself."""
+    """The average is the importance."""
     return value
 
 

@@ -1,7 +1,7 @@
 """Estimators by name. The names are those of the modules in ``catalogue``: to add an estimator, add its module there.
 
 Catalogue modules are imported by name when they are first asked for, so that computing one estimator neither loads
-nor depends on the others, but for those that it is made of. Files of the user's own, one estimator each, are named by
+nor depends on the others, except those that it is computed from. The user's own files, one estimator each, are named by
 an environment variable, as all programs and notebooks of a workflow have the same ones.
 """
 

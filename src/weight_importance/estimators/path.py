@@ -1,6 +1,6 @@
 """Path estimators' recorder: what the optimiser did to each parameter while it learnt a task.
 
-What can be recorded stands in :data:`RECORDS`: running quantities that each optimiser step changes elementwise. An
+:data:`RECORDS` lists what can be recorded: running quantities that each optimiser step changes elementwise. An
 estimator names those that it is formed of, and training pays for these only.
 """
 

@@ -108,7 +108,7 @@ class Recording:
         return found
 
     def _kept(self, estimator: PathEstimator) -> dict[str, dict[str, Tensor]]:
-        """What the optimiser itself keeps of the estimator's records: moving averages, corrected as Adam does."""
+        """The estimator's records that the optimiser itself keeps: moving averages, with Adam's bias correction."""
         if not _is_adaptive(self._optimizer):
             return {}
         decays = {each: group["betas"][1] for group in self._optimizer.param_groups for each in group["params"]}

@@ -14,7 +14,7 @@ from weight_importance.findings.statistics import intervals
 from weight_importance.findings.tensors import tensor_order
 
 CHANCE = {"overlap_top10": 0.1}
-"""What two unrelated importances give, where that is not zero."""
+"""Expected value for two unrelated importances, if not zero."""
 
 GAP = 0.1
 """Inches between neighbouring matrices."""
@@ -39,7 +39,7 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
     panels = _panels(tensor_order(means["tensor"]), most)
     columns = len(panels[0])
     size = min(0.4, ((WIDTH - margin) / columns - GAP) / side) * side
-    # names of tensors stand in the empty corner where they fit, else above
+    # names of tensors are in the empty corner if they fit, otherwise above
     inside = title < size - size / side
     step = size + GAP + (0 if inside else 0.15)
     bar = 0.45
@@ -75,7 +75,7 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
 
 def _panels(tensors: list[str], most: int) -> list[list[str | None]]:
     """Layers side by side, one row per kind of parameter, ``all`` at the end of the first row; else, where more than
-    ``most`` stand in a row, the tensors one after the other."""
+    ``most`` in a row, tensor after tensor."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in tensors if name != "all"))
     kinds = list(dict.fromkeys(name.rpartition(".")[2] for name in tensors if name != "all"))
     rows = [[name if (name := f"{layer}.{kind}") in tensors else None for layer in layers] for kind in kinds]

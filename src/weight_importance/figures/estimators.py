@@ -20,7 +20,7 @@ def estimator_scatter(
 
     Args:
         importances: estimator → weight tensor's name → importance of one replica, shape of the weight (a convolution's
-            kernel has trailing axes). Of more tensors than stand side by side a pair takes several rows.
+            kernel has trailing axes). If they do not fit into one row, a pair takes several rows.
         pairs: ``(estimator on x, estimator on y, slope that the formulas predict)``; without slope no line is drawn.
     """
     tensors = list(importances[pairs[0][0]])
@@ -51,7 +51,7 @@ def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) ->
     if slope is not None:
         ends = np.array([left, right])
         axes.plot(ends, y.mean() + slope * (ends - x.mean()), color="#CC3311", linewidth=1.2)
-    axes.set(xlim=(left, right), ylim=(bottom, top + 0.3 * (top - bottom)))  # the text stands above the cloud
+    axes.set(xlim=(left, right), ylim=(bottom, top + 0.3 * (top - bottom)))  # room for the text above the points
     said = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
     axes.text(
         0.04, 0.96, said,

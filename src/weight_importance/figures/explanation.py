@@ -132,7 +132,7 @@ QUANTITIES: dict[str, tuple[str, str, str, FillStyleType]] = {
     "own": ("each on its own trajectory", "s", PALETTE[1], "none"),
     "across": ("the same estimator on both", "x", GREY, "full"),
 }
-"""What is correlated on trajectories, and how it is drawn."""
+"""Quantities correlated on trajectories, and their line styles."""
 
 
 def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:

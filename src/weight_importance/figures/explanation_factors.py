@@ -64,9 +64,9 @@ def explanation_factors(factors: pd.DataFrame) -> Figure:
 
 
 def explanation_signal(signs: pd.DataFrame) -> Figure:
-    """What makes the total signal correlate with each gradient estimator: one panel a weight tensor, means over seeds.
+    """Sources of the correlation of total signal with each gradient estimator: a panel per weight tensor, means of seeds.
 
-    Moments of gradients stand above a dotted line, estimators of the path below it.
+    A dotted line separates moments of gradients (above) from path estimators (below).
 
     Args:
         signs: see :func:`weight_importance.findings.explanation_factors.signal_signs`.

@@ -23,7 +23,7 @@ def colours(chance: float = 0.0) -> ScalarMappable:
 
 
 def cells(axes: Axes, square: np.ndarray, scale: ScalarMappable, written: np.ndarray) -> None:
-    """Draw a matrix; ``written`` tells the cells that show their value, or ``?`` where it is not finite."""
+    """Draw a matrix; cells in ``written`` show their value, or ``?`` if it is not finite."""
     texts = np.where(written, np.vectorize(digits, otypes=[object])(square), "")
     seaborn.heatmap(
         square, ax=axes, cmap=scale.cmap, vmin=scale.norm.vmin, vmax=scale.norm.vmax, cbar=False,

@@ -33,7 +33,7 @@ def reproduction_lambda(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     """Mean test accuracy over all tasks against λ, one panel per published estimator.
 
     Args:
-        ours: :func:`weight_importance.findings.reproduction.retention_means` of the study that stands in.
+        ours: :func:`weight_importance.findings.reproduction.retention_means` of the study that replaces it.
         theirs: :func:`weight_importance.findings.published.retention` of the study; λ = 0 is drawn as a level, next to
             ours without a penalty.
     """
@@ -104,7 +104,7 @@ def reproduction_pruning(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     """Test accuracy against the share of each weight matrix removed, one panel per published criterion.
 
     Args:
-        ours: :func:`weight_importance.findings.pruning.pruning_means` of the study that stands in.
+        ours: :func:`weight_importance.findings.pruning.pruning_means` of the study that replaces it.
         theirs: :func:`weight_importance.findings.published.pruning` of the study.
     """
     if theirs.empty:

@@ -1,4 +1,4 @@
-"""What all figures share: size, type, colours that colour-blind readers can tell apart, and deterministic files."""
+"""Common style of all figures: size, type, colours for colour-blind readers, and deterministic files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

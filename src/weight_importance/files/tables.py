@@ -1,6 +1,6 @@
 """The columns of every table that the workflow writes: the interface for programs that read ``results/summary``.
 
-A table knows a parameter tensor by its name alone, so that names tell which tensors are weights.
+Tables identify a parameter tensor by its name, which also shows whether it is a weight tensor.
 """
 
 import re

@@ -65,7 +65,7 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         one row per ``estimator`` and ``ablation`` of it, preceded by one of the estimator itself, its own ablation.
-        ``lambda`` is the ablation's; ``at_edge`` whether a better one may lie beyond the strengths tried. ``mean``,
+        ``lambda`` is the ablation's; ``at_edge`` whether it is the lowest or highest strength tried. ``mean``,
         ``low`` and ``high`` have the suffixes ``_accuracy``, ``_gain`` (less no penalty, paired), ``_difference``
         (ablation less estimator, paired), and those of :data:`FROM`, ``nan`` without that baseline; accuracies are
         between 0 and 1. ``tost_p`` is that of equivalence, ``difference_p`` that of no difference; with ``holm_`` both

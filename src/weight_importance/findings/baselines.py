@@ -18,7 +18,7 @@ PER_LAYER = "l2_per_layer"
 """Plain L2 with one strength per layer: the best of one strength for all layers and of the ratios tried."""
 
 BASELINES = (NONE, L2, PER_LAYER)
-"""What estimators are compared with, from the weakest baseline to the strongest."""
+"""Baselines of estimators, from the weakest to the strongest."""
 
 LEVEL = 0.05
 

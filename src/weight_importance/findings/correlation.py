@@ -36,11 +36,11 @@ NEAR_ONE = 1e-12
 def fisher_intervals(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Mean correlations with intervals from Student's t on Fisher's z = artanh r of the networks' coefficients.
 
-    The interval lies around the z of the mean and so never reaches beyond ±1.
+    The interval is centred on the z of the mean, so it never exceeds ±1.
 
     Args:
         frame: tidy table with one ``value`` per group and seed; of several coefficients if it has that column.
-        by: columns that tell the groups apart.
+        by: columns that identify a group.
 
     Returns:
         as :func:`weight_importance.findings.statistics.intervals`, with ``p``: the two-sided p value that z has the
@@ -80,7 +80,7 @@ def beyond_null(correlation: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     Returns:
         columns tensor, coefficient, estimator_a, estimator_b, mean, low, high, n, p (of :func:`fisher_intervals`),
         holm_p, adjusted for all pairs and parameter tensors of a coefficient, null_low, null_high, and ``sign``: 1 or
-        -1 where ``holm_p`` is below :data:`LEVEL` and the mean lies outside the null, else 0. The tensor ``all`` is no
+        -1 where ``holm_p`` is below :data:`LEVEL` and the mean is outside the null, else 0. The tensor ``all`` is no
         member of the family; of the coefficients :data:`WITHOUT_Z`, the interval decides.
     """
     keys = ["tensor", "coefficient"]

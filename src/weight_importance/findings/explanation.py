@@ -63,7 +63,7 @@ def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What theory foresees of a pair of estimators as the network's confidence grows.
+    """Predictions of theory for a pair of estimators as the network's confidence grows.
 
     Attributes:
         pair: of estimators.
@@ -88,7 +88,7 @@ PREDICTIONS = {
     "root_empirical": Prediction(("fisher_empirical", "mas"), "log_slope", 0.5, "MAS is the root of empirical Fisher"),
     "root_exact": Prediction(("fisher_exact", "mas"), "log_slope", 0.5, "MAS is the root of exact Fisher"),
 }
-"""What follows, by name, from MAS and absolute Fisher → 2|a|, empirical Fisher → a², exact Fisher → a²/ε."""
+"""Consequences, by name, of MAS and absolute Fisher → 2|a|, empirical Fisher → a², exact Fisher → a²/ε."""
 
 HELD, AGAINST, OPEN = "held", "against", "open"
 TOWARDS, AWAY = "towards", "away"
@@ -98,12 +98,12 @@ def predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequ
     """Each of :data:`PREDICTIONS` in each tensor, along each way in which confidence was changed.
 
     Compared are the levels of the least and of the most confidence, by the mean largest probability. How the
-    coefficient ``moved`` between them is judged by the 95 % interval of the change, paired by network: ``towards`` what
-    was foreseen, ``away`` from it, or ``open``, the interval does not tell.
+    coefficient ``moved`` between them is judged by the 95 % interval of the change, paired by network: ``towards`` the
+    prediction, ``away`` from it, or ``open`` if the interval contains both.
 
     The outcome of a prediction without a limit is that movement: ``held``, ``against`` or ``open``. One with a limit is
     judged by where the coefficient is at the most confidence, however it got there, as it may have been near all along:
-    ``held``, its 95 % interval lies within :data:`NEAR` of the limit; ``against``, it lies outside, and more confidence
+    ``held``, its 95 % interval is within :data:`NEAR` of the limit; ``against``, it is outside, and more confidence
     might still lead there; ``open``, neither.
 
     Comparisons share networks (tensors do, and ways often have their most confident networks in common): their outcomes
@@ -152,11 +152,11 @@ def predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequ
 
 
 OUTCOMES = {TOWARDS: HELD, AWAY: AGAINST, OPEN: OPEN}
-"""What a movement says of a prediction without a limit."""
+"""Verdict on a prediction without a limit, by the direction of change."""
 
 
 def _nearness(reached: Interval, limit: float) -> str:
-    """Whether an interval lies within :data:`NEAR` of a limit, outside, or neither (also if it does not exist)."""
+    """Whether an interval is within :data:`NEAR` of a limit, outside, or neither (also if it does not exist)."""
     low, high = limit - NEAR, limit + NEAR
     if low <= reached.low and reached.high <= high:
         return HELD
@@ -177,7 +177,7 @@ def _of_pair(rows: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
 
 
 def _distance(values: pd.Series, prediction: Prediction) -> pd.Series:
-    """What should become smaller: of ratios, on a logarithmic scale."""
+    """The distance that should decrease; of ratios, on a logarithmic scale."""
     limit = prediction.limit
     if prediction.coefficient == "ratio":
         values, limit = np.log(values), np.log(limit) if np.isfinite(limit) else limit

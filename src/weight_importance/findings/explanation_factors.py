@@ -67,7 +67,7 @@ def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
         a row for each weight tensor and such estimator, those of the path last in every tensor: kind, the means of all
         quantities, ``low`` and ``high`` of the interval of ``observed``, ``sign`` (1, -1, or 0 where that interval
         includes zero) and ``outcome`` of the shared input factor: ``explained``, what it contributes is more than half
-        of the correlation; ``opposed``, the interval of that lies on the other side of zero; ``less than half``,
+        of the correlation; ``opposed``, its interval is on the other side of zero; ``less than half``,
         neither. Where there is no sign: ``cancelled``, it contributes at least :data:`CONTRIBUTES` in absolute value
         and the magnitudes' deviations pull against that, both beyond doubt (intervals of what it contributes, and of
         how much more that is than the correlation, paired by network); else ``no sign``.

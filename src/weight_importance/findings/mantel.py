@@ -33,7 +33,7 @@ MOST_PERMUTATIONS = 9999
 """Permutations of the families' scores: all where there are no more, else so many random ones."""
 
 USES = ("retention", "pruning")
-"""What importances are used for; similarity is that of the form in which they are used."""
+"""Uses of importances; similarity is measured on the form that each use needs."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ ALL: Setup = (
     (("importance", "samples"), None, "images for importances"),
     (("retention", "images"), None, "training images of each later task"),
 )
-"""What the publications have in common."""
+"""Settings common to the publications."""
 
 
 def _training(unit: str, length: int, batch: int, rate: float, penalty: str) -> Setup:

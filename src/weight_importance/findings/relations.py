@@ -54,8 +54,8 @@ ENDS = ("mean", "low", "high", "n")
 def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIONS) -> pd.DataFrame:
     """The published correlations whose estimators a study has, with those of the study.
 
-    A published value stands for the range of values that are rounded to it. Two one-sided t tests on Fisher's z over
-    networks ask whether the study's correlation lies within this range; their p values are adjusted for the number of
+    A published value represents the range of values that round to it. Two one-sided t tests on Fisher's z over
+    networks test whether the study's correlation is within this range; their p values are adjusted for the number of
     relations (Holm). Where the range reaches 1, one test is enough.
 
     Args:
@@ -65,7 +65,7 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
     Returns:
         columns estimator_a, estimator_b, least, most, decimals, source, mean, low, high, n (interval over networks),
         ``tost_p``, ``holm_tost_p``, and ``verdict``, one of :data:`VERDICTS`: ``as published`` by the adjusted test,
-        else ``lower`` or ``higher`` where the whole interval lies outside the range, else ``undecided``.
+        else ``lower`` or ``higher`` if the whole interval is outside the range, else ``undecided``.
     """
     rows = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == ALL)]
     means = {frozenset(row[name] for name in PAIR): row for row in fisher_intervals(rows, PAIR).to_dict("records")}

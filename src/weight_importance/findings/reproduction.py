@@ -47,7 +47,7 @@ def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
 
     Args:
         study: the study that has the published results.
-        settings: of the run that stands in for it.
+        settings: of the run that replaces it.
         kind: for comparisons on ``pruning`` the tasks after the first do not matter.
     """
     if study not in SETUPS:

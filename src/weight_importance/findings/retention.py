@@ -145,7 +145,7 @@ def _at_edge(test: pd.DataFrame, selected: pd.DataFrame) -> list[str]:
 
 
 def is_at_edge(strength: float, tried: Sequence[float]) -> bool:
-    """Whether a strength is the lowest or the highest of several that were tried: a better one may lie beyond."""
+    """Whether a strength is the lowest or the highest of several that were tried, so that others may be better."""
     return len(tried) > 1 and strength in (min(tried), max(tried))
 
 

@@ -188,7 +188,7 @@ def peaks(found: Mapping[str, Curve]) -> pd.DataFrame:
     """Where the criterion would be best between the strengths tried, by network, and what the grid costs.
 
     For each network, a parabola over log λ goes through the best strength and its neighbours; at an end of the grid the
-    best strength stands for itself. The cost is the parabola's top less the network's accuracy at the strength selected
+    best strength itself is used. The cost is the parabola's top less the network's accuracy at the strength selected
     for all networks, on the criterion's images.
 
     Args:

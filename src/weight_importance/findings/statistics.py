@@ -53,7 +53,7 @@ def intervals(frame: pd.DataFrame, by: Sequence[str], value: str = "value", leve
 
     Args:
         frame: tidy table with one row per group and seed.
-        by: columns that tell the groups apart; a group may have ``nan`` in one of them.
+        by: columns that identify a group; a group may have ``nan`` in one of them.
         value: column with the values.
         level: confidence, between 0 and 1.
 
@@ -95,8 +95,8 @@ def ratio(numerator: pd.Series, denominator: pd.Series, level: float = 0.95) -> 
 
     It holds the ratios r for which a paired t test does not reject that numerator - r · denominator has the mean zero;
     unlike the mean of the seeds' own ratios it does not suffer from a denominator that is small for one seed. Where the
-    denominator's mean itself cannot be told from zero at this level there is no bounded interval: low and high are
-    ``nan``, as they are for a single seed.
+    denominator's mean does not differ significantly from zero at this level, there is no bounded interval: low and
+    high are ``nan``, as they are for a single seed.
 
     Args:
         numerator, denominator: values indexed by seed.
@@ -139,7 +139,7 @@ def paired_equivalence(a: pd.Series, b: pd.Series, margin: float) -> float:
     """The p value of two one-sided t tests (TOST, Schuirmann 1987) that conditions sharing their seeds are equivalent.
 
     The larger p value of the two is that of the hypothesis that the mean of the differences a - b is ``margin`` or more
-    away from zero. It is below 0.05 exactly where the 90 % interval of :func:`paired` lies within the margin.
+    away from zero. It is below 0.05 exactly where the 90 % interval of :func:`paired` is within the margin.
 
     Args:
         a, b: values indexed by seed.
@@ -164,7 +164,7 @@ def equivalence(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: flo
     """The p value of two one-sided tests (TOST, Schuirmann 1987) that two means differ by less than a margin.
 
     Both tests are Welch's, for unequal variances; the larger of their p values is that of the hypothesis that the means
-    lie ``margin`` or more apart. It is below 0.05 exactly where Welch's 90 % interval of the difference lies within the
+    differ by ``margin`` or more. It is below 0.05 exactly where Welch's 90 % interval of the difference is within the
     margin.
 
     Args:

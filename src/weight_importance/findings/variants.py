@@ -41,7 +41,7 @@ def variants(study: str, settings: Mapping[str, Study]) -> list[str]:
 
 
 def short_name(variant: str, study: str) -> str:
-    """What a variant's name adds to that of the study it is like: ``stabilised``."""
+    """The suffix that a variant's name adds to the name of its original study: ``stabilised``."""
     return variant.removeprefix(f"{study}_").replace("_", " ")
 
 

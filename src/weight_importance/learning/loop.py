@@ -115,7 +115,7 @@ def train(
 
 @contextmanager
 def _buffers_left_alone(replicas: Replicas, rows: slice) -> Iterator[None]:
-    """What a forward pass in training mode does to running statistics is undone."""
+    """Undo changes of running statistics by forward passes in training mode."""
     before = {name: buffer[rows].clone() for name, buffer in replicas.buffers.items()}
     try:
         yield

@@ -131,7 +131,7 @@ def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None
 
 
 def _named(build: Callable[[], nn.Module]) -> nn.Module:
-    """A network whose parameters' names tell which of them are weight tensors, as tables need it."""
+    """A network whose parameter names show which of them are weight tensors, as tables require."""
     built = build()
     for name, parameter in built.named_parameters():
         if is_weight_tensor(name) != is_weight(parameter):

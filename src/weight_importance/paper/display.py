@@ -104,7 +104,7 @@ def folded(frame: pd.DataFrame, title: str, decimals: int = 3) -> HTML:
 
 
 def answer(*sentences: str) -> Markdown:
-    """What this run shows, as the notebook's first output."""
+    """Key results of the run, the notebook's first output."""
     return Markdown(f"> **This run.** {' '.join(sentences)}")
 
 

@@ -10,7 +10,7 @@ from weight_importance.settings.jobs import OnAllTasks, OnFirstTask, Optimisatio
 from weight_importance.settings.studies import Study
 
 Condition = Literal["temperature", "epochs", "label_smoothing"]
-"""What changes how confident networks are."""
+"""Quantities that change the confidence of networks."""
 
 
 class OnSamples(OnFirstTask):

@@ -27,7 +27,7 @@ OPEN, FILLED = "open/", "filled"
 
 @dataclass(frozen=True)
 class BatchMoment:
-    """What to average: |mean over a batch of Σ_c w_c s_c|^power."""
+    """The average of |mean over a batch of Σ_c w_c s_c|^power."""
 
     moment: Moment
     batch: int

@@ -1,6 +1,6 @@
 """Importances read off layer by layer, without gradients, for networks of layers of closed form alone.
 
-What is read is the estimator's; here is which layers there are, in what order the samples pass them, and the sum.
+The estimator defines what is read from a layer; this module finds the layers, their order, and sums over samples.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from weight_importance.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read off each layer for its weight and its bias, summed over the samples of a call, in float64.
+    """Values that an estimator reads from each layer for weight and bias, summed over a call's samples, in float64.
 
     Attributes:
         of_weight: ``call -> sum``, of as many elements as the weight.

@@ -15,7 +15,7 @@ from weight_importance.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Moment:
-    """What to average: Σ_c w_c |s_c|^power over these cotangents; see :class:`MomentEstimator`."""
+    """The average Σ_c w_c |s_c|^power over these cotangents; see :class:`MomentEstimator`."""
 
     cotangents: Cotangents
     power: int

@@ -87,7 +87,7 @@ class Forward:
         return torch.device("cpu") if first is None else first.device
 
     def tensors(self, parameters: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """What a call puts in its places: these parameters in place of the network's own, and copies of the buffers."""
+        """The tensors that a call uses: these parameters in place of the network's, and copies of the buffers."""
         weights = self.fixed | self.parameters
         if self.changes_weights:
             weights = {name: weight.clone() for name, weight in weights.items()}
@@ -108,7 +108,7 @@ class Forward:
     def within(
         self, samples: Samples, tensors: Mapping[str, Tensor] | None, then: Callable[[Tensor], Result]
     ) -> Result:
-        """What ``then`` makes of the logits while the tensors are in their places, as recomputing layers need."""
+        """Apply ``then`` to the logits while the tensors are in place, as recomputing layers need."""
         tensors = self.tensors() if tensors is None else tensors
         named = {f"network.{name}": tensor for name, tensor in tensors.items()}
 

@@ -1,4 +1,4 @@
-"""What a computation must leave as it was: the network's modes and attributes, random numbers, switches of torch."""
+"""Restores what a computation must not change: the network's modes and attributes, random states, switches of torch."""
 
 import random
 import sys
@@ -37,7 +37,7 @@ def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def keeping_random_numbers(device: torch.device | None = None) -> Iterator[None]:
-    """The random numbers of torch, numpy and Python go on afterwards as if nothing had been drawn."""
+    """Restore the random states of torch, numpy and Python afterwards."""
     with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
         of_python, of_numpy = random.getstate(), np.random.get_state()
         try:

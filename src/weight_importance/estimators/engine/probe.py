@@ -1,7 +1,7 @@
 """How importances of a network are computed, decided on a few samples: refusals, and each parameter's way.
 
 Everything is compared with plain automatic differentiation of one sample at a time: the logits of the batch, the closed
-form of each layer, and the gradients that ``torch.func`` gives. What disagrees or fails goes one sample at a time.
+form of each layer, and the gradients of ``torch.func``. Layers that disagree or fail are computed one sample at a time.
 """
 
 import warnings
@@ -32,7 +32,7 @@ class SlowWarning(UserWarning):
 
 @dataclass
 class Plan:
-    """What a probe of a few samples showed.
+    """Results of a probe of a few samples.
 
     Attributes:
         samples: the probe.

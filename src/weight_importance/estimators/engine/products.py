@@ -40,7 +40,7 @@ def output_factor(call: Call, values: Tensor) -> Tensor:
 
 
 def input_factor(call: Call, part: slice = slice(None)) -> Tensor:
-    """What the call's weight multiplies, ``(n, G, I, L)``, for some samples, at least in single precision."""
+    """The factor of the call's weight, ``(n, G, I, L)``, for some samples, at least in single precision."""
     return FORMS[type(call.module)].input_factor(call.module, _whole(call.input.detach()[part]))
 
 
@@ -81,7 +81,7 @@ def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
 
 
 def input_factors(call: Call) -> Iterator[Tensor]:
-    """What the call's weight multiplies, ``(n, G, I, L)``, for a few samples n at a time."""
+    """The factor of the call's weight, ``(n, G, I, L)``, for a few samples n at a time."""
     return (input_factor(call, part) for part in _parts(call, with_gradients=False))
 
 

@@ -80,7 +80,7 @@ def refuse_other_size(logits: Tensor, alone: Tensor, tolerance: float) -> None:
 
 
 def same(first: Tensor, second: Tensor, tolerance: float, scale: Tensor | None = None) -> bool:
-    """Whether two tensors are equal but for rounding; values that are not finite count as equal."""
+    """Whether two tensors are equal up to rounding; values that are not finite count as equal."""
     if first.shape != second.shape:
         return False
     if torch.equal(first, second):

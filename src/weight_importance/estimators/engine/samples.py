@@ -74,7 +74,7 @@ class Samples:
         return Samples(mapped(self.inputs, _double), self.labels, self.size)
 
     def copied(self) -> "Samples":
-        """The same with inputs of their own memory."""
+        """A copy whose inputs share no memory with the original."""
         return Samples(mapped(self.inputs, torch.clone), self.labels, self.size)
 
     def has_row_per_sample(self, tensor: Tensor) -> bool:
@@ -157,7 +157,7 @@ def _of_numpy(given: Any) -> Any:
 
 
 def batches(data: Any, labels: Tensor | None) -> tuple[Iterable[Any], int | None, bool]:
-    """What to go through: the batches, how many they are where that is known, and whether it is a single one.
+    """The batches, their number if it is known, and whether there is only one.
 
     Args:
         data: a batch as :func:`batch` takes it, or an iterable of such batches, or a data set.

@@ -1,4 +1,4 @@
-"""What an accumulation consists of: sums over samples, which can be added up over batches, processes and sessions."""
+"""The state of an accumulation: sums over samples, which can be added over batches, processes and sessions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Sums(ABC):
         self.totals[COUNT] = torch.zeros((), dtype=torch.float64)
 
     def parts(self, parameter: str, shape: torch.Size) -> dict[str, torch.Size]:
-        """What is added up for a parameter of some shape: name → shape."""
+        """The sums of a parameter of some shape: name → shape."""
         return {parameter: shape}
 
     @abstractmethod

@@ -66,7 +66,7 @@ class Captured:
 
     Args:
         replicas: the stack, its template in the mode to train in; parameters change in place between calls.
-        layout: where parameters lie in a row.
+        layout: places of parameters in a row.
         data: the training samples, on the GPU.
         indices: a first step's sample numbers ``(S, B)``.
         label_smoothing: share of the target that is spread evenly over all classes.

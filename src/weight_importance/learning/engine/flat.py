@@ -1,6 +1,6 @@
 """One memory for all parameters of a stack: a row per replica, parameter after parameter, filled up to whole vectors.
 
-What is elementwise (the optimiser, the penalty, what is recorded of them) works on rows, or pieces of them, as vectors.
+Elementwise operations (optimiser, penalty, recorder) work on rows, or pieces of them, as vectors.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ VECTOR = 64
 """Elements: a multiple of what any processor's vector instructions take at once.
 
 torch's fused Adam rounds the elements that fill no whole vector in another way: as every parameter begins at a whole
-vector and is filled up with zeros, no result depends on where in memory a parameter lies.
+vector and is filled up with zeros, no result depends on where in memory a parameter is.
 """
 
 
 class Layout:
-    """Where each parameter of one replica lies in its row.
+    """The place of each parameter of one replica in its row.
 
     Args:
         shapes: parameter name → shape, without a replica axis.

@@ -56,7 +56,7 @@ class OneByOne:
 
     Args:
         replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
-        layout: where parameters lie in a row.
+        layout: places of parameters in a row.
         label_smoothing: share of the target that is spread evenly over all classes.
     """
 
@@ -84,7 +84,7 @@ class SideBySide:
 
     Args:
         replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
-        layout: where parameters lie in a row.
+        layout: places of parameters in a row.
         size: replicas in a group.
         label_smoothing: share of the target that is spread evenly over all classes.
     """

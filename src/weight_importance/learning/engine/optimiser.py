@@ -1,7 +1,7 @@
 """One step of Adam on flat memory, with the penalty before it and the record of it after it, in one sweep.
 
 A step is elementwise and bound by memory: done operation after operation over all parameters, every operation fetches
-them anew. So the row is cut into pieces that the processor's cache holds, and each piece goes through all operations
+them again. So the row is cut into pieces that the processor's cache holds, and each piece goes through all operations
 before the next one is touched.
 """
 
@@ -58,12 +58,12 @@ class Optimiser:
     """Adam for a stack of replicas, each of which has its own penalty and its own record.
 
     Args:
-        layout: where parameters lie.
+        layout: places of parameters in a row.
         parameters: ``(R, size)``, changed in place.
         learning_rate: Adam's step size.
         adam: the state to go on from; fresh if there is none.
         penalty: whose gradient is added to the loss's.
-        recorder: is told every step's gradients and displacement.
+        recorder: receives every step's gradients and displacement.
     """
 
     def __init__(
