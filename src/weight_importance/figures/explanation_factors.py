@@ -64,7 +64,7 @@ def explanation_factors(factors: pd.DataFrame) -> Figure:
 
 
 def explanation_signal(signs: pd.DataFrame) -> Figure:
-    """Sources of the correlation of total signal with each gradient estimator: a panel per weight tensor, means of seeds.
+    """Sources of the correlation of total signal with each gradient estimator: a panel per weight tensor, seed means.
 
     A dotted line separates moments of gradients (above) from path estimators (below).
 
