@@ -1,8 +1,8 @@
 """Jobs of a workflow as forks of a process with the libraries loaded (programs.py).
 
-A job of a small study computes for less time than Python and its libraries take to start. Bash, which runs the jobs,
-reads a file named by BASH_ENV; here it redefines ``python`` for the programs of the workflow. The program that executes
-notebooks starts their kernels by ``sys.executable``, which is replaced in the same way (programs.py).
+A job of a small study takes less time than starting Python and its libraries. Bash, which runs the jobs, reads the file
+in BASH_ENV, which redefines ``python`` for the programs of the workflow. The program that executes notebooks starts
+their kernels with ``sys.executable``, which is replaced in the same way (programs.py).
 """
 
 import json
@@ -39,13 +39,13 @@ python() {{
 """
 
 PYTHON = """#!/bin/sh
-trap "" INT  # which Jupyter sends to a kernel before it ends it
+trap "" INT  # sent by Jupyter before it ends a kernel
 exec "{python}" -IS "{folder}/client.py" "$@"
 """
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """Runs one program and answers with its exit status and output."""
+    """Runs one program and returns its exit status and output."""
 
     def handle(self) -> None:
         (program, *arguments), folder, environment = json.loads(self.rfile.readline())
@@ -57,14 +57,14 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Runs programs side by side."""
+    """Runs programs in parallel."""
 
     daemon_threads = True
 
 
 @contextmanager
 def environment() -> Iterator[dict[str, str]]:
-    """The variables of the environment that make jobs and kernels forks, for as long as the context lasts."""
+    """The environment variables that make jobs and kernels forks within the context."""
     with tempfile.TemporaryDirectory() as folder, Server(f"{folder}/socket", Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         Path(folder, "client.py").write_text(CLIENT, encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Programs run each in a process of its own that finds PyTorch and the other libraries loaded.
+"""Programs as forks of a process in which PyTorch and the other libraries are loaded.
 
-Starting Python and loading libraries takes longer than most of what a test asks of a program. A server loads them once;
-every run is a fork of it, with memory, environment, folder and output of its own, and with none of our modules loaded.
-Whether a program also starts as ``python program.py`` is tested where the workflow runs, which starts it so.
+Starting Python and loading libraries takes longer than most programs in tests. A server loads the libraries once;
+every run is a fork of it with separate memory, environment, folder and output, and without the project's modules. Fault
+tests and ``make test-docs`` start programs as ``python program.py``.
 
-The record of a result made here names the versions of all libraries loaded below, also of those that the program by
-itself never loads: what a record says of versions is tested with programs that are started as users start them.
+The record of a result of such a run names the versions of all libraries loaded below, including those that the program
+never loads: tests of versions in records start programs like users.
 """
 
 import os
@@ -27,7 +27,7 @@ SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
         "torch",
-        # what torch loads when it first takes a trace, as every training does
+        # loaded by torch when it first takes a trace, in every training
         "torch.fx.experimental.symbolic_shapes",
         "torch._inductor.compiler_bisector",
         "torch._inductor.fx_passes.dedupe_symint_uses",
@@ -41,23 +41,23 @@ SERVER.set_forkserver_preload(
 )
 
 KERNELS = "TEST_PYTHON_OF_KERNELS"
-"""The variable of the environment that names the program by which kernels of notebooks are started."""
+"""The environment variable with the program that starts kernels of notebooks."""
 
 LOCK = threading.Lock()
-"""Held while a process is started or its exit status is read; neither can be done by two threads at once."""
+"""Held while a process is started or its exit status is read: neither is thread-safe."""
 
 Done = subprocess.CompletedProcess[str]
-"""What a run came to: exit status, and what it printed."""
+"""Exit status and output of a run."""
 
 
-def _is_ours(path: str) -> bool:
-    """Whether an entry of the path was added for the tests: one in the repository, outside its environment."""
+def _is_in_repository(path: str) -> bool:
+    """Whether an entry of the path is in the repository, outside its environment: added for the tests."""
     place = Path(path).resolve()
     return place.is_relative_to(REPOSITORY) and not place.is_relative_to(Path(sys.prefix).resolve())
 
 
-LIBRARIES = [str(REPOSITORY / "src"), *(path for path in sys.path if path and not _is_ours(path))]
-"""The path of a program besides its own folder: the package, Python and its environment."""
+LIBRARIES = [str(REPOSITORY / "src"), *(path for path in sys.path if path and not _is_in_repository(path))]
+"""The path of a program after its folder: the package, Python and its environment."""
 
 
 def run(
@@ -66,9 +66,9 @@ def run(
     """Run a program to its end, as ``subprocess.run`` does with its output captured as text.
 
     Args:
-        program: a Python file; of one in ``workflow/scripts`` the name without its ending suffices.
+        program: a Python file, or the name of a program in ``workflow/scripts`` without suffix.
         arguments: its command line.
-        cwd: the folder to run it in; by default the current one.
+        cwd: the folder of the run; by default the current one.
         env: its environment; by default the current one.
     """
     file = Path(program) if str(program).endswith(".py") else SCRIPTS / f"{program}.py"
@@ -78,14 +78,14 @@ def run(
 def run_module(
     module: str, *arguments: object, cwd: str | Path | None = None, env: Mapping[str, str] | None = None
 ) -> Done:
-    """The same for a module, as ``python -m`` runs it: with the folder on the path."""
+    """Run a module to its end, like ``python -m``: with the folder on the path."""
     return _fork(partial(runpy.run_module, module, alter_sys=True), os.fspath(cwd or Path.cwd()), arguments, cwd, env)
 
 
 def _fork(
     begin: Callable, path: str, arguments: Iterable[object], cwd: str | Path | None, env: Mapping[str, str] | None
 ) -> Done:
-    """Fork, begin, and wait; ``path`` is the program's own folder, which comes first on its path."""
+    """Fork, run and wait; ``path`` is the program's folder, which comes first on its path."""
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
@@ -102,7 +102,7 @@ def _fork(
 
 
 def assert_refused(done: Done, *words: str) -> None:
-    """The program stopped with one message, which holds these words, and no stack trace."""
+    """Assert that the program ended with one message that contains these words, without a stack trace."""
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
@@ -113,7 +113,7 @@ def assert_refused(done: Done, *words: str) -> None:
 def _become(
     begin: Callable, path: str, command: list[str], folder: str, environment: dict[str, str], outputs: list[Path]
 ) -> None:
-    """In the fork: be the program."""
+    """Run the program in the fork."""
     for descriptor, output in enumerate(outputs, start=1):
         os.dup2(os.open(output, os.O_WRONLY), descriptor)
     os.chdir(folder)
@@ -126,6 +126,6 @@ def _become(
     try:
         begin(run_name="__main__")
     finally:
-        if "PYTHONPROFILEIMPORTTIME" in environment:  # by which Python itself prints every import, with its time
+        if "PYTHONPROFILEIMPORTTIME" in environment:  # with which Python prints every import and its time
             names = [name for name in sys.modules if name.partition(".")[0] == "weight_importance"]
             print(*(f"import time: | {name}" for name in names), sep="\n", file=sys.stderr)

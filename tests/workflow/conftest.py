@@ -24,18 +24,18 @@ PROMPT = ["--max-jobs-per-timespan", "100/1s"]
 
 @dataclass(frozen=True)
 class Workflow:
-    """A copy of the repository, run with the tiny preset; ``preloaded`` makes its jobs forks."""
+    """A copy of the repository, run with the tiny preset; the variables ``preloaded`` make its jobs forks."""
 
     folder: Path
     preloaded: dict[str, str]
 
     @property
     def own_package(self) -> dict[str, str]:
-        """The variable by which Snakemake finds the package of this copy."""
+        """The environment variable that selects the package of this copy."""
         return {"PYTHONPATH": str(self.folder / "src")}
 
     def command(self, *arguments: str, change: dict | None = None) -> list[str]:
-        """Snakemake's command line, with a changed configuration; targets come first, or they pass for more presets."""
+        """Snakemake's command line with a changed configuration; targets come first, to be no further presets."""
         (self.folder / "change.yaml").write_text(yaml.safe_dump(change or {}), encoding="utf-8")
         return [*SNAKEMAKE, *arguments, *PROMPT, "--configfile", *TINY, "change.yaml"]
 
@@ -60,7 +60,7 @@ class Workflow:
 
     @contextmanager
     def edited(self, file: str) -> Iterator[None]:
-        """A comment at the end of a file, for as long as the context lasts."""
+        """Append a comment to a file within the context."""
         path = self.folder / file
         before = path.read_bytes()
         path.write_bytes(before + (b"% edited\n" if path.suffix == ".tex" else b"# edited\n"))
@@ -72,14 +72,14 @@ class Workflow:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[dict[str, str]]:
-    """The variable of the environment that makes jobs forks."""
+    """The environment variables that make jobs forks."""
     with preloaded.environment() as variables:
         yield variables
 
 
 @pytest.fixture(scope="module")
 def fresh(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A checkout of the repository, everything committed, without results."""
+    """A checkout of the repository with one commit, without results."""
     folder = tmp_path_factory.mktemp("repository") / "copy"
     copy_repository(folder)
     commit_all(folder)
@@ -88,7 +88,7 @@ def fresh(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 @pytest.fixture(scope="module")
 def tiny_run(fresh: Workflow) -> Workflow:
-    """The same with a finished run of everything; its logs list the modules that each job imported."""
+    """The checkout with a finished run; its logs list the modules that each job imported."""
     run = fresh.run("--cores", "2", PYTHONPROFILEIMPORTTIME="1")
     output = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith("import time")]
     assert run.returncode == 0, "\n".join(output)[-10000:]

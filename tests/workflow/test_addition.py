@@ -1,4 +1,4 @@
-"""Every addition of docs/extending.md, made with the code of that page: it touches few files, and the workflow runs."""
+"""Every addition of docs/extending.md, with the code of that page: it changes few files, and the workflow runs."""
 
 import json
 import os
@@ -47,7 +47,7 @@ STUDY = {
     },
     "pruning": {"fractions": [0.0, 0.5]},
 }
-"""A study of nothing but additions; written into ``config.yaml``."""
+"""A study that uses all additions; written into ``config.yaml``."""
 
 
 def block(first: str) -> str:
@@ -56,12 +56,12 @@ def block(first: str) -> str:
 
 
 def estimator(folder: Path) -> None:
-    """A file of the user's own."""
+    """Add a user's estimator: a file."""
     (folder / "my_estimator.py").write_text(OWN, encoding="utf-8")
 
 
 def ablation(folder: Path) -> None:
-    """A transform of an importance."""
+    """Add an ablation: a transform of an importance."""
     function = '\n\ndef halved(importance, generator):\n    """Half of the importance."""\n    return importance / 2\n'
     file = f"{PACKAGE}/learning/ablations.py"
     Edit(
@@ -74,7 +74,7 @@ def ablation(folder: Path) -> None:
 
 
 def network(folder: Path) -> None:
-    """A class, and its entry in the table."""
+    """Add a network: a class, and its entry in the table."""
     file = f"{PACKAGE}/learning/networks.py"
     text = (folder / file).read_text(encoding="utf-8")
     table = re.search(r"\nNETWORKS: .*\}\n", text)[0]
@@ -83,13 +83,13 @@ def network(folder: Path) -> None:
 
 
 def dataset(folder: Path) -> None:
-    """An entry in the catalogue, and the data on disk."""
+    """Add a data set: an entry in the catalogue."""
     entry = textwrap.indent(block('"digits": DataSource('), "    ")
     edit(f"{PACKAGE}/data/catalogue.py", '    "mnist": DataSource(', f'{entry}    "mnist": DataSource(').make(folder)
 
 
 def kind_of_tasks(folder: Path) -> None:
-    """A module with the name of the kind, and its settings."""
+    """Add a kind of tasks: a module and its settings."""
     (folder / f"{PACKAGE}/data/tasks/inverted.py").write_text(block('"""Inverted tasks'), encoding="utf-8")
     file = f"{PACKAGE}/settings/tasks.py"
     Edit(
@@ -102,13 +102,13 @@ def kind_of_tasks(folder: Path) -> None:
 
 
 def study(folder: Path) -> None:
-    """An entry in the configuration."""
+    """Add a study: an entry in the configuration."""
     entry = textwrap.indent(yaml.safe_dump({"mine": STUDY}, sort_keys=False), "  ")
     edit("config.yaml", "\nstudies:\n", f"\nstudies:\n{entry}\n").make(folder)
 
 
 def figure(folder: Path) -> None:
-    """A function, a cell, an entry in the registry."""
+    """Add a figure: a function, a cell, an entry in the registry."""
     module = folder / f"{PACKAGE}/figures/pruning.py"
     module.write_text(f"{module.read_text(encoding='utf-8')}\n\n{block('def pruning_last')}", encoding="utf-8")
     add_cell(folder / "notebooks/pruning.ipynb", block("from weight_importance.figures.pruning import pruning_last"))
@@ -117,7 +117,7 @@ def figure(folder: Path) -> None:
 
 
 def notebook(folder: Path) -> None:
-    """A notebook of one figure, and its entry in the registry."""
+    """Add a notebook of one figure, and its entry in the registry."""
     file = folder / "notebooks/pruning_overview.ipynb"
     content = json.loads((folder / "notebooks/pruning.ipynb").read_text(encoding="utf-8"))
     content["cells"] = [cell for cell in content["cells"] if cell["cell_type"] == "code"][:2]
@@ -128,7 +128,7 @@ def notebook(folder: Path) -> None:
 
 
 def add_cell(file: Path, code: str) -> None:
-    """A code cell at the end of a notebook."""
+    """Append a code cell to a notebook."""
     content = json.loads(file.read_text(encoding="utf-8"))
     content["cells"].append(
         {"cell_type": "code", "execution_count": None, "id": "added", "metadata": {}, "outputs": [], "source": code}
@@ -146,7 +146,7 @@ ADDITIONS: dict[str, tuple[Callable[[Path], None], int, set[str]]] = {
     "figure": (figure, 3, set()),
     "notebook": (notebook, 4, set()),
 }
-"""By the name that the page's table has: how it is made, the most files that it may touch, and further files."""
+"""Name in the page's table → function that makes the addition, limit of changed files, further files."""
 
 
 def changed(folder: Path) -> dict[str, bytes]:
@@ -158,7 +158,7 @@ def changed(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def touched(fresh) -> dict[str, set[str]]:
-    """The files that each addition touches; all are made, one after the other."""
+    """The files that each addition changes; additions are made one after the other."""
     files = {}
     for name, (make, _, further) in ADDITIONS.items():
         before = changed(fresh.folder)
@@ -170,7 +170,7 @@ def touched(fresh) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def extended(fresh, touched, tmp_path_factory) -> Path:
-    """The checkout with all additions and the results of the study that uses them."""
+    """The checkout with all additions and the results of their study."""
     data = tmp_path_factory.mktemp("data")
     shutil.copytree(REPOSITORY / "workflow/resources/mnist_subset", data / "digits")
     targets = [
@@ -183,7 +183,7 @@ def extended(fresh, touched, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", ADDITIONS)
-def test_an_addition_touches_as_few_files_as_the_page_says(touched, name):
+def test_an_addition_changes_as_few_files_as_the_page_states(touched, name):
     [line] = [
         line for line in (REPOSITORY / PAGE).read_text(encoding="utf-8").splitlines() if line.startswith(f"| {name} |")
     ]
@@ -195,7 +195,7 @@ def test_an_addition_touches_as_few_files_as_the_page_says(touched, name):
         )
 
 
-def test_an_estimator_of_ones_own_is_ten_lines():
+def test_a_user_s_estimator_has_ten_lines():
     assert OWN.count("\n") <= 10
 
 
@@ -210,7 +210,7 @@ def test_a_study_of_additions_runs(extended):
     assert not (extended / "results/runs/mlp_permuted_mnist").exists(), "other studies are not needed"
 
 
-def test_an_edit_of_ones_own_estimator_computes_its_results_only(fresh, extended):
+def test_an_edit_of_a_user_s_estimator_computes_only_its_results(fresh, extended):
     folder = "results/runs/mine/importance"
     targets = [f"{folder}/{name}/seeds-0-1.safetensors" for name in NAMES]
     assert not fresh.plan(*targets)

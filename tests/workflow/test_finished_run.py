@@ -1,4 +1,4 @@
-"""On a finished run of the tiny preset: damage, interruption, imports of jobs, and the way back from every number."""
+"""A finished run of the tiny preset: damage, interruption, imports of jobs, and the origin of every number."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def test_a_second_run_does_nothing(tiny_run):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_a_target_runs_only_what_it_needs(fresh):
+def test_a_target_runs_only_the_jobs_it_needs(fresh):
     planned = fresh.plan(f"results/figures/correlation_matrix-{STUDY}.pdf", "--forceall")
     assert f"Executing notebook notebooks/correlation.ipynb ({STUDY})" in planned
     assert not any(message.startswith(("Learning", "Pruning", "Typesetting")) for message in planned)
@@ -45,10 +45,10 @@ DAMAGED = [
 ]
 
 
-def test_damaged_results_are_set_aside_and_made_again(tiny_run):
+def test_damaged_results_are_set_aside_and_computed_again(tiny_run):
     files = [tiny_run.folder / damaged for damaged in DAMAGED]
     wholes = [file.read_bytes() for file in files]
-    for file, whole in zip(files, wholes, strict=True):  # cut off after a line, where there are lines
+    for file, whole in zip(files, wholes, strict=True):  # truncated after a line, if there are lines
         file.write_bytes(whole[: whole.index(b"\n", len(whole) // 2) + 1])
     command = [sys.executable, "workflow/audit/verify.py"]
     verified = subprocess.run(command, cwd=tiny_run.folder, capture_output=True, text=True, check=False)
@@ -62,7 +62,7 @@ def test_damaged_results_are_set_aside_and_made_again(tiny_run):
     subprocess.run(command, cwd=tiny_run.folder, check=True)
 
 
-def test_of_two_runs_at_the_same_time_one_is_refused(tiny_run):
+def test_a_second_run_at_the_same_time_is_refused(tiny_run):
     lock = RunLock(tiny_run.folder / ".snakemake/run.lock")
     lock.acquire()
     second = tiny_run.run("--cores", "2", "--force", DAMAGED[0])
@@ -85,7 +85,7 @@ def test_after_an_interrupt_the_same_command_continues(tiny_run):
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # tests that a shell runs in the background ignore interrupts, and all that they start would, too
+        # a shell's background processes ignore interrupts, and their children inherit this
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (log.exists() and log.read_text()):  # the libraries are loaded and the training has begun
@@ -102,7 +102,7 @@ def test_after_an_interrupt_the_same_command_continues(tiny_run):
 
 
 def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
-    """The log of every job, which lists its imports, against the closure that its rule declares."""
+    """Compares the imports in every job's log with the closure that its rule declares."""
     source = str(tiny_run.folder / "src")
     package = f"{source}/weight_importance"
     logs = tiny_run.folder / "results/logs"
@@ -135,7 +135,7 @@ def test_jobs_import_only_modules_that_their_rules_declare(tiny_run):
     assert checked > 50
 
 
-def test_every_number_is_made_again_and_every_number_of_the_text_goes_back_to_the_data(tiny_run, monkeypatch):
+def test_numbers_are_reproducible_and_those_of_the_text_have_a_chain_to_the_data(tiny_run, monkeypatch):
     monkeypatch.chdir(tiny_run.folder)
     shelf = Shelf(tiny_run.folder)
     written = quotations.numbers(tiny_run.folder / trace_number.NUMBERS)
@@ -143,23 +143,23 @@ def test_every_number_is_made_again_and_every_number_of_the_text_goes_back_to_th
     assert {key: str(value) for key, value in again.items()} == written
     quoted = [key for key in quotations.quotations(tiny_run.folder / "paper") if key in written]
     assert len(quoted) > 200
-    derivations = {tuple(of for of in again[key].sources if isinstance(of, Rows)): key for key in quoted}
+    derivations = {tuple(source for source in again[key].sources if isinstance(source, Rows)): key for key in quoted}
     for sources_of, key in derivations.items():
         steps = chain(shelf, trace_number.NUMBERS, sources_of) if sources_of else []
         files = [step.file for step in steps]
-        if any(not of.table.startswith("kutalev") for of in sources_of):
+        if any(not source.table.startswith("kutalev") for source in sources_of):
             assert [file for file in files if file.startswith("results/data/")], f"{key} ends in {files}"
             assert [file for file in files if file.startswith("workflow/resources/mnist_subset")], key
         assert not [file for file in files if shelf.problems(file)], key
 
 
-def test_a_trace_shows_the_way_and_names_what_has_changed(tiny_run, monkeypatch, capsys):
+def test_a_trace_shows_the_origin_and_names_changed_files(tiny_run, monkeypatch, capsys):
     monkeypatch.chdir(tiny_run.folder)
     assert trace_number.Question(Shelf(tiny_run.folder)).answer(f"{STUDY}/retention/none/test/mean")
-    assert "paper/sections" in capsys.readouterr().out, "one that the text quotes whatever the results are"
+    assert "paper/sections" in capsys.readouterr().out, "a number that the text always quotes"
     key = f"{STUDY}/retention/mas/selected/test/mean"
     assert trace_number.Question(Shelf(tiny_run.folder)).answer(key)
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     shard = f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv"
     for text in (
         "retention.accuracies",
@@ -169,8 +169,8 @@ def test_a_trace_shows_the_way_and_names_what_has_changed(tiny_run, monkeypatch,
         "✓ All files",
         "train-images-idx3",
     ):
-        assert text in said
-    assert "/fisher_empirical/" not in said, "the importances of others have no part in it"
+        assert text in output
+    assert "/fisher_empirical/" not in output, "importances by other estimators are not sources"
     file = tiny_run.folder / shard
     whole = file.read_bytes()
     file.write_bytes(whole + b"\n")
@@ -187,7 +187,7 @@ def test_a_run_is_described_as_a_crate(tiny_run, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["crate.py"])
     shelf = Shelf(tiny_run.folder)
     run = crate.part_of_run(shelf)
-    assert all("seeds-2-2" in file for file in {*shelf.all_results()} - run), "but for what tests before have left"
+    assert all("seeds-2-2" in file for file in {*shelf.all_results()} - run), "except for files of earlier tests"
     jobs = crate.jobs_of(shelf, run)
     try:
         crate.main()
@@ -197,7 +197,7 @@ def test_a_run_is_described_as_a_crate(tiny_run, monkeypatch):
     actions = {action["name"]: action for action in described.get_by_type("CreateAction")}
     assert len(actions) == len(jobs) + 1
     results = [action["result"] for action in actions.values()]
-    made = {file.id for found in results for file in (found if isinstance(found, list) else [found])}
+    made = {file.id for result in results for file in (result if isinstance(result, list) else [result])}
     assert made >= {"results/paper/main.pdf", "results/paper/numbers.tex", "results/data/mnist_subset.safetensors"}
     table = described.dereference(f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv")
     assert table["sha256"] == shelf.checksum(table.id)
@@ -213,19 +213,19 @@ def test_files_that_the_pages_name_exist(tiny_run):
 
 
 @pytest.mark.parametrize("command", documents.to_run("finished"), ids=lambda command: command.name[:60])
-def test_what_the_pages_ask_of_a_finished_run_is_answered(tiny_run, command):
+def test_commands_of_the_pages_run_on_a_finished_run(tiny_run, command):
     answer = asked(tiny_run, command)
     command.assert_done(answer)
     for code in documents.blocks():
-        if code.lines[0] == f"$ {command.name}":  # the page shows what it answers, shortened
-            parts = {found[0] for line in code.lines[1:] if (found := re.match(r"[a-z]+( [a-z]+)*(?=  | \()", line))}
+        if code.lines[0] == f"$ {command.name}":  # the page shows an extract of the output
+            parts = {part[0] for line in code.lines[1:] if (part := re.match(r"[a-z]+( [a-z]+)*(?=  | \()", line))}
             assert parts, code.place
             missing = [part for part in parts if not re.search(rf"^{part}\b", answer.stdout, re.MULTILINE)]
             assert not missing, f"{code.place} shows other parts than {answer.stdout}"
 
 
 def asked(workflow, command):
-    """A command as in the environment of the tests, which make leaves as it is."""
+    """Run a command in the environment of the tests, without make's own environment."""
     return subprocess.run(
         command.runs.replace("make ", "make -o environment ", 1),
         shell=True,

@@ -1,7 +1,7 @@
-"""The jobs that an edit runs again: every row of the table in docs/guarantees.md, where all jobs of a study are done.
+"""The jobs that an edit runs again: every row of the table in docs/guarantees.md, on a study whose jobs are all done.
 
-An edit is made, the jobs that Snakemake plans are compared with those that the row names, and the edit is taken back.
-A plan depends on Snakemake's records of jobs and on the times of files, not on what is in the files: most are empty.
+For each edit, the jobs planned by Snakemake are compared with those of the row, and the edit is reverted.
+A plan depends on Snakemake's records of jobs and on file times, not on the content of files: most are empty.
 """
 
 import os
@@ -25,7 +25,7 @@ PACKAGE, SCRIPTS = "src/weight_importance", "workflow/scripts"
 PAPER = ["Typesetting the paper"]
 NUMBERS = ["Writing the numbers *", *PAPER]
 SHOWN = ["Writing the explorer", *NUMBERS]
-"""All that reads tables of correlation, retention and pruning, apart from notebooks."""
+"""Jobs that read tables of correlation, retention and pruning, without notebooks."""
 
 
 def notebooks(*names: str) -> list[str]:
@@ -34,7 +34,7 @@ def notebooks(*names: str) -> list[str]:
 
 
 def tables(*names: str) -> list[str]:
-    """Jobs that join tables."""
+    """Jobs that concatenate tables."""
     return [f"Joining *: {name}" for name in names]
 
 
@@ -44,7 +44,7 @@ RETENTION = [
     *notebooks("retention", "ablations", "atlas", "variants", "reproduction"),
     *SHOWN,
 ]
-"""All that reads the results of retention."""
+"""Jobs that read the results of retention."""
 
 PRUNING = [*tables("pruning"), *notebooks("pruning", "atlas", "reproduction"), *SHOWN]
 CORRELATION = [
@@ -64,12 +64,12 @@ EVERY_NOTEBOOK = notebooks("*")
 
 
 def text(file: str) -> Edit:
-    """Another docstring of a module."""
+    """An edit of a module's docstring."""
     return edit(file, '"""', '"""Edited. ')
 
 
 def settings(**changes: object) -> dict:
-    """Other settings of the study; ``a__b=1`` stands for the key ``a.b``."""
+    """Changed settings of the study; ``a__b=1`` changes the key ``a.b``."""
     change: dict = {}
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -84,7 +84,7 @@ SI = f"{PACKAGE}/estimators/catalogue/si.py"
 
 
 def of_small(tables: list[str], notebooks: list[str]) -> list[str]:
-    """Tables of the study and of all studies, and notebooks of the study."""
+    """Jobs of tables of the study and of all studies, and of notebooks of the study."""
     return [
         *(f"Joining the shards of small: {table}" for table in tables),
         *(f"Joining all studies: {table}" for table in tables),
@@ -98,7 +98,7 @@ SMALL_RETENTION = [
     *of_small(["retention"], ["retention", "atlas", "variants", "reproduction"]),
     *SHOWN,
 ]
-"""All that reads the results of retention of one study."""
+"""Jobs that read the results of retention of one study."""
 
 ROWS = {
     # an error message, a progress line, provenance, storage internals: nothing
@@ -113,7 +113,7 @@ ROWS = {
     "storage": (more_code(f"{PACKAGE}/files/storage.py"), []),
     "comment of training": (edit(f"{PACKAGE}/learning/first_task.py", "\ndef ", "\n# edited\ndef "), []),
     "description of a setting": (edit(f"{PACKAGE}/settings/learning.py", "Passes over", "Epochs over"), []),
-    # a new column of one table: the stage that writes it, and what reads it
+    # a new column of one table: the stage that writes it, and its readers
     "column of a table": (
         Edit(
             (
@@ -123,7 +123,7 @@ ROWS = {
         ),
         ["Pruning *", *PRUNING],
     ),
-    # the retention loop or the penalty: retention and what reads it; no importance, no training
+    # the retention loop or the penalty: retention and its readers; no importance, no training
     "retention loop": (more_code(f"{PACKAGE}/learning/retention.py"), ["Learning *", *RETENTION, *TRAJECTORIES]),
     "penalty": (more_code(f"{PACKAGE}/learning/penalty.py"), ["Learning *", *RETENTION, *TRAJECTORIES]),
     "ablations": (
@@ -136,7 +136,7 @@ ROWS = {
             *SHOWN,
         ],
     ),
-    # an estimator's formula: that estimator's importances and what reads them
+    # an estimator's formula: its importances and their readers
     "formula": (
         edit(SI, "displacement.square() + DAMPING", "displacement.square() + 2 * DAMPING"),
         [
@@ -156,7 +156,7 @@ ROWS = {
     "tasks.count": (settings(tasks__count=5), ["Learning *", *RETENTION]),
     "images.validation": (settings(images__validation=100), ["Learning *", *RETENTION, *EVALUATION]),
     "images.test": (settings(images__test=200), ["Learning *", *RETENTION, *EVALUATION, "Pruning *", *PRUNING]),
-    # one more seed: its shard and the summaries; one more penalty strength: that one, and the summaries
+    # one more seed: its shard and the summaries; one more penalty strength: its jobs and the summaries
     "one more seed": (
         settings(seeds=3),
         ["*(seeds-2-2)", "*(seeds-102-102)", *tables("*"), "Selecting lambda *", *EVERY_NOTEBOOK, *SHOWN],
@@ -169,7 +169,7 @@ ROWS = {
     "fractions": (settings(pruning__fractions=[0.0, 0.5]), ["Pruning *", *PRUNING, *notebooks("variants")]),
     "analyses": (
         settings(analyses=["correlation", "retention", "pruning", "atlas", "variants", "reproduction"]),
-        [*notebooks("variants", "reproduction"), *NUMBERS],  # which read complete settings of the study
+        [*notebooks("variants", "reproduction"), *NUMBERS],  # these read all settings of the study
     ),
     # a plot function, a notebook: that notebook, the PDF
     "plot function": (more_code(f"{PACKAGE}/figures/pruning.py"), [*notebooks("pruning"), *PAPER]),
@@ -183,7 +183,7 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Workflow:
-    """A checkout with a finished run of the small configuration; ``preloaded`` makes its jobs forks."""
+    """A checkout with a finished run of the small configuration; the variables ``preloaded`` make its jobs forks."""
 
     folder: Path
     preloaded: dict[str, str]
@@ -194,7 +194,7 @@ class Workflow:
         return os.environ | self.preloaded | {"PYTHONPATH": str(self.folder / "src")}
 
     def jobs(self, *arguments: str, change: dict | None = None) -> set[str]:
-        """The messages of the jobs that a dry run plans, with changed settings."""
+        """The messages of the jobs in a dry run with changed settings."""
         options = ["--dry-run", *arguments]
         if change:
             (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
@@ -204,7 +204,7 @@ class Workflow:
         return set(re.findall(r"^Job \d+: (.*)$", done.stdout + done.stderr, re.MULTILINE))
 
     def run(self, *arguments: str) -> str:
-        """Run Snakemake to its end; what it prints."""
+        """Run Snakemake to its end; returns its output."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         environment = self.environment
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
@@ -213,7 +213,7 @@ class Workflow:
 
 
 TABLE = "results/runs/small/retention/si/seeds-0-1.csv"
-"""The one table that is computed, with all that it is made from."""
+"""The only computed table, together with its inputs."""
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def finished(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def everything(finished: Workflow) -> set[str]:
-    """The messages of all jobs, which no edit of code changes."""
+    """The messages of all jobs; edits of code do not change them."""
     return finished.jobs("--forceall")
 
 
@@ -247,7 +247,7 @@ def test_touching_every_file_runs_nothing(finished):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_an_edit_runs_again_what_its_row_says(finished, everything, name):
+def test_an_edit_runs_the_jobs_of_its_row_again(finished, everything, name):
     made, patterns = ROWS[name]
     if isinstance(made, Edit):
         with made.made(finished.folder):
@@ -260,7 +260,7 @@ def test_an_edit_runs_again_what_its_row_says(finished, everything, name):
 
 
 def test_one_more_strength_computes_that_strength(finished):
-    """Run, not planned: the other strengths come from the files that the earlier job kept, and have the same bits."""
+    """A real run: the other strengths come from the files of the earlier job, with the same bits."""
     table = finished.folder / TABLE
     before = pd.read_csv(table)
     (finished.folder / "change.yaml").write_text(yaml.safe_dump(ROWS["one more strength"][0]), encoding="utf-8")
