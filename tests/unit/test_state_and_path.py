@@ -24,7 +24,7 @@ from networks_under_test import (
 )
 from reference import assert_close
 from weight_importance import ESTIMATORS, estimate
-from weight_importance.estimators.path import PathRecorder, importance
+from weight_importance.estimators.path import PathRecorder, _on_unit_interval, importance
 from weight_importance.estimators.registry import recorder
 from weight_importance.learning.networks import MLP
 from weight_importance.runtime.errors import UserError
@@ -269,6 +269,12 @@ def test_every_path_estimator_equals_an_element_by_element_loop(seed):
         for name, result in watcher.importances().items():
             assert_close(result, {"w": torch.tensor(expected[name])}, 1e-10)
     assert [*watchers[0].importances()] == names
+
+
+def test_rwalk_maps_the_values_of_all_tensors_of_a_network_onto_one_unit_interval():
+    values = {"a": torch.tensor([[1.0, 3.0], [8.0, 8.0]]), "b": torch.tensor([[[2.0], [5.0]], [[8.0], [8.0]]])}
+    expected = {"a": [[0.0, 0.5], [0.0, 0.0]], "b": [[[0.25], [1.0]], [[0.0], [0.0]]]}
+    assert {name: value.tolist() for name, value in _on_unit_interval(values).items()} == expected
 
 
 def test_the_published_protocol_changes_only_si_to_the_bits_of_si_penalised():
