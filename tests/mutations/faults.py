@@ -288,7 +288,7 @@ MODULES = (
         ("analysis/correlation.py", "FEWEST_ENTRIES = 3", "FEWEST_ENTRIES = 2"),
     ),
     module(
-        "files", "storage checkpoint trained continual_reference",
+        "files", "storage checkpoint trained seeding continual_reference",
         (STORAGE, "seal_of(path), temporary: path}", "seal_of(path), temporary: path.with_name('x')}"),
         (STORAGE, "            _flush(written)\n", "            pass\n"),
         (STORAGE, 'na_rep="nan"', 'na_rep=""'),

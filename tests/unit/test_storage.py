@@ -1,5 +1,6 @@
 """A results file is complete or refused by name; a failed write keeps the old file."""
 
+import json
 import os
 import resource
 import signal
@@ -27,6 +28,14 @@ def test_tensors_round_trip_with_metadata(tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
     hidden = [".x.safetensors.provenance.json", ".x.safetensors.sha256"]
     assert sorted(os.listdir(tmp_path / "new")) == [*hidden, "x.safetensors"]
+
+
+def test_the_keys_of_a_header_are_sorted(tmp_path):
+    """The library writes metadata in an order that differs between runs."""
+    save_tensors(tmp_path / "x.safetensors", {"w": torch.zeros(1)}, {name: name for name in "hgfedcba"})
+    content = (tmp_path / "x.safetensors").read_bytes()
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode().rstrip()
+    assert header == json.dumps(json.loads(header), sort_keys=True, separators=(",", ":"))
 
 
 def test_tables_round_trip_exactly_with_nan(tmp_path):
