@@ -1,6 +1,6 @@
 """Agreement of importances against the confidence of the network, under conditions that change it.
 
-Works on importances in memory; knows nothing of files, networks or how an importance came about.
+Works on importances in memory; knows nothing of files, networks or how importances are computed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ def confidence(
 
     Args:
         keys: ``study``, ``condition`` and ``level``.
-        sure: quantity to its value for each replica.
+        sure: values per replica, by quantity.
         seeds: the seed of each replica.
     """
     rows = [
@@ -52,10 +52,10 @@ def agreements(keys: Mapping[str, str | float], importances: Importances, seeds:
 
 
 def agreement(values: Tensor) -> dict[str, Tensor]:
-    """How each pair of estimators agrees, by the names in :data:`AGREEMENT`, each ``(E, E)``.
+    """Agreement of each pair of estimators, by the names in :data:`AGREEMENT`, each ``(E, E)``.
 
     ``log_slope`` [a, b] is the least-squares slope of log b on log a over the entries positive in both, for a before b;
-    ``ratio`` [a, b] is the total of b over that of a.
+    ``ratio`` [a, b] is the sum of b over the sum of a.
 
     Args:
         values: float64 ``(n, E)``.

@@ -1,6 +1,6 @@
-"""How alike the importances of different estimators are: four coefficients per pair and tensor, and their null.
+"""Similarity of importances by different estimators: four coefficients per pair and tensor, and their null.
 
-Works on importances in memory, one seed at a time; knows nothing of files, networks or how an importance came about.
+Works on importances in memory, one seed at a time; knows nothing of files, networks or how importances are computed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +23,10 @@ ALL = "all"
 
 TOP_SHARE = 0.1
 FEWEST_ENTRIES = 3
-# The logarithms of a pair's common entries count as constant when their sum of squares cancels to this share: their
-# spread is then below 1e-5 of their distance from the tensor's mean logarithm, and mostly rounding.
+# Logarithms of a pair's common entries count as constant if centring leaves at most this share of their sum of
+# squares: the spread is then below 1e-5 of their distance from the tensor's mean logarithm, mostly rounding error.
 CONSTANT_SHARE = 1e-10
-BLOCK = 1024  # entries multiplied at a time: few enough for the processor's cache
+BLOCK = 1024  # entries per product: few enough for the processor's cache
 
 Importances = Mapping[str, Mapping[str, Tensor]]
 
@@ -36,32 +36,31 @@ def correlate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Correlate the importances of every pair of estimators, per parameter tensor and over all parameters together.
 
-    With x and y the n entries of two estimators for one seed, in one parameter tensor or, for the tensor ``all``, in
-    all of them concatenated in the order given:
+    Let x and y be the n entries of two estimators for one seed, in one parameter tensor or, for the tensor ``all``, in
+    all tensors concatenated in the given order:
 
     - ``pearson``: the product-moment correlation of x and y;
-    - ``spearman``: that of their ranks, ties sharing their average rank;
-    - ``pearson_log``: that of log x and log y over the entries where both are positive; those where either is zero (a
-      dead input) or negative (synaptic intelligence) are left out, see :func:`excluded`;
-    - ``overlap_top10``: the share of x's k largest entries that are among y's k largest, k = max(1, round(n / 10)); of
-      equal entries the one that comes first counts as larger. Independent entries give k / n.
+    - ``spearman``: the correlation of their ranks; ties share their average rank;
+    - ``pearson_log``: the correlation of log x and log y over the entries positive in both; entries where either is
+      zero (a dead input) or negative (synaptic intelligence) are excluded, see :func:`excluded`;
+    - ``overlap_top10``: the share of x's k largest entries that are among y's k largest, k = max(1, round(n / 10));
+      among ties, the first entry counts as larger. Independent entries give k / n.
 
-    A coefficient that does not exist is ``nan``: each of them when x or y is constant, the first three when n is below
-    3, and ``pearson_log`` when fewer than 3 entries are positive in both or either is constant over those.
+    Undefined coefficients are ``nan``: all if x or y is constant, the first three if n is below 3, and ``pearson_log``
+    if fewer than 3 entries are positive in both or either is constant over those.
 
-    The null is what the same coefficients give when the entries of the second estimator are permuted at random, for
-    ``all`` over all parameters. One permutation is drawn per seed, tensor and index, and depends on nothing else; all
-    pairs share it. Equal entries keep the order from before the permutation, so that the overlap's null has
-    mean k / n exactly.
+    The null holds the same coefficients after a random permutation of the second estimator's entries, for ``all`` over
+    all parameters. One permutation is drawn per seed, tensor and index, independent of everything else; all pairs share
+    it. Ties keep their order from before the permutation, so that the overlap's null has mean k / n exactly.
 
     Args:
-        study: the study's name, for the first column.
+        study: name for the first column.
         importances: estimator to parameter name to importance of shape ``(R, *parameter.shape)``.
         seeds: the seed of each of the R replicas.
-        permutations: how many permutations the null has for each seed and tensor, at least 1.
+        permutations: number of permutations for each seed and tensor, at least 1.
 
     Returns:
-        The tables ``correlation`` and ``correlation_null``; estimators a and b of a pair in the order given.
+        The tables ``correlation`` and ``correlation_null``; estimators a and b of a pair in the given order.
 
     Raises:
         UserError: there are fewer than two estimators, or an importance is not finite.
@@ -87,7 +86,7 @@ def correlate(
 
 
 def excluded(importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
-    """The share of entries that ``pearson_log`` leaves out because either importance is zero or negative.
+    """Share of entries that ``pearson_log`` excludes because either importance is zero or negative.
 
     Args:
         importances: estimator to parameter name to importance of shape ``(R, *parameter.shape)``.
@@ -110,14 +109,14 @@ def excluded(importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
 
 
 def correlation(values: Tensor, coefficient: str) -> Tensor:
-    """Correlation of each estimator with each.
+    """Correlation of each estimator with each other.
 
     Args:
         values: float64 ``(n, E)``.
-        coefficient: ``pearson``, or ``spearman``, the same of average ranks.
+        coefficient: ``pearson``, or ``spearman`` (Pearson correlation of average ranks).
 
     Returns:
-        ``(E, E)``; ``nan`` where an estimator is constant, or n is below 3.
+        ``(E, E)``; ``nan`` if an estimator is constant, or n is below 3.
     """
     constant = values.amax(0) == values.amin(0)
     if coefficient == "spearman":
@@ -126,20 +125,20 @@ def correlation(values: Tensor, coefficient: str) -> Tensor:
     if len(values) < FEWEST_ENTRIES:
         columns[:] = torch.nan
     [products] = _products(columns, [slice(None)])
-    return products.clamp(-1.0, 1.0)  # rounding may lead beyond 1
+    return products.clamp(-1.0, 1.0)  # rounding may exceed 1
 
 
 def features(entries: Tensor) -> Tensor:
-    """Input of :func:`coefficients` from the n entries of each of E estimators, computed once for all permutations.
+    """Features for :func:`coefficients` from the n entries of each of E estimators, computed once for all permutations.
 
     Args:
         entries: float64 ``(n, E)``.
 
     Returns:
-        ``(n, 6 E)``, six blocks of one column per estimator: the centred values and the centred average ranks, each
-        scaled to unit norm; 1 for the k largest entries, else 0; 1 for a positive entry, else 0; the logarithm of a
-        positive entry less the mean of those, else 0; the square of that. The first three blocks are ``nan``
-        throughout for a constant estimator.
+        ``(n, 6 E)``, six blocks of one column per estimator: centred values and centred average ranks, each scaled to
+        unit norm; 1 for the k largest entries, else 0; 1 for a positive entry, else 0; the logarithm of a positive
+        entry minus the mean of these, else 0; the square of the latter. The first three blocks are ``nan`` for a
+        constant estimator.
     """
     constant = entries.amax(0) == entries.amin(0)
     ranks = torch.from_numpy(rankdata(entries.numpy(), axis=0))
@@ -154,11 +153,11 @@ def features(entries: Tensor) -> Tensor:
 
 
 def coefficients(columns: Tensor, order: Tensor) -> np.ndarray:
-    """The coefficients of each estimator with each, the entries of the latter permuted.
+    """Coefficients of each pair of estimators, with the entries of the second one permuted.
 
     Args:
         columns: the :func:`features`, ``(n, 6 E)``.
-        order: the place from which entry i of the second estimator is taken, ``(n,)``.
+        order: source position of each entry of the second estimator, ``(n,)``.
 
     Returns:
         The coefficients, ``(len(COEFFICIENTS), E, E)``.
@@ -169,11 +168,11 @@ def coefficients(columns: Tensor, order: Tensor) -> np.ndarray:
     if n < FEWEST_ENTRIES:
         pearson, spearman = torch.full_like(pearson, torch.nan), torch.full_like(spearman, torch.nan)
     together = torch.stack([pearson, spearman, _log_correlation(logs), overlap / _top(n)])
-    return together.clamp(-1.0, 1.0).numpy()  # rounding may lead beyond 1
+    return together.clamp(-1.0, 1.0).numpy()  # rounding may exceed 1
 
 
 def _products(columns: Tensor, parts: Sequence[slice], order: Tensor | None = None) -> list[Tensor]:
-    """Of each part of the columns, the products of its columns with each other, the rows of the latter in an order."""
+    """Products of all pairs of columns within each part, with the rows of the second column permuted by ``order``."""
     widths = [columns[:1, part].shape[1] for part in parts]
     sums = [columns.new_zeros(width, width) for width in widths]
     for start in range(0, len(columns), BLOCK):
@@ -188,8 +187,8 @@ def _log_correlation(sums: Tensor) -> Tensor:
     """Correlation of logarithms over each pair's common positive entries.
 
     Args:
-        sums: ``(3 E, 3 E)``, the products of the last three blocks of features. Each is a sum over the common entries,
-            because the logarithms are 0 where an entry is left out.
+        sums: ``(3 E, 3 E)``, the products of the last three blocks of features. Each is a sum over the common entries
+            because excluded entries are 0.
 
     Returns:
         The correlations, ``(E, E)``.
@@ -209,7 +208,7 @@ def _log_correlation(sums: Tensor) -> Tensor:
 
 
 def _top(n: int) -> int:
-    """How many of n entries are the top ones."""
+    """Number of top entries among n."""
     return max(1, round(TOP_SHARE * n))
 
 

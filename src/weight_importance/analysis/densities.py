@@ -1,8 +1,8 @@
-"""Importances by one estimator against another as counts that a page can hold: bytes in place of millions of weights.
+"""Importances by one estimator against another, binned for display: bytes in place of millions of weights.
 
-Every estimator has one logarithmic axis per tensor, on which each weight of every network gets a code of one byte. Of
-a large tensor the codes of two estimators are counted in cells, and the counts kept on a logarithmic scale; of a small
-one the codes themselves are kept. Knows nothing of files, pages or drawing.
+Each estimator has one logarithmic axis per tensor, on which each weight of each network gets a one-byte code. Large
+tensors store joint counts of two estimators' codes, on a logarithmic scale; small tensors store the codes. Knows
+nothing of files, pages or drawing.
 """
 
 from collections.abc import Sequence
@@ -15,29 +15,29 @@ BINS = 32
 """Cells along each axis of a large tensor."""
 
 LEVELS = 250
-"""Places along the axis of a small tensor, whose weights are kept one by one."""
+"""Levels along the axis of a small tensor, whose weights are stored individually."""
 
 FEW = 2048
-"""Entries, of all networks together, up to which a tensor is small."""
+"""Largest number of entries, over all networks, of a small tensor."""
 
 BEYOND, NOT_POSITIVE = 254, 255
-"""Codes of what has no place on a logarithmic axis: outside its range; zero or negative."""
+"""Codes of values without a position on the logarithmic axis: outside its range; zero or negative."""
 
 QUANTILES = (0.001, 0.999)
 """Quantiles of a large tensor that its axis spans, with a margin: single weights are many decades away."""
 
 STEPS_PER_DOUBLING = 4
-"""Steps of the scale of counts: a count is kept within 9 %, finer than colours show; few steps compress well."""
+"""Steps of the count scale: counts are accurate to 9 %, finer than visible colours; few steps compress well."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One estimator's axis in one tensor, with the place of every weight on it.
+    """One estimator's axis in one tensor, with the position of each weight.
 
     Attributes:
-        codes: of all weights of all networks, uint8 ``(n,)``: 0 to cells - 1, :data:`BEYOND` or :data:`NOT_POSITIVE`;
-            the cells are :data:`LEVELS` in a small tensor, else :data:`BINS`.
-        low, high: decimal logarithms of the axis's ends; ``nan`` where nothing is positive.
+        codes: codes of all weights of all networks, uint8 ``(n,)``: 0 to cells - 1, :data:`BEYOND` or
+            :data:`NOT_POSITIVE`; the number of cells is :data:`LEVELS` in a small tensor, else :data:`BINS`.
+        low, high: decimal logarithms of the axis's ends; ``nan`` without positive values.
     """
 
     codes: np.ndarray
@@ -50,13 +50,13 @@ class Density:
     """Pairs of estimators in one tensor.
 
     Attributes:
-        entries: weights of all networks together.
-        few: whether the weights are kept one by one.
+        entries: number of weights over all networks.
+        few: whether weights are stored individually.
         ranges: ends of each estimator's axis, see :class:`Axis`, ``(E, 2)``.
-        positive: entries that are positive by both estimators of each pair, ``(E (E - 1) / 2,)``.
-        shown: those of them within both axes, the same shape.
-        content: few: codes, ``(E, entries)``; else levels of counts, ``(pairs, BINS, BINS)``, the pair's first
-            estimator along the first of both axes; see :func:`level_of`. uint8.
+        positive: number of entries positive for both estimators of each pair, ``(E (E - 1) / 2,)``.
+        shown: number of these within both axes, the same shape.
+        content: uint8; if ``few``, codes, ``(E, entries)``; else levels of counts, ``(pairs, BINS, BINS)``, with the
+            pair's first estimator along the first of both axes; see :func:`level_of`.
     """
 
     entries: int
@@ -70,11 +70,11 @@ class Density:
 def axis(values: np.ndarray) -> Axis:
     """Positions of one estimator's importances on its logarithmic axis.
 
-    Of a large tensor the axis spans the :data:`QUANTILES` of the positive values, of a small one all of them, with a
-    margin of a twentieth on both sides.
+    The axis spans the :data:`QUANTILES` of the positive values of a large tensor, or all positive values of a small
+    one, with a margin of 5 % on both sides.
 
     Args:
-        values: of all weights of all networks in one tensor, ``(n,)``.
+        values: importances of all weights of all networks in one tensor, ``(n,)``.
     """
     few = len(values) <= FEW
     cells, quantiles = (LEVELS, (0.0, 1.0)) if few else (BINS, QUANTILES)
@@ -84,7 +84,7 @@ def axis(values: np.ndarray) -> Axis:
         return Axis(codes, np.nan, np.nan)
     logs = np.log10(values[positive], dtype=np.float64)
     low, high = np.quantile(logs, quantiles)
-    margin = max(0.05 * (high - low), 0.05)  # all equal: the axis still has a length
+    margin = max(0.05 * (high - low), 0.05)  # if all values are equal, the axis still has a length
     low, high = float(low - margin), float(high + margin)
     places = np.floor((logs - low) / (high - low) * cells)
     codes[positive] = np.where((places >= 0) & (places < cells), places, BEYOND).astype(np.uint8)
@@ -92,11 +92,10 @@ def axis(values: np.ndarray) -> Axis:
 
 
 def density(axes: Sequence[Axis]) -> Density:
-    """The data kept of one tensor.
+    """Data stored for one tensor.
 
     Args:
-        axes: one per estimator, of the same weights in the same order; pairs are those of
-            :func:`itertools.combinations` in this order.
+        axes: one per estimator, for the same weights in the same order; pairs follow :func:`itertools.combinations`.
     """
     entries = len(axes[0].codes)
     few = entries <= FEW
@@ -116,14 +115,14 @@ def density(axes: Sequence[Axis]) -> Density:
 
 
 def _counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How many entries share each cell, ``(BINS, BINS)``, a's along the first axis."""
+    """Number of entries in each cell, ``(BINS, BINS)``, a along the first axis."""
     here = (a < BINS) & (b < BINS)
     cell = a[here].astype(np.intp) * BINS + b[here]
     return np.bincount(cell, minlength=BINS * BINS).reshape(BINS, BINS)
 
 
 def level_of(counts: np.ndarray) -> np.ndarray:
-    """Counts on the scale of one byte: 0 for none, else 1 + ``STEPS_PER_DOUBLING`` · log2 of the count, rounded."""
+    """Counts on a one-byte scale: 0 for none, else 1 + ``STEPS_PER_DOUBLING`` · log2 of the count, rounded."""
     levels = 1 + np.round(STEPS_PER_DOUBLING * np.log2(np.maximum(counts, 1)))
     return np.where(counts > 0, np.minimum(levels, 255), 0).astype(np.uint8)
 

@@ -1,6 +1,6 @@
-"""How much of a correlation of importances comes from factors per input and per output of a layer.
+"""Contribution of factors per input and per output of a layer to a correlation of importances.
 
-Works on importances in memory; knows nothing of files, networks or how an importance came about.
+Works on importances in memory; knows nothing of files, networks or how importances are computed.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def factors(study: str, importances: Importances, seeds: Sequence[int]) -> pd.Da
     """The table ``explanation_factors``: :func:`factor_contributions` of every weight tensor.
 
     Args:
-        study: for the first column.
+        study: name for the first column.
         importances: estimator to parameter name to importance ``(R, *shape)``.
         seeds: the seed of each of the R replicas.
     """
@@ -40,32 +40,32 @@ def factors(study: str, importances: Importances, seeds: Sequence[int]) -> pd.Da
 
 
 def factor_contributions(importance: Tensor) -> dict[str, Tensor]:
-    """How much of each pair's Pearson correlation in a weight tensor factors explain, by the names in :data:`FACTORS`.
+    """Contributions of factors to each pair's Pearson correlation in a weight tensor, by the names in :data:`FACTORS`.
 
-    With x the positive part of an importance as a matrix (out × in; for a convolution the inputs are input channels and
-    positions), x = mean + row effect + column effect + interaction, four parts that are orthogonal to each other for
-    any two estimators. Hence the correlation of two estimators is a sum, each term a covariance over the product of
-    both standard deviations of x:
+    Let x be the positive part of an importance as a matrix (out × in; the inputs of a convolution are input channels
+    and positions). Then x = mean + row effect + column effect + interaction, four parts that are mutually orthogonal
+    for any two estimators. The correlation is therefore a sum, each term a covariance over the product of both standard
+    deviations of x:
 
     - ``observed`` = ``by_input`` + ``by_output`` + ``by_product`` + ``by_rest``;
-    - ``by_input``, ``by_output``: of the column effects (one factor per input), of the row effects (one per output);
-    - ``by_product``: of the interactions of the rank-one reconstructions (row sums times column sums over the total,
-      :func:`weight_importance.estimators.factors.rank_one`), whose row and column effects are those of x;
-    - ``by_rest``: what the reconstructions leave, their products with the other estimator's reconstruction included.
+    - ``by_input``, ``by_output``: column effects (one factor per input), row effects (one factor per output);
+    - ``by_product``: interactions of the rank-one reconstructions (row sums times column sums over the total,
+      :func:`weight_importance.estimators.factors.rank_one`), whose row and column effects equal those of x;
+    - ``by_rest``: the remainder, including its products with the other estimator's reconstruction.
 
-    The other four are correlations by themselves: ``input_factors`` of the column means, ``output_factors`` of the row
-    means, ``reconstructions``, and ``residuals`` (x less its reconstruction).
+    The other four are separate correlations: ``input_factors`` of the column means, ``output_factors`` of the row
+    means, ``reconstructions``, and ``residuals`` (x minus its reconstruction).
 
     Args:
         importance: ``(E, out, ...)`` of E estimators.
 
     Returns:
-        name → ``(E, E)``; ``nan`` where there is nothing to correlate (constant, or no residual but rounding).
+        name → ``(E, E)``; ``nan`` if undefined (constant, or only rounding error as residual).
     """
     x = importance.clamp(min=0).flatten(2).double().cpu()
     model = rank_one(x)
     rest = x - model
-    # what is left of an exact product is rounding
+    # the residual of an exact product is rounding error
     negligible = torch.linalg.vector_norm(rest.flatten(1), dim=1) < 1e-7 * torch.linalg.vector_norm(x.flatten(1), dim=1)
     rest[negligible] = 0
     rows, columns = x.mean(2), x.mean(1)

@@ -1,6 +1,6 @@
-"""Sampling noise: how reliable importances are, and how they would correlate without it.
+"""Sampling noise: the reliability of importances, and their correlations without noise.
 
-Works on importances in memory; knows nothing of files, networks or how an importance came about.
+Works on importances in memory; knows nothing of files, networks or how importances are computed.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ RELIABILITIES = {"pearson": ("half", "full"), "spearman": ("half",)}
 """Quantities of each coefficient: see :func:`noise`."""
 
 RESIDUAL = ("residual_half", "residual_full")
-"""The same of the residual of a weight tensor beyond its two factors, by Pearson: see :func:`residual`."""
+"""Pearson reliability of a weight tensor's residual beyond its two factors: see :func:`residual`."""
 
 
 def reliabilities(
@@ -33,10 +33,10 @@ def reliabilities(
     """The tables ``explanation_reliability`` and ``explanation_noise``: :func:`noise` of every tensor.
 
     Args:
-        study: for the first column.
+        study: name for the first column.
         importances: estimator to parameter name to importance ``(R, *shape)``.
-        halves: the same on either half of the samples; ``nan`` for an estimator without samples.
-        means: of every estimator whether it is a mean over samples.
+        halves: the same on each half of the samples; ``nan`` for an estimator without samples.
+        means: for each estimator, whether it is a mean over samples.
         seeds: the seed of each of the R replicas.
     """
     names, mean = list(importances), torch.tensor(means)
@@ -58,7 +58,7 @@ def reliabilities(
 
 
 def residual(values: Tensor) -> Tensor:
-    """The differences between single weights that two factors leave: what :func:`rank_one` does not reproduce.
+    """Residual of a weight tensor beyond its two factors: the differences that :func:`rank_one` does not reproduce.
 
     Args:
         values: importance of a weight tensor ``(out, ...)``; negative entries count as zero.
@@ -68,7 +68,7 @@ def residual(values: Tensor) -> Tensor:
 
 
 def residual_reliability(halves: Sequence[Importances], tensor: str, replica: int, means: Tensor) -> dict[str, Tensor]:
-    """By the names in :data:`RESIDUAL` the reliability of every estimator's :func:`residual` in one weight tensor."""
+    """Reliability of each estimator's :func:`residual` in one weight tensor, by the names in :data:`RESIDUAL`."""
     first, second = (
         torch.stack([residual(each[tensor][replica]).flatten() for each in half.values()], 1).cpu() for half in halves
     )
@@ -77,10 +77,10 @@ def residual_reliability(halves: Sequence[Importances], tensor: str, replica: in
 
 
 def spearman_brown(half: Tensor) -> Tensor:
-    """The reliability of a mean over all samples from the correlation of the means over two halves of them.
+    """Reliability of a mean over all samples, from the correlation of the means over two halves.
 
-    2r / (1 + r), Spearman (1910) and Brown (1910). It holds for the Pearson correlation of means over samples, whose
-    noise has twice the variance on half of the samples and the same expectation, and for nothing else.
+    2r / (1 + r), Spearman (1910) and Brown (1910). Valid only for the Pearson correlation of means over samples: on
+    half of the samples, their noise has twice the variance and the same expectation.
     """
     return 2 * half / (1 + half)
 
@@ -89,12 +89,12 @@ def reliability(first: Tensor, second: Tensor, coefficient: str) -> tuple[Tensor
     """Correlations between importances on two disjoint halves of the samples.
 
     Args:
-        first, second: float64 ``(n, E)`` on either half; ``nan`` throughout for an estimator without samples.
+        first, second: float64 ``(n, E)`` on each half; ``nan`` throughout for an estimator without samples.
         coefficient: as in :func:`weight_importance.analysis.correlation.correlation`.
 
     Returns:
-        ``(E,)`` of each estimator with itself, and ``(E, E)`` of each on one half with each on the other (mean of both
-        ways): the sampling noise of the two is independent.
+        ``(E,)``, each estimator with itself, and ``(E, E)``, each pair across halves (averaged over both assignments),
+        with independent sampling noise.
     """
     count = first.shape[1]
     across = correlation(torch.cat([first, second], 1), coefficient)[:count, count:]
@@ -102,9 +102,9 @@ def reliability(first: Tensor, second: Tensor, coefficient: str) -> tuple[Tensor
 
 
 def disattenuated(observed: Tensor, reliabilities: Tensor) -> Tensor:
-    """Correlations divided by the root of both reliabilities: what they would be without noise (Spearman 1904, eq. 3).
+    """Correlations divided by the root of both reliabilities: estimates without noise (Spearman 1904, eq. 3).
 
-    It may exceed 1: where noise is shared, as between two estimators on the same samples, and by chance.
+    Values may exceed 1 if two estimators share noise (same samples), or by chance.
 
     Args:
         observed: ``(E, E)``.
@@ -122,27 +122,27 @@ def noise(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Reliabilities, and pair correlations with and without sampling noise, in one tensor.
 
-    By Pearson, the correlation across halves over the root of both correlations of the halves is that of the
-    expectations over samples, whatever the estimator; for one that is no mean over samples these are the expectations
-    on half as many, bias included. From halves to all samples leads :func:`spearman_brown`, for means only.
+    For Pearson, the correlation across halves over the root of both half reliabilities is the correlation of the
+    expectations over samples, for any estimator; if an estimator is not a mean over samples, these are expectations on
+    half the samples, bias included. :func:`spearman_brown` extends halves to all samples, for means only.
 
-    Ranks are no sums of a true rank and independent noise, so that for them neither division nor formula holds; there
-    is a correction on the scale of normal scores (Rosner and Glynn 2007), under assumptions that importances, with
-    their many values near zero, do not meet. Quantities based on ranks need no correction: how each estimator agrees
-    with itself and with the others across halves.
+    Ranks are not sums of a true rank and independent noise, so neither the division nor the formula applies. A
+    correction on the scale of normal scores (Rosner and Glynn 2007) assumes a distribution that importances, with many
+    values near zero, do not have. Rank-based quantities need no correction: they report the agreement of each estimator
+    with itself and with others across halves.
 
     Args:
         full: float64 ``(n, E)`` on all samples.
-        first, second: the same on either half of the samples.
+        first, second: the same on each half of the samples.
         coefficient: as in :func:`weight_importance.analysis.correlation.correlation`.
         means: ``(E,)``, which estimators are means over samples.
 
     Returns:
-        - by the names in :data:`RELIABILITIES` ``(E,)``: ``half``, the correlation of the halves, and, of means by
-          Pearson, ``full``, that after :func:`spearman_brown`;
-        - by the names in :data:`PAIRED` ``(E, E)``: ``observed`` on all samples; ``across``, the correlation across
-          halves; and by Pearson ``disattenuated``, ``observed`` divided by the root of both ``full``; ``independent``,
-          ``across`` divided by the root of both ``half``.
+        - by the names in :data:`RELIABILITIES` ``(E,)``: ``half``, the correlation between halves; for Pearson
+          correlations of means also ``full``, the result of :func:`spearman_brown`;
+        - by the names in :data:`PAIRED` ``(E, E)``: ``observed``, on all samples; ``across``, across halves; for
+          Pearson also ``disattenuated``, ``observed`` over the root of both ``full``; ``independent``, ``across`` over
+          the root of both ``half``.
     """
     half, across = reliability(first, second, coefficient)
     observed = correlation(full, coefficient)

@@ -1,4 +1,4 @@
-"""Tidy rows of tables: one for every pair of estimators, or for every estimator, of matrices or vectors of values."""
+"""Tidy rows of tables, one per pair of estimators or per estimator, from matrices or vectors of values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,13 @@ import pandas as pd
 
 
 def pair_rows(keys: Mapping[str, Any], estimators: Sequence[str], kind: str, values: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows of every pair of estimators, in the order given.
+    """Rows of every pair of estimators, in the given order.
 
     Args:
-        keys: columns with one value.
+        keys: columns with a constant value.
         estimators: E names.
-        kind: the name of the column that holds the keys of ``values``: ``coefficient`` or ``quantity``.
-        values: matrices ``(E, E)``, of which the upper triangle counts.
+        kind: name of the column for the keys of ``values``: ``coefficient`` or ``quantity``.
+        values: matrices ``(E, E)``; only the upper triangle is used.
     """
     a, b = np.triu_indices(len(estimators), k=1)
     names = np.array(estimators, dtype=object)
@@ -30,7 +30,7 @@ def pair_rows(keys: Mapping[str, Any], estimators: Sequence[str], kind: str, val
 def estimator_rows(
     keys: Mapping[str, Any], estimators: Sequence[str], kind: str, values: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Rows of every estimator, as :func:`pair_rows`; of vectors ``(E,)``."""
+    """Rows of every estimator, as :func:`pair_rows`, from vectors ``(E,)``."""
     columns = {
         "estimator": np.repeat(np.array(estimators, dtype=object), len(values)),
         kind: np.tile(np.array(list(values), dtype=object), len(estimators)),

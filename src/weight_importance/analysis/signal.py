@@ -1,6 +1,6 @@
-"""Why the total absolute signal correlates with other importances in a weight tensor.
+"""Sources of the correlation of the total absolute signal with other importances in a weight tensor.
 
-Works on weights and importances in memory; knows nothing of files or how an importance came about.
+Works on weights and importances in memory; knows nothing of files or how importances are computed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ def signal(
     """The table ``explanation_signal``: :func:`signal_contributions` of every weight tensor.
 
     Args:
-        study: for the first column.
+        study: name for the first column.
         parameters: parameter name to weights ``(R, *shape)``.
-        importances: estimator to parameter name to importance ``(R, *shape)``, the total signal among them.
+        importances: estimator to parameter name to importance ``(R, *shape)``, including the total signal.
         seeds: the seed of each of the R replicas.
     """
     total = importances[TOTAL_SIGNAL]
@@ -47,26 +47,26 @@ def signal(
 def signal_contributions(weight: Tensor, signal: Tensor, importance: Tensor) -> dict[str, Tensor]:
     """Sources of the correlation of total signal with other importances in a weight tensor, as named in :data:`SIGNAL`.
 
-    The total signal is |w| ∘ u, where u is one factor per input, the mean of |x|. With the mean of |w|, its deviations
-    by input and by output, and what is left for single weights, it is a sum of four terms; the correlation with another
-    importance G is linear in it, and hence a sum, each term a covariance with G over both standard deviations:
+    The total signal is |w| ∘ u, with one factor u per input, the mean of |x|. Splitting |w| into its mean, its
+    deviations by input and by output, and the remainder gives a sum of four terms. The correlation with another
+    importance G is linear in the signal and hence a sum, each term a covariance with G over both standard deviations:
 
     - ``observed`` = ``by_signal`` + ``by_input_weights`` + ``by_output_weights`` + ``by_single_weights``;
-    - ``by_signal``: of u times the mean of |w|, what the shared input factor gives alone;
-    - ``by_input_weights``, ``by_output_weights``, ``by_single_weights``: of u times the deviations of |w|, of its means
-      per input, of its means per output, and of the rest.
+    - ``by_signal``: u times the mean of |w|, the contribution of the shared input factor alone;
+    - ``by_input_weights``, ``by_output_weights``, ``by_single_weights``: u times the deviations of |w|: of its means
+      per input, of its means per output, and of the remainder.
 
-    The others are correlations by themselves: ``input_factors`` of u with the mean of G per input; ``output_factors``
-    of the mean of |w| per output with that of G; ``divided`` of |w| with G divided by its mean per input, where this
-    and u are above zero: what remains once each is rid of its input factor.
+    The others are separate correlations: ``input_factors``, u with the mean of G per input; ``output_factors``, the
+    mean of |w| with the mean of G per output; ``divided``, |w| with G divided by its mean per input, where this mean
+    and u are above zero: the correlation without both input factors.
 
     Args:
-        weight: ``(out, ...)``; of a convolution, input channels and positions are the inputs.
-        signal: its total signal, of the same shape.
-        importance: ``(E, out, ...)`` of E other estimators, negative values as they are.
+        weight: ``(out, ...)``; the inputs of a convolution are input channels and positions.
+        signal: total signal of the weight, of the same shape.
+        importance: ``(E, out, ...)`` of E other estimators, including negative values.
 
     Returns:
-        name → ``(E,)``; ``nan`` where there is nothing to correlate.
+        name → ``(E,)``; ``nan`` if undefined.
     """
     magnitude, total = (tensor.detach().cpu().double().flatten(1) for tensor in (weight.abs(), signal))
     others = importance.cpu().double().flatten(2)
@@ -94,5 +94,5 @@ def signal_contributions(weight: Tensor, signal: Tensor, importance: Tensor) -> 
 
 
 def _with(one: Tensor, others: Tensor) -> Tensor:
-    """Pearson correlation of one ``(...)`` with each of several ``(E, ...)``."""
+    """Pearson correlation of one tensor ``(...)`` with each of several ``(E, ...)``."""
     return correlation(torch.cat([one.reshape(1, -1), others.flatten(1)]).T, "pearson")[0, 1:]

@@ -1,6 +1,6 @@
 """Correlations of accumulated importances on networks that learnt the same tasks under different penalties.
 
-Works on importances in memory; knows nothing of files, networks or how an importance came about.
+Works on importances in memory; knows nothing of files, networks or how importances are computed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ TRAJECTORIES = ("same", "own", "across")
 def trajectories(
     study: str, tasks_learnt: int, reached: Mapping[str, Importances], seeds: Sequence[int]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of the tables ``explanation_trajectories`` and ``explanation_shared`` after so many tasks.
+    """Rows of the tables ``explanation_trajectories`` and ``explanation_shared`` after a number of tasks.
 
     Args:
-        study: for the first column.
+        study: name for the first column.
         tasks_learnt: the number of tasks.
-        reached: by the estimator that weighed the penalty, the accumulated importances ``(R, *shape)`` by all.
+        reached: accumulated importances ``(R, *shape)`` by all estimators, by the estimator in the penalty.
         seeds: the seed of each of the R replicas.
     """
     names = list(next(iter(reached.values())))
@@ -50,14 +50,14 @@ def trajectories(
 def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
     """Correlations between estimators on the same and on different networks, by the names in :data:`TRAJECTORIES`.
 
-    With x[a, b] the importance by estimator b on the network that was trained under the penalty of a:
+    Let x[a, b] be the importance by estimator b on the network trained with the penalty of a:
 
-    - ``same`` [a, b]: of two estimators on the same network, the mean of (x[a, a], x[a, b]) and (x[b, a], x[b, b]);
-    - ``own`` [a, b]: of each on its own network, (x[a, a], x[b, b]);
-    - ``across`` [a, b]: of the same estimator on both networks, the mean of (x[a, a], x[b, a]) and (x[a, b], x[b, b]).
+    - ``same`` [a, b]: two estimators on the same network, the mean of (x[a, a], x[a, b]) and (x[b, a], x[b, b]);
+    - ``own`` [a, b]: each estimator on its own network, (x[a, a], x[b, b]);
+    - ``across`` [a, b]: one estimator on both networks, the mean of (x[a, a], x[b, a]) and (x[a, b], x[b, b]).
 
     Args:
-        values: float64 ``(n, A, A)``, x.
+        values: x, float64 ``(n, A, A)``.
         coefficient: as in :func:`weight_importance.analysis.correlation.correlation`.
 
     Returns:
@@ -74,7 +74,7 @@ def on_trajectories(values: Tensor, coefficient: str) -> dict[str, Tensor]:
 
 
 def on_all_trajectories(values: Tensor, coefficient: str) -> Tensor:
-    """Correlations between all estimators on the same network, their mean over the networks of all trajectories.
+    """Correlations between all estimators on the same network, averaged over the networks of all trajectories.
 
     Args:
         values: float64 ``(n, A, E)``, the importances by E estimators on each of A networks.

@@ -1,6 +1,6 @@
-"""How alike importances are in the form that the penalty and pruning use.
+"""Similarity of importances in the form that the penalty and pruning use.
 
-Works on importances in memory; knows nothing of files, networks or how an importance came about.
+Works on importances in memory; knows nothing of files, networks or how importances are computed.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from weight_importance.files.tables import COLUMNS
 
 
 def correlation_used(study: str, importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
-    """The table ``correlation_used``: over the whole network, every pair of estimators.
+    """The table ``correlation_used``: every pair of estimators over the whole network.
 
-    - ``retention``: Pearson correlation of values over all parameters, negative ones being zero, as in a penalty that
-      clamps: it uses values, and its strength absorbs their scale;
-    - ``pruning``: Spearman correlation of absolute values over the weight tensors: it uses ranks, and removes weights
-      alone.
+    - ``retention``: Pearson correlation of values over all parameters, negative values clamped to zero as in a clamping
+      penalty; the penalty uses values, and its strength absorbs their scale;
+    - ``pruning``: Spearman correlation of absolute values over the weight tensors; pruning uses ranks and removes only
+      weights.
 
     Args:
-        study: the study's name.
+        study: name for the first column.
         importances: estimator to parameter name to importance of shape ``(R, *parameter.shape)``.
         seeds: the seed of each of the R replicas.
     """

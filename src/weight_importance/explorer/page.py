@@ -1,7 +1,7 @@
-"""The explorer's page: tables as JSON and densities as bytes, inside one HTML file.
+"""Explorer page: tables as JSON and densities as bytes, inside one HTML file.
 
-The page fetches nothing: its Content-Security-Policy allows its own script and style, by their checksums, and no
-connection. Knows nothing of files; the page's script draws the charts.
+The page fetches nothing: its Content-Security-Policy allows only its own script and style, by checksum, and no
+connections. Knows nothing of files; the page's script draws the charts.
 """
 
 import base64
@@ -31,7 +31,7 @@ SURFACES = {"light": "#ffffff", "dark": "#181b20"}
 """Background colours of charts in both themes, as in the page's style."""
 
 LEAST_CONTRAST = 3.0
-"""Smallest contrast of a line with its background (WCAG 2.2, criterion 1.4.11)."""
+"""Lowest contrast of a line with its background (WCAG 2.2, criterion 1.4.11)."""
 
 Shaped = tuple[tuple[int, ...], Density]
 MEAN = ["mean", "low", "high", "n"]
@@ -43,14 +43,13 @@ def contents(
     """All data that the page shows.
 
     Args:
-        settings: study → its configuration, complete.
+        settings: study → complete configuration.
         tables: ``correlation``, ``correlation_null``, ``retention``, ``selected_lambda``, ``pruning``, of all studies;
-            without rows where nothing asks for them.
+            tables that no study asks for have no rows.
         densities: study that trains networks → tensor → shape in one network (none for ``all``), and densities.
 
     Returns:
-        what goes into the page as JSON, and the bytes of all densities, one after the other; where those of a tensor
-        begin, the former says.
+        data for the page's JSON, and the concatenated bytes of all densities; the JSON holds each tensor's offset.
     """
     studies, parts, offset = [], [], 0
     for name, study in settings.items():
@@ -111,7 +110,7 @@ def _study(
 
 
 def description(settings: Mapping) -> str:
-    """A study in one sentence, from its configuration."""
+    """One-sentence description of a study, from its configuration."""
     tasks, retention = settings["tasks"], settings["retention"] or {}
     networks = min(settings["seeds"], retention.get("seeds") or settings["seeds"])
     parts = [
@@ -128,7 +127,7 @@ def description(settings: Mapping) -> str:
 
 
 def _agreement(estimators: Sequence[str], correlation: pd.DataFrame, null: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Tensor → coefficient → mean, low, high of every pair, in the order of combinations; its null's central 95 %."""
+    """Tensor → coefficient → mean, low, high of each pair, in the order of combinations; central 95 % of the null."""
     if correlation.empty:
         return {}
     found = beyond_null(correlation, null)
@@ -144,7 +143,7 @@ def _agreement(estimators: Sequence[str], correlation: pd.DataFrame, null: pd.Da
 
 
 def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
-    """Estimator → λ with the mean test accuracy over all tasks, its interval and the number of networks, by λ."""
+    """Estimator → rows of λ, mean test accuracy over all tasks, its interval and the number of networks, by λ."""
     if retention.empty:
         return {}
     found = final_means(retention, "test")
@@ -155,7 +154,7 @@ def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
 
 
 def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | None]]]]:
-    """Scope → criterion → fraction with the mean test accuracy, its interval and the number of networks."""
+    """Scope → criterion → rows of fraction, mean test accuracy, its interval and the number of networks."""
     if pruning.empty:
         return {}
     found = pruning_means(pruning)
@@ -169,7 +168,7 @@ def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | Non
 
 
 def _rounded(value: Any, digits: int = 6) -> Any:
-    """Numbers rounded to significant digits, more than the page shows; ``None`` for missing values."""
+    """Round numbers to significant digits, more than the page shows; ``None`` for missing values."""
     if isinstance(value, list):
         return [_rounded(one, digits) for one in value]
     return None if math.isnan(value) else float(f"{value:.{digits}g}")
@@ -184,11 +183,11 @@ def _ordered(names: Iterable[str]) -> list[str]:
 
 
 def looks(name: str, place: int) -> dict[str, Any]:
-    """Name and look of an estimator or an ablation on the page: as in the figures, with enough contrast in both themes.
+    """Name and look of an estimator or an ablation on the page: as in figures, with enough contrast in both themes.
 
     Args:
-        name: as the tables give it.
-        place: of an ablation, among all names; the figures give ablations no separate colours.
+        name: name in the tables.
+        place: position of an ablation among all names; figures give ablations no separate colours.
     """
     if is_ablation(name):
         drawn: Look = {
@@ -211,7 +210,7 @@ def looks(name: str, place: int) -> dict[str, Any]:
 
 
 def against(colour: str, surface: str) -> str:
-    """The colour, mixed with the least black or white that gives :data:`LEAST_CONTRAST` on a surface (``#rrggbb``)."""
+    """Mix a colour with the least black or white that gives :data:`LEAST_CONTRAST` on a surface (``#rrggbb``)."""
     end = 0 if _luminance(surface) > 0.5 else 255
     channels = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
     for share in range(101):
@@ -222,7 +221,7 @@ def against(colour: str, surface: str) -> str:
 
 
 def contrast(first: str, second: str) -> float:
-    """The ratio of two colours' luminances, from 1 to 21 (WCAG 2.2, definition of contrast ratio)."""
+    """Contrast ratio of two colours, from 1 to 21 (WCAG 2.2, definition of contrast ratio)."""
     dark, light = sorted(map(_luminance, (first, second)))
     return (light + 0.05) / (dark + 0.05)
 
@@ -234,12 +233,11 @@ def _luminance(colour: str) -> float:
 
 
 def fill(texts: Mapping[str, str], data: Mapping[str, Any], densities: bytes) -> str:
-    """The page: the template with style, script and data.
+    """Fill the template of the page with style, script and data.
 
     Args:
-        texts: ``page.html``, the template, with placeholders ``{{name}}``; ``style.css``,
-            ``charts.js``, ``page.js``.
-        data, densities: the result of :func:`contents`.
+        texts: ``page.html``, the template, with placeholders ``{{name}}``; ``style.css``, ``charts.js``, ``page.js``.
+        data, densities: result of :func:`contents`.
     """
     style, script = texts["style.css"], texts["charts.js"] + texts["page.js"]
     inside = {
@@ -254,7 +252,7 @@ def fill(texts: Mapping[str, str], data: Mapping[str, Any], densities: bytes) ->
 
 
 def policy(script: str, style: str) -> str:
-    """The page's Content-Security-Policy: this script, this style, and nothing from elsewhere."""
+    """Content-Security-Policy of the page: only this script and this style, nothing external."""
 
     def checksum(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

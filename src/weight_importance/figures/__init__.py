@@ -1,5 +1,5 @@
-"""Figures: every function takes tidy frames and returns a matplotlib Figure at its final size in print.
+"""Figures: every function takes tidy frames and returns a matplotlib Figure at its final print size.
 
-One module per topic, so that an edit of one figure redraws only the notebook of its topic. Knows nothing of files but
+One module per topic, so that editing a figure redraws only that topic's notebook. Knows nothing of files except
 :func:`weight_importance.figures.style.save`; the numbers come from ``findings``.
 """

@@ -1,4 +1,4 @@
-"""Figures of ablations: recovery of an importance, and the trade-off between old tasks and the newest along λ."""
+"""Figures of ablations: recovery of an importance, and the stability-plasticity trade-off along λ."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -32,10 +32,10 @@ FILLED = ("equivalent", "better")
 
 
 def ablations_recovery(found: pd.DataFrame) -> Figure:
-    """The recovery of every ablation with its interval: one panel per estimator.
+    """Recovery of each ablation with its interval: one panel per estimator.
 
     Args:
-        found: what :func:`weight_importance.findings.ablations.recovery` finds for one study.
+        found: result of :func:`weight_importance.findings.ablations.recovery` for one study.
     """
     found = found[found["ablation"] != found["estimator"]]
     estimators = in_order(found["estimator"])
@@ -60,7 +60,7 @@ def ablations_recovery(found: pd.DataFrame) -> Figure:
 
 
 def _limits(found: pd.DataFrame) -> tuple[float, float]:
-    """Room for all means and for 0 and 1; intervals far beyond are cut by the frame."""
+    """Axis limits that include all means, 0 and 1; the frame cuts longer intervals."""
     shown = np.array([0.0, 1.0, *found["mean_recovery"].dropna()])
     ends = found[["low_recovery", "high_recovery"]].to_numpy().flatten()
     ends = ends[np.isfinite(ends)].clip(shown.min() - 0.3, shown.max() + 0.3)
@@ -73,7 +73,7 @@ def _recovery(axes: Axes, row: Mapping, height: float, limits: tuple[float, floa
     if np.isnan(row["mean_recovery"]):
         axes.plot(limits[0] + 0.02 * np.ptp(limits), height, **DIVERGED)
         return
-    # without a bounded interval, all the way
+    # an unbounded interval spans the whole axis
     low, high = (
         end if np.isfinite(end) else limit
         for end, limit in zip((row["low_recovery"], row["high_recovery"]), limits, strict=True)
@@ -100,7 +100,7 @@ def _recovery_legend() -> dict[str, list]:
 
 
 def ablations_frontier(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
-    """Mean test accuracy on old tasks against that on the newest as λ grows: one panel per estimator.
+    """Mean test accuracy on old tasks against the newest task as λ grows: one panel per estimator.
 
     Args:
         retention: the table ``retention`` of one study.
@@ -152,7 +152,7 @@ def _looks(ablations: Sequence[str]) -> dict[str, Look]:
 
 
 def _kind(ablation: str) -> str:
-    """The name of an ablation in the legend: its transform, or both estimators."""
+    """Legend name of an ablation: its transform, or both estimators."""
     parts = parse(ablation)
     if parts.transform != "values_in_ranks":
         return parts.label

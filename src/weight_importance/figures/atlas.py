@@ -1,4 +1,4 @@
-"""The map of all estimators: their similarity, and their retention and pruning scores."""
+"""Map of all estimators: similarity, retention scores and pruning scores."""
 
 import numpy as np
 import pandas as pd
@@ -28,13 +28,13 @@ PERCENT = 100.0
 
 
 def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared: pd.DataFrame) -> Figure:
-    """The clustered matrix of mean correlations with the scores of every estimator along its side.
+    """Clustered matrix of mean correlations with each estimator's scores alongside.
 
     Args:
-        square: of :func:`weight_importance.findings.atlas.similarity`.
-        coefficient: which one it holds.
-        retained: of :func:`weight_importance.findings.atlas.retention_scores`.
-        spared: of :func:`weight_importance.findings.atlas.pruning_scores`.
+        square: result of :func:`weight_importance.findings.atlas.similarity`.
+        coefficient: coefficient in the matrix.
+        retained: result of :func:`weight_importance.findings.atlas.retention_scores`.
+        spared: result of :func:`weight_importance.findings.atlas.pruning_scores`.
     """
     names = clustered(square)
     margin = 0.058 * max(len(label(name)) for name in names) + 0.05
@@ -74,9 +74,9 @@ def _tree(axes: Axes, square: pd.DataFrame) -> None:
 
 
 def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> None:
-    """Dots with intervals in the order of the matrix's rows; the title gives the score without an estimator.
+    """Dots with intervals in the row order of the matrix; the title reports the score without an estimator.
 
-    A dashed line marks that score if it is in view, a ring a λ at an end of its grid.
+    A dashed line marks this score if it is in view; a ring marks a λ at an end of its grid.
     """
     found = scores.set_index(scores.columns[0]).to_dict("index")
     rows = {name: found[name] for name in names if name in found}

@@ -1,4 +1,4 @@
-"""Figure of split or permuted MNIST: our average accuracies next to the published ones, by scenario."""
+"""Figure of split or permuted MNIST: our average accuracies and the published ones, by scenario."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,8 +16,8 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Average test accuracy after the last task by method, one panel per scenario of the comparison.
 
     Args:
-        compared: :func:`weight_importance.findings.benchmarks.compared`.
-        published: :func:`weight_importance.findings.publications.published`.
+        compared: result of :func:`weight_importance.findings.benchmarks.compared`.
+        published: result of :func:`weight_importance.findings.publications.published`.
     """
     published = published[published["publication"].isin(compared["publication"])]
     names = [name for name in METHODS if name in {*published["method"]}][::-1]
@@ -38,7 +38,7 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
                     markersize=3.5, elinewidth=1, capsize=2,
                 )  # fmt: skip
             axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nall tasks (%)")
-            # intervals over two networks mostly exceed what an accuracy can be, and are cut by the frame
+            # intervals over two networks often exceed the range of accuracies; the frame cuts them
             means = [*theirs["mean"], *ours["mean"].dropna()]
             axes.set_xlim(PERCENT * min(means) - 4, 101 if max(means) > 0.9 else PERCENT * max(means) + 4)
             axes.set_yticks(range(len(names)), [METHODS[name] for name in names])

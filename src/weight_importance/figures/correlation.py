@@ -1,4 +1,4 @@
-"""Figures on how importances of different estimators correlate."""
+"""Figures of correlations between importances of different estimators."""
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,11 @@ GAP = 0.1
 
 
 def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
-    """The main figure: one matrix of pairs of estimators per parameter tensor, means over seeds.
+    """Main figure: one matrix of estimator pairs per parameter tensor, means over seeds.
 
     Args:
         correlation: the table ``correlation`` of one study.
-        coefficient: which of its coefficients.
+        coefficient: coefficient to show.
     """
     means = intervals(
         correlation[correlation["coefficient"] == coefficient], ["tensor", "estimator_a", "estimator_b"], "value"
@@ -39,7 +39,7 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
     panels = _panels(tensor_order(means["tensor"]), most)
     columns = len(panels[0])
     size = min(0.4, ((WIDTH - margin) / columns - GAP) / side) * side
-    # names of tensors are in the empty corner if they fit, otherwise above
+    # tensor names go in the empty corner if they fit, otherwise above
     inside = title < size - size / side
     step = size + GAP + (0 if inside else 0.15)
     bar = 0.45
@@ -74,8 +74,8 @@ def correlation_matrix(correlation: pd.DataFrame, coefficient: str) -> Figure:
 
 
 def _panels(tensors: list[str], most: int) -> list[list[str | None]]:
-    """Layers side by side, one row per kind of parameter, ``all`` at the end of the first row; else, where more than
-    ``most`` in a row, tensor after tensor."""
+    """Layers in columns, kinds of parameter in rows, ``all`` at the end of the first row; one tensor after another if
+    rows would be longer than ``most``."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in tensors if name != "all"))
     kinds = list(dict.fromkeys(name.rpartition(".")[2] for name in tensors if name != "all"))
     rows = [[name if (name := f"{layer}.{kind}") in tensors else None for layer in layers] for kind in kinds]
@@ -89,7 +89,7 @@ def _panels(tensors: list[str], most: int) -> list[list[str | None]]:
 
 
 def _square(means: pd.DataFrame, estimators: list[str]) -> np.ndarray:
-    """Means of the pairs as the lower triangle, rows from the second estimator, columns to the last but one."""
+    """Means of the pairs as a lower triangle: rows from the second estimator, columns up to the last but one."""
     position = {name: number for number, name in enumerate(estimators)}
     square = np.full((len(estimators) - 1, len(estimators) - 1), np.nan)
     for first, second, mean in zip(means["estimator_a"], means["estimator_b"], means["mean"], strict=True):
@@ -99,7 +99,7 @@ def _square(means: pd.DataFrame, estimators: list[str]) -> np.ndarray:
 
 
 def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
-    """Observed coefficients and their null distribution (permuted importances), both means over seeds.
+    """Observed coefficients and their null distribution (permuted importances), both as means over seeds.
 
     Args:
         correlation: the table ``correlation`` of one study.
@@ -133,7 +133,7 @@ def _null_row(axes: Axes, height: int, values: pd.Series, seen: pd.DataFrame) ->
         low, high = np.quantile(values, (0.025, 0.975))
         axes.plot([values.min(), values.max()], [height] * 2, color="#888888", linewidth=1, solid_capstyle="butt")
         axes.plot([low, high], [height] * 2, color="#888888", linewidth=6, solid_capstyle="butt", alpha=0.6)
-    # pairs spread a little over the height, in a fixed order, so that equal ones stay visible
+    # spread pairs slightly over the height, in a fixed order, so that equal ones stay visible
     order = np.linspace(-0.28, 0.28, max(2, len(seen)))
     axes.plot(
         seen["mean"], height + order[: len(seen)], "|", color="#AA3311", markersize=4, markeredgewidth=1.1, zorder=3

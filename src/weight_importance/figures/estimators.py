@@ -1,4 +1,4 @@
-"""Figures on single estimators: one against another weight by weight, and what their formulas predict."""
+"""Figures of single estimators: weight-by-weight comparisons, and predictions of their formulas."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -19,9 +19,9 @@ def estimator_scatter(
     """One estimator against another, weight by weight on logarithmic axes: pairs in rows, weight tensors in columns.
 
     Args:
-        importances: estimator → weight tensor's name → importance of one replica, shape of the weight (a convolution's
-            kernel has trailing axes). If they do not fit into one row, a pair takes several rows.
-        pairs: ``(estimator on x, estimator on y, slope that the formulas predict)``; without slope no line is drawn.
+        importances: estimator → weight tensor's name → importance of one replica, in the shape of the weight (a
+            convolution kernel has trailing axes). A pair takes several rows if its tensors do not fit into one.
+        pairs: ``(estimator on x, estimator on y, predicted slope)``; without a slope, no line is drawn.
     """
     tensors = list(importances[pairs[0][0]])
     rows, columns = grid_shape(len(tensors), MOST_COLUMNS)
@@ -60,14 +60,14 @@ def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) ->
 
 
 def _view(values: np.ndarray) -> tuple[float, float]:
-    """The range of nearly all values, with a margin."""
+    """Range of nearly all values, with a margin."""
     low, high = np.quantile(values, (0.001, 0.999))
     margin = 0.05 * (high - low)
     return low - margin, high + margin
 
 
 def estimator_factors(factors: pd.DataFrame) -> Figure:
-    """How well an output factor times an input factor explains each estimator: one panel per weight tensor.
+    """Fit of each estimator by an output factor times an input factor: one panel per weight tensor.
 
     Args:
         factors: columns ``estimator``, ``tensor``, ``seed``, ``value`` of

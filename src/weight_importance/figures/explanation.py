@@ -1,4 +1,4 @@
-"""Figures on why importances agree: confidence, sampling noise, trajectories."""
+"""Figures of the sources of agreement between importances: confidence, sampling noise, trajectories."""
 
 from collections.abc import Sequence
 
@@ -22,18 +22,18 @@ CONDITIONS = {
     "epochs": ("epochs", PALETTE[1], "s"),
     "label_smoothing": ("label smoothing", PALETTE[2], "D"),
 }
-"""How each condition is called and drawn."""
+"""Label and look of each condition."""
 
 ROWS = {"pearson": "Pearson", "spearman": "Spearman", "log_slope": "slope of logarithms"}
 
 
 def explanation_confidence(along: pd.DataFrame) -> Figure:
-    """Agreement of pairs of which theory foresees something, against confidence: one column a pair of estimators.
+    """Agreement against confidence for pairs with a theoretical prediction: one column per pair of estimators.
 
-    Bands are intervals over networks, drawn where there are three or more: over two they would fill the panel.
+    Bands are intervals over three or more networks; over two, they would fill the panel.
 
     Args:
-        along: see :func:`weight_importance.findings.explanation.along_confidence`.
+        along: result of :func:`weight_importance.findings.explanation.along_confidence`.
     """
     pairs = predicted_pairs(along)
     with figure(4.6) as drawn:
@@ -85,7 +85,7 @@ def _within(tick: float, values: pd.Series) -> bool:
 
 
 def _fit(axes: Axes, values: list[float]) -> None:
-    """Limits around the means: an interval over two seeds would take all the room."""
+    """Set limits around the means: an interval over two seeds would take all the room."""
     finite = np.array(values)[np.isfinite(values)]
     if len(finite):
         margin = 0.12 * max(np.ptp(finite), 0.05)
@@ -93,12 +93,12 @@ def _fit(axes: Axes, values: list[float]) -> None:
 
 
 def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
-    """Pearson correlations as observed and without sampling noise, and reliabilities: a matrix per weight tensor.
+    """Pearson correlations with and without sampling noise, and reliabilities: one matrix per weight tensor.
 
-    Below the diagonal what is observed, above it what is ``independent`` of noise, on it each estimator's reliability.
-    Frames mark what exceeds 1 when rounded to two decimals; a question mark, what has no halves of samples, what the
-    reliability on all of them does not follow for (:func:`weight_importance.analysis.noise.noise`), or whose
-    reliability is not above zero in some network.
+    Below the diagonal: ``observed``; above it: ``independent`` of noise; on it: each estimator's reliability. Frames
+    mark values above 1 when rounded to two decimals. A question mark means: no halves of samples; halves that do not
+    imply the reliability on all samples (:func:`weight_importance.analysis.noise.noise`); or a reliability that is not
+    above zero in some network.
 
     Args:
         noise: the table ``explanation_noise`` of one study, of the tensors to show.
@@ -136,11 +136,11 @@ QUANTITIES: dict[str, tuple[str, str, str, FillStyleType]] = {
 
 
 def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
-    """Pearson correlations on the same network and on each estimator's own trajectory: one panel a tensor.
+    """Pearson correlations on the same network and on each estimator's own trajectory: one panel per tensor.
 
     Args:
-        trajectories: the table ``explanation_trajectories`` of one study, of the tensors to show; drawn is what there
-            is after the last task.
+        trajectories: the table ``explanation_trajectories`` of one study, of the tensors to show; only values after the
+            last task are drawn.
     """
     by = ["tensor", "estimator_a", "estimator_b", "quantity"]
     trajectories = trajectories[trajectories["tasks_learnt"] == trajectories["tasks_learnt"].max()]
@@ -183,7 +183,7 @@ def _square(names: list[str], pairs: pd.Series, own: pd.Series) -> np.ndarray:
 
 
 def _frame(axes: Axes, square: np.ndarray) -> None:
-    """Frame the cells of the diagonal, and with a thick line those whose value exceeds 1."""
+    """Frame the diagonal cells, and with a thick line the cells whose value exceeds 1."""
     for (row, column), beyond in np.ndenumerate(square.round(2) > 1):
         if beyond or row == column:
             edge = "#FFCC33" if beyond else GREY

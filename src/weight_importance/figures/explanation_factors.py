@@ -1,4 +1,4 @@
-"""Figures on the part that shared factors have in correlations of importances."""
+"""Figures of the contribution of shared factors to correlations of importances."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ PARTS = {
     "by_product": ("product of both", PALETTE[0]),
     "by_rest": ("rest and cross terms", "#BBBBBB"),
 }
-"""The terms of a correlation, in the order in which they are stacked."""
+"""Terms of a correlation, in stacking order."""
 
 SIGNAL_PARTS = {
     "by_signal": ("shared input factor", PALETTE[3]),
@@ -37,11 +37,11 @@ SIGNAL_PARTS = {
     "by_output_weights": (r"$|w|$ by output", PALETTE[1]),
     "by_single_weights": (r"$|w|$ by weight", "#BBBBBB"),
 }
-"""The terms of the total signal's correlation, in the same way."""
+"""Terms of the total signal's correlation, in stacking order."""
 
 
 def explanation_factors(factors: pd.DataFrame) -> Figure:
-    """The correlation of every pair as a sum of what factors contribute: one panel a weight tensor, means over seeds.
+    """Correlation of each pair as a sum of factor contributions: one panel per weight tensor, means over seeds.
 
     Args:
         factors: the table ``explanation_factors`` of one study.
@@ -64,12 +64,12 @@ def explanation_factors(factors: pd.DataFrame) -> Figure:
 
 
 def explanation_signal(signs: pd.DataFrame) -> Figure:
-    """Sources of the correlation of total signal with each gradient estimator: a panel per weight tensor, seed means.
+    """Sources of the total signal's correlation with each gradient estimator: one panel per weight tensor, seed means.
 
     A dotted line separates moments of gradients (above) from path estimators (below).
 
     Args:
-        signs: see :func:`weight_importance.findings.explanation_factors.signal_signs`.
+        signs: result of :func:`weight_importance.findings.explanation_factors.signal_signs`.
     """
     if signs.empty:
         return sentence("No estimator of this stage is a moment of gradients or a path estimator.")
@@ -100,7 +100,7 @@ def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
 
 
 def _stack(axes: Axes, height: int, found: pd.Series, parts: dict[str, tuple[str, str]]) -> None:
-    """Positive parts to the right of zero, negative ones to the left."""
+    """Stack positive parts to the right of zero, negative parts to the left."""
     ends = {1: 0.0, -1: 0.0}
     for part, (_, colour) in parts.items():
         value = found[part]

@@ -1,4 +1,4 @@
-"""Names of ablations, coefficients and scopes, as figures, tables and the explorer show them."""
+"""Display names of ablations, coefficients and scopes in figures, tables and the explorer."""
 
 from collections.abc import Iterable
 
@@ -16,11 +16,11 @@ SCOPE_LABELS = {"tensor": "ranked within each weight matrix", "network": "ranked
 
 
 def ablation_label(ablation: str, estimator: str) -> str:
-    """The name of an ablation under one of its estimators, in figures and tables.
+    """Display name of an ablation listed under one of its estimators.
 
     Args:
-        ablation: its name, or the estimator's own.
-        estimator: one of those it is made from.
+        ablation: ablation, or the estimator itself.
+        estimator: one of the estimators that the ablation is made from.
     """
     if not is_ablation(ablation):
         return label(ablation)
@@ -32,7 +32,7 @@ def ablation_label(ablation: str, estimator: str) -> str:
 
 
 def in_ablation_order(names: Iterable[str]) -> list[str]:
-    """Ablations in the order of the list of transforms, those with a number by it, those of two estimators last."""
+    """Ablations in the order of transforms, transforms with a number by number, ablations of two estimators last."""
     known = [*TRANSFORMS, *WITH_NUMBER, "values_in_ranks"]
 
     def place(name: str) -> tuple:

@@ -1,4 +1,4 @@
-"""Figure of average accuracy over the whole range of λ: one curve per estimator, as measured and rescaled."""
+"""Figure of average accuracy over the full range of λ: one curve per estimator, as measured and rescaled."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ PERCENT = 100.0
 
 
 def curve_label(curve: str) -> str:
-    """The name of a curve: the estimator's, and the number of samples if there is one."""
+    """Display name of a curve: the estimator, and the number of samples if there is one."""
     estimator, _, samples = curve.partition(" ")
     return f"{label(estimator)} {samples}".strip()
 
@@ -21,8 +21,8 @@ def lambda_range(curves: pd.DataFrame, shifts: pd.DataFrame) -> Figure:
     """Average test accuracy after the last task against λ, and against λ times the ratio of summed importances.
 
     Args:
-        curves: of :func:`weight_importance.findings.lambda_range.curves`.
-        shifts: of :func:`weight_importance.findings.lambda_range.shifts`.
+        curves: result of :func:`weight_importance.findings.lambda_range.curves`.
+        shifts: result of :func:`weight_importance.findings.lambda_range.shifts`.
     """
     means = intervals(curves, ["curve", "lambda"], "accuracy")
     ratios = shifts.set_index("curve")["ratio"]

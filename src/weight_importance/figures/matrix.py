@@ -1,4 +1,4 @@
-"""Matrices of correlations: coloured cells with their values in them."""
+"""Correlation matrices: coloured cells with printed values."""
 
 import re
 
@@ -11,14 +11,14 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import CenteredNorm
 
 SMALLEST_CELL = 0.195
-"""Inches: a coefficient of two digits and sign at 7 pt still fits."""
+"""Inches: fits a coefficient of two digits and a sign at 7 pt."""
 
 NO_VALUE = "#E6E6E6"
-"""Colour behind a full matrix, seen where a cell has no value."""
+"""Background of a full matrix, visible where a cell has no value."""
 
 
 def colours(chance: float = 0.0) -> ScalarMappable:
-    """Blue below ``chance``, the value of unrelated importances, red above it, white at it."""
+    """Blue below ``chance`` (the value of unrelated importances), white at it, red above it."""
     return ScalarMappable(CenteredNorm(chance, halfrange=1 - chance), colormaps["RdBu_r"])
 
 
@@ -30,12 +30,12 @@ def cells(axes: Axes, square: np.ndarray, scale: ScalarMappable, written: np.nda
         linewidths=0.8, linecolor="white", xticklabels=False, yticklabels=False,
         annot=texts, fmt="", annot_kws={"fontsize": 7},
     )  # fmt: skip
-    for row, column in np.argwhere(written & ~np.isfinite(square)):  # seaborn writes nothing where there is no value
+    for row, column in np.argwhere(written & ~np.isfinite(square)):  # seaborn prints nothing for a missing value
         axes.text(column + 0.5, row + 0.5, "?", ha="center", va="center", fontsize=7)
 
 
 def name_cells(axes: Axes, columns: list[str], rows: list[str], size: float = 7) -> None:
-    """Names of the columns and of the rows; an empty list names none."""
+    """Label the columns and rows; an empty list omits labels."""
     axes.tick_params(length=0, pad=1.5)
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=90, fontsize=size)
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows, rotation=0, fontsize=size)

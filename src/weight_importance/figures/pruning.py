@@ -1,4 +1,4 @@
-"""The figure on pruning by importance."""
+"""Figure of pruning by importance."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -25,6 +25,6 @@ def pruning(table: pd.DataFrame) -> Figure:
             axes.set(xlabel="weights removed (%)", title=title)
             axes.grid(axis="y")
         low, high = panels[0].get_ylim()
-        panels[0].set(ylabel="test accuracy (%)", ylim=(max(low, -2), min(high, 102)))  # intervals may reach beyond
+        panels[0].set(ylabel="test accuracy (%)", ylim=(max(low, -2), min(high, 102)))  # intervals may extend beyond
         drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return drawn

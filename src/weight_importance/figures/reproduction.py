@@ -1,4 +1,4 @@
-"""Figures of our results over the published ones: the published in grey, ours in each estimator's colour."""
+"""Figures of our results over the published ones: published in grey, ours in each estimator's colour."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -33,9 +33,9 @@ def reproduction_lambda(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     """Mean test accuracy over all tasks against λ, one panel per published estimator.
 
     Args:
-        ours: :func:`weight_importance.findings.reproduction.retention_means` of the study that replaces it.
-        theirs: :func:`weight_importance.findings.published.retention` of the study; λ = 0 is drawn as a level, next to
-            ours without a penalty.
+        ours: result of :func:`weight_importance.findings.reproduction.retention_means` for the run that replaces it.
+        theirs: result of :func:`weight_importance.findings.published.retention` for the study; λ = 0 is a horizontal
+            line, next to ours without a penalty.
     """
     if theirs.empty:
         return sentence("No retention results are published for this study.")
@@ -104,8 +104,8 @@ def reproduction_pruning(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
     """Test accuracy against the share of each weight matrix removed, one panel per published criterion.
 
     Args:
-        ours: :func:`weight_importance.findings.pruning.pruning_means` of the study that replaces it.
-        theirs: :func:`weight_importance.findings.published.pruning` of the study.
+        ours: result of :func:`weight_importance.findings.pruning.pruning_means` for the run that replaces it.
+        theirs: result of :func:`weight_importance.findings.published.pruning` for the study.
     """
     if theirs.empty:
         return sentence("No pruning results are published for this study.")
@@ -125,7 +125,7 @@ def reproduction_pruning(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
 
 
 def _panels(drawn: Figure, names: list[str], columns: int, across: str, up: str) -> Iterator[tuple[Axes, str]]:
-    """One panel per name, labelled on the left and where no other is below."""
+    """One panel per name, labelled on the left and at the bottom of each column."""
     rows, columns = grid_shape(len(names), columns)
     grid = list(drawn.subplots(rows, columns, squeeze=False, sharey=True).flat)
     for place, (axes, name) in enumerate(zip_longest(grid, names)):
@@ -144,7 +144,7 @@ def _published(axes: Axes, x: pd.Series, rows: pd.DataFrame) -> None:
 
 
 def _points(axes: Axes, name: str, x: pd.Series, rows: pd.DataFrame) -> None:
-    """Means with 95 % bars; without a bar where there is no interval, and nothing where there is no mean."""
+    """Means with 95 % bars; no bar without an interval, and nothing without a mean."""
     drawn = look(name)
     half = ((rows["high"] - rows["low"]) / 2 * PERCENT).fillna(0.0)
     axes.errorbar(
@@ -154,7 +154,7 @@ def _points(axes: Axes, name: str, x: pd.Series, rows: pd.DataFrame) -> None:
 
 
 def _level(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
-    """Training without a penalty, which has no place on a logarithmic axis: a line across, and its interval."""
+    """Training without a penalty as a horizontal line with its interval: a logarithmic axis has no zero."""
     for row in rows.to_dict("records"):
         low, mean, high = (row[name] * PERCENT for name in ("low", "mean", "high"))
         if low < high:

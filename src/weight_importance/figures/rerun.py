@@ -1,4 +1,4 @@
-"""Figure of a rerun compared with the reference: differences of the quantities that claims rest on."""
+"""Figure of a rerun compared with the reference: differences of the quantities behind the claims."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,11 +8,11 @@ from weight_importance.figures.style import GREY, PALETTE, figure, sentence
 
 COLOURS = {"agrees": PALETTE[2], "differs": PALETTE[1], "undecided": GREY}
 SHOWN = 5
-"""Largest difference in the figure, in margins; larger ones are at its edge."""
+"""Largest difference in the figure, in margins; larger ones are drawn at its edge."""
 
 
 def differences(table: pd.DataFrame) -> Figure:
-    """The difference of every quantity in units of its margin, with its 95 % interval, one group per claim.
+    """Difference of each quantity in units of its margin, with its 95 % interval, one group per claim.
 
     Args:
         table: columns of :func:`weight_importance.findings.rerun.compared`, and ``part``.

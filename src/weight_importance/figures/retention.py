@@ -82,7 +82,7 @@ def _legend() -> dict[str, list]:
 
 
 def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
-    """Mean test accuracy over the tasks learnt so far as tasks are added, each estimator at its selected λ.
+    """Mean test accuracy over the tasks learnt so far against the number of tasks, each estimator at its selected λ.
 
     Args:
         retention: the table ``retention`` of one study.

@@ -21,28 +21,28 @@ from weight_importance import ESTIMATORS
 from weight_importance.files.storage import atomic_path
 
 WIDTH = 6.5
-"""Inches: the width of the paper's text, so that figures are printed at the size they are drawn."""
+"""Inches: text width of the paper, so that figures print at the size they are drawn."""
 
 MOST_COLUMNS = 4
-"""Panels side by side whose text is still legible."""
+"""Largest number of panels side by side with legible text."""
 
 ABLATIONS = {"none": "no penalty", "joint": "joint training", "random": "random"}
-"""Names in tables that are no estimators."""
+"""Names in tables that are not estimators."""
 
-# Paul Tol's "muted" scheme, in an order whose neighbours differ in lightness too
+# Paul Tol's "muted" scheme, ordered so that neighbours also differ in lightness
 PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499", "#DDAA33")
 FAMILIAR = (
     "absolute_fisher", "fisher_empirical", "fisher_exact", "fisher_sampled", "magnitude", "mas", "mas_logits", "si",
     "total_signal",
 )  # fmt: skip
-"""Estimators with a colour to themselves; further ones share it and differ in dashes and markers."""
+"""Estimators with a reserved colour; others share these colours and differ in dashes and markers."""
 DASHES: tuple[LineStyleType, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MARKERS = "osD^vP*X"
 GREY = "#555555"
 
 
 class Look(TypedDict, total=False):
-    """How a line and its markers look, as arguments of matplotlib's ``plot`` and ``Line2D``."""
+    """Look of a line and its markers, as arguments of matplotlib's ``plot`` and ``Line2D``."""
 
     color: Required[str]
     linestyle: LineStyleType
@@ -87,7 +87,7 @@ SETTINGS: dict[RcKeyType, object] = {
 
 @contextmanager
 def figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Iterator[Figure]:
-    """A figure of the paper's width in the shared style, which holds for all that is drawn inside the block."""
+    """A figure of the paper's width; the shared style applies inside the block."""
     with mpl.rc_context(SETTINGS):
         yield Figure(figsize=(WIDTH, height), layout=layout)
 
@@ -99,14 +99,14 @@ def save(drawn: Figure, path: str | Path) -> None:
 
 
 def show(drawn: Figure, alternative: str) -> Image:
-    """A figure for a notebook to display, at twice its size in print.
+    """Image of a figure for a notebook, at twice its print size.
 
-    It has 256 colours, for a third of the bytes: Snakemake's report holds pages as data addresses, and Chromium opens
-    none of more than 2 MB.
+    It has 256 colours, for a third of the bytes: Snakemake's report embeds pages as data URLs, and Chromium opens none
+    above 2 MB.
 
     Args:
         drawn: the figure.
-        alternative: what it shows, for readers who cannot see it.
+        alternative: alternative text, for readers who cannot see it.
     """
     picture, small = BytesIO(), BytesIO()
     with mpl.rc_context(SETTINGS):
@@ -116,7 +116,7 @@ def show(drawn: Figure, alternative: str) -> Image:
 
 
 def label(name: str) -> str:
-    """How figures and tables name an estimator or an ablation."""
+    """Display name of an estimator or an ablation in figures and tables."""
     return ABLATIONS.get(name) or ESTIMATORS[name].label
 
 
@@ -127,9 +127,9 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def look(name: str) -> Look:
-    """Colour, dashes and marker of an estimator: those of :data:`FAMILIAR` first, then all others by name.
+    """Colour, dashes and marker of an estimator: :data:`FAMILIAR` first, then all others by name.
 
-    Nine colours; every further nine have other dashes, and markers go round in steps of their own.
+    Dashes change every nine estimators, when the colours repeat; markers cycle independently.
     """
     if name in ABLATIONS:
         return {"color": GREY, "linestyle": (0, (2, 2)), "marker": "x"}
@@ -149,7 +149,7 @@ def band(axes: Axes, name: str, x: Sequence[float], rows: pd.DataFrame, *, scale
 
 
 def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
-    """A logarithmic axis of λ, named at the strengths tried: at most four, evenly chosen, first and last among them."""
+    """Logarithmic axis of λ with ticks at strengths tried: at most four, evenly chosen, including first and last."""
     tried = np.unique(np.asarray(strengths, dtype=float))
     axes.set_xscale("log")
     margin = max(1.25, (tried[-1] / tried[0]) ** 0.12)
@@ -163,22 +163,22 @@ def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
 
 
 def in_view(rows: pd.DataFrame) -> np.ndarray:
-    """The accuracies in per cent that a figure must have room for.
+    """Accuracies in per cent that must fit into a figure.
 
-    These are the means, and the ends of intervals over three seeds or more; intervals over two mostly exceed what an
-    accuracy can be, and are cut by the frame.
+    These are the means, and the ends of intervals over three seeds or more; intervals over two often exceed the range
+    of accuracies, and the frame cuts them.
     """
     ends = rows.loc[rows["n"] > 2, ["low", "high"]].to_numpy()
     return np.concatenate([rows["mean"].to_numpy(), ends.flatten()]).clip(0, 1) * 100
 
 
 def error_axis(axes: Axes, rows: pd.DataFrame, *, across: bool = False) -> None:
-    """An axis of accuracies in per cent that is logarithmic in the error, so that 95 and 96 % differ visibly.
+    """Scale an axis of accuracies in per cent logarithmically in the error, so that 95 and 96 % differ visibly.
 
     Args:
-        axes: with the accuracies on y, or on x.
-        rows: ``mean``, ``low``, ``high`` (between 0 and 1) and ``n`` of all that is drawn; see :func:`in_view`.
-        across: they are on x.
+        axes: axes with the accuracies on y, or on x.
+        rows: ``mean``, ``low``, ``high`` (between 0 and 1) and ``n`` of everything drawn; see :func:`in_view`.
+        across: accuracies are on x.
     """
     shown = in_view(rows)
     if np.isnan(shown).all():
@@ -204,13 +204,13 @@ def _of_error(accuracy: float | np.ndarray) -> float | np.ndarray:
 
 
 def mark_diverged(axes: Axes, strengths: Iterable[float], height: float = 0.06) -> None:
-    """A cross near the bottom at every strength that has no accuracy, as training diverged."""
+    """Mark each strength without an accuracy, because training diverged, with a cross near the bottom."""
     for strength in strengths:
         axes.plot(strength, height, transform=axes.get_xaxis_transform(), clip_on=False, **DIVERGED)
 
 
 def sentence(text: str) -> Figure:
-    """A figure of one panel that says why there is nothing to draw."""
+    """Figure of one panel with the reason why there is nothing to draw."""
     with figure(0.8) as drawn:
         axes = drawn.subplots()
         axes.set_axis_off()
@@ -219,7 +219,7 @@ def sentence(text: str) -> Figure:
 
 
 def grid_shape(panels: int, columns: int) -> tuple[int, int]:
-    """Rows and columns for so many panels, at most ``columns`` side by side, as even as can be."""
+    """Rows and columns for a number of panels, at most ``columns`` side by side, as even as possible."""
     rows = int(np.ceil(panels / columns))
     return rows, int(np.ceil(panels / rows))
 
@@ -231,8 +231,8 @@ def panels(
 
     Args:
         drawn: an empty figure.
-        names: of the panels.
-        columns: panels side by side, at most.
+        names: panel titles.
+        columns: largest number of panels side by side.
         sharex, sharey: as in :meth:`matplotlib.figure.Figure.subplots`.
     """
     rows, columns = grid_shape(len(names), columns)

@@ -1,4 +1,4 @@
-"""The figure of a study and its variants: does a variant widen the usable range of penalty strengths?"""
+"""Figure of a study and its variants: does a variant widen the usable range of penalty strengths?"""
 
 from collections.abc import Mapping
 
@@ -33,8 +33,8 @@ DARK = "#222222"
 def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> Figure:
     """Mean test accuracy over all tasks against the plain-equivalent λ: one panel per variant and estimator.
 
-    The study in the estimator's colour, the variant dark and dashed, each over all that it ran; levels are training
-    without a penalty. The strip below shows the usable ranges of both over the strengths and seeds in common.
+    The study has the estimator's colour, the variant is dark and dashed, each over all its runs; horizontal lines show
+    training without a penalty. The strip below shows both usable ranges over the strengths and seeds in common.
 
     Args:
         study, settings, retention: as for :func:`weight_importance.findings.variants.compared`.
@@ -103,7 +103,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Look) -> N
 
 
 def _range(axes: Axes, usable: pd.DataFrame, who: str, style: Look, height: float) -> None:
-    """A bar from the lowest to the highest usable strength, with an arrow where it range may extend further."""
+    """A bar from the lowest to the highest usable strength, with an arrow where the range may extend further."""
     for row in usable.dropna(subset=f"low_{who}").to_dict("records"):
         ends = [row[f"low_{who}"], row[f"high_{who}"]]
         axes.plot(ends, [height] * 2, color=style["color"], linewidth=2.2, solid_capstyle="butt")

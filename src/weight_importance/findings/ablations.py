@@ -19,12 +19,12 @@ MARGIN = 0.005
 """Accuracies that differ by less than half a percentage point count as equivalent."""
 
 PRIMARY = ("fisher_empirical", "rank_one(fisher_empirical)")
-"""The contrast that matters, named before any run of this version: estimator and ablation. It is tested at
-:data:`~weight_importance.findings.baselines.LEVEL`; the tests of all other ablations are one family."""
+"""Primary contrast (estimator, ablation), fixed before any run of this version. Tested at
+:data:`~weight_importance.findings.baselines.LEVEL`; the tests of all other ablations form one family."""
 
 OUTCOMES = ("equivalent", "worse", "better", "undecided", "diverged")
 FROM = {"recovery": NONE, "recovery_l2": L2, "recovery_l2_per_layer": PER_LAYER}
-"""The baseline that each recovery counts from."""
+"""Baseline of each recovery."""
 RECOVERED = [
     "estimator", "ablation", "lambda", "at_edge",
     *(f"{part}_{what}" for what in ("accuracy", "gain", "difference", *FROM) for part in PARTS),
@@ -34,15 +34,15 @@ FRONTIER = ["estimator", "lambda", *(f"{part}_{what}" for what in ("old", "new")
 
 
 def without_ablations(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of estimators, of L2 and of ``none`` in a table with a column ``estimator``; without joint training."""
+    """Rows of estimators, L2 and ``none`` in a table with a column ``estimator``; joint training is excluded."""
     left_out = table["estimator"].map(is_ablation).astype(bool) | (table["estimator"] == JOINT)
     return table[~left_out]
 
 
 def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:
-    """By estimator, the ablations made from it, as a table lists them; an ablation of two estimators is under both.
+    """Ablations of each estimator, in table order; an ablation of two estimators appears under both.
 
-    Plain L2 with one strength per layer is a baseline and no ablation.
+    Plain L2 with one strength per layer is a baseline, not an ablation.
     """
     found: dict[str, list[str]] = {}
     for name in retention["estimator"].unique():
@@ -52,26 +52,26 @@ def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
-    """Average accuracy of every estimator and of its ablations after the last task, each at its own selected λ.
+    """Average accuracy of each estimator and its ablations after the last task, each at its own selected λ.
 
-    The recovery is (ablation - baseline) / (estimator - baseline), the ratio of two means over the same seeds, with
-    Fieller's interval: 1 if the ablation does as well as the estimator, 0 if it does as the baseline, which is no
-    penalty, plain L2, or L2 with one strength per layer. Equivalence within :data:`MARGIN` is tested seed by seed. All
-    intervals and tests contain the choice of λ (:mod:`weight_importance.findings.selection`).
+    The recovery, (ablation - baseline) / (estimator - baseline), is a ratio of two means over the same seeds, with
+    Fieller's interval: 1 if the ablation matches the estimator, 0 if it matches the baseline (no penalty, plain L2, or
+    L2 with one strength per layer). Equivalence within :data:`MARGIN` is tested on paired differences. All intervals
+    and tests account for the selection of λ (:mod:`weight_importance.findings.selection`).
 
     Args:
         retention: the table ``retention`` of one study.
         selected: the table ``selected_lambda`` of the same study.
 
     Returns:
-        one row per ``estimator`` and ``ablation`` of it, preceded by one of the estimator itself, its own ablation.
-        ``lambda`` is the ablation's; ``at_edge`` whether it is the lowest or highest strength tried. ``mean``,
-        ``low`` and ``high`` have the suffixes ``_accuracy``, ``_gain`` (less no penalty, paired), ``_difference``
-        (ablation less estimator, paired), and those of :data:`FROM`, ``nan`` without that baseline; accuracies are
-        between 0 and 1. ``tost_p`` is that of equivalence, ``difference_p`` that of no difference; with ``holm_`` both
-        are adjusted for all ablations but :data:`PRIMARY`. ``n`` is the number of seeds, ``outcome`` one of
-        :data:`OUTCOMES` by the adjusted p values: ``equivalent``, else ``worse`` or ``better`` than the estimator, else
-        ``undecided``; ``diverged`` where every λ of one of the two diverged.
+        one row per ``estimator`` and ``ablation``, preceded by a row of the estimator as its own ablation. ``lambda``
+        is the ablation's λ; ``at_edge``: it is the lowest or highest strength tried. ``mean``, ``low`` and ``high``
+        take the suffixes ``_accuracy``, ``_gain`` (minus no penalty, paired), ``_difference`` (ablation minus
+        estimator, paired) and the keys of :data:`FROM` (``nan`` without that baseline); accuracies are between 0 and 1.
+        ``tost_p`` and ``difference_p`` are the p values of equivalence and of no difference; with ``holm_``, both are
+        adjusted for all ablations except :data:`PRIMARY`. ``n`` is the number of seeds. ``outcome``, one of
+        :data:`OUTCOMES`, follows from the adjusted p values: ``equivalent``, else ``worse`` or ``better`` than the
+        estimator, else ``undecided``; ``diverged`` if every λ of either one diverged.
     """
     found = with_baselines(curves(retention, selected["criterion"].iloc[0]))
     strengths = retention.groupby("estimator")["lambda"].unique()
@@ -103,7 +103,7 @@ def _compared(found: Mapping[str, Curve], name: str, estimator: str) -> dict[str
 
 
 def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the p values adjusted for the family of all ablations but the primary one."""
+    """Adjust the p values for the family of all ablations except the primary one."""
     primary = [pair == PRIMARY for pair in zip(table["estimator"], table["ablation"], strict=True)]
     for name in ("tost_p", "difference_p"):
         family = holm(table[name].astype(float).mask(primary).to_dict())
@@ -124,7 +124,7 @@ def _outcome(row: Mapping[str, float]) -> str:
 
 
 def frontier(retention: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy after the last task on the earlier tasks (their mean) and on the newest, at every λ.
+    """Test accuracy after the last task on earlier tasks (mean) and on the newest task, at every λ.
 
     Args:
         retention: the table ``retention`` of one study.

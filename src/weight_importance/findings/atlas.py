@@ -1,4 +1,4 @@
-"""All estimators of a study at a glance: their similarity, groups, retention and pruning scores.
+"""All estimators of a study at a glance: similarity, groups, retention scores and pruning scores.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -15,29 +15,29 @@ from weight_importance.findings.retention import at_selected_lambda, is_at_edge
 from weight_importance.findings.statistics import final_accuracy, intervals
 
 COEFFICIENT = "spearman"
-"""Of the map: ranks do not depend on the scale and the power of an estimator."""
+"""Coefficient of the map: ranks do not depend on an estimator's scale or power."""
 
 SCOPE = "network"
-"""Of the pruning score: weights are ranked over the whole network."""
+"""Scope of the pruning score: weights are ranked over the whole network."""
 
 KEPT_TOGETHER = 0.9
-"""The mean correlation from which on estimators form a group."""
+"""Lowest mean correlation at which estimators form a group."""
 
 ENDS = ("mean", "low", "high", "n")
 
 
 def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.DataFrame:
-    """The mean correlation of every two estimators: over weight tensors in each network, then over networks.
+    """Mean correlation of each pair of estimators: over weight tensors within each network, then over networks.
 
-    Biases and scales of normalisation do not count, as they have few entries.
+    Biases and normalisation scales are excluded because they have few entries.
 
     Args:
         correlation: the table ``correlation`` of one study.
-        coefficient: which of its coefficients.
+        coefficient: correlation coefficient to average.
 
     Returns:
-        a symmetric square with estimators as index and columns, in the table's order, and 1 on the diagonal; ``nan``
-        for a pair that correlates in no tensor (one of the two is constant in each).
+        a symmetric matrix with estimators as index and columns, in table order, and 1 on the diagonal; ``nan`` for a
+        pair without a correlation in any tensor (one of the two is constant in each).
     """
     rows = correlation[(correlation["coefficient"] == coefficient) & correlation["tensor"].map(is_weight_tensor)]
     of_seed = rows.groupby([*PAIR, "seed"], sort=False)["value"].mean()
@@ -50,10 +50,10 @@ def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.
 
 
 def tree(square: pd.DataFrame) -> np.ndarray:
-    """The clustering of estimators by average linkage of 1 - correlation, as SciPy's linkage, leaves optimally ordered.
+    """Cluster estimators by average linkage of 1 - correlation; returns a SciPy linkage with optimally ordered leaves.
 
     Args:
-        square: of :func:`similarity`, of two estimators or more; a pair without a correlation counts as uncorrelated.
+        square: result of :func:`similarity`, with at least two estimators; a missing correlation counts as zero.
     """
     distance = 1 - square.fillna(0.0).to_numpy()
     np.fill_diagonal(distance, 0.0)
@@ -61,21 +61,21 @@ def tree(square: pd.DataFrame) -> np.ndarray:
 
 
 def clustered(square: pd.DataFrame) -> list[str]:
-    """The estimators in the order of the tree's leaves."""
+    """Estimators in the leaf order of the tree."""
     if len(square) < 2:
         return list(square.index)
     return [square.index[leaf] for leaf in leaves_list(tree(square))]
 
 
 def groups(square: pd.DataFrame, least: float = KEPT_TOGETHER) -> list[list[str]]:
-    """The groups of two or more estimators whose branches join at a mean correlation of ``least`` or more.
+    """Groups of two or more estimators whose branches join at a mean correlation of at least ``least``.
 
     Args:
-        square: of :func:`similarity`.
+        square: result of :func:`similarity`.
         least: between -1 and 1.
 
     Returns:
-        groups and their members in the order of the tree's leaves.
+        groups and their members in the leaf order of the tree.
     """
     if len(square) < 2:
         return []
@@ -101,8 +101,8 @@ def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.Data
         selected: the table ``selected_lambda`` of the same study.
 
     Returns:
-        columns estimator, lambda, mean, low, high, n (95 % interval over networks), and ``at_edge``: λ is at an
-        end of its grid. ``none`` is without a penalty. An estimator of which every λ diverged is left out.
+        columns estimator, lambda, mean, low, high, n (95 % interval over networks), and ``at_edge``: λ is at an end of
+        its grid. ``none`` has no penalty. An estimator is omitted if every λ diverged.
     """
     if retention.empty:
         return pd.DataFrame(columns=["estimator", "lambda", *ENDS, "at_edge"])
@@ -115,16 +115,16 @@ def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.Data
 
 
 def pruning_scores(pruning: pd.DataFrame, scope: str = SCOPE) -> pd.DataFrame:
-    """Test accuracy averaged over the fraction of weights removed, least important first, by estimator.
+    """Mean test accuracy over the fraction of weights removed, least important first, by estimator.
 
-    The average is the area under the curve (trapezoids between the shares tried) over its width.
+    The mean is the area under the curve (trapezoidal rule over the fractions tried) divided by its width.
 
     Args:
         pruning: the table ``pruning`` of one study, or an empty one.
-        scope: ``network`` or ``tensor``: where weights are ranked.
+        scope: scope of the ranking of weights, ``network`` or ``tensor``.
 
     Returns:
-        columns criterion, mean, low, high, n (95 % interval over networks); ``random`` is a criterion, too.
+        columns criterion, mean, low, high, n (95 % interval over networks); ``random`` is also a criterion.
     """
     rows = pruning[pruning["scope"] == scope].sort_values("fraction")
     areas = [

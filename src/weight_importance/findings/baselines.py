@@ -1,4 +1,4 @@
-"""The baselines of an importance: no penalty, plain L2 with one λ or one per layer, and joint training as a ceiling.
+"""Baselines of an importance: no penalty, plain L2 with one λ or one per layer, and joint training as upper bound.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -12,10 +12,10 @@ from weight_importance.settings import L2, UNPENALISED
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 NONE, JOINT = UNPENALISED
-"""Names of training without a penalty, task by task and of all tasks so far together."""
+"""Training without a penalty: sequentially on the tasks, and jointly on all tasks so far."""
 
 PER_LAYER = "l2_per_layer"
-"""Plain L2 with one strength per layer: the best of one strength for all layers and of the ratios tried."""
+"""Plain L2 with one strength per layer: the best of a common strength and all ratios tried."""
 
 BASELINES = (NONE, L2, PER_LAYER)
 """Baselines of estimators, from the weakest to the strongest."""
@@ -26,27 +26,27 @@ PARTS = ("mean", "low", "high")
 
 
 def estimators_of(names: Iterable[str]) -> list[str]:
-    """The estimators among names of conditions, in their order."""
+    """Select the estimators among names of conditions, in the same order."""
     return [name for name in names if not is_ablation(name) and name not in (*UNPENALISED, L2)]
 
 
 def is_of_l2(name: str) -> bool:
-    """Whether a condition is plain L2 with one strength, or with one per layer."""
+    """Return whether a condition is plain L2, with one strength or one per layer."""
     return name == L2 or (is_ablation(name) and parse(name).estimators == (L2,))
 
 
 def with_baselines(found: Mapping[str, Curve]) -> dict[str, Curve]:
-    """The curves of a study's conditions, with :data:`PER_LAYER` in place of the ratios of L2's strengths."""
+    """Curves of a study's conditions, with all strength ratios of L2 merged into :data:`PER_LAYER`."""
     of_l2 = [curve for name, curve in found.items() if is_of_l2(name)]
     kept = {name: curve for name, curve in found.items() if name == L2 or not is_of_l2(name)}
     return kept | ({PER_LAYER: joined(of_l2)} if len(of_l2) > 1 else {})
 
 
 def gains(found: Mapping[str, Curve]) -> dict[str, dict[str, Contrast]]:
-    """By baseline and estimator, the estimator's test accuracy less the baseline's, each at its selected strength.
+    """Test accuracy of each estimator minus each baseline, both at their selected strengths, by baseline and estimator.
 
     Args:
-        found: of :func:`with_baselines`.
+        found: result of :func:`with_baselines`.
     """
     names = estimators_of(name for name in found if name != PER_LAYER)
     there = [baseline for baseline in BASELINES if baseline in found]
@@ -54,16 +54,16 @@ def gains(found: Mapping[str, Curve]) -> dict[str, dict[str, Contrast]]:
 
 
 def above(of_baseline: Mapping[str, Contrast]) -> list[str]:
-    """The estimators above a baseline, by tests with Holm's correction for the number of estimators."""
+    """Estimators significantly above a baseline, by Holm-adjusted tests over all estimators."""
     adjusted = holm({name: change.p for name, change in of_baseline.items()})
     return [name for name, change in of_baseline.items() if adjusted[name] < LEVEL and change.mean > 0]
 
 
 def recoveries(found: Mapping[str, Curve]) -> pd.DataFrame:
-    """The share of the way from each baseline to joint training that every estimator covers, with Fieller's interval.
+    """Fraction of the gap between each baseline and joint training that each estimator closes, with Fieller's interval.
 
     Args:
-        found: of :func:`with_baselines`.
+        found: result of :func:`with_baselines`.
 
     Returns:
         columns baseline, estimator, mean, low, high, n; no rows without joint training.

@@ -1,4 +1,4 @@
-"""Split and permuted MNIST next to published results, with tests of equivalence.
+"""Split and permuted MNIST compared with published results, with equivalence tests.
 
 Works on tidy tables in memory and on studies' settings; knows nothing of drawing or LaTeX.
 """
@@ -20,7 +20,7 @@ ACCUMULATION = {
     "si": {"sum": "si"},
     "mas_batched": {"sum": "mas"},
 }
-"""The published method by estimator and accumulation of importances."""
+"""Published method by estimator and accumulation of importances."""
 
 KEYS = ["publication", "scenario", "method"]
 COLUMNS = (
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def method(settings: Study, estimator: str) -> str | None:
-    """The published method that an estimator is in a study; ``None`` for what was not published."""
+    """Published method that corresponds to an estimator in a study; ``None`` if unpublished."""
     if estimator in ("none", "joint"):
         return estimator
     return ACCUMULATION.get(estimator, {}).get(present(settings.retention).accumulation)
@@ -43,15 +43,15 @@ def scenario(settings: Study) -> str:
 
 
 def benchmark_studies(settings: Mapping[str, Study]) -> dict[str, Study]:
-    """Those of some studies that learn later tasks of a published kind, and have analyses."""
+    """Studies with analyses whose later tasks match a published kind."""
     return {name: study for name, study in settings.items() if study.analyses and study.retention and nearest(study)}
 
 
 def final(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """Average test accuracies after the last task, with :data:`KEYS`; unpublished methods are left out.
+    """Average test accuracies after the last task, with :data:`KEYS`; unpublished methods are omitted.
 
     Args:
-        settings: by study.
+        settings: settings by study.
         retention: the table ``retention`` of these studies.
     """
     parts = []
@@ -67,20 +67,20 @@ def final(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFram
 
 
 def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Every published value that this run has a counterpart of, each in one row.
+    """Compare each published value with its counterpart in this run, one per row.
 
-    The counterpart has the same λ; where λ was not published, it is the one with the best mean test accuracy, as
-    there.
+    The counterpart has the same λ. If λ was not published, it is the λ with the best mean test accuracy, as in the
+    publication.
 
     Args:
-        settings: by study.
+        settings: settings by study.
         retention: the table ``retention`` of these studies.
-        theirs: of :func:`weight_importance.findings.publications.published`.
+        theirs: result of :func:`weight_importance.findings.publications.published`.
 
     Returns:
-        columns :data:`COLUMNS`; accuracies between 0 and 1, ``difference`` is ours less published with Welch's 95 %
-        interval, ``tost_p`` the p value of equivalence within the margin of
-        :mod:`weight_importance.findings.reproduction`; the verdict is by p values adjusted for all comparisons (Holm).
+        columns :data:`COLUMNS`; accuracies are between 0 and 1. ``difference`` is ours minus published, with Welch's
+        95 % interval; ``tost_p`` is the p value of equivalence within the margin of
+        :mod:`weight_importance.findings.reproduction`; the verdict uses p values adjusted for all comparisons (Holm).
     """
     ours = intervals(final(settings, retention), [*KEYS, "study", "estimator", "lambda"], "accuracy")
     best = ours.sort_values("mean", na_position="first", kind="stable").drop_duplicates([*KEYS, "study"], keep="last")
@@ -107,20 +107,20 @@ def _judged(row: Mapping, settings: Study, equivalent: float, different: float) 
 
 
 def tally(found: pd.DataFrame) -> dict[str, int]:
-    """How many comparisons have each outcome."""
+    """Number of comparisons by outcome."""
     return {outcome: int((found["outcome"] == outcome).sum()) for outcome in OUTCOMES}
 
 
 def anchors(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """One penalty per task against one anchor for the sum of importances: accuracies at a λ in common, seed by seed.
+    """Compare one penalty per task with one anchor for the sum of importances: paired accuracies at each λ in common.
 
     Args:
-        settings: by study.
+        settings: settings by study.
         retention: the table ``retention`` of these studies.
 
     Returns:
-        columns ``scenario``, ``lambda``, ``mean``, ``low``, ``high``, ``n``: the paired difference, EWC less
-        online EWC.
+        columns ``scenario``, ``lambda``, ``mean``, ``low``, ``high``, ``n``: the paired difference, EWC minus online
+        EWC.
     """
     each = final(settings, retention)
     found = []

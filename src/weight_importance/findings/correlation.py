@@ -1,4 +1,4 @@
-"""How pairs of estimators correlate: beyond the null, strongly, with which sign.
+"""Correlation of pairs of estimators: significance against the null, strength and sign.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -18,33 +18,33 @@ from weight_importance.findings.tensors import ALL
 PAIR = ["estimator_a", "estimator_b"]
 
 STRONG = 0.7
-"""A correlation is strong where its mean over networks is at least this."""
+"""Lowest mean correlation over networks that counts as strong."""
 
 LEVEL = 0.05
 
 PROPERTIES = ("strong", "negative", "turning", "ranging")
 
 WITHOUT_Z = ("overlap_top10",)
-"""Coefficients that are no correlations, with Student's interval instead of that on Fisher's z."""
+"""Coefficients other than correlations; these have Student's interval instead of an interval on Fisher's z."""
 
 RESAMPLES = 2000
 
 NEAR_ONE = 1e-12
-"""Of correlations that are ±1 exactly, so that Fisher's z is finite."""
+"""Distance from ±1 at which correlations are clipped, so that Fisher's z is finite."""
 
 
 def fisher_intervals(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean correlations with intervals from Student's t on Fisher's z = artanh r of the networks' coefficients.
+    """Mean correlations with Student's t intervals on Fisher's z = artanh r of the networks' coefficients.
 
     The interval is centred on the z of the mean, so it never exceeds ±1.
 
     Args:
-        frame: tidy table with one ``value`` per group and seed; of several coefficients if it has that column.
+        frame: tidy table with one ``value`` per group and seed; a column ``coefficient`` is optional.
         by: columns that identify a group.
 
     Returns:
-        as :func:`weight_importance.findings.statistics.intervals`, with ``p``: the two-sided p value that z has the
-        mean zero (``nan`` of the coefficients :data:`WITHOUT_Z`, whose interval is Student's on the values).
+        as :func:`weight_importance.findings.statistics.intervals`, with ``p``: the two-sided p value of a zero mean of
+        z (``nan`` for coefficients :data:`WITHOUT_Z`, which have Student's interval on the values).
     """
     found = intervals(frame, by, "value").assign(p=math.nan)
     plain = found["coefficient"].isin(WITHOUT_Z) if "coefficient" in found else pd.Series(False, index=found.index)
@@ -60,7 +60,7 @@ def fisher_intervals(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def null_means(null: pd.DataFrame) -> pd.DataFrame:
-    """The null of reported means over seeds: one value per tensor, coefficient, pair and permutation.
+    """Null distribution of reported means over seeds: one value per tensor, coefficient, pair and permutation.
 
     Args:
         null: the table ``correlation_null`` of one study.
@@ -69,19 +69,19 @@ def null_means(null: pd.DataFrame) -> pd.DataFrame:
 
 
 def beyond_null(correlation: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
-    """Mean correlations with their intervals and the central 95 % of the null of such means.
+    """Mean correlations with their intervals and the central 95 % of the null distribution of such means.
 
-    The null of a tensor pools the values of all pairs.
+    The null of a tensor pools all pairs.
 
     Args:
         correlation: the table ``correlation`` of one study.
         null: the table ``correlation_null`` of the same study.
 
     Returns:
-        columns tensor, coefficient, estimator_a, estimator_b, mean, low, high, n, p (of :func:`fisher_intervals`),
-        holm_p, adjusted for all pairs and parameter tensors of a coefficient, null_low, null_high, and ``sign``: 1 or
-        -1 where ``holm_p`` is below :data:`LEVEL` and the mean is outside the null, else 0. The tensor ``all`` is no
-        member of the family; of the coefficients :data:`WITHOUT_Z`, the interval decides.
+        columns tensor, coefficient, estimator_a, estimator_b, mean, low, high, n, p (see :func:`fisher_intervals`),
+        holm_p (adjusted for all pairs and parameter tensors of a coefficient), null_low, null_high, and ``sign``: 1 or
+        -1 if ``holm_p`` is below :data:`LEVEL` and the mean is outside the null, else 0. The tensor ``all`` is excluded
+        from the family. For coefficients :data:`WITHOUT_Z`, the interval replaces ``holm_p``.
     """
     keys = ["tensor", "coefficient"]
     means = fisher_intervals(correlation, [*keys, *PAIR])
@@ -101,13 +101,13 @@ def pair_properties(means: pd.DataFrame) -> pd.DataFrame:
     """Properties of each pair over the parameter tensors, by coefficient.
 
     Args:
-        means: of :func:`beyond_null`.
+        means: result of :func:`beyond_null`.
 
     Returns:
         columns coefficient, estimator_a, estimator_b and :data:`PROPERTIES`: ``strong``, the mean is at least
-        :data:`STRONG` in every weight tensor; ``negative`` in a parameter tensor, biases included, by its ``sign``;
+        :data:`STRONG` in every weight tensor; ``negative``, the ``sign`` is -1 in a parameter tensor, biases included;
         ``turning``, negative in one and positive in another; ``ranging``, negative in one and strong in another. Then
-        ``lowest``, the lowest mean over weight tensors, with ``low`` and ``high``, its interval.
+        ``lowest``, the lowest mean over weight tensors, with its interval, ``low`` and ``high``.
     """
     rows = []
     for key, group in means.groupby(["coefficient", *PAIR]):
@@ -123,18 +123,18 @@ def pair_properties(means: pd.DataFrame) -> pd.DataFrame:
 
 
 def shares(correlation: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The share of pairs that have a property, with 95 % intervals for other estimators (and networks) of the kind.
+    """Share of pairs with each property, with 95 % bootstrap intervals over estimators (and networks).
 
     Pairs share estimators and are not independent: estimators are resampled with replacement, and a pair counts as
-    often as the product of its estimators' counts. For ``strong``, networks are resampled as well; the other
-    properties, which are results of tests on all networks, are those of ``pairs``.
+    often as the product of its estimators' counts. For ``strong``, networks are resampled as well; the other properties
+    result from tests on all networks and are taken from ``pairs``.
 
     Args:
         correlation: the table ``correlation`` of one study.
-        pairs: of :func:`pair_properties`.
+        pairs: result of :func:`pair_properties`.
 
     Returns:
-        columns coefficient, property, mean (the observed share), low, high (percentiles), n (pairs).
+        columns coefficient, property, mean (observed share), low, high (percentiles), n (pairs).
     """
     weights = correlation[correlation["tensor"].map(is_weight_tensor)]
     rows = []
@@ -163,14 +163,14 @@ def shares(correlation: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def extremes(means: pd.DataFrame) -> pd.DataFrame:
-    """The pairs with the lowest and the highest mean of each coefficient in each tensor.
+    """Pairs with the lowest and the highest mean, by coefficient and tensor.
 
     Args:
-        means: of :func:`beyond_null`.
+        means: result of :func:`beyond_null`.
 
     Returns:
-        the columns of ``means`` and ``place``: ``lowest`` or ``highest``. A coefficient that exists for no pair of a
-        tensor has no row.
+        the columns of ``means`` and ``place``: ``lowest`` or ``highest``. A coefficient that is undefined for every
+        pair of a tensor has no row.
     """
     ordered = means.dropna(subset="mean").sort_values(["coefficient", "tensor", "mean", *PAIR])
     groups = ordered.groupby(["coefficient", "tensor"])
@@ -178,10 +178,10 @@ def extremes(means: pd.DataFrame) -> pd.DataFrame:
 
 
 def null_ranges(means: pd.DataFrame) -> pd.DataFrame:
-    """The null of each coefficient in each tensor: its central 95 %, and the number of pairs ``inside``.
+    """Central 95 % of the null and number of pairs ``inside`` it, by coefficient and tensor.
 
     Args:
-        means: of :func:`beyond_null`.
+        means: result of :func:`beyond_null`.
     """
     inside = means["mean"].between(means["null_low"], means["null_high"])
     groups = means.assign(inside=inside).groupby(["coefficient", "tensor"])

@@ -1,4 +1,4 @@
-"""Importances weight by weight: slopes between estimators, and the share of an output times an input factor.
+"""Importances weight by weight: slopes between estimators, and rank-one fits (output factor times input factor).
 
 Works on importances in memory, by estimator and weight tensor, one replica per seed; knows nothing of files or drawing.
 """
@@ -13,7 +13,7 @@ from weight_importance.estimators.factors import factor_correlation, log_slope
 from weight_importance.findings.statistics import intervals
 
 Importances = Mapping[str, Mapping[str, Tensor]]
-"""By estimator and weight tensor, ``(R, ...)`` for R seeds."""
+"""Importances by estimator and weight tensor, ``(R, ...)`` for R seeds."""
 
 PREDICTED = (
     ("fisher_exact", "fisher_empirical", 1.0),
@@ -24,7 +24,7 @@ PREDICTED = (
 
 
 def predicted_pairs(estimators: Sequence[str]) -> Sequence[tuple[str, str, float | None]]:
-    """The pairs of :data:`PREDICTED` among estimators; if there are none, the first three pairs, without a slope."""
+    """Pairs of :data:`PREDICTED` among estimators; without any, the first three pairs, without a slope."""
     pairs = [pair for pair in PREDICTED if set(pair[:2]) <= set(estimators)]
     return pairs or [(*pair, None) for pair in combinations(estimators, 2)][:3]
 
@@ -35,9 +35,9 @@ def slopes(
     """Least-squares slopes of log y on log x in every weight tensor, with 95 % intervals over seeds.
 
     Args:
-        importances: of all estimators of the pairs.
-        pairs: of :func:`predicted_pairs`.
-        seeds: of the replicas.
+        importances: importances by all estimators of the pairs.
+        pairs: result of :func:`predicted_pairs`.
+        seeds: seeds of the replicas.
 
     Returns:
         columns first, second, predicted, tensor, mean, low, high, n, ``holds``: the interval contains the prediction.
@@ -54,11 +54,11 @@ def slopes(
 
 
 def factor_correlations(importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:
-    """Correlation of log importance with that of its rank-one reconstruction.
+    """Correlation of log importance with the logarithm of its rank-one reconstruction.
 
     Args:
-        importances: of the estimators to look at.
-        seeds: of the replicas.
+        importances: importances by the estimators to analyse.
+        seeds: seeds of the replicas.
 
     Returns:
         columns estimator, tensor, seed, value.
@@ -73,7 +73,7 @@ def factor_correlations(importances: Importances, seeds: Sequence[int]) -> pd.Da
 
 
 def not_positive(importances: Importances) -> dict[str, float]:
-    """By estimator, the share of weights whose importance is not positive, so that it has no logarithm."""
+    """Share of weights whose importance is not positive and has no logarithm, by estimator."""
     return {
         name: sum((values <= 0).sum().item() for values in tensors.values())
         / sum(values.numel() for values in tensors.values())

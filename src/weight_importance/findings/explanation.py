@@ -1,4 +1,4 @@
-"""Agreement of importances along confidence, predictions of theory, sampling noise, and trajectories.
+"""Agreement of importances: dependence on confidence, theoretical predictions, sampling noise, and trajectories.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -15,10 +15,10 @@ from weight_importance.findings.correlation import PAIR
 from weight_importance.findings.statistics import Interval, interval, intervals, paired
 
 NEAR = 0.1
-"""A value is near a predicted one if it differs by less than this."""
+"""Distance from a predicted value below which a value is near it."""
 
 RISE = 0.1
-"""Sampling noise lowers a correlation whose absolute value rises by more than this without it."""
+"""Rise in absolute correlation without sampling noise above which noise is said to lower the correlation."""
 
 PREDICTED = (
     ("absolute_fisher", "mas", 1.0),
@@ -27,14 +27,14 @@ PREDICTED = (
     ("fisher_exact", "mas", 0.5),
 )
 """Pairs of estimators with a prediction for confident networks, and the predicted slope of log second on log first: 1
-for equal powers of the gradient, a half for a first power against a second one."""
+for equal powers of the gradient, ½ for a first power against a second power."""
 
 
 def predicted_pairs(agreement: pd.DataFrame) -> Sequence[tuple[str, str, float | None]]:
-    """The pairs of :data:`PREDICTED` as a table holds them; if there are none, its first pairs, without a slope.
+    """Pairs of :data:`PREDICTED` in the order of a table; without any, the table's first pairs, without a slope.
 
     Args:
-        agreement: with ``estimator_a`` and ``estimator_b``.
+        agreement: table with ``estimator_a`` and ``estimator_b``.
     """
     there = list(agreement[PAIR].drop_duplicates().itertuples(index=False, name=None))
     both_ways = [*PREDICTED, *((second, first, 1 / slope) for first, second, slope in PREDICTED)]
@@ -48,7 +48,7 @@ def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors:
     Args:
         agreement: the table ``explanation_agreement`` of one study.
         confidence: the table ``explanation_confidence`` of the same study.
-        tensors: over these, agreement is averaged within every network.
+        tensors: tensors to average over within each network.
 
     Returns:
         columns condition, level, coefficient, estimator_a, estimator_b, mean, low, high, n (intervals over seeds), and
@@ -63,13 +63,13 @@ def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions of theory for a pair of estimators as the network's confidence grows.
+    """Theoretical prediction for a pair of estimators as the network's confidence grows.
 
     Attributes:
-        pair: of estimators.
-        coefficient: of :data:`weight_importance.analysis.confidence.AGREEMENT`, the first of the pair being a.
-        limit: what the coefficient should be near to; ``-inf`` or ``inf``: it should fall or rise.
-        text: what it means, in words.
+        pair: two estimators.
+        coefficient: one of :data:`weight_importance.analysis.confidence.AGREEMENT`, with the first of the pair as a.
+        limit: predicted limit of the coefficient; ``-inf`` or ``inf``: predicted to fall or rise.
+        text: prediction in words.
     """
 
     pair: tuple[str, str]
@@ -95,29 +95,27 @@ TOWARDS, AWAY = "towards", "away"
 
 
 def predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
-    """Each of :data:`PREDICTIONS` in each tensor, along each way in which confidence was changed.
+    """Test each of :data:`PREDICTIONS` in each tensor, for each condition that changes confidence.
 
-    Compared are the levels of the least and of the most confidence, by the mean largest probability. How the
-    coefficient ``moved`` between them is judged by the 95 % interval of the change, paired by network: ``towards`` the
-    prediction, ``away`` from it, or ``open`` if the interval contains both.
+    The levels of lowest and highest confidence (mean largest probability) are compared. ``moved`` classifies the change
+    of the coefficient by its 95 % interval, paired by network: ``towards`` the prediction, ``away`` from it, or
+    ``open`` if the interval contains zero.
 
-    The outcome of a prediction without a limit is that movement: ``held``, ``against`` or ``open``. One with a limit is
-    judged by where the coefficient is at the most confidence, however it got there, as it may have been near all along:
-    ``held``, its 95 % interval is within :data:`NEAR` of the limit; ``against``, it is outside, and more confidence
-    might still lead there; ``open``, neither.
+    Without a limit, the outcome follows the movement: ``held``, ``against`` or ``open``. With a limit, it depends only
+    on the coefficient at the highest confidence, which may have been near the limit all along: ``held`` if its 95 %
+    interval is within :data:`NEAR` of the limit; ``against`` if the interval is outside (more confidence might still
+    lead there); else ``open``.
 
-    Comparisons share networks (tensors do, and ways often have their most confident networks in common): their outcomes
-    are not independent.
+    Comparisons share networks (across tensors, and often across conditions), so outcomes are not independent.
 
     Args:
         agreement: the table ``explanation_agreement`` of one study.
         confidence: the table ``explanation_confidence`` of the same study.
-        tensors: in which to look.
+        tensors: tensors to test.
 
     Returns:
-        columns prediction, condition, tensor, first and last (means at the least and the most confidence), limited (the
-        prediction has a limit), moved, outcome. Predictions of pairs that are not there are left out, and so are
-        conditions with a single level.
+        columns prediction, condition, tensor, first and last (means at the lowest and the highest confidence), limited
+        (the prediction has a limit), moved, outcome. Missing pairs and conditions with a single level are omitted.
     """
     sure = confidence[confidence["quantity"] == "max_probability"]
     sure = sure.groupby(["condition", "level"])["value"].mean()
@@ -152,11 +150,11 @@ def predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequ
 
 
 OUTCOMES = {TOWARDS: HELD, AWAY: AGAINST, OPEN: OPEN}
-"""Verdict on a prediction without a limit, by the direction of change."""
+"""Outcome of a prediction without a limit, by direction of change."""
 
 
 def _nearness(reached: Interval, limit: float) -> str:
-    """Whether an interval is within :data:`NEAR` of a limit, outside, or neither (also if it does not exist)."""
+    """Classify an interval as within :data:`NEAR` of a limit, outside, or neither (also if undefined)."""
     low, high = limit - NEAR, limit + NEAR
     if low <= reached.low and reached.high <= high:
         return HELD
@@ -164,9 +162,9 @@ def _nearness(reached: Interval, limit: float) -> str:
 
 
 def _of_pair(rows: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
-    """The rows of a prediction's pair, its first estimator being a, as a table may have them the other way round.
+    """Rows of a prediction's pair with its first estimator as a, even if the table has the reverse order.
 
-    The ratio is turned over; a slope the other way round is another one, so those rows are none.
+    Ratios are inverted; a reversed slope is a different slope, so those rows are dropped.
     """
     a, b = prediction.pair
     there = rows[(rows["estimator_a"] == a) & (rows["estimator_b"] == b)]
@@ -177,7 +175,7 @@ def _of_pair(rows: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
 
 
 def _distance(values: pd.Series, prediction: Prediction) -> pd.Series:
-    """The distance that should decrease; of ratios, on a logarithmic scale."""
+    """Distance predicted to decrease; ratios on a logarithmic scale."""
     limit = prediction.limit
     if prediction.coefficient == "ratio":
         values, limit = np.log(values), np.log(limit) if np.isfinite(limit) else limit
@@ -200,7 +198,7 @@ def without_noise(noise: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
 
     Args:
         noise: the table ``explanation_noise`` of one study.
-        tensors: in which to look.
+        tensors: tensors to include.
 
     Returns:
         index tensor, estimator_a, estimator_b; columns ``observed``, ``independent``, and ``rise`` of the absolute
@@ -214,9 +212,9 @@ def without_noise(noise: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
 
 
 def rank_ceiling(noise: pd.DataFrame, reliability: pd.DataFrame) -> pd.DataFrame:
-    """Mean rank correlation of each pair across halves of the samples, and the bound that reliabilities set.
+    """Mean rank correlation of each pair across halves of the samples, and its upper bound from reliabilities.
 
-    The bound is the root of the product of both estimators' rank correlations with themselves across halves.
+    The bound is the geometric mean of both estimators' rank correlations with themselves across halves.
 
     Args:
         noise: the table ``explanation_noise`` of one study.
@@ -242,11 +240,11 @@ def trajectory_means(trajectories: pd.DataFrame, shared: pd.DataFrame, tensors: 
     Args:
         trajectories: the table ``explanation_trajectories`` of one study.
         shared: the table ``explanation_shared`` of one study.
-        tensors: over which to average.
+        tensors: tensors to average over.
 
     Returns:
-        by quantity of ``trajectories``, and for all pairs of ``shared``, those of a path estimator with another one
-        (``path``) and those without any (``other``).
+        by quantity of ``trajectories``; and from ``shared``, for all pairs (``shared``), pairs with exactly one path
+        estimator (``path``) and pairs without any (``other``).
     """
     own, shared = (
         table[table["tensor"].isin(tensors) & (table["coefficient"] == "pearson")] for table in (trajectories, shared)

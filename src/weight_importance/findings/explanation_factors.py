@@ -1,4 +1,4 @@
-"""The part that shared factors have in correlations: of pairs, and of the total signal with gradient estimators.
+"""Contribution of shared factors to correlations: of pairs, and of the total signal with gradient estimators.
 
 Works on tidy tables in memory; knows nothing of files, colours or LaTeX.
 """
@@ -14,21 +14,21 @@ from weight_importance.findings.statistics import intervals
 from weight_importance.findings.tensors import tensor_order
 
 NOTABLE = 0.3
-"""A correlation is notable from this mean on, in absolute value."""
+"""Lowest absolute mean of a notable correlation."""
 
 CONTRIBUTES = 0.1
-"""A shared factor contributes noticeably to a correlation from this mean on, in absolute value."""
+"""Lowest absolute mean of a noticeable contribution of a shared factor to a correlation."""
 
 
 def factor_terms(factors: pd.DataFrame) -> pd.DataFrame:
-    """The mean terms of every pair's correlation in every weight tensor.
+    """Mean terms of each pair's correlation in each weight tensor.
 
     Args:
         factors: the table ``explanation_factors`` of one study.
 
     Returns:
-        index tensor, estimator_a, estimator_b; a column for each quantity of the table, and ``by_factors``, the sum of
-        the terms of the input factor, the output factor and their product.
+        index tensor, estimator_a, estimator_b; one column per quantity of the table, and ``by_factors``, the sum of the
+        terms of the input factor, the output factor and their product.
     """
     keys = ["tensor", *PAIR]
     terms = intervals(factors, [*keys, "quantity"], "value").set_index([*keys, "quantity"])["mean"].unstack("quantity")
@@ -36,10 +36,10 @@ def factor_terms(factors: pd.DataFrame) -> pd.DataFrame:
 
 
 def notable_by_factors(terms: pd.DataFrame) -> dict[str, int]:
-    """The number of ``notable`` correlations, of those ``mostly`` due to factors, and of those due to the ``input``'s.
+    """Count ``notable`` correlations, and those ``mostly`` due to factors or mostly due to the ``input`` factor.
 
     Args:
-        terms: of :func:`factor_terms`.
+        terms: result of :func:`factor_terms`.
     """
     notable = terms[terms["observed"].abs() >= NOTABLE]
     shares = {"mostly": notable["by_factors"], "input": notable["by_input"]}
@@ -53,24 +53,24 @@ CANCELLED, UNSIGNED = "cancelled", "no sign"
 
 
 def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
-    """Where the sign of the correlation of the total signal |w| E|x| with estimators made of gradients comes from.
+    """Sources of the sign of correlations between the total signal |w| E|x| and gradient-based estimators.
 
-    Of two kinds, by ``kind``: ``moment``, means over samples of powers of a gradient, in whose formula the input is a
-    factor and the weight none; and ``path``, which hold the displacement, too, that made the weight. All others are
-    left out, for they may have the weight as a factor (functions of a mean and the weight, such as |w| times the
-    gradient or ½hw²; readings of the weights).
+    ``kind`` is ``moment`` (means over samples of powers of a gradient; the formula contains the input as a factor but
+    not the weight) or ``path`` (also contains the displacement that produced the weight). All other estimators are
+    omitted because the weight may be a factor (functions of a mean and the weight, such as |w| times the gradient or
+    ½hw²; functions of the weights alone).
 
     Args:
         signal: the table ``explanation_signal`` of one study.
 
     Returns:
-        a row for each weight tensor and such estimator, those of the path last in every tensor: kind, the means of all
-        quantities, ``low`` and ``high`` of the interval of ``observed``, ``sign`` (1, -1, or 0 where that interval
-        includes zero) and ``outcome`` of the shared input factor: ``explained``, what it contributes is more than half
-        of the correlation; ``opposed``, its interval is on the other side of zero; ``less than half``,
-        neither. Where there is no sign: ``cancelled``, it contributes at least :data:`CONTRIBUTES` in absolute value
-        and the magnitudes' deviations pull against that, both beyond doubt (intervals of what it contributes, and of
-        how much more that is than the correlation, paired by network); else ``no sign``.
+        one row per weight tensor and estimator, path estimators last in each tensor: kind, the means of all quantities,
+        ``low`` and ``high`` of ``observed``, ``sign`` (1, -1, or 0 if that interval includes zero) and ``outcome`` of
+        the shared input factor. With a sign: ``explained``, its contribution is more than half of the correlation;
+        ``opposed``, the interval of its contribution is on the other side of zero; ``less than half``, neither. Without
+        a sign: ``cancelled``, its contribution is at least :data:`CONTRIBUTES` in absolute value and the deviations of
+        the weight magnitudes counteract it, both significantly (intervals of the contribution, and of its excess over
+        the correlation, paired by network, exclude zero); else ``no sign``.
     """
     keys = ["tensor", "estimator"]
     kinds = {name: kind for name in signal["estimator"].unique() if (kind := _shares_the_input(name))}
@@ -101,7 +101,7 @@ MOMENT, PATH = KINDS = (MomentEstimator.kind, PathEstimator.kind)
 
 
 def _shares_the_input(name: str) -> str | None:
-    """The kind of an estimator that :func:`signal_signs` is about."""
+    """Kind of an estimator covered by :func:`signal_signs`, else ``None``."""
     estimator = ESTIMATORS[name]
     if isinstance(estimator, PathEstimator):
         return PATH
@@ -109,6 +109,6 @@ def _shares_the_input(name: str) -> str | None:
 
 
 def turning(signs: pd.DataFrame) -> list[str]:
-    """The estimators whose correlation with the total signal is above zero in one tensor and below it in another."""
+    """Estimators whose correlation with the total signal is positive in one tensor and negative in another."""
     ends = signs.groupby("estimator", sort=False)["sign"].agg(["min", "max"])
     return [name for name, row in ends.iterrows() if row["min"] < 0 < row["max"]]

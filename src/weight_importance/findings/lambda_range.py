@@ -1,8 +1,8 @@
-"""Average accuracy over the whole range of λ, by estimator, and the shifts between these curves.
+"""Average accuracy over the full range of λ, by estimator, and the shifts between these curves.
 
-If the importances of two estimators differ by a factor, their curves differ by a shift along the logarithmic axis of λ.
-The ratio of summed importances predicts the shift; the distance between the curves before and after it measures how
-much of their difference the ratio explains. Works on tidy tables and tensors; knows nothing of drawing or LaTeX.
+If the importances of two estimators differ by a factor, their curves differ by a shift along the logarithmic λ axis.
+The ratio of summed importances predicts the shift; the distance between the curves before and after it measures the
+part of their difference that the ratio explains. Works on tidy tables and tensors; knows nothing of drawing or LaTeX.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from weight_importance.findings.statistics import final_accuracy, interval
 from weight_importance.settings import Study
 
 REFERENCE = "fisher_exact"
-"""The estimator whose curve the others are shifted to."""
+"""Estimator of the curve to which the others are shifted."""
 
 SHIFTS = np.arange(-12, 12.001, 0.01)
-"""Decades: the shifts that the best one is searched among."""
+"""Candidate shifts, in decades."""
 
 SHIFT_COLUMNS = (
     "curve", "seeds", "best_lambda", "best", "half_rise",
@@ -28,7 +28,7 @@ SHIFT_COLUMNS = (
 
 
 def curve(study: str, settings: Mapping[str, Study], estimator: str) -> str:
-    """The name of an estimator's curve: with the number of samples for studies that average over fewer than all."""
+    """Name of an estimator's curve; includes the number of samples if a study averages over a subset."""
     samples = settings[study].importance.samples
     return estimator if samples is None or estimator == "none" else f"{estimator} ({samples} samples)"
 
@@ -37,7 +37,7 @@ def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFra
     """Average test accuracy after the last task.
 
     Args:
-        settings: of a study and its companions, by name.
+        settings: settings of a study and its companions, by name.
         retention: their table ``retention``.
 
     Returns:
@@ -49,11 +49,11 @@ def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFra
 
 
 def totals(importances: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int]) -> pd.DataFrame:
-    """Importances summed over all parameters, negative ones counted as zero as in the penalty.
+    """Importances summed over all parameters; negative values count as zero, as in the penalty.
 
     Args:
         importances: curve → parameter → ``(R, *shape)``.
-        seeds: of the R networks.
+        seeds: seeds of the R networks.
 
     Returns:
         columns ``curve``, ``seed``, ``total``.
@@ -70,15 +70,15 @@ def distance(own: pd.Series, reference: pd.Series, shift: float) -> float:
 
     Args:
         own: accuracies indexed by log10 λ, ascending.
-        reference: the same; linear between its points, and constant beyond its ends.
-        shift: in decades: importances that are larger by a factor reach the same accuracy at a λ smaller by it.
+        reference: the same; interpolated linearly, and constant beyond its ends.
+        shift: in decades: importances larger by a factor reach the same accuracy at a λ smaller by this factor.
     """
     expected = np.interp(own.index + shift, reference.index, reference)
     return float(np.sqrt(np.mean((own.to_numpy() - expected) ** 2)))
 
 
 def half_rise(accuracies: pd.Series, none: float) -> float:
-    """The λ at which a curve first gains half of what it gains at its best over learning without a penalty.
+    """First λ at which a curve reaches half of its maximum gain over no penalty.
 
     Args:
         accuracies: indexed by log10 λ, ascending.
@@ -93,16 +93,16 @@ def half_rise(accuracies: pd.Series, none: float) -> float:
 
 
 def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
-    """Every curve against that of :data:`REFERENCE`, before and after the shift that the ratio of sums predicts.
+    """Compare each curve with :data:`REFERENCE`, before and after the shift predicted by the ratio of sums.
 
     Args:
-        found: of :func:`curves`.
-        summed: of :func:`totals`.
+        found: result of :func:`curves`.
+        summed: result of :func:`totals`.
 
     Returns:
         columns :data:`SHIFT_COLUMNS`: the best λ and its accuracy; the λ of :func:`half_rise`; the ratio of summed
-        importances to those of the reference (geometric mean over networks with its 95 % interval); the factor that
-        brings the curves closest; the :func:`distance` without a shift, with that of the ratio, and at the closest.
+        importances to the reference (geometric mean over networks with its 95 % interval); the factor that brings the
+        curves closest; the :func:`distance` without a shift, with the ratio's shift, and with the closest shift.
     """
     means = found.assign(x=np.log10(found["lambda"].where(found["lambda"] > 0))).groupby(["curve", "x"])["accuracy"]
     means = means.mean().dropna()
@@ -124,5 +124,5 @@ def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _closest(own: pd.Series, reference: pd.Series) -> float:
-    """The one of :data:`SHIFTS` with the least :func:`distance`; of equal ones the smallest."""
+    """Element of :data:`SHIFTS` with the smallest :func:`distance`; the smallest element in a tie."""
     return min(SHIFTS, key=lambda shift: (round(distance(own, reference, shift), 12), abs(shift)))

@@ -1,4 +1,4 @@
-"""Whether similar importances perform similarly: a Mantel test between families of estimators.
+"""Mantel test between families of estimators: do similar importances perform similarly?
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -26,24 +26,24 @@ FAMILIES: Mapping[str, str] = {
     ),
     **dict.fromkeys(("total_signal", "wanda"), "signal"),
 }  # fmt: skip
-"""The family of an estimator: variants of one formula, equal up to a power, or equal in piecewise linear networks, as
-the Hessian's diagonal and the exact Fisher information. Every other estimator forms a family by itself."""
+"""Families of estimators: variants of one formula, equal up to a power, or equal in piecewise linear networks (such as
+the Hessian diagonal and the exact Fisher information). Any other estimator forms a separate family."""
 
 MOST_PERMUTATIONS = 9999
-"""Permutations of the families' scores: all where there are no more, else so many random ones."""
+"""Largest number of permutations of the families' scores: all if there are no more, otherwise a random sample."""
 
 USES = ("retention", "pruning")
-"""Uses of importances; similarity is measured on the form that each use needs."""
+"""Uses of importances; similarity is measured on the form that each use takes."""
 
 
 @dataclass(frozen=True)
 class Mantel:
-    """Mantel's statistic: a correlation over pairs, and how often chance gives one as far from zero.
+    """Mantel statistic: a correlation over pairs with its permutation p value.
 
     Attributes:
         r: rank correlation over pairs of families.
-        p: two-sided, by permutation of families; ``nan`` with ``r``.
-        n: families.
+        p: two-sided p value, by permutation of families; ``nan`` with ``r``.
+        n: number of families.
     """
 
     r: float
@@ -52,7 +52,7 @@ class Mantel:
 
 
 def similarity(used: pd.DataFrame, use: str) -> pd.DataFrame:
-    """The mean correlation over networks of the importances as a use takes them, a symmetric square.
+    """Mean correlation over networks of importances in the form that a use takes, as a symmetric matrix.
 
     Args:
         used: the table ``correlation_used`` of one study.
@@ -67,20 +67,20 @@ def similarity(used: pd.DataFrame, use: str) -> pd.DataFrame:
 
 
 def alike_do_alike(square: pd.DataFrame, scores: pd.Series) -> Mantel:
-    """Whether similar families of estimators have similar scores (Mantel 1967, with ranks).
+    """Test whether similar families of estimators have similar scores (Mantel 1967, with ranks).
 
-    Estimators of one family are variants of one formula: alike by definition, with scores that are alike as well, so
-    that they are no independent evidence, and permuting them one by one would find the families again. A family's score
-    is the mean of its members, the similarity of two families the mean over pairs of members. Over all pairs of
-    families, the statistic is the rank correlation of similarity with minus the difference of scores; the null permutes
-    the scores over the families.
+    Estimators of one family are variants of one formula, with similar scores by construction; they are not independent
+    evidence, and permuting single estimators would only recover the families. A family's score is the mean over its
+    members, the similarity of two families the mean over pairs of members. The statistic is the rank correlation, over
+    all pairs of families, of similarity with the negative absolute difference of scores; the null permutes the scores
+    over families.
 
     Args:
-        square: of :func:`similarity`.
-        scores: by estimator; those that are not in both do not count.
+        square: result of :func:`similarity`.
+        scores: scores by estimator; estimators missing from either input are ignored.
 
     Returns:
-        ``nan`` with fewer than four families, or where all pairs have one similarity or one difference.
+        ``nan`` with fewer than four families, or if all similarities or all scores are equal.
     """
     names = [name for name in square.index if name in scores.index and np.isfinite(scores[name])]
     families = [FAMILIES.get(name, name) for name in names]
@@ -98,7 +98,7 @@ def alike_do_alike(square: pd.DataFrame, scores: pd.Series) -> Mantel:
     near += near.T
     alike = _standardised(rankdata(alike))
     found = np.array([alike @ near[order[upper[0]], order[upper[1]]] for order in _orders(len(unique))])
-    # the observed order is the first; rounding must not separate it from equal ones
+    # the observed order comes first; rounding must not separate it from ties
     return Mantel(float(found[0]), float((np.abs(found) >= abs(found[0]) - 1e-12).mean()), len(unique))
 
 

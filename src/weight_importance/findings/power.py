@@ -1,4 +1,4 @@
-"""Power: the probability that a new run of n networks supports a statement, if the reference's mean and variance hold.
+"""Power: the probability that a new run of n networks supports a statement, given the reference's mean and variance.
 
 Works on numbers in memory; knows nothing of tables, files or drawing.
 """
@@ -10,21 +10,21 @@ import numpy as np
 from scipy import stats
 
 WANTED = 0.9
-"""The power that a claim of the paper should have."""
+"""Target power of the paper's claims."""
 
 MOST_NETWORKS = 200
-"""Numbers of networks up to which the necessary one is searched."""
+"""Upper limit of the search for the necessary number of networks."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
 def power_of_difference(mean: float, sd: float, n: int, level: float = 0.05) -> float:
-    """The probability that a two-sided t test over n values shows a mean above zero.
+    """Probability that a two-sided t test over n values finds a mean above zero.
 
     Args:
-        mean, sd: of the values.
-        n: how many values.
-        level: of the test.
+        mean, sd: mean and standard deviation of the values.
+        n: number of values.
+        level: significance level.
     """
     if n < 2 or not math.isfinite(mean + sd):
         return math.nan
@@ -34,16 +34,16 @@ def power_of_difference(mean: float, sd: float, n: int, level: float = 0.05) -> 
 
 
 def power_of_equivalence(mean: float, sd: float, n: int, margin: float, level: float = 0.05) -> float:
-    """The probability that two one-sided t tests over n values show a mean within a margin of zero.
+    """Probability that two one-sided t tests over n values find a mean within a margin of zero.
 
-    Given the standard deviation of the sample, its mean has to be so far within the margin that both tests reject; this
+    Given the sample standard deviation, both tests reject if the sample mean is far enough inside the margin; this
     probability is averaged over the distribution of the standard deviation.
 
     Args:
-        mean, sd: of the values.
-        n: how many values.
-        margin: of the tests, above zero.
-        level: of each test.
+        mean, sd: mean and standard deviation of the values.
+        n: number of values.
+        margin: equivalence margin, above zero.
+        level: significance level of each test.
     """
     if n < 2 or not math.isfinite(mean + sd):
         return math.nan
@@ -58,22 +58,22 @@ def power_of_equivalence(mean: float, sd: float, n: int, margin: float, level: f
 
 
 def power_above(mean: float, sd: float, n: int, threshold: float) -> float:
-    """The probability that the mean of n normal values is above a threshold."""
+    """Probability that the mean of n normal values is above a threshold."""
     if not math.isfinite(mean + sd):
         return math.nan
     return float(stats.norm.sf(threshold, mean, sd / math.sqrt(n))) if sd > 0 else float(mean > threshold)
 
 
 def of_all(powers: Sequence[float]) -> float:
-    """The least probability that all statements are supported (Bonferroni's inequality)."""
+    """Lower bound on the probability that all statements are supported (Bonferroni's inequality)."""
     return float(np.maximum(0.0, 1 - sum(1 - power for power in powers))) if powers else math.nan
 
 
 def of_some(powers: Sequence[float]) -> float:
-    """The least probability that some statements are supported, but not all."""
+    """Lower bound on the probability that some statements are supported, but not all."""
     return max(powers) - min(powers) if powers else math.nan
 
 
 def necessary(power: Callable[[int], float], wanted: float = WANTED) -> int | None:
-    """The smallest number of networks with the wanted power; ``None`` if :data:`MOST_NETWORKS` are too few."""
+    """Smallest number of networks with the wanted power; ``None`` if :data:`MOST_NETWORKS` are too few."""
     return next((n for n in range(2, MOST_NETWORKS + 1) if power(n) >= wanted), None)

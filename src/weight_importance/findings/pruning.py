@@ -8,7 +8,7 @@ import pandas as pd
 from weight_importance.findings.statistics import intervals
 
 RANDOM = "random"
-"""Name of the random order of weights, the baseline."""
+"""Random order of weights, the baseline."""
 
 
 def pruning_means(pruning: pd.DataFrame) -> pd.DataFrame:
@@ -24,10 +24,10 @@ def pruning_means(pruning: pd.DataFrame) -> pd.DataFrame:
 
 
 def extremes(means: pd.DataFrame) -> pd.DataFrame:
-    """The best and the worst estimator at each fraction in each scope; the random baseline is no estimator.
+    """Best and worst estimator at each fraction in each scope; the random baseline is excluded.
 
     Args:
-        means: of :func:`pruning_means`.
+        means: result of :func:`pruning_means`.
 
     Returns:
         the columns of ``means`` and ``place``: ``best`` or ``worst``.

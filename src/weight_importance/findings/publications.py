@@ -1,4 +1,4 @@
-"""Published average accuracies on split and permuted MNIST: the tables, and the settings that they were computed with.
+"""Published average accuracies on split and permuted MNIST: the tables and the settings behind them.
 
 Knows the columns of the files; their README documents their origin. Comparisons are in ``benchmarks``.
 """
@@ -24,13 +24,13 @@ METHODS = {
     "mas": "MAS",
     "joint": "joint training",
 }
-"""The published methods, in the order in which tables and figures show them, and their names there."""
+"""Published methods and their names in tables and figures, in display order."""
 
 SCENARIOS = ("task", "domain", "class")
 """Task-, domain- and class-incremental learning."""
 
 Setup = tuple[tuple[tuple[str, ...], object, str], ...]
-"""Path of keys in a study's settings, the published value, and the name of the setting in words."""
+"""Path of keys in a study's settings, published value, and name of the setting in words."""
 
 ALL: Setup = (
     (("datasets",), ("mnist",), "data sets"),
@@ -69,18 +69,18 @@ def _tasks(network: object, **tasks: object) -> Setup:
 
 @dataclass(frozen=True)
 class Publication:
-    """A published table.
+    """Published table.
 
     Attributes:
-        name: of the publication and its benchmark.
-        authors: as in a text.
-        table: the file in the folder of published results, without its ending.
-        columns: of the file, and their types.
-        kind: of tasks.
-        setup: the settings.
-        only: values of columns that select the rows of the benchmark.
-        names: the authors' names of methods where they are not those of :data:`METHODS`.
-        strength: the column of λ; ``None`` if it was not published.
+        name: name of the publication and its benchmark.
+        authors: authors as cited in text.
+        table: file name in the folder of published results, without extension.
+        columns: columns of the file, and their types.
+        kind: kind of tasks.
+        setup: published settings.
+        only: column values that select the rows of the benchmark.
+        names: the authors' names of methods if they differ from :data:`METHODS`.
+        strength: column of λ; ``None`` if it was not published.
     """
 
     name: str
@@ -94,11 +94,11 @@ class Publication:
     strength: str | None = None
 
     def departures(self, settings: Study) -> list[str]:
-        """The settings in which a study departs from the published ones: ``training images: 5000 instead of all``."""
+        """Settings in which a study departs from the published ones: ``training images: 5000 instead of all``."""
         return differing(settings, (*ALL, *self.setup))
 
     def rows(self, method: str, scenario: str) -> Rows:
-        """The rows of the file on one method in one scenario."""
+        """Rows of the file for one method in one scenario."""
         theirs = {own: name for name, own in self.names.items()}.get(method, method)
         named = {"method": theirs, "scenario": scenario} if "method" in self.columns else {}
         return rows(self.table, **self.only, **named)
@@ -109,7 +109,7 @@ class Publication:
         for column, value in self.only.items():
             frame = frame[frame[column] == value]
         frame = frame.reset_index(drop=True)
-        if "method" not in frame:  # a table of SI alone, whose λ of zero is no penalty
+        if "method" not in frame:  # a table of SI only; λ = 0 is training without a penalty
             frame = frame.assign(method=np.where(frame[self.strength] > 0, "si", "none"), scenario="domain")
         named = frame[["method", "scenario"]].replace({"method": dict(self.names)}).assign(publication=self.name)
         named["lambda"] = frame[self.strength].fillna(0.0) if self.strength else np.nan
@@ -180,11 +180,11 @@ def published(folder: str | Path) -> pd.DataFrame:
 
 
 def nearest(settings: Study) -> Publication | None:
-    """The publication whose settings differ in the fewest places from a study's; ``None`` for other kinds of tasks."""
+    """Publication with the fewest departures from a study's settings; ``None`` for other kinds of tasks."""
     candidates = [each for each in PUBLICATIONS if each.kind == settings.tasks.kind]
     return min(candidates, key=lambda each: len(each.departures(settings)), default=None)
 
 
 def named(name: str) -> Publication:
-    """The publication called ``name``."""
+    """Publication called ``name``."""
     return next(each for each in PUBLICATIONS if each.name == name)

@@ -1,4 +1,4 @@
-"""The published results of Kutalev and Lapina (2021) under the names this repository uses, and how they were computed.
+"""Published results of Kutalev and Lapina (2021) under this repository's names, and the settings behind them.
 
 Knows the columns of the two files; their README documents their origin. Comparisons are in ``reproduction``.
 """
@@ -40,7 +40,7 @@ SETUPS = {
         (("tasks", "kind"), "rotated", "tasks"),
     ),
 }
-"""By study: path of keys in its settings, the value of the published results, and the name of the setting in words."""
+"""By study: path of keys in its settings, published value, and name of the setting in words."""
 
 PROTOCOL = {
     "train_on_validation": "validation images in training",
@@ -64,13 +64,13 @@ SETUP = (
     (("retention", "accumulation"), "sum", "accumulation of importances over tasks"),
     (("retention", "clamp_negative"), False, "negative importances counted as zero"),
 )
-"""The same for both studies; of the published files, only those of the plain penalty are here."""
+"""The same for both studies; of the published files, the repository has only those of the plain penalty."""
 
 LATER = ("carry_adam", "select_lambda_on", "penalised_path", "tasks", "retention")
 """Keys of settings that matter only after the first task."""
 
 IMAGES = 60_000
-"""Images for training and validation together in each of the published data sets."""
+"""Number of training plus validation images in each published data set."""
 
 
 SWEEP = {
@@ -103,7 +103,7 @@ def retention(folder: str | Path) -> pd.DataFrame:
 
 
 def pruning(folder: str | Path) -> pd.DataFrame:
-    """Test accuracy as each weight matrix loses the same fraction, with 95 % t intervals over runs.
+    """Test accuracy after pruning the same fraction of each weight matrix, with 95 % t intervals over runs.
 
     Returns:
         columns ``study``, ``scope``, ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
@@ -121,7 +121,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
 
 
 def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:
-    """The rows of the authors' file that :func:`retention` makes those of a study from; of ``none`` those of λ = 0."""
+    """Rows of the authors' file behind :func:`retention` for a study; ``none`` uses the rows with λ = 0."""
     where: dict[str, Values] = {"study": study, "network": [name for name, ours in STUDIES.items() if ours == study]}
     if estimator not in (None, "none"):
         where["estimator"] = [name for name, ours in ESTIMATORS.items() if ours == estimator]
@@ -131,15 +131,15 @@ def retention_rows(study: str, estimator: str | None = None, strength: float | N
 
 
 def pruning_rows() -> Rows:
-    """The rows of the authors' file that :func:`pruning` reads: all."""
+    """Rows of the authors' file behind :func:`pruning`: all."""
     return rows(PRUNING_BY_LAYER)
 
 
 def read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataFrame:
-    """A published table.
+    """Read a published table.
 
     Raises:
-        UserError: it is missing, or not a table of these columns.
+        UserError: the file is missing or is not a table with these columns.
     """
     path = Path(folder) / f"{name}.csv"
     remedy = "It is part of the repository: restore it with\n  git checkout -- workflow/resources/published"
@@ -154,17 +154,17 @@ def read(folder: str | Path, name: str, columns: Mapping[str, type]) -> pd.DataF
 
 
 def last_task(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of :func:`retention` after each study's last task."""
+    """Rows of :func:`retention` after each study's last task."""
     last = frame.groupby("study")["tasks_learnt"].transform("max")
     return frame[frame["tasks_learnt"] == last]
 
 
 def differing(settings: Study, setup: Iterable[tuple[tuple[str, ...], object, str]]) -> list[str]:
-    """The settings in which a study departs from published ones: ``epochs for each later task: 1 instead of 6``.
+    """Settings in which a study departs from published ones: ``epochs for each later task: 1 instead of 6``.
 
     Args:
-        settings: of the study.
-        setup: path of keys in the settings, the published value, and the name of the setting in words.
+        settings: settings of the study.
+        setup: path of keys in the settings, published value, and name of the setting in words.
     """
     found = []
     for path, published, words in setup:

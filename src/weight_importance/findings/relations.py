@@ -1,4 +1,4 @@
-"""Published correlations of importances next to those of a study, with tests of equivalence.
+"""Published correlations of importances compared with a study's correlations, with equivalence tests.
 
 Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
@@ -18,13 +18,13 @@ from weight_importance.findings.tensors import ALL
 
 @dataclass(frozen=True)
 class Relation:
-    """A correlation of two importances that was published.
+    """Published correlation of two importances.
 
     Attributes:
         pair: two estimators.
-        least: the lowest published value, with :attr:`decimals` digits.
-        most: the highest one.
-        decimals: digits the publication gives.
+        least: lowest published value, with :attr:`decimals` digits.
+        most: highest published value.
+        decimals: number of published digits.
         source: key of the publication in the paper's bibliography.
     """
 
@@ -42,9 +42,9 @@ RELATIONS = (
     Relation(("si_undivided", "sos"), 0.99, 0.99, 2),
 )
 """Pearson correlations over all parameters together: the first three after a task of CIFAR, the last after the first
-task of permuted MNIST in a network 784-2000-2000-10, SI before its division. That network was trained for 20 epochs
-with batches of 256, and all but SI and SOS took 1,000 images (github.com/freedbee/continual_regularisation,
-``MNIST/correlations_scatter_comparison.py``)."""
+task of permuted MNIST in a network 784-2000-2000-10, with SI before its division. That network was trained for 20
+epochs with batches of 256; all estimators except SI and SOS used 1,000 images
+(github.com/freedbee/continual_regularisation, ``MNIST/correlations_scatter_comparison.py``)."""
 
 
 VERDICTS = ("as published", "lower", "higher", "undecided")
@@ -52,15 +52,15 @@ ENDS = ("mean", "low", "high", "n")
 
 
 def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIONS) -> pd.DataFrame:
-    """The published correlations whose estimators a study has, with those of the study.
+    """Published correlations whose estimators a study has, and the study's correlations.
 
-    A published value represents the range of values that round to it. Two one-sided t tests on Fisher's z over
-    networks test whether the study's correlation is within this range; their p values are adjusted for the number of
-    relations (Holm). Where the range reaches 1, one test is enough.
+    A published value represents the range of values that round to it. Two one-sided t tests on Fisher's z over networks
+    test whether the study's correlation is within this range; p values are adjusted for the number of relations (Holm).
+    If the range reaches 1, one test suffices.
 
     Args:
         correlation: the table ``correlation`` of one study.
-        published: the publications' values.
+        published: published correlations.
 
     Returns:
         columns estimator_a, estimator_b, least, most, decimals, source, mean, low, high, n (interval over networks),
@@ -85,7 +85,7 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
 
 
 def _range(row: Relation | Mapping) -> tuple[float, float]:
-    """The values that are rounded to published ones."""
+    """Range of values that round to the published ones."""
     least, most, decimals = (
         (row.least, row.most, row.decimals)
         if isinstance(row, Relation)
@@ -96,7 +96,7 @@ def _range(row: Relation | Mapping) -> tuple[float, float]:
 
 
 def _within(values: pd.Series, low: float, high: float) -> float:
-    """The p value of the test that the mean of z is within a range."""
+    """P value of the test that the mean of z is within a range."""
     if len(values) < 2 or values.isna().any():
         return math.nan
     z = np.arctanh(values.clip(-1 + NEAR_ONE, 1 - NEAR_ONE))

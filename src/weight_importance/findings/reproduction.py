@@ -17,19 +17,19 @@ from weight_importance.findings.statistics import against_published, intervals
 from weight_importance.settings import Study, stand_in
 
 MARGIN = 0.01
-"""The largest margin: accuracies that differ by less than one percentage point may count as equivalent.
+"""Largest equivalence margin: one percentage point of accuracy.
 
-A margin is justified by what it excludes. A value that is published at a λ lower or higher by a factor of two or more,
-or for another criterion of pruning, is its *rival*: a margin of half the distance of a published value to its nearest
-rival excludes that the rival would pass as reproduced, too. Where rivals are nearer than twice this margin, half the
-distance is the margin, however small; the published curves are so flat around their best λ that few runs cannot decide.
+A margin is justified by the alternatives it excludes. A *rival* of a published value is published at a λ lower or
+higher by a factor of at least two, or for another pruning criterion. A margin of half the distance to the nearest rival
+ensures that the rival would not pass as reproduced. If this is below the largest margin, it is the margin, however
+small; the published curves are so flat around their best λ that few runs cannot decide.
 """
 
 FACTOR = 2
-"""A published λ that is lower or higher by this factor must not pass as reproduced."""
+"""A published λ that is lower or higher by at least this factor is a rival."""
 
 LEVEL = 0.05
-"""Of the tests."""
+"""Significance level of the tests."""
 
 KEYS = ["estimator", "lambda", "tasks_learnt"]
 COLUMNS = (
@@ -43,12 +43,12 @@ OUTCOMES = ("reproduced", "differs", "undecided", "diverged", "not judged")
 
 
 def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
-    """The settings in which a run departs from the published one: ``epochs for each later task: 1 instead of 6``.
+    """Settings in which a run departs from the published one: ``epochs for each later task: 1 instead of 6``.
 
     Args:
-        study: the study that has the published results.
-        settings: of the run that replaces it.
-        kind: for comparisons on ``pruning`` the tasks after the first do not matter.
+        study: study with published results.
+        settings: settings of the run that replaces it.
+        kind: kind of comparison; ``pruning`` ignores the tasks after the first.
     """
     if study not in SETUPS:
         return ["nothing is published of this study"]
@@ -61,7 +61,7 @@ def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
 
 
 def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:
-    """Whether a run has the setting and the size of the published one, so that its results may be judged by them.
+    """Return whether a run has the published settings and size, so that published results can judge it.
 
     Args:
         study, settings, kind: as for :func:`departures`.
@@ -70,7 +70,7 @@ def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:
 
 
 def retention_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean test accuracy over the tasks learnt so far with 95 % t intervals over seeds, as the published are kept.
+    """Mean test accuracy over the tasks learnt so far with 95 % t intervals over seeds, as in the published table.
 
     Args:
         table: the table ``retention`` of one study.
@@ -86,7 +86,7 @@ def published_best(theirs: pd.DataFrame) -> dict[str, float]:
     """Each estimator's λ above zero with the best published mean after the last published task.
 
     Args:
-        theirs: :func:`weight_importance.findings.published.retention` of one study.
+        theirs: result of :func:`weight_importance.findings.published.retention` for one study.
     """
     penalised = theirs[theirs["lambda"] > 0]
     ordered = last_task(penalised).sort_values(["mean", "lambda"], ascending=[True, False])
@@ -94,7 +94,7 @@ def published_best(theirs: pd.DataFrame) -> dict[str, float]:
 
 
 def last_common_task(ours: pd.DataFrame, theirs: pd.DataFrame) -> int:
-    """After how many tasks both are compared: as many as both have learnt; 0 where one of them is empty."""
+    """Number of tasks for the comparison: as many as both have learnt; 0 if either is empty."""
     return 0 if ours.empty or theirs.empty else int(min(ours["tasks_learnt"].max(), theirs["tasks_learnt"].max()))
 
 
@@ -106,31 +106,31 @@ def comparisons(
     published_retention: pd.DataFrame,
     published_pruning: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Every published value that this run has a counterpart of, each in one row.
+    """Compare each published value with its counterpart in this run, one per row.
 
     Kinds, by the column ``kind``:
 
-    - ``lambda``: mean test accuracy over all tasks at a λ in common. A published λ = 0 is training without a penalty,
-      and compared with ``none``.
-    - ``tasks``: the same at the published best λ after 2, 3, ... tasks, but not after the last in common, which is a
-      row of ``lambda``. The first, which no penalty has touched, is left out.
-    - ``best_value``: the best over all λ that each side tried, where that is not one λ, and so a row of ``lambda``. If
-      the published best λ diverged here, its row of ``lambda`` says so; this row is additional.
-    - ``pruning``: accuracy at a fraction in common but 0, where nothing is pruned.
+    - ``lambda``: mean test accuracy over all tasks at a λ in common. A published λ = 0 is training without a penalty
+      and is compared with ``none``.
+    - ``tasks``: the same at the published best λ after 2, 3, ... tasks, except the last task in common, which is a row
+      of ``lambda``. The first task precedes any penalty and is omitted.
+    - ``best_value``: the best value over all λ on each side, unless both have the same best λ, which is a row of
+      ``lambda``. If the published best λ diverged here, its row of ``lambda`` reports it; this row is additional.
+    - ``pruning``: accuracy at a fraction in common, except 0.
 
-    Where this run has learnt fewer tasks, both are taken after as many.
+    If this run has learnt fewer tasks, both are compared after that number.
 
     Args:
-        study: the study that has the published results.
-        settings: by study, the settings of this one and of its companions.
-        retention, pruning: those tables, of all studies.
-        published_retention, published_pruning: of :mod:`weight_importance.findings.published`, of all studies.
+        study: study with published results.
+        settings: settings of this study and its companions, by study.
+        retention, pruning: the tables of these names, of all studies.
+        published_retention, published_pruning: from :mod:`weight_importance.findings.published`, of all studies.
 
     Returns:
-        columns :data:`COLUMNS`; accuracies between 0 and 1, ``difference`` is ours less published with Welch's 95 %
-        interval, ``margin`` that of equivalence (see :data:`MARGIN`) and ``rival`` the published λ or criterion that
-        limits it, ``tost_p`` and ``difference_p`` the p values of equivalence and of no difference, with ``holm_``
-        adjusted for all comparisons of one kind, ``outcome`` one of :data:`OUTCOMES` by these.
+        columns :data:`COLUMNS`; accuracies are between 0 and 1. ``difference`` is ours minus published, with Welch's
+        95 % interval; ``margin`` is the equivalence margin (see :data:`MARGIN`), ``rival`` the published λ or criterion
+        that limits it; ``tost_p`` and ``difference_p`` are the p values of equivalence and of no difference, with
+        ``holm_`` adjusted for all comparisons of one kind; ``outcome``, one of :data:`OUTCOMES`, follows from these.
     """
     name_of_run = stand_in(study, settings)
     ours = retention_means(retention[retention["study"] == name_of_run])
@@ -157,7 +157,7 @@ def comparisons(
 
 
 def _at_every_lambda(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int) -> pd.DataFrame:
-    # a sweep of any estimator may begin at λ = 0; that is one and the same training
+    # a sweep of any estimator may start at λ = 0; these runs are all the same training
     unpenalised = theirs["lambda"] == 0
     named = theirs.assign(estimator=theirs["estimator"].mask(unpenalised, "none"))
     return _beside(ours[ours["tasks_learnt"] == tasks], named.drop_duplicates(KEYS), "lambda")
@@ -175,7 +175,7 @@ def _beside(ours: pd.DataFrame, theirs: pd.DataFrame, kind: str) -> pd.DataFrame
 
 def _best_value(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
     ours, theirs = ours[ours["tasks_learnt"] == tasks], theirs[theirs["tasks_learnt"] == tasks]
-    # diverged ones come first, so they are taken only where there is nothing else; of equals, the published best
+    # diverged rows sort first, so they are taken only if all rows diverged; ties go to the published best
     ordered = ours.assign(published_best=ours["lambda"] == ours["estimator"].map(best)).sort_values(
         ["mean", "published_best", "lambda"], ascending=[True, True, False], na_position="first"
     )
@@ -193,13 +193,13 @@ def _pruned(ours: pd.DataFrame, theirs: pd.DataFrame, study: str) -> pd.DataFram
 
 
 def _tested(row: Mapping, rivals: tuple[pd.DataFrame, pd.DataFrame]) -> dict[str, object]:
-    """The difference of a row's two means, the margin, and both tests."""
+    """Difference between a row's two means, the margin, and both tests."""
     margin, rival = _margin(row, *rivals)
     return {**against_published(row, margin), "margin": margin, "rival": rival}
 
 
 def _margin(row: Mapping, sweep: pd.DataFrame, pruning: pd.DataFrame) -> tuple[float, str]:
-    """Half the distance of the published value to its nearest rival, at most :data:`MARGIN`, and the rival's name."""
+    """Half the distance from the published value to its nearest rival, at most :data:`MARGIN`, and the rival's name."""
     if row["kind"] == "pruning":
         same = pruning[(pruning["fraction"] == row["fraction"]) & (pruning["criterion"] != row["estimator"])]
         names = same["criterion"]
@@ -224,13 +224,13 @@ def _judged(row: Mapping, as_published: bool) -> tuple[str, str]:
 
 
 def judge(change: float, equivalent: float, different: float, margin: float = MARGIN) -> tuple[str, str]:
-    """The statement that tests allow of a difference of accuracies, ours less published.
+    """Outcome that the tests support for a difference of accuracies, ours minus published.
 
     Args:
         change: the difference.
-        equivalent: the p value of the test that it is smaller than the margin.
-        different: that of the test of no difference.
-        margin: of the first test.
+        equivalent: p value of the equivalence test.
+        different: p value of the test of no difference.
+        margin: equivalence margin.
 
     Returns:
         one of :data:`OUTCOMES`, and a sentence.
@@ -252,14 +252,14 @@ def _points(change: float) -> str:
 
 
 def tally(compared: pd.DataFrame) -> pd.DataFrame:
-    """How often each outcome occurs, per kind of comparison and estimator, and where the difference is largest.
+    """Count each outcome by kind of comparison and estimator, with the row of the largest difference.
 
     Args:
-        compared: of :func:`comparisons`.
+        compared: result of :func:`comparisons`.
 
     Returns:
-        columns ``kind``, ``estimator``, ``count``, one for each of :data:`OUTCOMES`, then those of :data:`COLUMNS`
-        from ``lambda`` to ``tost_p`` of the row with the largest difference; and ``verdict``, such as
+        columns ``kind``, ``estimator``, ``count``, one for each of :data:`OUTCOMES`, then :data:`COLUMNS` from
+        ``lambda`` to ``tost_p`` for the row with the largest difference; and ``verdict``, such as
         ``9 of 10 reproduced, 1 undecided``.
     """
     place = [name for name in COLUMNS if name not in ("kind", "estimator", "outcome", "verdict")]

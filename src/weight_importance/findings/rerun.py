@@ -1,7 +1,7 @@
-"""Two runs compared quantity by quantity: a reference, and a rerun of the same or of another size.
+"""Comparison of two runs, quantity by quantity: a reference, and a rerun of the same or another size.
 
-If one run has all seeds of the other, both are compared network by network, over these seeds; otherwise as independent
-samples. Knows nothing of files, drawing or LaTeX.
+If one run has all seeds of the other, the runs are compared network by network over these seeds; otherwise as
+independent samples. Knows nothing of files, drawing or LaTeX.
 """
 
 import math
@@ -19,7 +19,7 @@ from weight_importance.findings.study import Findings
 
 OUTCOMES = ("agrees", "differs", "undecided", "missing")
 """``agrees``: two one-sided tests show a difference below the margin; ``differs``: they do not, and a test of no
-difference rejects; ``missing``: the quantity is in one of the runs only."""
+difference rejects; ``missing``: only one run has the quantity."""
 
 PARTS = ("mean", "low", "high", "n")
 COLUMNS = (
@@ -29,20 +29,20 @@ COLUMNS = (
 
 
 Power = Callable[[float, float, int], float]
-"""The probability that a run supports what a claim says of a quantity, by mean and standard deviation of its values and
+"""Probability that a run supports a claim about a quantity, given the mean and standard deviation of its values and the
 number of networks."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A mean over the networks of a run.
+    """Mean over the networks of a run.
 
     Attributes:
         name: the same in both runs.
-        by_seed: its values, by seed; at the selected λ, if it depends on λ.
-        error: its standard error, with the choice of λ.
-        margin: the difference between two runs that would matter.
-        power: of the part of a claim that is about the quantity; ``None`` if no claim is.
+        by_seed: values by seed, at the selected λ if they depend on λ.
+        error: standard error, including the selection of λ.
+        margin: smallest relevant difference between two runs.
+        power: power of the part of a claim about the quantity; ``None`` without a claim.
     """
 
     name: str
@@ -60,16 +60,16 @@ class Quantity:
 
     @property
     def deviation(self) -> float:
-        """The standard deviation over networks that belongs to the standard error."""
+        """Standard deviation over networks that corresponds to the standard error."""
         return self.error * math.sqrt(len(self.by_seed))
 
     def power_of(self, networks: int) -> float:
-        """The power of a new run with so many networks, if mean and variance are those of this run."""
+        """Power of a new run with this number of networks, given this run's mean and variance."""
         return self.power(float(self.by_seed.mean()), self.deviation, networks) if self.power else math.nan
 
 
 def at_selected(name: str, a: Curve, b: Curve, margin: float, power: Power) -> Quantity:
-    """The difference a - b of the accuracies of two conditions, each at its selected λ."""
+    """Difference a - b between the accuracies of two conditions, each at its selected λ."""
     return Quantity(name, a.by_seed - b.by_seed, contrast(a, b).error, margin, power)
 
 
@@ -82,9 +82,9 @@ def accuracies(findings: Findings) -> list[Quantity]:
 
 
 def compared(reference: Sequence[Quantity], rerun: Sequence[Quantity]) -> pd.DataFrame:
-    """The quantities of two runs, each in one row of :data:`COLUMNS`.
+    """Quantities of two runs, one per row, with :data:`COLUMNS`.
 
-    Differences are rerun less reference, with 95 % intervals; p values are adjusted for all quantities (Holm).
+    Differences are rerun minus reference, with 95 % intervals; p values are adjusted for all quantities (Holm).
     """
     both: dict[str, dict[str, Quantity]] = {}
     for run, quantities in (("reference", reference), ("rerun", rerun)):
@@ -99,7 +99,7 @@ def compared(reference: Sequence[Quantity], rerun: Sequence[Quantity]) -> pd.Dat
 
 
 def verdict(outcomes: Sequence[str]) -> str:
-    """The outcome of several quantities together."""
+    """Combined outcome of several quantities."""
     return next((name for name in ("differs", "missing", "undecided") if name in outcomes), "agrees")
 
 

@@ -14,9 +14,9 @@ from weight_importance.findings.statistics import final_accuracy, intervals
 
 
 def average_accuracy(retention: pd.DataFrame) -> pd.DataFrame:
-    """The mean accuracy over the tasks learnt so far, per study, estimator, lambda, seed, tasks_learnt and split.
+    """Mean accuracy over the tasks learnt so far, by study, estimator, lambda, seed, tasks_learnt and split.
 
-    It is nan as soon as one of the accuracies is: that run diverged.
+    ``nan`` if any of the accuracies is: that run diverged.
     """
     learnt = retention[retention["task"] <= retention["tasks_learnt"]]
     by = ["study", "estimator", "lambda", "seed", "tasks_learnt", "split"]
@@ -24,9 +24,9 @@ def average_accuracy(retention: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_selected_lambda(frame: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table with ``estimator`` and ``lambda`` at each estimator's selected lambda, and those of ``none``.
+    """Rows of a table with ``estimator`` and ``lambda`` at each estimator's selected lambda, and the rows of ``none``.
 
-    An estimator of which every lambda diverged has none selected and is left out.
+    An estimator is omitted if every lambda diverged.
     """
     keys = ["study", "estimator", "lambda"]
     chosen = selected.loc[selected["lambda"].notna() & (selected["estimator"] != NONE), keys]
@@ -47,7 +47,7 @@ def final_means(retention: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def selected_means(retention: pd.DataFrame, selected: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The rows of :func:`final_means` at each estimator's selected lambda, and that of ``none``.
+    """Rows of :func:`final_means` at each estimator's selected lambda, and the row of ``none``.
 
     Args:
         retention: the table ``retention`` of one study.
@@ -60,18 +60,18 @@ def selected_means(retention: pd.DataFrame, selected: pd.DataFrame, split: str) 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The estimators of a study at their selected strengths; the order is that of validation accuracies.
+    """Estimators of a study at their selected strengths, in order of validation accuracy.
 
     Attributes:
-        order: estimators, the best first; those of which every lambda diverged are left out.
-        means: by estimator (and ``none``), lambda and test accuracy with its interval.
-        gaps: by two estimators in this order, test accuracy of the first less that of the second, paired by seed, with
-            the choice of λ in the interval.
-        spread: the gap of the best and the worst.
-        gains: by baseline and estimator, test accuracy less the baseline's: see
+        order: estimators, best first; an estimator is omitted if every lambda diverged.
+        means: lambda and test accuracy with its interval, by estimator (and ``none``).
+        gaps: paired difference in test accuracy, first minus second, by two estimators in this order; the interval
+            accounts for the selection of λ.
+        spread: gap between the best and the worst.
+        gains: test accuracy minus the baseline's, by baseline and estimator: see
             :func:`weight_importance.findings.baselines.gains`.
         at_edge: estimators whose selected lambda is the lowest or the highest of several.
-        diverged: by estimator, the strengths at which a run diverged.
+        diverged: strengths at which a run diverged, by estimator.
     """
 
     order: list[str]
@@ -92,12 +92,12 @@ class Ranking:
 
     @property
     def indistinguishable(self) -> list[str]:
-        """Estimators whose difference to the best is not significant, with Holm's correction for their number."""
+        """Estimators not significantly different from the best, after Holm's correction."""
         return [name for name, p in self._against_best.items() if not p < LEVEL]
 
     @property
     def above(self) -> list[str]:
-        """Estimators that are above the best of validation data on test data, by the same tests."""
+        """Estimators significantly above the validation-best estimator on test data, by the same tests."""
         return [name for name, p in self._against_best.items() if p < LEVEL and self.gaps[self.best, name].mean < 0]
 
     @property
@@ -110,10 +110,10 @@ class Ranking:
 
 
 def ranking(retention: pd.DataFrame, selected: pd.DataFrame) -> Ranking:
-    """The ranking of a study's estimators.
+    """Rank the estimators of a study.
 
     Args:
-        retention: the table ``retention`` of one study, with rows of ``none``; ablations play no part.
+        retention: the table ``retention`` of one study, with rows of ``none``; ablations are ignored.
         selected: the table ``selected_lambda`` of the same study.
     """
     found = with_baselines(curves(retention, selected["criterion"].iloc[0]))
@@ -145,7 +145,7 @@ def _at_edge(test: pd.DataFrame, selected: pd.DataFrame) -> list[str]:
 
 
 def is_at_edge(strength: float, tried: Sequence[float]) -> bool:
-    """Whether a strength is the lowest or the highest of several that were tried, so that others may be better."""
+    """Return whether a strength is the lowest or the highest of several tried, so that others may be better."""
     return len(tried) > 1 and strength in (min(tried), max(tried))
 
 

@@ -1,4 +1,4 @@
-"""Comparisons of conditions at their selected strengths λ, with the choice of λ inside the intervals.
+"""Comparisons of conditions at their selected strengths λ; intervals account for the selection.
 
 Works on tidy tables in memory; knows nothing of files, training or drawing.
 """
@@ -20,17 +20,17 @@ from weight_importance.findings.statistics import Interval, fieller, final_accur
 Key = TypeVar("Key")
 
 MOST_RESAMPLES = 2000
-"""Resamples of the networks: all different ones where there are no more, else so many random ones."""
+"""Largest number of resamples of the networks: all distinct ones if there are no more, otherwise a random sample."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A condition's accuracies after the last task, at every strength tried.
+    """Accuracies of a condition after the last task, at every strength tried.
 
     Attributes:
-        settings: condition and λ of every row; λ ascends within a condition.
-        seeds: of the networks, the columns.
-        criterion: accuracy that λ is selected on, ``(settings, networks)``; ``nan`` where the training diverged.
+        settings: condition and λ of each row; λ ascends within a condition.
+        seeds: seeds of the networks, the columns.
+        criterion: accuracy that selects λ, ``(settings, networks)``; ``nan`` where the training diverged.
         test: test accuracy, of the same shape.
     """
 
@@ -40,22 +40,22 @@ class Curve:
     test: np.ndarray
 
     def selected(self, counts: np.ndarray) -> np.ndarray:
-        """The row with the best mean criterion in every resample; of equal ones the first; no diverged one.
+        """Row with the best mean criterion in each resample; ties go to the first row; diverged rows are excluded.
 
         Args:
-            counts: how often every network is drawn, ``(resamples, networks)``.
+            counts: number of times each network is drawn, ``(resamples, networks)``.
         """
         means = counts @ self.criterion.T / counts.sum(1, keepdims=True)
         return np.where(np.isnan(means), -np.inf, means).argmax(1)
 
     def at_selected(self, counts: np.ndarray) -> np.ndarray:
-        """Mean test accuracy of every resample at the strength selected on it, ``(resamples,)``."""
+        """Mean test accuracy of each resample at the strength selected in it, ``(resamples,)``."""
         means = counts @ self.test.T / counts.sum(1, keepdims=True)
         return means[np.arange(len(counts)), self.selected(counts)]
 
     @property
     def best(self) -> tuple[str, float]:
-        """The selected condition and λ."""
+        """Selected condition and λ."""
         return self.settings[self.selected(np.ones((1, len(self.seeds))))[0]]
 
     @property
@@ -66,11 +66,11 @@ class Curve:
 
 
 def curves(retention: pd.DataFrame, criterion: str = "validation") -> dict[str, Curve]:
-    """The curves of a study's conditions; one of which every λ diverged is left out.
+    """Curves of a study's conditions; a condition is omitted if every λ diverged.
 
     Args:
         retention: the table ``retention`` of one study.
-        criterion: the split that λ is selected on.
+        criterion: split that selects λ.
     """
     keys = ["estimator", "lambda", "seed"]
     parts = [final_accuracy(retention, split).set_index(keys)["accuracy"] for split in (criterion, "test")]
@@ -83,7 +83,7 @@ def curves(retention: pd.DataFrame, criterion: str = "validation") -> dict[str, 
 
 
 def joined(found: Iterable[Curve]) -> Curve:
-    """Several conditions as one, whose selection is among all their strengths."""
+    """Merge conditions into one that selects among all their strengths."""
     found = list(found)
     return Curve(
         [setting for curve in found for setting in curve.settings],
@@ -95,9 +95,9 @@ def joined(found: Iterable[Curve]) -> Curve:
 
 @cache
 def resamples(networks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resamples of the networks with replacement, ``(resamples, networks)``, and the probability of each.
+    """Resamples of the networks with replacement, as counts ``(resamples, networks)``, and the probability of each.
 
-    Without randomness where all are listed: as counts, of the multinomial distribution.
+    If all resamples fit, they are enumerated with their multinomial probabilities.
     """
     if math.comb(2 * networks - 1, networks) > MOST_RESAMPLES:
         random = np.random.default_rng(0)
@@ -110,13 +110,13 @@ def resamples(networks: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Contrast(Interval):
-    """A difference with its interval, the p value of no difference, and the standard error."""
+    """Difference with its interval, the p value of no difference, and the standard error."""
 
     p: float
     error: float
 
     def equivalence(self, margin: float) -> float:
-        """The p value of two one-sided tests that the difference is smaller than a margin."""
+        """P value of two one-sided tests that the difference is smaller than a margin."""
         if math.isnan(self.error):
             return math.nan
         if self.error == 0:
@@ -125,11 +125,11 @@ class Contrast(Interval):
 
 
 def contrast(a: Curve, b: Curve, level: float = 0.95) -> Contrast:
-    """The difference a - b of test accuracies, each at its selected λ, over the same networks.
+    """Difference a - b of test accuracies, each at its selected λ, over the same networks.
 
-    The networks are resampled with replacement, and both strengths are selected again on every resample. The standard
-    deviation of the difference over all resamples, times sqrt(n / (n - 1)), is its standard error; interval and test
-    are Student's with n - 1 degrees of freedom. At a single λ this is the paired t interval.
+    Networks are resampled with replacement, and both strengths are selected again in every resample. The standard error
+    is the standard deviation of the difference over all resamples times sqrt(n / (n - 1)); interval and test are
+    Student's with n - 1 degrees of freedom. With a single λ, this is the paired t interval.
 
     Raises:
         ValueError: the networks differ.
@@ -146,9 +146,9 @@ def contrast(a: Curve, b: Curve, level: float = 0.95) -> Contrast:
 
 
 def recovered(a: Curve, b: Curve, zero: Curve) -> Interval:
-    """The ratio (a - zero) / (b - zero) of differences at selected strengths, with Fieller's interval (1954).
+    """Ratio (a - zero) / (b - zero) of differences at selected strengths, with Fieller's interval (1954).
 
-    Covariances are those over resamples, as in :func:`contrast`.
+    Covariances are computed over resamples, as in :func:`contrast`.
     """
     counts, weights = _shared(a, b, zero)
     n = len(a.seeds)
@@ -171,10 +171,10 @@ def _covariance(weights: np.ndarray, first: np.ndarray, second: np.ndarray | Non
 
 
 def holm(p: Mapping[Key, float]) -> dict[Key, float]:
-    """Holm's (1979) adjusted p values of a family of tests; ``nan`` stays and does not count.
+    """Holm-adjusted p values (Holm 1979) of a family of tests; ``nan`` is kept and does not count.
 
     Args:
-        p: by any key.
+        p: p values by any key.
     """
     tested = sorted((value, place) for place, value in enumerate(p.values()) if not math.isnan(value))
     adjusted, largest = [math.nan] * len(p), 0.0
@@ -185,17 +185,17 @@ def holm(p: Mapping[Key, float]) -> dict[Key, float]:
 
 
 def peaks(found: Mapping[str, Curve]) -> pd.DataFrame:
-    """Where the criterion would be best between the strengths tried, by network, and what the grid costs.
+    """Best λ interpolated between the strengths tried, and the accuracy lost to the grid.
 
-    For each network, a parabola over log λ goes through the best strength and its neighbours; at an end of the grid the
-    best strength itself is used. The cost is the parabola's top less the network's accuracy at the strength selected
-    for all networks, on the criterion's images.
+    For each network, a parabola over log λ passes through the best strength and its neighbours; at an end of the grid,
+    the best strength itself is used. The cost is the parabola's maximum minus the network's accuracy at the strength
+    selected for all networks, on the criterion's images.
 
     Args:
-        found: of :func:`curves`; those with fewer than three strengths are left out.
+        found: result of :func:`curves`; curves with fewer than three strengths are omitted.
 
     Returns:
-        columns estimator; ``lambda``, ``low``, ``high`` of the top (geometric mean over networks with its 95 % t
+        columns estimator; ``lambda``, ``low``, ``high`` of the maximum (geometric mean over networks with its 95 % t
         interval); ``mean_cost``, ``low_cost``, ``high_cost``; and ``n``.
     """
     rows = []
@@ -213,7 +213,7 @@ def peaks(found: Mapping[str, Curve]) -> pd.DataFrame:
 
 
 def _top(logs: np.ndarray, accuracy: np.ndarray) -> tuple[float, float]:
-    """Place and height of the top of the parabola through the best point and its neighbours."""
+    """Position and height of the maximum of the parabola through the best point and its neighbours."""
     best = int(np.nanargmax(accuracy))
     near = slice(best - 1, best + 2)
     if best in (0, len(logs) - 1) or np.isnan(accuracy[near]).any():

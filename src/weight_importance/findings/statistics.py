@@ -1,4 +1,4 @@
-"""Statements over seeds: means with their intervals, paired differences, and the choice of each estimator's strength.
+"""Statistics over seeds: means with intervals, paired differences, and the selection of each estimator's strength.
 
 Works on tidy tables in memory; knows nothing of files, training or drawing.
 """
@@ -17,7 +17,7 @@ from weight_importance.files.tables import COLUMNS
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n seeds and the interval that covers the expectation with the stated confidence."""
+    """Mean over n seeds with its confidence interval."""
 
     mean: float
     low: float
@@ -26,14 +26,14 @@ class Interval:
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """The mean of independent values with Student's t interval, mean ± t((1 + level) / 2, n - 1) · s / sqrt(n).
+    """Mean of independent values with Student's t interval, mean ± t((1 + level) / 2, n - 1) · s / sqrt(n).
 
-    A value that does not exist for one seed leaves no mean over seeds: with any ``nan`` among the values, mean, low and
-    high are ``nan``. A single value is its own mean and has no interval: low and high are ``nan``.
+    With any ``nan`` among the values, mean, low and high are ``nan``. A single value is its own mean and has no
+    interval: low and high are ``nan``.
 
     Args:
         values: one per seed, ``(n,)``.
-        level: confidence, between 0 and 1.
+        level: confidence level, between 0 and 1.
 
     Raises:
         ValueError: there are no values, or they are not one-dimensional.
@@ -49,30 +49,30 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def intervals(frame: pd.DataFrame, by: Sequence[str], value: str = "value", level: float = 0.95) -> pd.DataFrame:
-    """One :func:`interval` for each group of rows that agree in the columns ``by``.
+    """Compute one :func:`interval` per group of rows with equal values in the columns ``by``.
 
     Args:
         frame: tidy table with one row per group and seed.
         by: columns that identify a group; a group may have ``nan`` in one of them.
         value: column with the values.
-        level: confidence, between 0 and 1.
+        level: confidence level, between 0 and 1.
 
     Returns:
         A table with columns ``by``, mean, low, high, n, sorted by the first.
     """
     groups = frame.groupby(list(by), dropna=False)[value]
     rows = [dict(zip(by, key, strict=True)) | asdict(interval(values, level)) for key, values in groups]
-    # without rows, too, the columns can be compared and joined with those of other tables
+    # typed even without rows, so that the columns can be compared and joined with other tables
     kinds = dict(frame.dtypes[list(by)]) | dict.fromkeys(("mean", "low", "high"), float) | {"n": int}
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"]).astype(kinds)
 
 
 def paired(a: pd.Series, b: pd.Series, level: float = 0.95) -> Interval:
-    """The :func:`interval` of the differences a - b of two conditions that share their seeds.
+    """Paired :func:`interval` of the differences a - b between two conditions over the same seeds.
 
     Args:
         a, b: values indexed by seed.
-        level: confidence, between 0 and 1.
+        level: confidence level, between 0 and 1.
 
     Raises:
         ValueError: a seed is missing from one of them, or occurs twice.
@@ -91,16 +91,16 @@ def _differences(a: pd.Series, b: pd.Series) -> pd.Series:
 
 
 def ratio(numerator: pd.Series, denominator: pd.Series, level: float = 0.95) -> Interval:
-    """The ratio of two means over the same seeds with Fieller's interval (1954; pairs of normal values).
+    """Ratio of two means over the same seeds with Fieller's interval (1954; bivariate normal values).
 
-    It holds the ratios r for which a paired t test does not reject that numerator - r · denominator has the mean zero;
-    unlike the mean of the seeds' own ratios it does not suffer from a denominator that is small for one seed. Where the
-    denominator's mean does not differ significantly from zero at this level, there is no bounded interval: low and
-    high are ``nan``, as they are for a single seed.
+    The interval contains the ratios r for which a paired t test does not reject a zero mean of numerator - r ·
+    denominator. Unlike the mean of per-seed ratios, it is robust to a small denominator of a single seed. If the
+    denominator's mean is not significantly different from zero at this level, there is no bounded interval: low and
+    high are ``nan``, as for a single seed.
 
     Args:
         numerator, denominator: values indexed by seed.
-        level: confidence, between 0 and 1.
+        level: confidence level, between 0 and 1.
 
     Raises:
         ValueError: a seed is missing from one of them, or occurs twice.
@@ -115,13 +115,13 @@ def ratio(numerator: pd.Series, denominator: pd.Series, level: float = 0.95) -> 
 def fieller(
     y: float, x: float, variance_y: float, covariance: float, variance_x: float, n: int, level: float = 0.95
 ) -> Interval:
-    """The ratio y / x of two means over n seeds with Fieller's interval: see :func:`ratio`.
+    """Ratio y / x of two means over n seeds with Fieller's interval: see :func:`ratio`.
 
     Args:
         y, x: the means.
-        variance_y, covariance, variance_x: of the means.
-        n: seeds.
-        level: confidence, between 0 and 1.
+        variance_y, covariance, variance_x: variances and covariance of the means.
+        n: number of seeds.
+        level: confidence level, between 0 and 1.
     """
     mean = float(y / x) if x else math.nan
     if n < 2 or not math.isfinite(mean):
@@ -136,17 +136,17 @@ def fieller(
 
 
 def paired_equivalence(a: pd.Series, b: pd.Series, margin: float) -> float:
-    """The p value of two one-sided t tests (TOST, Schuirmann 1987) that conditions sharing their seeds are equivalent.
+    """P value of two one-sided t tests (TOST, Schuirmann 1987) for the equivalence of paired conditions.
 
-    The larger p value of the two is that of the hypothesis that the mean of the differences a - b is ``margin`` or more
-    away from zero. It is below 0.05 exactly where the 90 % interval of :func:`paired` is within the margin.
+    The null hypothesis is a mean of the differences a - b at least ``margin`` away from zero; the result is the larger
+    p value of the two tests. It is below 0.05 exactly if the 90 % interval of :func:`paired` is within the margin.
 
     Args:
         a, b: values indexed by seed.
-        margin: the difference that would matter, above zero.
+        margin: equivalence margin, above zero.
 
     Returns:
-        the p value; ``nan`` where a value is, or there is a single seed.
+        the p value; ``nan`` if any value is ``nan``, or for a single seed.
 
     Raises:
         ValueError: a seed is missing from one of them, or occurs twice.
@@ -161,20 +161,20 @@ def paired_equivalence(a: pd.Series, b: pd.Series, margin: float) -> float:
 
 
 def equivalence(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: float, n_b: float, margin: float) -> float:
-    """The p value of two one-sided tests (TOST, Schuirmann 1987) that two means differ by less than a margin.
+    """P value of two one-sided tests (TOST, Schuirmann 1987) that two means differ by less than a margin.
 
-    Both tests are Welch's, for unequal variances; the larger of their p values is that of the hypothesis that the means
-    differ by ``margin`` or more. It is below 0.05 exactly where Welch's 90 % interval of the difference is within the
+    Both tests are Welch's, for unequal variances. The null hypothesis is a difference of at least ``margin``; the
+    result is the larger p value. It is below 0.05 exactly if Welch's 90 % interval of the difference is within the
     margin.
 
     Args:
         mean_a, mean_b: means over independent values.
         sd_a, sd_b: their standard deviations, with n - 1.
-        n_a, n_b: how many values.
-        margin: the difference that would matter, above zero.
+        n_a, n_b: numbers of values.
+        margin: equivalence margin, above zero.
 
     Returns:
-        the p value; ``nan`` where a mean is, or rests on a single value.
+        the p value; ``nan`` if a mean is ``nan`` or is based on a single value.
     """
     if min(n_a, n_b) < 2 or not np.isfinite([mean_a, sd_a, mean_b, sd_b]).all():
         return math.nan
@@ -188,7 +188,7 @@ def equivalence(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: flo
 
 
 def no_difference(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: float, n_b: float) -> float:
-    """The p value of Welch's two-sided test that two means are equal; arguments as for :func:`equivalence`."""
+    """P value of Welch's two-sided test that two means are equal; arguments as for :func:`equivalence`."""
     if min(n_a, n_b) < 2 or not np.isfinite([mean_a, sd_a, mean_b, sd_b]).all():
         return math.nan
     if sd_a == sd_b == 0:
@@ -197,16 +197,16 @@ def no_difference(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: f
 
 
 def part(row: Mapping[str, float], who: str) -> dict[str, float]:
-    """The mean, its interval and n (if present) of a row whose names end in ``_{who}``."""
+    """Mean, interval and n (if present) from the columns of a row that end in ``_{who}``."""
     names = ("mean", "low", "high", "n")
     return {name: row[f"{name}_{who}"] for name in names if f"{name}_{who}" in row}
 
 
 def deviation(mean: Mapping[str, float]) -> float:
-    """The standard deviation over seeds (with n - 1) of a 95 % t interval; nan for a single run.
+    """Standard deviation over seeds (with n - 1) implied by a 95 % t interval; nan for a single run.
 
     Args:
-        mean: with ``low``, ``high``, ``n``.
+        mean: row with ``low``, ``high``, ``n``.
     """
     if mean["n"] < 2:
         return np.nan
@@ -215,14 +215,14 @@ def deviation(mean: Mapping[str, float]) -> float:
 
 
 def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[float, float, float]:
-    """The difference ``ours - theirs`` of two means with its 95 % interval (Welch 1947; unequal variances).
+    """Difference ``ours - theirs`` of two means with its 95 % interval (Welch 1947; unequal variances).
 
     Args:
-        ours: with ``mean``, ``low``, ``high``, ``n`` of a t interval over seeds.
+        ours: ``mean``, ``low``, ``high``, ``n`` of a t interval over seeds.
         theirs: the same.
 
     Returns:
-        ``(difference, low, high)``; the bounds are nan when one of the two rests on a single run.
+        ``(difference, low, high)``; the bounds are nan if either mean is based on a single run.
     """
     errors = [deviation(mean) / np.sqrt(mean["n"]) for mean in (ours, theirs)]
     change = ours["mean"] - theirs["mean"]
@@ -235,11 +235,11 @@ def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[
 
 
 def against_published(row: Mapping[str, float], margin: float) -> dict[str, float]:
-    """The difference of a row's mean of this run and the published one, and both tests.
+    """Difference of a row's means, this run minus published, and both tests.
 
     Args:
         row: with ``mean``, ``low``, ``high``, ``n`` for each of ``_ours`` and ``_published``.
-        margin: of :func:`equivalence`.
+        margin: equivalence margin.
 
     Returns:
         ``mean_difference``, ``low_difference``, ``high_difference``, ``tost_p``, ``difference_p``.
@@ -252,7 +252,7 @@ def against_published(row: Mapping[str, float], margin: float) -> dict[str, floa
 
 
 def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The mean accuracy over all tasks once the last task of each study is learnt.
+    """Mean accuracy over all tasks after the last task of each study.
 
     Args:
         retention: table ``retention``.
@@ -273,14 +273,14 @@ def final_accuracy(retention: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def select_lambda(retention: pd.DataFrame, split: str = "validation") -> pd.DataFrame:
-    """The strength λ of each study and estimator with the best mean accuracy over tasks and seeds.
+    """Strength λ of each study and estimator with the best mean accuracy over tasks and seeds.
 
-    Accuracies are those of :func:`final_accuracy`. A λ that diverged for any seed is not eligible; of equally good ones
-    the smallest is taken; where every λ diverged, lambda is ``nan``.
+    Accuracies come from :func:`final_accuracy`. A λ that diverged for any seed is not eligible; ties go to the smallest
+    λ; if every λ diverged, lambda is ``nan``.
 
     Args:
         retention: table ``retention``.
-        split: what λ is chosen on: ``validation``, or ``test`` as in the published protocol.
+        split: split that selects λ: ``validation``, or ``test`` as in the published protocol.
 
     Returns:
         The table ``selected_lambda``, with the split as its criterion.
@@ -288,7 +288,7 @@ def select_lambda(retention: pd.DataFrame, split: str = "validation") -> pd.Data
     final = final_accuracy(retention, split)
     means = intervals(final, by=["study", "estimator", "lambda"], value="accuracy")
     means["lambda"] = means["lambda"].where(means["mean"].notna())
-    # within a group λ ascends and the sort is stable, so the first of equals has the smallest λ
+    # λ ascends within a group and the sort is stable, so ties go to the smallest λ
     best_first = means.sort_values("mean", ascending=False, kind="stable", na_position="last")
     chosen = best_first.groupby(["study", "estimator"], as_index=False).nth(0).sort_values(["study", "estimator"])
     return chosen.assign(criterion=split)[list(COLUMNS["selected_lambda"])].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The findings of one study, each computed once, when first asked for, for macros and claims alike."""
+"""Findings of one study, each computed once on first use, for macros and claims."""
 
 import json
 from collections.abc import Mapping
@@ -17,22 +17,22 @@ from weight_importance.settings import Study
 
 
 def studies(settings: Mapping[str, Mapping]) -> dict[str, Study]:
-    """The settings of studies, from what JSON holds of them (the parameter of a notebook)."""
+    """Parse the settings of studies from their JSON form (the parameter of a notebook)."""
     return {name: Study.model_validate_json(json.dumps(study)) for name, study in settings.items()}
 
 
 class Findings:
-    """The tables of one study and the findings computed from them.
+    """Tables of one study and the findings computed from them.
 
     Args:
-        tables: by name, the rows of this study.
+        tables: rows of this study, by table name.
     """
 
     def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self.tables = tables
 
     def has(self, name: str) -> bool:
-        """Whether the study has rows in a table."""
+        """Return whether the study has rows in a table."""
         return name in self.tables and not self.tables[name].empty
 
     @cached_property
@@ -47,7 +47,7 @@ class Findings:
 
     @cached_property
     def ranking(self) -> Ranking:
-        """See :func:`weight_importance.findings.retention.ranking`; of estimators, without ablations."""
+        """See :func:`weight_importance.findings.retention.ranking`; without ablations."""
         return ranking(self.tables["retention"], self.tables["selected_lambda"])
 
     @cached_property
@@ -64,7 +64,7 @@ class Findings:
 
     @cached_property
     def weights(self) -> list[str]:
-        """The weight tensors that the stage ``explanation`` looked at."""
+        """Weight tensors covered by the stage ``explanation``."""
         return weight_tensors(self.tables["explanation_factors"]["tensor"])
 
     @cached_property
@@ -88,10 +88,10 @@ class Findings:
 
 
 def by_study(tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
-    """The findings of every study in some tables.
+    """Findings of every study in the tables.
 
     Args:
-        tables: by name, of all studies.
+        tables: tables of all studies, by name.
     """
     names = sorted({name for table in tables.values() for name in table["study"].unique()})
     return {
@@ -100,7 +100,7 @@ def by_study(tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
 
 
 def stored(folder: Path) -> dict[str, Findings]:
-    """The findings of a run that is stored in a folder as ``NAME.csv`` or ``NAME.csv.gz``, by study."""
+    """Findings by study of a run stored in a folder as ``NAME.csv`` or ``NAME.csv.gz``."""
     files = {file.name.partition(".")[0]: file for file in folder.glob("*.csv*")}
     kinds = dict.fromkeys(TEXT, str)
     tables = {

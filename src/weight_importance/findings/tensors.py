@@ -1,6 +1,6 @@
-"""Parameter tensors as tables name them: their order, and which of them hold weights.
+"""Names of parameter tensors in tables: their order, and which of them are weights.
 
-Works on names alone, as tables hold nothing else of a tensor.
+Works on names alone because tables store nothing else about a tensor.
 """
 
 import math
@@ -14,9 +14,9 @@ ALL = "all"
 
 
 def tensor_order(tensors: Iterable[str]) -> list[str]:
-    """Parameter tensors in the order of the layers' numbers, weight before bias, and ``all`` last.
+    """Parameter tensors by layer number, weight before bias, ``all`` last.
 
-    Layers without a number follow those with one; of two layers with the same number, normalisation is the second.
+    Layers without a number follow the numbered ones; if two layers share a number, normalisation is second.
     """
 
     def place(name: str) -> tuple:
@@ -29,5 +29,5 @@ def tensor_order(tensors: Iterable[str]) -> list[str]:
 
 
 def weight_tensors(tensors: Iterable[str]) -> list[str]:
-    """The weight tensors among parameter tensors, in the order of :func:`tensor_order`."""
+    """Weight tensors among parameter tensors, in the order of :func:`tensor_order`."""
     return [name for name in tensor_order(tensors) if is_weight_tensor(name)]

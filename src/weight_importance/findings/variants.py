@@ -1,8 +1,8 @@
 """A study and its variants, which change one setting: the penalty, or the statistics of batch normalisation.
 
-Strengths are matched through the plain penalty, whose factor is λ: the stabilised one has the factor ½ for small λ, so
-its λ corresponds to λ/2 here. Works on tidy tables in memory and on studies' settings; knows nothing of files,
-drawing or LaTeX.
+Strengths are matched through the plain penalty, whose factor is λ. The stabilised penalty has the factor ½ for small λ,
+so its λ corresponds to λ/2. Works on tidy tables in memory and on studies' settings; knows nothing of files, drawing or
+LaTeX.
 """
 
 import math
@@ -15,7 +15,7 @@ from weight_importance.runtime.optional import present
 from weight_importance.settings import Study
 
 TOLERANCE = 0.01
-"""A strength is usable where the mean test accuracy is at most one percentage point below the best."""
+"""Largest loss of mean test accuracy against the best at a usable strength: one percentage point."""
 
 PARTS = ("mean", "low", "high")
 COMPARED = [
@@ -31,37 +31,37 @@ OUTCOMES = ("wider", "narrower", "equal", "undecided")
 
 
 def variants(study: str, settings: Mapping[str, Study]) -> list[str]:
-    """The companions of a study that learn the later tasks otherwise, from the same networks.
+    """Companions of a study that learn the later tasks differently, from the same networks.
 
     Args:
-        study: whose variants.
-        settings: by study, the settings of this one and of its companions.
+        study: original study.
+        settings: settings of this study and its companions, by study.
     """
     return [name for name, of in settings.items() if of.companion_of == study and of.networks_of == study]
 
 
 def short_name(variant: str, study: str) -> str:
-    """The suffix that a variant's name adds to the name of its original study: ``stabilised``."""
+    """Suffix that a variant adds to the name of its original study: ``stabilised``."""
     return variant.removeprefix(f"{study}_").replace("_", " ")
 
 
 def plain_lambda(strength: float, settings: Study) -> float:
-    """The λ of the plain penalty that a study's λ corresponds to."""
+    """λ of the plain penalty equivalent to a study's λ."""
     return strength / 2 if present(settings.retention).penalty == "stabilised" else strength
 
 
 def compared(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """Every variant of a study at every strength that has a counterpart in the study, seed by seed.
+    """Compare each variant with its original study at every matched strength, paired by seed.
 
     Args:
-        study: the study that has variants.
-        settings: by study, the settings of this one and of its companions.
+        study: original study.
+        settings: settings of this study and its companions, by study.
         retention: the table ``retention``, of all studies.
 
     Returns:
-        columns ``variant``, ``estimator`` (``none``, too), ``lambda`` of the variant, ``lambda_counterpart``, then
-        ``mean``, ``low``, ``high`` with the suffixes ``_variant``, ``_counterpart`` and ``_difference`` (variant less
-        counterpart, paired), and ``n``: all over the seeds that both have. Accuracies are mean test accuracies over all
+        columns ``variant``, ``estimator`` (including ``none``), ``lambda`` of the variant, ``lambda_counterpart``, then
+        ``mean``, ``low``, ``high`` with the suffixes ``_variant``, ``_counterpart`` and ``_difference`` (variant minus
+        counterpart, paired), and ``n``: all over the seeds in common. Accuracies are mean test accuracies over all
         tasks after the last one, between 0 and 1; ``nan`` where a run diverged.
     """
     rows = []
@@ -80,19 +80,19 @@ def compared(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
 def _final(name: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
     """Final accuracies of one study by estimator, ``lambda``, ``plain_lambda`` and seed; no rows if it has none."""
     rows = retention[retention["study"] == name]
-    # halving is exact, so strengths written as twice those of another study meet them
+    # halving is exact, so strengths written as twice those of another study match them
     found = final_accuracy(rows, "test") if len(rows) else rows
     plain = [plain_lambda(strength, settings[name]) for strength in found["lambda"]]
     return found.assign(plain_lambda=plain)[["estimator", "lambda", "plain_lambda", "seed", "accuracy"]]
 
 
 def _matched(variant: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """The runs that both have, each in one row: of one estimator, plain-equivalent strength and seed."""
+    """Runs in common, one per row: same estimator, plain-equivalent strength and seed."""
     return variant.merge(base, on=["estimator", "plain_lambda", "seed"], suffixes=("_variant", "_counterpart"))
 
 
 def curves(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy against strength for a study and its variants, each over all its own seeds.
+    """Accuracy against strength for a study and its variants, each over all its seeds.
 
     Args:
         study, settings, retention: as for :func:`compared`.
@@ -111,22 +111,22 @@ def curves(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -
 
 
 def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """The strengths around the best over which accuracy stays within :data:`TOLERANCE` of the best, side by side.
+    """Strengths around the best with an accuracy within :data:`TOLERANCE` of the best, for variant and counterpart.
 
-    A variant and its counterpart are both taken at the strengths and over the seeds that both have, so that neither
-    owes its range to its grid. The ends of a range are strengths that were run: how far it goes is known up to the
-    neighbouring strengths only, and ranges that differ by less than a step come out as equal or a step apart.
+    Both use only the strengths and seeds in common, so that neither range depends on its grid. The ends of a range are
+    strengths that were run: the true ends are known only up to the neighbouring strengths, and ranges that differ by
+    less than a step appear equal or one step apart.
 
     Args:
         study, settings, retention: as for :func:`compared`.
 
     Returns:
-        one row per ``variant`` and ``estimator`` that both have, with ``strengths`` and ``n``, the numbers of strengths
-        and seeds in common; then with the suffixes ``_variant`` and ``_counterpart`` ``best_lambda``, ``best``
-        (accuracy), ``low``, ``high``, ``factor`` (high over low), ``open_low`` and ``open_high`` (the range reaches the
-        end of the strengths in common, and may go on beyond). λ are those of the plain penalty; ``nan`` where every λ
-        diverged. ``outcome`` is one of :data:`OUTCOMES`, for the variant's factor compared with its counterpart's:
-        ``undecided`` where an open range might yet turn the order, or there is no range.
+        one row per ``variant`` and ``estimator`` in common, with ``strengths`` and ``n``, the numbers of strengths and
+        seeds in common; then with the suffixes ``_variant`` and ``_counterpart`` ``best_lambda``, ``best`` (accuracy),
+        ``low``, ``high``, ``factor`` (high over low), ``open_low`` and ``open_high`` (the range reaches the end of the
+        strengths in common and may extend beyond). λ are those of the plain penalty; ``nan`` if every λ diverged.
+        ``outcome``, one of :data:`OUTCOMES`, compares the variant's factor with its counterpart's: ``undecided`` if an
+        open range could reverse the order, or if there is no range.
     """
     rows = []
     base = _final(study, settings, retention)
@@ -146,13 +146,13 @@ def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFr
 
 
 def _limits(runs: pd.DataFrame, accuracy: str) -> dict[str, float]:
-    """The :data:`LIMITS` of one usable range, from runs at several strengths and for several seeds."""
+    """:data:`LIMITS` of one usable range, from runs at several strengths and seeds."""
     means = intervals(runs, ["plain_lambda"], accuracy)
     strengths, mean = means["plain_lambda"], means["mean"]
     if mean.isna().all():
         return dict.fromkeys(LIMITS, math.nan) | {"open_low": False, "open_high": False}
     best = int(mean.idxmax())
-    # rounded: a loss of exactly the tolerance is within it
+    # rounded, so that a loss equal to the tolerance is within it
     usable = (mean.max() - mean).round(12) <= TOLERANCE
     first = last = best
     while first > 0 and usable[first - 1]:
@@ -170,7 +170,7 @@ def _outcome(variant: Mapping, counterpart: Mapping) -> str:
     a_open, b_open = (of["open_low"] or of["open_high"] for of in (variant, counterpart))
     if math.isclose(a, b):
         return "undecided" if a_open or b_open else "equal"
-    # an open range is at least as wide as it shows: it stays the wider one, but need not stay the narrower one
+    # an open range is at least as wide as it appears: a wider one stays wider, a narrower one need not stay narrower
     if a > b:
         return "undecided" if b_open else "wider"
     return "undecided" if a_open else "narrower"

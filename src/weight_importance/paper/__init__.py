@@ -1,1 +1,1 @@
-"""The numbers that the paper quotes, as LaTeX macros, each with the rows that it comes from."""
+"""Numbers that the paper quotes, as LaTeX macros, each with its source rows."""

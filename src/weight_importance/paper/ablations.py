@@ -12,16 +12,15 @@ from weight_importance.settings.ablation_names import is_ablation, parse
 def ablations(findings: Findings) -> Results:
     """Recovery of every estimator by its ablations, each at its selected λ.
 
-    ``ablations/{estimator}/{ablation}/{recovery, recovery_l2}/{mean, low, high, interval}``, from no penalty and from
-    L2; ``…/difference/{mean, low, high, interval}``; ``…/{p, outcome}`` with Holm's correction; per estimator
-    ``ablations/{estimator}/{outcome}/{list, count}`` of ablations by transform, and
-    ``ablations/{estimator}/edge/{list, count}`` of those, and of the estimator, whose selected λ is at an end of its
-    grid.
+    ``ablations/{estimator}/{ablation}/{recovery, recovery_l2}/{mean, low, high, interval}``, relative to no penalty and
+    to L2; ``…/difference/{mean, low, high, interval}``; ``…/{p, outcome}`` with Holm's correction; per estimator
+    ``ablations/{estimator}/{outcome}/{list, count}``, ablations by transform, and
+    ``ablations/{estimator}/edge/{list, count}``, ablations and estimator whose selected λ is at an end of its grid.
     """
     results: Results = {}
     table = findings.tables["retention"]
     recovery = findings.recovery.reset_index(drop=True)
-    # the choice of λ, the baselines and the correction for all ablations make every value depend on all conditions
+    # the selection of λ, the baselines and Holm's correction make every value depend on all conditions
     sources = [after_last_task(table, "test"), after_last_task(table, "validation"), rows("selected_lambda")]
     ablated = recovery[recovery["ablation"] != recovery["estimator"]]
     for row in ablated.to_dict("records"):
@@ -42,6 +41,6 @@ def ablations(findings: Findings) -> Results:
 
 
 def _transform(name: str) -> str:
-    """An ablation without the estimator of the sentence; an estimator, or an ablation of two, in full."""
+    """Ablation without the estimator named in the sentence; an estimator, or an ablation of two, in full."""
     short = name if not is_ablation(name) or len(parse(name).estimators) > 1 else name.partition("(")[0]
     return rf"\texttt{{{escape(short)}}}"

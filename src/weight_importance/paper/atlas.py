@@ -26,13 +26,13 @@ BATCHED = "weight_importance.estimators.catalogue.fisher_batched"
 def atlas(findings: Findings) -> Results:
     """Macros on the map.
 
-    - ``atlas/{estimators, pairs}/count``; ``atlas/together``: the similarity from which on a group is named;
-      ``atlas/groups/{list, count}``: the groups, each in brackets; ``atlas/alone/{list, count}``: estimators in none;
-    - for ``retention`` and ``pruning``, if the study has it, ``atlas/{score}/mantel/{r, p, n}`` of
-      :func:`weight_importance.findings.mantel.alike_do_alike`;
-      ``atlas/pruning/{best, worst}/{label, mean}`` (of retention: :func:`weight_importance.paper.retention.ranking`);
+    - ``atlas/{estimators, pairs}/count``; ``atlas/together``, the lowest similarity within a named group;
+      ``atlas/groups/{list, count}``, the groups in brackets; ``atlas/alone/{list, count}``, estimators in no group;
+    - for ``retention`` and ``pruning``, if available, ``atlas/{score}/mantel/{r, p, n}`` of
+      :func:`weight_importance.findings.mantel.alike_do_alike`; ``atlas/pruning/{best, worst}/{label, mean}`` (for
+      retention: :func:`weight_importance.paper.retention.ranking`);
     - ``atlas/batch``: images per gradient of the batched Fisher information;
-    - ``atlas/relations/{verdict}/{list, count}``: the published relations by verdict, its spaces as underscores.
+    - ``atlas/relations/{verdict}/{list, count}``: published relations by verdict, spaces replaced by underscores.
     """
     tables, square = findings.tables, findings.similarity
     count, members = len(square), groups(square)
@@ -64,7 +64,7 @@ def _relations(correlation: pd.DataFrame) -> Results:
 
 
 def _ends(score: str, scores: pd.DataFrame) -> Results:
-    """The best and the worst estimator by a score."""
+    """Best and worst estimator by a score."""
     if scores.empty:
         return {}
     ordered = scores["mean"].sort_values(kind="stable")
@@ -74,7 +74,7 @@ def _ends(score: str, scores: pd.DataFrame) -> Results:
 
 
 def _mantel(use: str, used: pd.DataFrame, scores: pd.DataFrame) -> Results:
-    """The Mantel test between families: similarity of what is used against a score."""
+    """Mantel test between families: similarity in the form used against a score."""
     if scores.empty:
         return {}
     test = alike_do_alike(similarity(used, use), scores["mean"])

@@ -1,4 +1,4 @@
-"""Macros on the baselines of importances, and on what the grids of λ cost."""
+"""Macros on the baselines of importances, and on the accuracy lost to the grids of λ."""
 
 from weight_importance.files.derivation import derived, rows
 from weight_importance.findings.baselines import BASELINES, JOINT, NONE, PER_LAYER, estimators_of, recoveries
@@ -19,15 +19,15 @@ def _is_at_edge(curve: Curve) -> bool:
 
 
 def baselines(findings: Findings) -> Results:
-    """Estimators at their selected λ less each baseline at its own; intervals contain the choice of λ.
+    """Estimators minus baselines, each at its selected λ; intervals account for the selection of λ.
 
-    - ``baseline/{none, l2, l2_per_layer, joint}/{mean, low, high, interval}``, their accuracies, and ``…/lambda``;
-      ``baseline/edge/{list, count}``, those whose λ is at an end of its grid;
-    - ``over/{baseline}/{list, count}``: the estimators above it, with Holm's correction for their number;
+    - ``baseline/{none, l2, l2_per_layer, joint}/{mean, low, high, interval}``, accuracies, and ``…/lambda``;
+      ``baseline/edge/{list, count}``, baselines whose λ is at an end of its grid;
+    - ``over/{baseline}/{list, count}``: estimators significantly above it, after Holm's correction;
       ``over/{baseline}/{estimator}/{mean, low, high, interval}``: the difference; with joint training
-      ``over/{baseline}/{estimator}/recovery/{mean, low, high, interval}``, the share of the way to it;
-    - ``grid/{estimator}/{lambda, low, high}``: the best λ between those tried; ``grid/largest/{label, cost}``: the
-      estimator that loses most accuracy on the images that select λ by having only the grid, and how much.
+      ``over/{baseline}/{estimator}/recovery/{mean, low, high, interval}``, the closed fraction of the gap to it;
+    - ``grid/{estimator}/{lambda, low, high}``: the interpolated best λ; ``grid/largest/{label, cost}``: the estimator
+      that loses most accuracy to the grid on the images that select λ, and the loss.
     """
     found, ranking = findings.curves, findings.ranking
     results: Results = {}

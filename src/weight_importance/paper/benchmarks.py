@@ -15,19 +15,19 @@ from weight_importance.settings import Study
 
 
 def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame, published: pd.DataFrame) -> Results:
-    """Published values and those of this run, of :mod:`weight_importance.findings.benchmarks`.
+    """Published values and their counterparts in this run, from :mod:`weight_importance.findings.benchmarks`.
 
-    - for every published value with a counterpart ``benchmarks/{scenario}/{method}/{ours, published, lambda, verdict}``
-      and of the difference ``…/{mean, low, high, interval}``;
-    - ``benchmarks/{count, outcome}``, the number of comparisons and of each outcome (its spaces as underscores);
-    - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task less one anchor;
+    - for each published value with a counterpart ``benchmarks/{scenario}/{method}/{ours, published, lambda, verdict}``,
+      and ``…/{mean, low, high, interval}`` of the difference;
+    - ``benchmarks/{count, outcome}``, the number of comparisons, in total and by outcome (spaces as underscores);
+    - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task minus one anchor;
     - ``benchmarks/departures``: the settings in which the study departs from the published ones.
 
     Args:
-        study: the study that lists the analysis.
-        family: settings by study, of this one and its companions.
+        study: study that lists the analysis.
+        family: settings of this study and its companions, by study.
         retention: the table ``retention`` of all studies.
-        published: of :func:`weight_importance.findings.publications.published`.
+        published: result of :func:`weight_importance.findings.publications.published`.
     """
     results: Results = {}
     found = compared(family, retention, published)

@@ -1,8 +1,8 @@
-r"""Conditions of the claims that the text makes: each sentence ``\claim{key}{...}`` is guarded by one of them.
+r"""Conditions of the claims in the text: each sentence ``\claim{key}{...}`` is guarded by one of them.
 
-Sentences are written by people and do not change with the numbers; a condition says whether the numbers still support
-the sentence. If one does not, LaTeX stops at the sentence with the numbers (``claims: required`` in the configuration),
-or the sentence is marked in the paper (``claims: marked``).
+Sentences are written by people and do not change with the numbers; a condition checks whether the numbers still support
+the sentence. If they do not, LaTeX stops at the sentence with the numbers (``claims: required`` in the configuration),
+or the paper marks the sentence (``claims: marked``).
 """
 
 import re
@@ -30,15 +30,15 @@ MLP, ABLATIONS = "mlp_permuted_mnist", "mlp_permuted_mnist_ablations"
 
 @dataclass(frozen=True)
 class Claim:
-    """The condition of a claim on the findings of one study.
+    """Condition of a claim on the findings of one study.
 
     Attributes:
-        study: the study.
-        table: the table that the condition needs; a study without rows in it does not support the claim.
+        study: name of the study.
+        table: table that the condition needs; without rows of the study, the claim is not supported.
         holds: the condition.
-        quantities: the numbers that the condition is about, each with the power of its part of the condition.
+        quantities: numbers behind the condition, each with the power of its part of the condition.
         evidence: keys of results, without the study, that an error message prints.
-        combined: the power of the claim from those of its quantities.
+        combined: power of the claim from the powers of its quantities.
     """
 
     study: str
@@ -52,19 +52,19 @@ class Claim:
         return findings.has(self.table) and self.holds(findings)
 
     def power(self, quantities: Sequence[Quantity], networks: int | None = None) -> float:
-        """The least probability that a new run supports the claim, if means and variances are those of a run.
+        """Lower bound on the probability that a new run supports the claim, given the means and variances of a run.
 
-        This is about tests and thresholds; the condition that no λ is at an end of its grid is assumed to hold.
+        It covers tests and thresholds, assuming that no λ is at an end of its grid.
 
         Args:
-            quantities: of the run; ``nan`` without any.
-            networks: of the new run; by default as many as of the run.
+            quantities: quantities of the run; ``nan`` without any.
+            networks: number of networks of the new run; the run's own number by default.
         """
         return self.combined([of.power_of(networks or len(of.by_seed)) for of in quantities])
 
 
 def _ablations(estimator: str, outcome: str, *transforms: str) -> Claim:
-    """All ablations have an outcome; no strength is at an end of its grid; the estimator gains on no penalty."""
+    """All ablations have an outcome; no strength is at an end of its grid; the estimator gains over no penalty."""
     names = [f"{transform}({estimator})" for transform in transforms]
 
     def power(name: str, tests: int) -> Power:
@@ -99,12 +99,12 @@ def _gain(name: str, curves: Mapping[str, Curve], level: float) -> Quantity:
 
 
 def _pairs(name: str, quantity: Callable[[pd.DataFrame, pd.Series, int], Quantity]) -> Claim:
-    """Some pairs of estimators, but not all, have a property by the Pearson coefficient.
+    """Some but not all pairs of estimators have a property by the Pearson coefficient.
 
     Args:
-        name: of the property.
-        quantity: of the mean correlations of a pair by tensor, its correlations by tensor and seed, and the number of
-            tests that the paper adjusts for.
+        name: name of the property.
+        quantity: function of a pair's mean correlations by tensor, its correlations by tensor and seed, and the number
+            of tests in the paper's correction.
     """
 
     def holds(findings: Findings) -> bool:
@@ -127,17 +127,17 @@ def _pairs(name: str, quantity: Callable[[pd.DataFrame, pd.Series, int], Quantit
 
 
 def _strong(means: pd.DataFrame, by_seed: pd.Series, tests: int) -> Quantity:
-    """The correlation in the weight tensor where it is lowest, which decides whether the pair is strong."""
+    """Correlation in the weight tensor where it is lowest; it decides whether the pair is strong."""
     lowest = means.loc[[name for name in means.index if is_weight_tensor(name)], "mean"].idxmin()
     return _correlation(means, by_seed.loc[lowest], lambda mean, sd, n: power_above(mean, sd, n, STRONG))
 
 
 def _ranging(means: pd.DataFrame, by_seed: pd.Series, tests: int) -> Quantity:
-    """The lowest correlation in a parameter tensor: below zero, while the pair is strong in another tensor."""
+    """Lowest correlation in a parameter tensor: below zero, while the pair is strong in another tensor."""
     lowest, highest = means["mean"].idxmin(), by_seed.loc[means["mean"].idxmax()]
 
     def power(mean: float, sd: float, n: int) -> float:
-        """As if the three conditions were independent."""
+        """Treats the three conditions as independent."""
         tested = power_of_difference(-mean, sd, n, LEVEL / tests)
         outside = power_above(-mean, sd, n, -min(0.0, means.loc[lowest, "null_low"]))
         return tested * outside * power_above(highest.mean(), highest.std(), n, STRONG)
@@ -176,7 +176,7 @@ CLAIMS: dict[str, Claim] = {
     "mas_rank_one_equivalent": _ablations("mas", "equivalent", "rank_one", "in_order_of_factors"),
     "mas_input_factor_worse": _ablations("mas", "worse", "input_factor"),
 }
-"""By the key that the text gives as the first argument of ``\\claim``."""
+"""Claims by key, the first argument of ``\\claim`` in the text."""
 
 MACROS = r"""% Claims of the text; one that the numbers do not support says why.
 \makeatletter
@@ -189,15 +189,15 @@ ON_FAILURE = {
     "required": r"\newcommand\unsupported[1]{\PackageError{claims}{#1}{}}",
     "marked": r"\newcommand\unsupported[1]{\textsuperscript{(not supported by this run)}}",
 }
-"""By the key ``claims`` of the configuration, the macro that follows a sentence that the numbers do not support."""
+"""Macro that follows an unsupported sentence, by the key ``claims`` of the configuration."""
 
 
 def unsupported(findings: Mapping[str, Findings], results: Results) -> dict[str, str]:
-    """The claims that do not hold, each with a message that names the numbers.
+    """Claims that do not hold, each with a message that quotes the numbers.
 
     Args:
-        findings: by study.
-        results: of :func:`weight_importance.paper.numbers.collect`, for the numbers.
+        findings: findings by study.
+        results: result of :func:`weight_importance.paper.numbers.collect`, for the numbers.
     """
     return {
         key: f"The results do not support the claim '{key}': {_evidence(claim, results)}"
@@ -212,15 +212,15 @@ def _evidence(claim: Claim, results: Results) -> str:
 
 
 def _plain(value: str) -> str:
-    """A printed value without LaTeX's commands."""
+    """Printed value without LaTeX commands."""
     return re.sub(r"\\[a-z]+\{([^{}]*)\}", r"\1", value).replace("\\_", "_")
 
 
 def render(failed: Mapping[str, str], mode: str, claims: Sequence[str] = tuple(CLAIMS)) -> str:
-    r"""The macro ``\claim{key}{sentence}``, and for each claim what follows its sentence: nothing if it holds.
+    r"""The macro ``\claim{key}{sentence}``, and for each claim the text after its sentence: empty if the claim holds.
 
     Args:
-        failed: of :func:`unsupported`.
+        failed: result of :func:`unsupported`.
         mode: ``required`` or ``marked``.
         claims: keys of all claims.
     """

@@ -1,4 +1,4 @@
-"""Macros of the configuration, of versions and of constants of the code."""
+"""Macros of the configuration, of versions and of code constants."""
 
 import platform
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "numpy", "scipy", "pandas", "matplotlib", "snakemake")
 
 
 def configuration(config: Mapping, prefix: str = "config") -> Results:
-    """Every key of the configuration under ``config/``; a study's keys under its own name: ``{study}/config/``."""
+    """Every key of the configuration under ``config/``; keys of a study under ``{study}/config/``."""
     results: Results = {}
     study, _, path = prefix.partition("/config")
     for key, value in config.items():
@@ -49,13 +49,13 @@ def _setting(value: object) -> str:
 
 
 def versions() -> Results:
-    """``version/{package}`` of packages and of Python."""
+    """``version/{package}`` of packages and Python."""
     installed = {name: escape(version(name)) for name in PACKAGES} | {"python": platform.python_version()}
     return {f"version/{name}": Derived(value, (Package(name),)) for name, value in installed.items()}
 
 
 def constants() -> Results:
-    """Thresholds of the code that the text quotes: ``config/{strong, margin, ablations/margin, tolerance}``."""
+    """Code thresholds that the text quotes: ``config/{strong, margin, ablations/margin, tolerance}``."""
     return {
         "config/strong": Derived(number(correlation.STRONG, 1), (Constant(correlation.__name__, "STRONG"),)),
         "config/margin": Derived(plain(reproduction.MARGIN * PERCENT), (Constant(reproduction.__name__, "MARGIN"),)),
@@ -67,7 +67,7 @@ def constants() -> Results:
 
 
 def scale(study: str, settings: Study) -> Results:
-    """``scale/reduced`` of a study that does not use all images, and ``penalty/clamped`` of one that clamps."""
+    """``scale/reduced`` if a study uses a subset of the images, and ``penalty/clamped`` if it clamps importances."""
     results: Results = {}
     images, retention = settings.images, settings.retention
     fewer = images.training is not None and images.training + images.validation < IMAGES

@@ -12,11 +12,11 @@ def correlation(findings: Findings) -> Results:
 
     - ``correlation/{coefficient}/{a}/{b}/{tensor}/{mean, low, high, interval}`` in both orders of the pair;
     - ``correlation/{coefficient}/{tensor}/{highest, lowest}/{pair, mean, interval}``;
-    - ``correlation/{coefficient}/{property}/{list, count}`` of pairs, for each of
-      :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count`` of all pairs;
+    - ``correlation/{coefficient}/{property}/{list, count}``, pairs with each of
+      :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count``, all pairs;
       ``…/{property}/share/{mean, low, high, interval}``, the share of pairs in per cent;
       ``correlation/{coefficient}/{a}/{b}/lowest/{mean, low, high, interval}`` over the weight tensors;
-    - ``null/{coefficient}/{tensor}/{low, high, inside}``: the central 95 % of the null, and the pairs inside it.
+    - ``null/{coefficient}/{tensor}/{low, high, inside}``: the central 95 % of the null, and the number of pairs inside.
     """
     means = findings.correlation
     results: Results = {}

@@ -1,6 +1,6 @@
-r"""Tables and answers as a notebook shows them: the LaTeX strings of a table of the paper become HTML.
+r"""Tables and answers in notebooks: converts the LaTeX strings of the paper's tables to HTML.
 
-Knows the few commands of LaTeX that tables use; nothing of what the values mean.
+Knows the few LaTeX commands that tables use, but not the meaning of the values.
 """
 
 import re
@@ -16,10 +16,10 @@ from weight_importance.files.storage import write_text
 from weight_importance.paper.latex import booktabs
 
 CARDS = (12, 9)
-"""The most rows and columns of a table whose rows become cards on a narrow screen; larger ones scroll sideways."""
+"""Largest numbers of rows and columns of a table shown as cards on a narrow screen; larger tables scroll sideways."""
 
 NARROW = 4
-"""Columns that fit on any screen."""
+"""Number of columns that fit on any screen."""
 
 COMMANDS = (
     (r"\\num\{(-?[\d.]+)e\+?(-?)0*(\d+)\}", r"\1 · 10<sup>\2\3</sup>"),
@@ -47,11 +47,11 @@ COMMANDS = (
     (r"--", "\u2013"),
     (r"(?<![\w\u2013])-(?=[\d.])", "−"),
 )
-"""Commands and their HTML, in the order of replacement."""
+"""LaTeX patterns and their HTML, in the order of replacement."""
 
 
 def readable(text: str) -> str:
-    """A cell of LaTeX as HTML."""
+    """Convert a LaTeX cell to HTML."""
     text = escape(text, quote=False).replace(r"\&amp;", "&amp;")
     for pattern, replacement in COMMANDS:
         text = re.sub(pattern, replacement, text)
@@ -61,12 +61,12 @@ def readable(text: str) -> str:
 def show_table(
     path: str | Path, *parts: tuple[pd.DataFrame, str], empty: str = "no rows in this configuration"
 ) -> HTML:
-    """Write tables of LaTeX strings to one file, and return them for a notebook to show.
+    """Write tables of LaTeX strings to one file, and return them as HTML for a notebook.
 
     Args:
         path: the file (.tex).
-        parts: tables with their column formats, such as ``llr``; the index is left out.
-        empty: what a table without rows says.
+        parts: tables with their column formats, such as ``llr``; the index is omitted.
+        empty: text for a table without rows.
     """
     write_text(path, "\n\\medskip\n\n".join(booktabs(frame, columns, empty) for frame, columns in parts))
     return HTML("\n".join(_page(frame, columns, empty) for frame, columns in parts))
@@ -83,7 +83,7 @@ def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
     lines = []
     for row in frame.itertuples(index=False):
         first, *others = [readable(str(cell)) for cell in row]
-        if not any(others):  # a heading within the table
+        if not any(others):  # a heading inside the table
             lines.append(f'<tr><th scope="rowgroup" colspan="{len(names)}">{first}</th></tr>')
             continue
         cells = [f'<th scope="row">{first}</th>']
@@ -98,7 +98,7 @@ def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
 
 
 def folded(frame: pd.DataFrame, title: str, decimals: int = 3) -> HTML:
-    """A long table of values under a title that opens it."""
+    """Long table of values, folded under a title."""
     rows = {0: "no rows", 1: "one row"}.get(len(frame), f"{len(frame)} rows")
     return HTML(f"<details><summary>{escape(title)} ({rows})</summary>{frame.round(decimals).to_html()}</details>")
 
@@ -109,5 +109,5 @@ def answer(*sentences: str) -> Markdown:
 
 
 def counted(outcomes: Iterable[str]) -> str:
-    """How often each outcome occurs, the most frequent first: ``3 reproduced, 1 undecided``."""
+    """Count each outcome, the most frequent first: ``3 reproduced, 1 undecided``."""
     return ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes).most_common()) or "no comparison"

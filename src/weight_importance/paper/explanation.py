@@ -13,7 +13,7 @@ from weight_importance.paper.latex import escape, listing, number, plain
 from weight_importance.paper.macros import Results, label, labels
 
 CONSTANTS = {"notable": factors, "rise": stage, "near": stage, "contributes": factors}
-"""Thresholds that the text quotes, by the module that holds them."""
+"""Thresholds that the text quotes, by module."""
 
 ENDS = {"low": "min", "high": "max"}
 
@@ -21,7 +21,7 @@ ENDS = {"low": "min", "high": "max"}
 def explanation(findings: Findings) -> Results:
     """Macros on why importances agree.
 
-    - ``explanation/{a}/{b}/{pearson, log_slope, ratio}/{first, last}``: mean over weight tensors and networks after the
+    - ``explanation/{a}/{b}/{pearson, log_slope, ratio}/{first, last}``: mean over weight tensors and networks at the
       fewest and the most epochs, for the pairs of :data:`weight_importance.findings.explanation.PREDICTED`;
       ``explanation/confidence/{first, last}``: the mean largest probability there;
     - ``explanation/factors/{notable, mostly, input}/count``, see
@@ -29,13 +29,13 @@ def explanation(findings: Findings) -> Results:
     - ``explanation/predictions/{all, limited/all, unlimited/all}/count`` of comparisons;
       ``…/{limited, unlimited}/{held, against, open}/count`` and ``…/limited/{towards, away}/count``;
     - ``explanation/signal/…`` of the total signal with gradient estimators, by weight tensor: see :func:`_signal`;
-    - ``explanation/reliability/lowest/{mean, label, tensor}``: Pearson, over weight tensors;
-      ``explanation/reliability/{estimator}/{importance, residual}/{low, high}``, the lowest and the highest mean of a
-      weight tensor, of the importance and of what two factors do not reproduce;
+    - ``explanation/reliability/lowest/{mean, label, tensor}``: lowest Pearson reliability over weight tensors;
+      ``explanation/reliability/{estimator}/{importance, residual}/{low, high}``: lowest and highest mean over weight
+      tensors, of the importance and of its residual beyond two factors;
     - ``explanation/noise/{raised, lowered, pairs}/count``: correlations (Pearson, weight tensors) that rise or fall in
-      absolute value by more than :data:`weight_importance.findings.explanation.RISE` without sampling noise, of all;
+      absolute value by more than :data:`weight_importance.findings.explanation.RISE` without sampling noise, and all;
     - ``explanation/trajectories/{same, own, across, shared, path, other}/{mean, list}``: after the last task and after
-      each of them, see :func:`weight_importance.findings.explanation.trajectory_means`.
+      each task, see :func:`weight_importance.findings.explanation.trajectory_means`.
     """
     tables, weights = findings.tables, findings.weights
     agreement, confidence = (rows(f"explanation_{name}", condition="epochs") for name in ("agreement", "confidence"))
@@ -91,11 +91,11 @@ def _predictions(comparisons: pd.DataFrame) -> Results:
 def _signal(both: pd.DataFrame) -> Results:
     r"""``…/signal/{all, positive, negative, signed, explained, opposed, cancelled}/count``, of estimators and tensors.
 
-    Estimators are moments of gradients; the same counts of path estimators are ``…/signal/path/…``.
+    Counts cover moments of gradients; ``…/signal/path/…`` has the same counts for path estimators.
     ``…/{first, last}/{tensor, observed, by_signal, by_weights}``: means over the estimators in the first and the last
-    weight tensor; ``…/inputs/{low, high}``: the least and the largest correlation of input factors;
-    ``…/turning/{list, count}``: the estimators whose correlation changes sign; ``…/turning/{correlations, explained,
-    opposed}/count``: correlations of these that have a sign, and their outcomes.
+    weight tensor; ``…/inputs/{low, high}``: lowest and highest correlation of input factors;
+    ``…/turning/{list, count}``: estimators whose correlation changes sign;
+    ``…/turning/{correlations, explained, opposed}/count``: their correlations with a sign, and the outcomes.
     """
     signs, of_path = (both[both["kind"] == kind] for kind in (MOMENT, PATH))
     if signs.empty:

@@ -1,4 +1,4 @@
-"""Values and tables as LaTeX (booktabs, siunitx). Knows nothing of files and of what the values mean."""
+"""Values and tables as LaTeX (booktabs, siunitx). Knows nothing of files or the meaning of values."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def rounded(value: float, decimals: int) -> str | None:
-    """A value with so many digits after the point, zero without a sign; ``None`` where it does not exist."""
+    """Round a value to a number of decimals, without a negative zero; ``None`` if undefined."""
     if not math.isfinite(value):
         return None
     text = f"{value:.{decimals}f}"
@@ -15,13 +15,13 @@ def rounded(value: float, decimals: int) -> str | None:
 
 
 def number(value: float, decimals: int) -> str:
-    r"""A value as ``\num{0.97}``; an en dash where it does not exist."""
+    r"""A value as ``\num{0.97}``; an en dash if undefined."""
     text = rounded(value, decimals)
     return "--" if text is None else rf"\num{{{text}}}"
 
 
 def plain(value: float) -> str:
-    r"""A setting (λ, learning rate, count) with as many digits as it has."""
+    r"""A setting (λ, learning rate, count) with all its digits."""
     return rf"\num{{{value:.12g}}}"
 
 
@@ -41,10 +41,10 @@ def with_interval(row: Mapping[str, float], decimals: int, scale: float = 1.0) -
 
 
 def with_bounds(row: Mapping[str, float], decimals: int) -> str:
-    r"""Mean and both ends of an interval that need not be symmetric: ``\num{0.97} [\num{0.91}, \num{1.08}]``.
+    r"""Mean and both ends of a possibly asymmetric interval: ``\num{0.97} [\num{0.91}, \num{1.08}]``.
 
     Args:
-        row: with ``mean``, ``low``, ``high``; of an interval without bounds the ends are left out.
+        row: with ``mean``, ``low``, ``high``; the ends of an unbounded interval are omitted.
         decimals: digits after the point.
     """
     mean, low, high = (number(row[name], decimals) for name in ("mean", "low", "high"))
@@ -54,7 +54,7 @@ def with_bounds(row: Mapping[str, float], decimals: int) -> str:
 
 
 def listing(items: Iterable[str], nothing: str = "none") -> str:
-    """Items as in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    """Join items as in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     items = list(items)
     if not items:
         return nothing
@@ -62,12 +62,12 @@ def listing(items: Iterable[str], nothing: str = "none") -> str:
 
 
 def escape(text: str) -> str:
-    """Text with the characters that are special to LaTeX in names of tensors and files."""
+    """Escape LaTeX special characters in names of tensors and files."""
     return text.replace("_", r"\_").replace("%", r"\%").replace("&", r"\&")
 
 
 def booktabs(frame: pd.DataFrame, column_format: str, empty: str = "no rows in this configuration") -> str:
-    """A table of finished LaTeX strings as a ``tabular`` with booktabs rules, the index left out."""
+    """Format a table of LaTeX strings as a ``tabular`` with booktabs rules, without the index."""
     if frame.empty:
         frame = pd.DataFrame([[rf"\multicolumn{{{len(frame.columns)}}}{{c}}{{{empty}}}"]])
         header = rf"\begin{{tabular}}{{{column_format}}}"

@@ -1,4 +1,4 @@
-"""Values with their interval, lists of estimators and rows of tables, as several topics of the paper print them."""
+"""Values with intervals, lists of estimators and table rows, shared by several topics of the paper."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,12 +15,12 @@ PERCENT = 100.0
 
 
 def label(name: str) -> str:
-    """The label of an estimator."""
+    """Label of an estimator."""
     return ESTIMATORS[name].label
 
 
 def pair_label(row: Mapping[str, str]) -> str:
-    """The labels of the two estimators of a row."""
+    """Labels of the two estimators of a row."""
     return f"{label(row['estimator_a'])} with {label(row['estimator_b'])}"
 
 
@@ -45,7 +45,7 @@ def labels(key: str, estimators: Iterable[str]) -> Results:
 def after_last_task(
     retention: pd.DataFrame, split: str, estimator: str | tuple[str, ...] | None = None, strength: float | None = None
 ) -> Rows:
-    """The rows of a study's table ``retention`` after its last task: of one estimator or some, at one λ, or of all."""
+    """Rows of a study's table ``retention`` after its last task: of some or all estimators, at one or every λ."""
     only = {"estimator": estimator, "lambda": strength}
     where = {name: value for name, value in only.items() if value is not None}
     return rows("retention", split=split, tasks_learnt=int(retention["tasks_learnt"].max()), **where)

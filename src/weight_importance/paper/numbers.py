@@ -1,8 +1,8 @@
-r"""Every number that the text of the paper quotes, by key, and whether its claims hold, as LaTeX macros.
+r"""Every number that the text of the paper quotes, by key, and the checked claims, as LaTeX macros.
 
 A key is a path, ``mlp_permuted_mnist/retention/mas/selected/test/mean``; the text writes ``\result{key}``. An unknown
-key stops LaTeX. Keys are made systematically from the tables, so that new rows bring new keys. Accuracies are in
-per cent. Every value holds the rows it was made from (:mod:`weight_importance.files.derivation`).
+key stops LaTeX. Keys are derived from the tables, so that new rows add keys. Accuracies are in per cent. Every value
+records its source rows (:mod:`weight_importance.files.derivation`).
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ MACROS = r"""% Generated; every number of the text by its key.
 
 
 def render(results: Results) -> str:
-    r"""The macros ``\result{key}`` and ``\ifresult{key}{then}{else}``, and all keys."""
+    r"""Render the macros ``\result{key}`` and ``\ifresult{key}{then}{else}``, and all keys."""
     lines = [rf"\defineresult{{{key}}}{{{value}}}" for key, value in sorted(results.items())]
     return MACROS + "\n".join(lines) + "\n"
 
@@ -61,14 +61,14 @@ def collect(
     published: tuple[pd.DataFrame, ...],
     findings: Mapping[str, Findings] | None = None,
 ) -> Results:
-    """All results.
+    """Collect all results.
 
     Args:
         config: the whole configuration.
         tables: summary tables by name, as in :data:`weight_importance.files.tables.COLUMNS`.
-        published: tables of retention and pruning of :mod:`weight_importance.findings.published`, and that of
+        published: tables of retention and pruning from :mod:`weight_importance.findings.published`, and the table from
             :mod:`weight_importance.findings.publications`.
-        findings: of :func:`findings_by_study`, if they are needed elsewhere, too.
+        findings: result of :func:`findings_by_study`, if already computed.
     """
     module = f"{__package__}.configuration"
     results = completed(configuration(config.model_dump(mode="json")), f"{module}.configuration")
@@ -81,7 +81,7 @@ def collect(
 
 def _of_study(study: str, settings: Study, findings: Findings) -> Results:
     results = _made(scale, study, study, settings)
-    own = settings.companion_of is None  # a companion is shown in the comparisons of another study
+    own = settings.companion_of is None  # a companion appears in the comparisons of another study
     topics: dict[Callable[[Findings], Results], bool] = {
         baseline: findings.has("baseline"),
         accuracies: findings.has("retention"),
@@ -120,5 +120,5 @@ def _compared(
 
 
 def _made(make: Callable[..., Results], study: str, *arguments: object) -> Results:
-    """The results of a function; rows without another condition are those of the study."""
+    """Results of a function; rows without another condition are restricted to the study."""
     return completed(make(*arguments), f"{make.__module__}.{make.__name__}", study=study)

@@ -10,8 +10,8 @@ from weight_importance.paper.macros import PERCENT, Results, label, mean
 def pruning(findings: Findings) -> Results:
     """``pruning/{scope}/{criterion}/{fraction}/{mean, low, high, interval}``.
 
-    Also ``pruning/{scope}/{best, worst}/{fraction}/{label, mean, …}`` among the estimators. The largest fraction has
-    the second name ``last``; ``pruning/last`` is its value, ``pruning/last/percent`` in per cent.
+    Also ``pruning/{scope}/{best, worst}/{fraction}/{label, mean, …}`` among the estimators. The largest fraction is
+    also named ``last``; ``pruning/last`` is its value, ``pruning/last/percent`` in per cent.
     """
     results: Results = {}
     means = pruning_means(findings.tables["pruning"])

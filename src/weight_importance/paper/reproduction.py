@@ -19,19 +19,19 @@ def reproduction(
     observed: tuple[pd.DataFrame, pd.DataFrame],
     published: tuple[pd.DataFrame, pd.DataFrame],
 ) -> Results:
-    """Published values and those of this run, of :mod:`weight_importance.findings.reproduction`.
+    """Published values and their counterparts in this run, from :mod:`weight_importance.findings.reproduction`.
 
     - ``published/{estimator}/best/{mean, low, high, interval, runs, lambda}``;
-    - for every λ in common ``difference/{estimator}/{λ}/{mean, low, high, interval, ours, published, verdict}``;
-    - ``comparisons/{count, outcome}``, the number of published values with a counterpart and of each outcome (its
-      spaces as underscores), and ``comparisons/{kind}/…`` of one kind;
+    - for each λ in common ``difference/{estimator}/{λ}/{mean, low, high, interval, ours, published, verdict}``;
+    - ``comparisons/{count, outcome}``, the number of published values with a counterpart, in total and by outcome
+      (spaces replaced by underscores), and ``comparisons/{kind}/…`` of one kind;
     - ``departures``: the settings in which the run departs from the published one.
 
     Args:
-        study: the study that has published results.
-        family: settings by study, of this one and its companions.
+        study: study with published results.
+        family: settings of this study and its companions, by study.
         observed: the tables ``retention`` and ``pruning``, of all studies.
-        published: the same of :mod:`weight_importance.findings.published`.
+        published: the same from :mod:`weight_importance.findings.published`.
     """
     results: Results = {}
     theirs = published[0][published[0]["study"] == study]

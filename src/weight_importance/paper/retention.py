@@ -51,9 +51,9 @@ def accuracies(findings: Findings) -> Results:
 
 
 def ranking(findings: Findings) -> Results:
-    """The estimators at their selected λ; the order is that of validation data, all values are of test data.
+    """Estimators at their selected λ, in order of validation accuracy; all values are from test data.
 
-    - ``retention/{best, worst}/{label, mean, interval, lambda}``; ``retention/spread/{mean, interval}``, best less
+    - ``retention/{best, worst}/{label, mean, interval, lambda}``; ``retention/spread/{mean, interval}``, best minus
       worst, paired; ``retention/gap/{better}/{worse}/…``; ``retention/compared/count``;
     - lists of estimators, each with ``…/count``: ``retention/indistinguishable/list`` from the best,
       ``retention/above/list``, ``retention/effective/list``, ``retention/edge/list``, ``retention/diverged/list``; see

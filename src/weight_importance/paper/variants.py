@@ -13,22 +13,22 @@ from weight_importance.paper.macros import PERCENT, Results, label, mean
 from weight_importance.settings import Study
 
 SIDES = {"variant": "variant", "study": "counterpart"}
-"""By the name that the text uses, the suffix of columns of :func:`weight_importance.findings.variants.usable_range`."""
+"""Column suffix in :func:`weight_importance.findings.variants.usable_range`, by the name that the text uses."""
 
 
 def variation(study: str, family: Mapping[str, Study], retention: pd.DataFrame) -> Results:
     """Variants of a study compared with the study itself, on the same networks.
 
-    - ``variant/{variant}/{estimator}/{λ}/{mean, low, high, interval}``: difference of accuracies, variant less study;
+    - ``variant/{variant}/{estimator}/{λ}/{mean, low, high, interval}``: difference in accuracy, variant minus study;
       ``variant/{variant}/none/…`` without a penalty; ``variant/{variant}/{lowest, highest}/…`` the smallest and the
       largest, with ``…/lambda`` and ``…/label``;
-    - ``range/{variant}/{estimator}/{study, variant}/factor``: the highest over the lowest λ whose accuracy is within
+    - ``range/{variant}/{estimator}/{study, variant}/factor``: the highest over the lowest λ with an accuracy within
       :data:`weight_importance.findings.variants.TOLERANCE` of the best, ``--`` without one; ``…/open`` if the range
       reaches an end of the strengths in common; ``range/{variant}/{estimator}/{seeds, outcome}``.
 
     Args:
-        study: whose variants.
-        family: settings by study, of this one and its variants.
+        study: original study.
+        family: settings of this study and its variants, by study.
         retention: the table ``retention``, of all studies.
     """
     results: Results = {}
