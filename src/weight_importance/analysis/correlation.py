@@ -125,7 +125,7 @@ def correlation(values: Tensor, coefficient: str) -> Tensor:
     if len(values) < FEWEST_ENTRIES:
         columns[:] = torch.nan
     [products] = _products(columns, [slice(None)])
-    return products.clamp(-1.0, 1.0)  # rounding may exceed 1
+    return products.clamp(-1.0, 1.0)  # rounding may push values beyond 1
 
 
 def features(entries: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ def coefficients(columns: Tensor, order: Tensor) -> np.ndarray:
     if n < FEWEST_ENTRIES:
         pearson, spearman = torch.full_like(pearson, torch.nan), torch.full_like(spearman, torch.nan)
     together = torch.stack([pearson, spearman, _log_correlation(logs), overlap / _top(n)])
-    return together.clamp(-1.0, 1.0).numpy()  # rounding may exceed 1
+    return together.clamp(-1.0, 1.0).numpy()  # rounding may push values beyond 1
 
 
 def _products(columns: Tensor, parts: Sequence[slice], order: Tensor | None = None) -> list[Tensor]:

@@ -15,7 +15,7 @@ from weight_importance.estimators.weights import weight_names
 from weight_importance.files.tables import COLUMNS
 
 TOTAL_SIGNAL = "total_signal"
-"""The estimator's name."""
+"""Name of the estimator."""
 
 SIGNAL_TERMS = ("by_signal", "by_input_weights", "by_output_weights", "by_single_weights")
 SIGNAL = ("observed", *SIGNAL_TERMS, "input_factors", "output_factors", "divided")

@@ -85,7 +85,7 @@ def _within(tick: float, values: pd.Series) -> bool:
 
 
 def _fit(axes: Axes, values: list[float]) -> None:
-    """Set limits around the means: an interval over two seeds would take all the room."""
+    """Set limits around the means: an interval over two seeds would dominate the panel."""
     finite = np.array(values)[np.isfinite(values)]
     if len(finite):
         margin = 0.12 * max(np.ptp(finite), 0.05)
