@@ -1,12 +1,12 @@
 # `make paper` and `make test` are usually enough; `make help` lists all targets. Every target can be run again at any time
 # and keeps finished results.
 
-# PYTHON: the Python that .venv is created with. ARGS: options for Snakemake (--configfile presets/tiny.yaml) or, with
+# PYTHON: interpreter that creates .venv. ARGS: options for Snakemake (--configfile presets/tiny.yaml) or, with
 # make benchmark, for the benchmark (--quick). WORKERS: parallel test processes.
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
-# inside an allocation of Slurm, its cores on this node
+# in a Slurm allocation, its cores on this node
 CORES = $(or $(SLURM_CPUS_ON_NODE),all)
 DRY_RUN = $(filter -n% --dry%,$(ARGS))
 
@@ -52,7 +52,7 @@ paper: latex environment
 	@echo 'notebooks  results/notebooks/*.html'
 	@echo 'report     results/report.html'
 
-# the report is made again if anything shown in it is newer (or missing; Snakemake then names it)
+# make the report again if anything in it is newer (or missing; Snakemake then names the file)
 REPORTED = results/notebooks results/figures results/paper/main.pdf results/explorer.html workflow/report notebooks/registry.yaml
 
 report: environment
@@ -95,14 +95,14 @@ test-browser: paper docs
 test-faults: latex environment
 	python -m pytest -s tests/faults
 
-# the commands of the pages that take too long for make test, in a separate checkout
+# run documented commands that take too long for make test, in a separate checkout
 test-docs: latex environment
 	python -m pytest -s tests/docs
 
-# the folders whose modules import each other by their bare names
+# folders whose modules import each other by bare name
 CODE = src benchmarks docs/site envs notebooks $(addprefix workflow/,audit rules scripts) $(addprefix tests,/ /library /mutations /support)
 
-# uv: the installed packages are those of the lock, without a look into the network
+# uv: check offline that the installed packages match the lock
 lint: environment
 	uv pip install --quiet --dry-run --offline --no-cache --python python --requirement envs/requirements.lock
 	lint-imports

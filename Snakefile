@@ -11,7 +11,7 @@ from weight_importance.settings.files import require
 from weight_importance.settings.merging import own_estimators
 from weight_importance.settings.reading import read
 
-# of the folder that the workflow runs in, otherwise of the workflow's own folder
+# config.yaml of the working folder, otherwise of the workflow's own folder
 DEFAULTS = "config.yaml" if os.path.exists("config.yaml") else os.path.join(workflow.current_basedir, "config.yaml")
 FILES = [DEFAULTS, *workflow.overwrite_configfiles]
 require(FILES)
@@ -25,7 +25,7 @@ report: "workflow/report/workflow.rst"
 
 CONFIGURATION = read(config, FILES)
 
-# Estimators in the user's own files, by name; programs find them by the environment variable
+# Estimators in the user's own files, by name; programs find them through the environment variable.
 OWN_ESTIMATORS = own_estimators(config)
 os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath, OWN_ESTIMATORS.values()))
 
@@ -55,7 +55,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 
 
-# Also on a cluster these run on the machine that runs Snakemake: they take seconds, or need LaTeX.
+# Even on a cluster, these rules run on the machine that runs Snakemake: they take seconds or need LaTeX.
 localrules:
     all,
     figures,
@@ -70,7 +70,7 @@ localrules:
     paper,
 
 
-# Everything: the paper, the pages, and all results that they are made from, so that a lost result is made again.
+# Everything: the paper, the pages and all results behind them, so that a lost result is made again.
 rule all:
     default_target: True
     input:
@@ -98,19 +98,19 @@ rule summary:
         SUMMARIES,
 
 
-# The comparison with published benchmarks alone.
+# Only the comparison with published benchmarks.
 rule benchmarks:
     input:
         notebooks.pages(CONFIGURATION, {"benchmarks": REGISTRY["benchmarks"]}),
 
 
-# Average accuracy over the whole range of lambda alone.
+# Only average accuracy over the range of lambda.
 rule lambda_range:
     input:
         notebooks.pages(CONFIGURATION, {"lambda_range": REGISTRY["lambda_range"]}),
 
 
-# What the studies with the protocol of Kutalev and Lapina (2021) come to, alone.
+# Only the results of the studies with the protocol of Kutalev and Lapina (2021).
 rule published:
     input:
         notebooks.pages(CONFIGURATION, {"reproduction": REGISTRY["reproduction"]}),

@@ -60,7 +60,7 @@ echo "Installing LaTeX packages ($packages) ..."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
-# a new machine has no list of packages yet
+# a new machine has no package lists yet
 if ! { apt-get update && $install; } >"$log" 2>&1; then
     tail -n 15 "$log" >&2
     echo "error: the LaTeX packages could not be installed; the end of apt-get's output is above. Try:" >&2

@@ -71,7 +71,7 @@ for list in $lists; do set -- "$@" --requirement "$list"; shift; done
 "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$@" ||
     fail "cannot install the packages of $lists (see pip's message above); $environment is unchanged. Check the connection
 to the package index that pip uses, then run the same command again."
-# the project's own packages, editable (an image of a container has none); their dependencies are in the lists
+# the project's own packages, editable (a container image has none); the lists contain their dependencies
 case $lists in *requirements.lock*)
     [ ! -e pyproject.toml ] ||
         "$environment/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||

@@ -1,8 +1,8 @@
-"""Write all files with pinned versions, from the list envs/requirements.in: make lock (docs/environments.md).
+"""Pin the versions of all packages in envs/requirements.in: make lock (docs/environments.md).
 
 Writes requirements.lock (all packages of the project), benchmark.txt (additional packages of `make benchmark`) and the
-versions in the files for conda users. Pinned versions are kept where possible; with --upgrade all become the newest
-that the list allows.
+versions in the files for conda users. Keeps pinned versions where possible; --upgrade selects the newest versions that
+the list allows.
 """
 
 import argparse
@@ -16,7 +16,7 @@ ENVS = Path(__file__).parent
 LIST = ENVS / "requirements.in"
 
 OLDEST_PYTHON = "3.11.2"
-"""The version in Debian 12; the newest versions of some packages need a later one."""
+"""Python of Debian 12; the newest versions of some packages need a later one."""
 
 BENCHMARK = "# benchmark:"
 """The comment in the list above the packages for `make benchmark` only."""
@@ -53,9 +53,9 @@ def main() -> None:
 
 
 def parts(text: str) -> tuple[list[str], list[str]]:
-    """The requirements of the project, and those of its benchmark, without comments."""
+    """Requirements of the project and of its benchmark, without comments."""
     before, _, after = text.partition(f"\n{BENCHMARK}")
-    # of the second part the first line is the rest of its comment
+    # the second part begins with the rest of its comment
     first, second = before.splitlines(), after.splitlines()[1:]
     kept = [[text for line in lines if (text := line.partition("#")[0].strip())] for lines in (first, second)]
     return kept[0], kept[1]
@@ -84,9 +84,9 @@ def comment(text: str) -> list[str]:
 
 
 def resolved(requirements: Iterable[str], preferred: Mapping[str, str]) -> dict[str, str]:
-    """Versions of the requirements and their dependencies on Linux, the preferred ones where possible.
+    """Resolve the requirements and their dependencies on Linux, to preferred versions where possible.
 
-    Without libraries that torch installs, and without the suffix of torch's build (``+cpu``).
+    Omits libraries that torch installs and the suffix of torch's build (``+cpu``).
     """
     options = ["--python-version", OLDEST_PYTHON, "--python-platform", "x86_64-unknown-linux-gnu", "--no-annotate"]
     held = ENVS / ".held.txt"  # uv prefers the versions in its output file
@@ -108,7 +108,7 @@ def uv() -> str:
 
 
 def conda(text: str, versions: Mapping[str, str], direct: Iterable[str]) -> str:
-    """Text of a file for conda users: all direct dependencies, in the versions of the lock."""
+    """Text of a file for conda users: all direct dependencies in their locked versions."""
     lines = text.splitlines()
     listed = {line.partition("=")[0] for line in lines}
     entries = {f"  - {CONDA_NAMES.get(name, name)}": version for name, version in versions.items()}

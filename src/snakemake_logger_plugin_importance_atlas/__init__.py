@@ -1,7 +1,7 @@
-"""A logger plugin of Snakemake: progress of a run in short lines, and the causes of failures at its end.
+"""Snakemake logger plugin: progress of a run in short lines, causes of failures at its end.
 
-Snakemake finds the plugin by the name of this package; `logger: importance-atlas` in profiles/default enables it. The
-plugin adds to Snakemake's own messages and knows a run only by the events that Snakemake sends to loggers.
+Snakemake finds the plugin by its package name; `logger: importance-atlas` in profiles/default enables it. The plugin
+adds to Snakemake's own messages and sees only the events that Snakemake sends to loggers.
 """
 
 import logging
@@ -17,21 +17,21 @@ from typing import TextIO
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 INTERVAL = 30.0
-"""Seconds between two reports of progress."""
+"""Seconds between progress reports."""
 
 LAST_LINES = 15
-"""Lines shown of a failed job's log if it does not end in an error message of this project."""
+"""Log lines shown for a failed job without an error message of this project."""
 
 SHOWN = 3
-"""Rules that are named in a report of progress."""
+"""Number of rules named in a progress report."""
 
 TARGETS = {"all", "figures", "summary", "total"}
-"""Names in Snakemake's statistics of jobs that compute nothing."""
+"""Entries in Snakemake's job statistics that compute nothing."""
 
 
 @dataclass
 class Job:
-    """A job that has been started."""
+    """A started job."""
 
     rule: str
     message: str
@@ -63,7 +63,7 @@ class LogHandler(LogHandlerBase):
         self._ended = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of an event."""
+        """Process an event."""
         fields = vars(record)
         match str(fields.get("event")):
             case "resources_info":
@@ -103,12 +103,12 @@ class LogHandler(LogHandlerBase):
         return lines
 
     def _count(self) -> tuple[int, int]:
-        """Numbers of finished and of failed jobs."""
+        """Count finished and failed jobs."""
         jobs = self._jobs.values()
         return sum(job.seconds is not None for job in jobs), sum(job.failed for job in jobs)
 
     def time_left(self) -> str:
-        """The time left, from the mean time of the finished jobs of each rule; rules without any are named."""
+        """Estimate the time left from each rule's mean job time; name rules without a finished job."""
         started: dict[str, list[Job]] = defaultdict(list)
         for job in self._jobs.values():
             started[job.rule].append(job)
@@ -139,18 +139,18 @@ class LogHandler(LogHandlerBase):
         if failed:
             failures = [job for job in self._jobs.values() if job.failed]
             self._write(summary(failures, f"{failed} of {total} jobs failed", done, total - done - failed))
-        elif self._jobs and done < total:  # a run that was refused has started none
+        elif self._jobs and done < total:  # a refused run has started no jobs
             self._write([f"interrupted: {done} of {total} jobs are done; the same command continues"])
         self._planned, self._jobs = {}, {}
         super().close()
 
 
 def summary(failures: Sequence[Job], title: str, done: int, waiting: int) -> list[str]:
-    """The failed jobs, the end of each one's log, and what to do.
+    """List the failed jobs, the end of each log, and what to do.
 
     Args:
         failures: the failed jobs.
-        title: of the summary.
+        title: heading.
         done: number of finished jobs.
         waiting: number of jobs that were not started.
     """
@@ -164,7 +164,7 @@ def summary(failures: Sequence[Job], title: str, done: int, waiting: int) -> lis
 
 
 def cause(logs: Sequence[str]) -> list[str]:
-    """The part of a failed job's log that explains the failure: an error message of this project, or the last lines."""
+    """Extract the explanation of a failure from its logs: an error message of this project, or the last lines."""
     files = [path for path in map(Path, logs) if path.suffix != ".ipynb" and path.is_file()]
     lines = [line for path in files for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     messages = [index for index, line in enumerate(lines) if line.startswith(("error: ", "interrupted: "))]

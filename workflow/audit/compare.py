@@ -24,7 +24,7 @@ from weight_importance.runtime.errors import UserError, run_program
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "reference/default"
 MORE_NETWORKS = [ROOT / "reference/ablations"]
-"""Stored studies that replace those of the default run."""
+"""Stored studies that replace studies of the default run."""
 SUMMARY = Path("results/summary")
 REPORT = Path("results/compare.md")
 READ = ("correlation", "correlation_null", "retention", "selected_lambda")
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def reference_run(folders: Sequence[Path]) -> dict[str, Findings]:
-    """The findings of a reference by study.
+    """Findings of a reference by study.
 
     Raises:
         UserError: a folder has no stored run.
@@ -73,7 +73,7 @@ def reference_run(folders: Sequence[Path]) -> dict[str, Findings]:
 
 
 def computed() -> dict[str, Findings]:
-    """The findings of the run in ``results/`` by study; it need not have computed all studies.
+    """Findings of the run in ``results/`` by study; the run may lack studies.
 
     Raises:
         UserError: there is no run.
@@ -96,7 +96,7 @@ def computed() -> dict[str, Findings]:
 def claims_compared(
     reference: Mapping[str, Findings], rerun: Mapping[str, Findings]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every claim in a row, and the quantities that claims rest on."""
+    """One row per claim, and the quantities behind the claims."""
     rows, parts = [], []
     for key, claim in CLAIMS.items():
         runs = [findings.get(claim.study) for findings in (reference, rerun)]
@@ -117,7 +117,7 @@ def claims_compared(
 
 
 def powers(claim: Claim, quantities: list[Quantity]) -> dict[str, object]:
-    """Networks of the reference, the power of its claim, and the networks that the wanted power needs."""
+    """Number of networks of the reference, power of its claim, and networks needed for enough power."""
     if not quantities:
         return {"networks": "-", "power": "-", "needed": "-"}
     power, needed = claim.power(quantities), necessary(lambda n: claim.power(quantities, n))
@@ -131,7 +131,7 @@ def powers(claim: Claim, quantities: list[Quantity]) -> dict[str, object]:
 def accuracies_compared(
     reference: Mapping[str, Findings], rerun: Mapping[str, Findings]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every study in a row, and all average accuracies."""
+    """One row per study, and all average accuracies."""
     rows, parts = [], []
     for study in sorted(set(reference) & set(rerun)):
         table = compared(accuracies(reference[study]), accuracies(rerun[study]))

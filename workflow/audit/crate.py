@@ -1,10 +1,10 @@
 """Describe a finished run as a Provenance Run Crate: ro-crate-metadata.json in the root of the checkout.
 
-A crate is a folder with such a file: here the whole checkout, so nothing is copied; to pack the crate, pack the folder.
-The profile (https://w3id.org/ro/wfrun/provenance/0.5) requires every job as an action with what it read, ran and
-made. All of it comes from the provenance records of the results, and the times of jobs from Snakemake. A run consists
-of all that the paper and the explorer depend on; results of earlier configurations are not part of the crate. Who ran
-the workflow, where and with which command is not recorded, so the crate does not say it.
+A crate is a folder with such a file. Here it is the whole checkout, so nothing is copied; to pack the crate, pack the
+folder. The profile (https://w3id.org/ro/wfrun/provenance/0.5) requires every job as an action with its inputs, code and
+outputs. These come from the provenance records of the results; job times come from Snakemake. A run consists of
+everything that the paper and the explorer depend on; results of earlier configurations are not part of the crate. The
+crate omits who ran the workflow, where and with which command, because this is not recorded.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
-"""Defines what RO-Crate 1.1 does not: ``sha256``."""
+"""Defines ``sha256``, which RO-Crate 1.1 lacks."""
 
 WORKFLOW = "Snakefile"
 NUMBERS = "results/paper/numbers.tex"
@@ -42,7 +42,7 @@ NUMBERS = "results/paper/numbers.tex"
 
 DOCUMENTS = ("README.md", "CITATION.cff", "LICENSE", "DATA_LICENCES.md", "config.yaml", "envs/requirements.lock")
 LICENCES = "DATA_LICENCES.md"
-"""Says in a table which files are under which licence; all others are code."""
+"""Table of files and their licences; all other files are code."""
 
 TYPES = {
     ".safetensors": "application/octet-stream",
@@ -139,9 +139,9 @@ def described(shelf: Shelf, jobs: list[Job]) -> ROCrate:
 
 
 def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, Entity]:
-    """Every file that some job made, read or ran, and what explains them, each with its checksum.
+    """Add every file that a job made, read or ran, and their documentation, with checksums.
 
-    Files outside the checkout are named, too, though they are not in the crate.
+    Files outside the checkout are named but not included.
     """
     wanted = {file for job in jobs for file in (*job.made, *job.inputs, *job.code)}
     programs = {job.program for job in jobs}
@@ -177,7 +177,7 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
 
 
 def _elsewhere(files: Mapping[str, str]) -> dict[str, str]:
-    """The files that are outside the checkout."""
+    """Files outside the checkout."""
     return {file: sha256 for file, sha256 in files.items() if is_elsewhere(file)}
 
 
@@ -203,7 +203,7 @@ def _first_sentence(program: Path) -> str:
 
 
 def _workflow(crate: ROCrate, shelf: Shelf, jobs: Iterable[Job], files: Mapping[str, Entity]) -> Entity:
-    """The workflow with its steps, one for each rule, and the programs that they run."""
+    """Add the workflow, with one step per rule, and the programs that the steps run."""
     workflow = crate.add_workflow(
         shelf.root / WORKFLOW, WORKFLOW, main=True, lang="snakemake", lang_version=version("snakemake"),
         properties={

@@ -1,4 +1,4 @@
-"""Entities of an RO-Crate, values as it writes them, and the licences of files."""
+"""Entities of an RO-Crate, the form of its values, and the licences of files."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def context(crate: ROCrate, identifier: str, kind: str, **properties: object) ->
 
 
 def unwrapped(value: object) -> object:
-    """The only element of a list of one, as RO-Crate recommends."""
+    """Unwrap a list of one element, as RO-Crate recommends."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

@@ -1,4 +1,4 @@
-"""How a trace is printed: places in the code, rows of tables, settings, devices, arguments."""
+"""Text of a trace: places in the code, rows of tables, settings, devices, arguments."""
 
 import ast
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import pandas as pd
 from quotations import Quotation
 
 SHOWN = 3
-"""Files of one stage, candidates of one sort, or rows that are shown unless all are asked for."""
+"""Number of files per stage, candidates per kind, or rows shown without ``--all``."""
 
 
 def place(dotted: str) -> str:
@@ -46,7 +46,7 @@ def summarised(rows: pd.DataFrame) -> str:
 
 
 def configuration_keys(settings: dict, config: dict) -> str:
-    """The keys of the configuration that a stage's settings come from."""
+    """Configuration keys that a stage's settings come from."""
     if not settings:
         return ""
     if settings.get("study") not in config["studies"]:
@@ -59,7 +59,7 @@ def configuration_keys(settings: dict, config: dict) -> str:
 
 
 def _key(key: str, value: object, study: dict) -> str | None:
-    """The key, or the section, of a study that a setting of a stage comes from."""
+    """The key or section of a study that a stage's setting comes from."""
     if key in study:
         return key
     keys = {*value} if isinstance(value, dict) else {key}

@@ -1,7 +1,7 @@
-r"""Where the paper's text quotes a result, and which keys match a number, figure or table as printed in the paper.
+r"""Find where the paper quotes a result, and which keys match a number, figure or table as printed.
 
-Reads only the LaTeX that this paper uses: ``\result{key}``, macros that put a study before the key, macros of one
-line whose arguments are parts of a key, and figures and tables by the name of their file.
+Reads only the LaTeX that this paper uses: ``\result{key}``, macros that prefix the key with a study, one-line macros
+whose arguments are parts of a key, and figures and tables by file name.
 """
 
 import re
@@ -37,7 +37,7 @@ def numbers(file: Path) -> dict[str, str]:
 
 
 def quotations(paper: Path) -> dict[str, list[Quotation]]:
-    """The keys that the text quotes, with the places where it does."""
+    """The keys that the text quotes, with the places."""
     texts = {file: file.read_text(encoding="utf-8") for file in sorted(paper.rglob("*.tex"))}
     prefixes = {"result": ""} | {name: prefix for text in texts.values() for name, prefix in PREFIX.findall(text)}
     quoted = re.compile(rf"\\({'|'.join(prefixes)})\{{([^{{}}#]+)\}}")
@@ -52,7 +52,7 @@ def quotations(paper: Path) -> dict[str, list[Quotation]]:
 
 
 def _expanded(line: str, macros: Mapping[str, tuple[int, str]]) -> str:
-    """A line in which macros with several arguments, or around several keys, are replaced by their definitions."""
+    """Replace macros with several arguments, or around several keys, in a line by their definitions."""
     for name, (count, body) in macros.items():
         if body.count("\\") > 1:
             use = re.compile(rf"\\{name}" + r"\{([^{}#]*)\}" * count)
@@ -72,7 +72,7 @@ def printed(value: str) -> str:
 
 
 def says(value: str, wanted: str) -> bool:
-    """Whether a reader could have written this value so: the same words, or the same number rounded."""
+    """Whether a value matches a reader's text: the same words, or the same number rounded."""
     shown, wanted = printed(value), " ".join(wanted.replace("%", " ").split())
     if wanted.replace("\N{EN DASH}", "-") in (shown, shown.replace(" to ", "-")):
         return True
@@ -80,7 +80,7 @@ def says(value: str, wanted: str) -> bool:
 
 
 def _rounds(token: str, wanted: str) -> bool:
-    number = token.partition("(")[0]  # the digits in brackets are those of the interval
+    number = token.partition("(")[0]  # the digits in brackets belong to the interval
     try:
         decimals = len(wanted.partition(".")[2])
         return wanted == token or f"{float(number):.{decimals}f}" == f"{float(wanted):.{decimals}f}"
@@ -89,11 +89,11 @@ def _rounds(token: str, wanted: str) -> bool:
 
 
 def floats(paper: Path, build: Path) -> dict[str, list[str]]:
-    """Files that each figure and table of the paper shows, by its printed name, such as ``Figure 3``.
+    """Files shown by each figure and table of the paper, by printed name, such as ``Figure 3``.
 
     Args:
-        paper: the folder of the text.
-        build: where it was typeset; its .aux file holds the printed numbers.
+        paper: folder of the text.
+        build: build folder, whose .aux file holds the printed numbers.
     """
     labels = dict(_labels(build / "main.aux"))
     found = {}
@@ -115,7 +115,7 @@ def _labels(auxiliary: Path) -> Iterator[tuple[str, str]]:
 
 
 def cells(tables: Path, wanted: str) -> dict[str, int]:
-    """Tables of the paper that contain a number, with the count of cells."""
+    """Tables of the paper that contain a number, with the number of cells."""
     counts: Mapping[str, int] = {
         f"results/tables/{file.name}": sum(says(rf"\num{{{found[0]}}}", wanted) for found in NUMBER.findall(text))
         for file in sorted(tables.glob("*.tex"))

@@ -9,12 +9,12 @@ from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.optional import present
 
 SHOWN = 10
-"""Number of files of each kind that are named on the screen."""
+"""Number of files of each kind to print."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One process: the command that ran, and the records of the files that it made, by their paths."""
+    """One process: its command, and the records of its output files by path."""
 
     name: str
     rule: str
@@ -24,20 +24,20 @@ class Job:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """All that it read."""
+        """All input files."""
         return {file: sha256 for record in self.made.values() for file, sha256 in record["inputs"].items()}
 
     @property
     def code(self) -> dict[str, str]:
-        """All code of the project, and the user's own estimators, that it ran."""
+        """All code that it ran, including the user's own estimators."""
         return {file: sha256 for record in self.made.values() for file, sha256 in record["code"]["files"].items()}
 
 
 def part_of_run(shelf: Shelf) -> set[str]:
     """The results that the paper and the explorer depend on, and the other results of the same jobs.
 
-    Of the latter, those named in the job's command; others, such as the figures of a notebook, only if they agree with
-    their records: a figure that a notebook no longer draws may still exist.
+    The other results count if the job's command names them, or if they agree with their records: a figure that a
+    notebook no longer draws may still exist.
 
     Raises:
         UserError: there is no finished run, or a result of it differs from its record.
@@ -80,7 +80,7 @@ def _command(shelf: Shelf, file: str) -> tuple[str, ...]:
 
 
 def jobs_of(shelf: Shelf, run: Iterable[str]) -> list[Job]:
-    """The jobs that made the results of a run, by their names."""
+    """The jobs that made the results of a run, by name."""
     made: dict[tuple[str, ...], dict[str, dict]] = {}
     for file in sorted(run):
         made.setdefault(_command(shelf, file), {})[file] = present(shelf.record(file))

@@ -1,6 +1,6 @@
-"""The results on disk with their provenance records, each checked by its checksums.
+"""Results on disk with their provenance records, checked against checksums.
 
-Reads only; not part of the workflow.
+Read-only; not part of the workflow.
 """
 
 import base64
@@ -19,10 +19,10 @@ from weight_importance.files.provenance import ELSEWHERE, record_of
 from weight_importance.runtime.errors import UserError
 
 SNAKEMAKE = Path(".snakemake/metadata")
-"""Where Snakemake keeps which rule made a file, and when."""
+"""Snakemake's records of each file's rule and times."""
 
 OWN_ESTIMATORS = "IMPORTANCE_ATLAS_ESTIMATORS"
-"""Environment variable: paths of the user's own estimators; of those outside the checkout, records have only names."""
+"""Environment variable: paths of the user's own estimators, which records only name if outside the checkout."""
 
 KEYS = {"sha256", "program", "arguments", "settings", "seeds", "device", "versions", "code", "inputs"}
 """Keys of every record."""
@@ -31,14 +31,14 @@ ESTIMATOR_COLUMNS = ("estimator", "estimator_a", "estimator_b", "criterion")
 
 
 RESULTS = tuple(f"results/{name}" for name in ("data", "runs", "summary", "notebooks", "figures", "tables"))
-"""Folders that hold results and nothing else."""
+"""Folders that hold only results."""
 
 PAPER = ("results/paper/numbers.tex", "results/paper/main.pdf", "results/explorer.html")
 
 
 @dataclass
 class Shelf:
-    """The files of a checkout, by their paths from its root; each is read once."""
+    """Files of a checkout, by path from its root; each is read once."""
 
     root: Path
     _checksums: dict[str, str | None] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Shelf:
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def checksum(self, file: str) -> str | None:
-        """SHA-256 of a file now; ``None`` if it is missing, or outside the checkout in an unknown folder."""
+        """Current SHA-256 of a file; ``None`` if it is missing, or outside the checkout in an unknown folder."""
         if file not in self._checksums:
             path = own_estimators().get(Path(file).name, Path()) if is_elsewhere(file) else self.root / file
             self._checksums[file] = checksum(path) if path.is_file() else None
@@ -55,8 +55,7 @@ class Shelf:
     def record(self, file: str) -> dict | None:
         """The provenance record of a result, as :func:`weight_importance.files.provenance.record` writes it.
 
-        Paths of files outside the checkout contain the beginning of their checksums, because different files may have
-        the same name.
+        Paths of files outside the checkout contain the first digits of the checksum, because names may repeat.
 
         Raises:
             UserError: it is truncated or altered.
@@ -87,7 +86,7 @@ class Shelf:
 
         Args:
             file: its path.
-            sha256: its checksum when the next stage read it, if that is recorded.
+            sha256: its checksum when the next stage read it, if recorded.
         """
         found, record = self.checksum(file), self.record(file)
         if found is None:
@@ -104,7 +103,7 @@ class Shelf:
         return wrong + ([f"was made by code that has changed since: {', '.join(changed)}"] if changed else [])
 
     def made_from(self, file: str) -> dict[str, str]:
-        """The files that were read for a result, with their checksums at that time."""
+        """Files read for a result, with their checksums at that time."""
         return (self.record(file) or {"inputs": {}})["inputs"]
 
     def all_results(self) -> Iterator[str]:
@@ -125,12 +124,12 @@ class Shelf:
 
 
 def is_elsewhere(file: str) -> bool:
-    """Whether a path in a record is that of a file outside the checkout."""
+    """Whether a path in a record is outside the checkout."""
     return file.startswith(f"{ELSEWHERE}/")
 
 
 def own_estimators() -> dict[str, Path]:
-    """The files that the environment names, by their names."""
+    """Files in the environment variable, by name."""
     places = filter(None, os.environ.get(OWN_ESTIMATORS, "").split(os.pathsep))
     return {Path(place).name: Path(place) for place in places}
 
@@ -175,23 +174,23 @@ class Step:
 
 
 def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
-    """All files that a result, or some rows of the tables that it was made from, depend on, nearest first.
+    """All files that a result, or some rows of its source tables, depend on, nearest first.
 
-    Tables without any of these rows are left out. Of tensors of several estimators read together, those of estimators
-    that the rows do not name are left out.
+    Omits tables without any of these rows. If a job read tensors of several estimators, omits those of estimators that
+    the rows do not name.
 
     Args:
         shelf: the files.
         file: the result to begin with.
-        of: the rows; without any, all files that were read count.
+        of: the rows; if empty, all input files count.
     """
-    wanted: dict[str, tuple[Rows, ...]] = {file: tuple(of)}  # by file, the rows that count; empty: all
-    read: dict[str, dict[str, str]] = {}  # by file, the inputs that count
+    wanted: dict[str, tuple[Rows, ...]] = {file: tuple(of)}  # rows that count, by file; empty: all
+    read: dict[str, dict[str, str]] = {}  # inputs that count, by file
     waiting = [file]
     while waiting:
         here = waiting.pop()
         inputs, rows = shelf.made_from(here), wanted[here]
-        if here == file and rows:  # made from many tables: only those that the rows name
+        if here == file and rows:  # of many source tables, only those that the rows name
             inputs = {name: sha256 for name, sha256 in inputs.items() if _named(name, rows)}
         others = _other_estimators(shelf, inputs, rows)
         read[here] = {}
@@ -200,7 +199,7 @@ def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
             if name in others or (name.endswith(".csv") and meant and not _matching(shelf.table(name), meant)):
                 continue
             read[here][name] = inputs[name]
-            # a table may be read twice, such as retention: for an accuracy and for the selection of lambda
+            # a table may be read twice: retention, for an accuracy and for the selection of lambda
             union = tuple(dict.fromkeys([*wanted.get(name, ()), *meant])) if meant else ()
             if name not in wanted or wanted[name] != union:
                 wanted[name] = union
@@ -218,7 +217,7 @@ def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
 
 
 def _readers(read: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """By file, the files that it was read for."""
+    """The files made from each file."""
     found: dict[str, list[str]] = {file: [] for file in read}
     for file, inputs in read.items():
         for name in inputs:
@@ -235,7 +234,7 @@ def _matching(table: pd.DataFrame, wanted: Sequence[Rows]) -> int:
 
 
 def _other_estimators(shelf: Shelf, inputs: dict[str, str], wanted: Sequence[Rows]) -> set[str]:
-    """Inputs of estimators that the rows do not name, if they name some of the others."""
+    """Inputs of estimators that the rows do not name, if the rows name others."""
     names = {
         value for rows in wanted for column, values in rows.where if column in ESTIMATOR_COLUMNS for value in values
     }

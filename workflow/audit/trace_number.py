@@ -1,6 +1,6 @@
 """Print where a number, figure or table of the paper comes from, down to files and checksums, and check them all.
 
-The argument is a key of numbers.tex, a number or words as they are printed, ``Figure 3``, ``Table 2``, or a result.
+The argument is a key of numbers.tex, a number or words as printed, ``Figure 3``, ``Table 2``, or a result.
 Not named ``trace.py``, because that is a module of the standard library.
 """
 
@@ -24,7 +24,7 @@ from weight_importance.runtime.optional import present
 
 NUMBERS = "results/paper/numbers.tex"
 HASH = 12
-"""Number of characters of a checksum that are shown without ``--all``."""
+"""Number of checksum characters shown without ``--all``."""
 
 
 def main() -> None:
@@ -247,7 +247,7 @@ class Question:
 
 
 def recomputed(shelf: Shelf) -> dict[str, str]:
-    """All numbers, computed again from the current tables, with the recorded settings.
+    """Recompute all numbers from the current tables, with the recorded settings.
 
     Raises:
         UserError: there is no record of the numbers, or a table differs from its seal.
@@ -257,7 +257,7 @@ def recomputed(shelf: Shelf) -> dict[str, str]:
         raise UserError(
             f"{NUMBERS} has no provenance record. Run the workflow again: it makes results without a record again."
         )
-    # the program of the numbers loads the user's own estimators, for their labels
+    # the program of the numbers loads the user's own estimators for their labels
     own = [Path(file) for file in record["code"]["files"] if not file.startswith(("src/", "workflow/"))]
     places = {file: own_estimators().get(file.name) if is_elsewhere(str(file)) else file for file in own}
     lost = [file.name for file, place in places.items() if place is None]

@@ -20,7 +20,7 @@ RESULTS, LOCK = Path("results"), ".snakemake/run.lock"
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    RunLock(LOCK).acquire()  # during a run a result may be in the middle of being replaced
+    RunLock(LOCK).acquire()  # a run may be replacing a result
     results = [*sealed(RESULTS)]
     damaged = {file: problem for file in results if (problem := damage(file))}
     for file, problem in damaged.items():
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def sealed(folder: Path) -> Iterator[Path]:
-    """The results in a folder that have a seal; checkpoints are left to their jobs, which check them."""
+    """Results in a folder with a seal, except checkpoints, which their jobs check."""
     for seal in sorted(folder.rglob(".*.sha256")):
         file = seal.with_name(seal.name.removeprefix(".").removesuffix(".sha256"))
         if file.is_file() and file.suffix != ".checkpoint":
@@ -62,7 +62,7 @@ def set_aside(file: Path) -> Path:
     candidates = (file.with_name(f"{file.name}{number}.altered") for number in names)
     aside = next(candidate for candidate in candidates if not candidate.exists())
     file.rename(aside)
-    if file.suffix == ".ipynb":  # an executed notebook is a log to Snakemake: its page is the output that is made again
+    if file.suffix == ".ipynb":  # Snakemake makes this log again only if its page is missing
         file.with_suffix(".html").unlink(missing_ok=True)
     return aside
 

@@ -1,6 +1,6 @@
 "use strict";
-// Charts as SVG elements, drawn at the width they have on the screen, so that text keeps its size. A chart is one picture
-// with a description as text; its numbers are in the table below it. Knows nothing of the page.
+// Charts as SVG elements, drawn at their width on the screen, so that text keeps its size. A chart is one image with a
+// text description; the table below it holds the numbers. Independent of the page.
 
 /** An SVG element with attributes and children (elements or text). */
 function mark(name, attributes = {}, ...children) {
@@ -19,12 +19,12 @@ function words(x, y, text, anchor = "start", kind = "") {
   return mark("text", { x, y, "text-anchor": anchor, class: kind }, text);
 }
 
-/** A number as readers expect it: a true minus sign, no more digits than asked for. */
+/** Formats a number with a true minus sign and at most the requested digits. */
 function shown(value, digits = 2) {
   return value === null ? "–" : value.toFixed(digits).replace("-", "−").replace(/^−(0(\.0+)?)$/, "$1");
 }
 
-/** λ and the like: 0.003, 41, 1e6. */
+/** Formats numbers such as λ: 0.003, 41, 1e6. */
 function plain(value) {
   return value >= 1e5 || (value > 0 && value < 1e-3) ? value.toExponential().replace("e+", "e").replace("-", "−") : String(value);
 }
@@ -32,12 +32,12 @@ function plain(value) {
 const percent = (value) => (value === null ? "–" : shown(100 * value, 1));
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-/** From values to pixels, and cut at both ends. */
+/** Maps values to pixels, clipped at both ends. */
 function scale(low, high, from, to) {
   return (value) => from + (clamp(value, Math.min(low, high), Math.max(low, high)) - low) / (high - low || 1) * (to - from);
 }
 
-/** Ticks of a logarithmic axis, as [decimal logarithm, text]: powers of ten, at most `most`, and 2 and 5 times of few. */
+/** Ticks of a logarithmic axis, as [decimal logarithm, text]: powers of ten, at most `most`; if few, also 2 and 5 times these. */
 function decades(low, high, most) {
   const count = Math.floor(high) - Math.ceil(low) + 1, step = Math.max(1, Math.ceil(count / most)), found = [];
   for (let exponent = Math.floor(low / step) * step; exponent <= high; exponent += step) {
@@ -49,7 +49,7 @@ function decades(low, high, most) {
   return found;
 }
 
-// Cividis, the colour map of the figures: even in lightness, and the same to readers who are colour-blind
+// Cividis, the colour map of the figures: uniform in lightness and safe for colour-blind readers
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
 
 function cividis(share) {
@@ -114,7 +114,7 @@ function densityChart(width, { x, y, n, cells, points, text }) {
   return picture(side, side, text, ...parts);
 }
 
-/** The scale of a density's colours: from one weight to the most in a cell. */
+/** Colour scale of a density: from one weight to the largest count in a cell. */
 function colourScale(width, most) {
   const side = Math.min(width, 520), left = 72, bar = Math.min(180, side - 240), steps = 24, parts = [];
   for (let step = 0; step < steps; step += 1) {
@@ -157,7 +157,7 @@ function intervalChart(width, rows, text) {
   return picture(width, bottom + 24, text, ...parts);
 }
 
-// Accuracies on an axis that is logarithmic in the error, as in the figures: 95 and 96 % stay apart next to 60 %
+// Accuracies on an axis logarithmic in the error, as in the figures: 95 and 96 % are distinct next to 60 %
 const ofError = (accuracy) => -Math.log(Math.max(100.5 - 100 * accuracy, 1e-3));
 
 /** Ends and ticks of that axis for rows [x, mean, low, high, n]; intervals of fewer than three networks are cut. */

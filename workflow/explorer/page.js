@@ -1,4 +1,4 @@
-// The page: the choice, in the form and in the address, with its charts and tables.
+// The page: the current choice, in form and address, with its charts and tables.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const STUDIES = new Map(DATA.studies.map((study) => [study.name, study]));
@@ -103,15 +103,15 @@ function table(id, caption, columns, rows) {
   const made = element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
   const holder = byId(id).querySelector(".scroll");
   holder.replaceChildren(made);
-  // what scrolls can be reached by keyboard
+  // make scrolling content reachable by keyboard
   Object.assign(holder, { tabIndex: 0, role: "region", ariaLabel: caption });
   byId(id).hidden = false;
 }
 
-/** The room a chart has; a window narrower than any screen gets charts that reach beyond it. */
+/** Width available to a chart; in a window narrower than any screen, charts overflow. */
 const room = (holder) => Math.max(holder.clientWidth, 240);
 
-/** Says, in a chart's place, why there is none. */
+/** Explains, in a chart's place, why there is none. */
 function absent(name, reason) {
   byId(name).replaceChildren(element("p", {}, ...[reason].flat()));
   byId(`${name}-table`).hidden = true;
@@ -362,7 +362,7 @@ function show(notice = "") {
 
 function change(key, value) {
   const other = { first: "second", second: "first" }[key];
-  if (other && value === choice[other]) choice[other] = choice[key]; // both the same would show nothing: they change places
+  if (other && value === choice[other]) choice[other] = choice[key]; // swap equal estimators, which would show nothing
   choice[key] = value;
   settle();
   writeAddress();
@@ -374,7 +374,7 @@ function remember(theme) {
   try {
     localStorage.setItem("importance-atlas-theme", theme);
   } catch {
-    // a page inside another, or without leave to keep anything: the choice lasts as long as the page
+    // an embedded page, or no permission to store: the choice lasts as long as the page
   }
 }
 

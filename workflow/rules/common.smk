@@ -22,11 +22,11 @@ from weight_importance.settings import L2, UNPENALISED, known
 # that Snakemake activates for a job (conda) takes precedence.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")]))
 
-# Jobs end when this process is killed (errors.RUN); if a job is killed, it reports why (job.sh).
+# Jobs end when this process is killed (errors.RUN); a killed job reports the cause (job.sh).
 os.environ.update(IMPORTANCE_ATLAS_RUN=errors.this_run())
 shell.prefix(f"set -euo pipefail; . {shlex.quote(places.source('workflow/rules/job.sh'))}; ")
 
-# The device is chosen once, here, for all jobs.
+# Choose the device once, for all jobs.
 os.environ[gpu.VARIABLE] = gpu.decided(os.environ.get(gpu.VARIABLE, "auto"))
 GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
 
@@ -76,7 +76,7 @@ def paper_text():
     """Everything that LaTeX reads in paper/, main.tex first: sources, packages and pictures."""
     main = places.source("paper/main.tex")
     files = {str(file) for file in Path(main).parent.rglob("*") if file.suffix in READ_BY_LATEX}
-    files -= {places.source("paper/main.pdf")}  # of LaTeX run by hand
+    files -= {places.source("paper/main.pdf")}  # from LaTeX run by hand
     return sorted(files, key=lambda file: (file != main, file))
 
 

@@ -1,4 +1,4 @@
-"""The code that each job depends on, as fingerprints: its program, and the modules that this imports by name.
+"""Fingerprints of the code that each job depends on: its program, and modules that the program imports by name.
 
 ``own`` names the files of the user's own estimators; see :mod:`sources` for the content of a fingerprint.
 """
@@ -23,7 +23,7 @@ def program(name: str, modules: Iterable[str] = ()) -> list[str]:
 
 
 def on_tasks(configuration: Configuration, name: str, study: str) -> list[str]:
-    """A program that makes the tasks of a study."""
+    """A program that builds a study's tasks."""
     return program(name, [_tasks(configuration, study)])
 
 
@@ -47,21 +47,21 @@ def retention(configuration: Configuration, own: Own, study: str, estimator: str
 
 
 def explanation(configuration: Configuration, own: Own, name: str, further: Sequence[str], study: str) -> list[str]:
-    """A program of the explanation, with the estimators that are explained and further ones."""
+    """A program of the explanation, with the explained and further estimators."""
     names = dict.fromkeys([*further, *present(configuration.studies[study].explanation).estimators])
     return program(name, [_tasks(configuration, study), *_estimators(names, own)])
 
 
 def showing(own: Own, file: str) -> list[str]:
-    """A program or notebook that prints names of estimators and computes no importance.
+    """A program or notebook that shows estimators' names but computes no importance.
 
-    It depends on the labels of all estimators, because colours go by their position in the whole list.
+    It depends on the labels of all estimators, because colours follow the position in the whole list.
     """
     return sources.fingerprints(places.source(file), labels=_estimators([*known.estimators(), *own], own))
 
 
 def notebook(own: Own, name: str) -> list[str]:
-    """The program that executes notebooks, and the code of one; the notebook's own file is an input of the rule."""
+    """The program that executes notebooks, and a notebook's code; the rule has the notebook file as an input."""
     return [*program("notebook"), *showing(own, f"notebooks/{name}.ipynb")[1:]]
 
 

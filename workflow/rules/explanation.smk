@@ -1,4 +1,4 @@
-# Why importances agree: agreement against confidence, what correlations are made of, and trajectories of learning.
+# Why importances agree: agreement against confidence, decomposition of correlations, and learning trajectories.
 
 
 rule confidence:

@@ -1,6 +1,6 @@
-"""Whether jobs compute on a GPU: decided once, when the workflow starts, so that jobs request the resources they use.
+"""Whether jobs use a GPU: decided once, at the start of the workflow, so that jobs request the right resources.
 
-Imports no torch; see weight_importance.runtime.device for the use of a GPU.
+Does not import torch; see weight_importance.runtime.device for the use of a GPU.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 """Environment variable with the device of every job, as :mod:`weight_importance.runtime.device` reads it."""
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Device files of the drivers of Nvidia, of AMD and of Linux under Windows; without any, torch is not asked."""
+"""Device files of the drivers for Nvidia, AMD and WSL; without any, torch is not asked."""
 
 
 def decided(wanted: str) -> str:

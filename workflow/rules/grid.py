@@ -1,7 +1,7 @@
-"""From the configuration to files: shards, shared networks, tables, and the results of all studies together.
+"""Files of a configuration: shards, shared networks, tables, and joint results of all studies.
 
-Functions of a :class:`~weight_importance.settings.Configuration`; ``study`` and ``shard`` are names. Knows nothing of
-Snakemake, of the settings of jobs (see :mod:`jobs`) or of notebooks (see :mod:`notebooks`).
+Functions of a :class:`~weight_importance.settings.Configuration`; ``study`` and ``shard`` are names. Independent of
+Snakemake, job settings (see :mod:`jobs`) and notebooks (see :mod:`notebooks`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ EXPLANATION = {
     "decomposition": ("factors", "signal", "reliability", "noise"),
     "trajectories": ("trajectories", "shared"),
 }
-"""The folders of the stage ``explanation``, and the tables of each; a condition of confidence has a folder."""
+"""Folders of the stage ``explanation`` and their tables; each condition of confidence has a folder."""
 
 TABLES: dict[str, dict[str, str]] = {
     "evaluation": {"baseline": "baseline/{shard}.csv"},
@@ -61,7 +61,7 @@ STAGE_OF = {table: stage for stage, tables in TABLES.items() for table in tables
 """The stage of every table of the summary."""
 
 SHARD_TABLES = [table for table in STAGE_OF if table != "selected_lambda"]
-"""The tables that each shard has a part of."""
+"""Tables with a part from each shard."""
 
 
 def stages(study: Study) -> set[str]:
@@ -79,7 +79,7 @@ def has_table(configuration: Configuration, study: str, table: str) -> bool:
 
 
 def computed(configuration: Configuration) -> dict[str, Study]:
-    """The studies that are computed for themselves: those with analyses."""
+    """Studies with analyses; the others only serve these."""
     return {name: study for name, study in configuration.studies.items() if study.analyses}
 
 
@@ -122,7 +122,7 @@ def weights(configuration: Configuration, study: str, shard: str) -> dict[str, s
 
 
 def changed_networks(configuration: Configuration, study: str, shard: str, condition: str) -> dict[str, str]:
-    """The files of trained networks that a condition changes; none for a condition that networks are trained under."""
+    """Files of trained networks that a condition changes; none if networks are trained under the condition."""
     return networks(configuration, study, shard) if condition == "temperature" else {}
 
 
@@ -138,7 +138,7 @@ def importance(
 
 
 def importances(configuration: Configuration, study: str, shard: str) -> list[str]:
-    """The files of a shard's importances by all estimators of the study, which are sorted by name."""
+    """Files of a shard's importances by all estimators of the study, sorted by name."""
     names = sorted(configuration.studies[study].estimators)
     return [file for name in names for file in importance(configuration, study, shard, name)]
 
@@ -150,7 +150,7 @@ def named_importances(configuration: Configuration, study: str, shard: str) -> l
 
 
 def pruning_importance(configuration: Configuration, study: str, shard: str, criterion: str) -> list[str]:
-    """The importances that a shard's weights are pruned by, in a list; empty for random pruning."""
+    """File of the importances that prune a shard, in a list; empty for random pruning."""
     on_test = configuration.studies[study].protocol.pruning_importance_on == "test"
     return importance(configuration, study, shard, criterion, "importance_test" if on_test else "importance")
 
@@ -161,7 +161,7 @@ def estimators(configuration: Configuration) -> list[str]:
 
 
 def users(configuration: Configuration, study: str) -> list[str]:
-    """The estimators that use the networks of a study: its own, those explained, and those of sharing studies."""
+    """Estimators that use a study's networks: its own, explained ones, and estimators of sharing studies."""
     sharing = [other for name, other in configuration.studies.items() if network_owner(configuration, name) == study]
     names = {name for other in sharing for name in other.estimators}
     explained = [present(other.explanation) for other in sharing if "explanation" in stages(other)]
@@ -169,31 +169,31 @@ def users(configuration: Configuration, study: str) -> list[str]:
 
 
 def ablations(configuration: Configuration) -> dict[str, str]:
-    """The ablations of all studies by the names of their folders, which have no brackets."""
+    """Ablations of all studies by folder name, which has no brackets."""
     names = (name for study in configuration.studies.values() for name in study.retained())
     return {folder(name): name for name in names if is_ablation(name)}
 
 
 def condition(configuration: Configuration, estimator: str) -> str:
-    """The estimator, the ablation or ``none`` whose folder of retention is named ``estimator``."""
+    """The estimator, ablation or ``none`` with the retention folder ``estimator``."""
     return ablations(configuration).get(estimator, estimator) if "." in estimator else estimator
 
 
 def penalised_by(name: str) -> Sequence[str]:
-    """The estimators whose importances weight the penalty: one, those that an ablation is made from, or none."""
+    """Estimators whose importances weight the penalty: one, the sources of an ablation, or none."""
     if is_ablation(name):
         return parse(name).estimators
     return () if name in UNPENALISED else (name,)
 
 
 def penalty_importances(configuration: Configuration, study: str, shard: str, estimator: str) -> list[str]:
-    """The importances that the penalty is made from, in the order of :func:`penalised_by`; those of L2 are ones."""
+    """Files of the penalty's importances, in the order of :func:`penalised_by`; none for L2 (all ones)."""
     names = [name for name in penalised_by(condition(configuration, estimator)) if name != L2]
     return [file for name in names for file in importance(configuration, study, shard, name)]
 
 
 def shard_tables(configuration: Configuration, study: str, table: str) -> list[str]:
-    """The tables of all shards that a study's table joins."""
+    """Shard tables that a study's table joins."""
     settings, stage = configuration.studies[study], STAGE_OF[table]
     names: Iterable[str] = [""]
     if stage == "retention":
@@ -208,7 +208,7 @@ def shard_tables(configuration: Configuration, study: str, table: str) -> list[s
 
 
 def study_tables(configuration: Configuration, table: str) -> list[str]:
-    """The tables of all studies that a table of the summary joins."""
+    """Study tables that a table of the summary joins."""
     return [
         f"{SUMMARY}/{study}/{table}.csv" for study in configuration.studies if has_table(configuration, study, table)
     ]
@@ -226,17 +226,17 @@ def published_tables(configuration: Configuration) -> list[str]:
 
 
 def summaries(configuration: Configuration, tables: Iterable[str] = tuple(STAGE_OF)) -> list[str]:
-    """The tables of all studies together, without those that would be empty."""
+    """Tables of the summary, without empty ones."""
     return [f"{SUMMARY}/{table}.csv" for table in tables if study_tables(configuration, table)]
 
 
 def explorer_tables(configuration: Configuration) -> list[str]:
-    """The tables of all studies that the explorer reads."""
+    """Tables of the summary that the explorer reads."""
     return summaries(configuration, ("correlation", "correlation_null", "retention", "selected_lambda", "pruning"))
 
 
 def explorer_importances(configuration: Configuration) -> list[str]:
-    """The importances that the explorer reads: those of every study that trains networks."""
+    """Importances that the explorer reads, from every study that trains networks."""
     return [
         file
         for name, study in computed(configuration).items()

@@ -14,7 +14,7 @@ rule importance:
     wildcard_constraints:
         estimator="|".join(grid.estimators(CONFIGURATION)),
         part="importance|importance_test",
-    priority: 2  # short, and the long jobs of retention wait for it
+    priority: 2  # short, and long retention jobs wait for it
     conda:
         "../../envs/workflow.yaml"
     threads: 1

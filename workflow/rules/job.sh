@@ -1,6 +1,6 @@
 # Sourced before the command of every job (bash). Explains the two failures that the command itself cannot report: it was
 # killed, or the disk that holds its log is full. The message goes to the screen and, if possible, to the end of the log.
-# WORKFLOW: the folder workflow/, from wherever the job runs.
+# WORKFLOW: path of the folder workflow/ as seen from the job.
 WORKFLOW=${BASH_SOURCE[0]%/rules/job.sh}
 explain_failure() {
     local status=$? log message= free

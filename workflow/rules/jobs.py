@@ -1,8 +1,7 @@
 """The settings of every job as one line of sorted JSON: exactly those that its result depends on.
 
-Snakemake compares these lines with those of the last run: a change of settings runs the jobs again whose line changes.
-The settings that each stage needs are defined in :mod:`weight_importance.settings.jobs`; ``study`` and ``shard`` are
-names.
+Snakemake compares these lines with the last run and reruns the jobs whose line has changed.
+:mod:`weight_importance.settings.jobs` defines the settings of each stage; ``study`` and ``shard`` are names.
 """
 
 import json
@@ -28,7 +27,7 @@ from weight_importance.settings.explanation_jobs import Condition
 
 
 def training(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
-    """Settings of training on the first task; ``records``: the records of the path that an estimator needs."""
+    """Settings of training on the first task; ``records`` returns the path records that an estimator needs."""
     recorded = {record for name in grid.users(configuration, study) for record in records(name)}
     return TrainingJob.of(study, configuration.studies[study], grid.seeds(shard), sorted(recorded)).sorted_json()
 
@@ -62,7 +61,7 @@ def retention(configuration: Configuration, study: str, shard: str, estimator: s
 
 
 def confidence(configuration: Configuration, study: str, shard: str, condition: Condition) -> str:
-    """Settings of agreement under a condition that changes how confident networks are."""
+    """Settings of agreement under a condition that changes the networks' confidence."""
     return ConfidenceJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
 
 
@@ -72,7 +71,7 @@ def decomposition(configuration: Configuration, study: str, shard: str) -> str:
 
 
 def trajectories(configuration: Configuration, study: str, shard: str) -> str:
-    """Settings of learning later tasks under one estimator's penalty after another."""
+    """Settings of learning later tasks under each estimator's penalty."""
     return TrajectoriesJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
 
 
@@ -82,7 +81,7 @@ def selected_on(configuration: Configuration, study: str) -> str:
 
 
 def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: str) -> str:
-    """Values of a notebook's parameters cell: the study, its companions if it shows them, and folders."""
+    """Values for a notebook's parameters cell: the study, its companions if it shows them, and folders."""
     values: dict[str, Any] = {"study": study, "figures": "results/figures", "tables": "results/tables"}
     values["summary"] = grid.SUMMARY if notebook.companions else f"{grid.SUMMARY}/{study}"
     if notebook.runs:
@@ -96,7 +95,7 @@ def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: 
 
 
 def explorer(configuration: Configuration) -> str:
-    """The settings of every study that is computed, and the shards of those that train networks."""
+    """Settings of every computed study, and shards of the studies that train networks."""
     return _line({name: _shown(study) for name, study in grid.computed(configuration).items()})
 
 

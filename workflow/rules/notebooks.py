@@ -1,6 +1,6 @@
 """The registry of notebooks: inputs and outputs of each, and the studies that it is executed for.
 
-Reads ``notebooks/registry.yaml``, the only list of notebooks, figures, captions and tables. Knows nothing of
+Reads ``notebooks/registry.yaml``, the only list of notebooks, figures, captions and tables. Independent of
 Snakemake.
 """
 
@@ -19,7 +19,7 @@ REGISTRY = Path(places.source("notebooks/registry.yaml"))
 PUBLISHED = Path(places.source("workflow/resources/published"))
 
 OWN_ONLY = ("retention", "pruning", "correlation")
-"""Analyses of which a companion has tables only, shown in the notebooks of the study that it accompanies."""
+"""Analyses without notebooks for a companion; the notebooks of the study that it accompanies show its tables."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 

@@ -1,4 +1,4 @@
-"""Paths of the workflow's own files: relative if it runs in its own folder, absolute if it runs in another one.
+"""Paths of the workflow's own files: relative if it runs in its own folder, absolute in any other folder.
 
 Results are always relative to the folder that the workflow runs in (``snakemake --directory``).
 """

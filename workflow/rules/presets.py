@@ -1,4 +1,4 @@
-"""The presets that the results in a folder were made with, so that another preset does not replace them unnoticed."""
+"""Record of the presets behind the results in a folder, so that another preset does not replace them unnoticed."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ RECORD = Path("results/.presets.json")
 
 
 def claim(configuration: Configuration, files: Iterable[str | Path]) -> None:
-    """Record the presets of a run; other files and changed settings do not count.
+    """Record the presets of a run; ignore other files and changed settings.
 
     Args:
         configuration: the settings of the run.
         files: its configuration files.
 
     Raises:
-        UserError: the results are of other presets, with other settings.
+        UserError: the results have other presets with other settings.
     """
     folder = (places.ROOT / "presets").resolve()
     names = [f"presets/{Path(file).name}" for file in files if Path(file).resolve().parent == folder]

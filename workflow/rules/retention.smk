@@ -1,6 +1,6 @@
-# Learning the later tasks one after another, under one estimator's importances or an ablation of them, with all penalty
-# strengths in one process. The program keeps finished strengths in hidden files next to its output: when the list of
-# strengths grows, only the new ones are computed.
+# Sequential learning of the later tasks under one estimator's importances or an ablation, with all penalty strengths in
+# one process. The program keeps finished strengths in hidden files next to its output, so only new strengths are
+# computed when the list grows.
 
 
 rule retention:
@@ -18,7 +18,7 @@ rule retention:
         estimator="|".join(
             map(re.escape, [*UNPENALISED, L2, *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])
         ),
-    priority: 1  # the longest jobs before the short ones after them, so that none runs alone at the end
+    priority: 1  # longest jobs first, so that none runs alone at the end
     conda:
         "../../envs/workflow.yaml"
     threads: 1

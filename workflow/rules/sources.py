@@ -1,12 +1,12 @@
-"""The code that a rule depends on: a fingerprint of its program and of each module of the package that this imports.
+"""Fingerprints of the code that a rule depends on: its program and each module of the package that it imports.
 
-A rule has the fingerprints as a parameter, so Snakemake runs it again when code changes that its result depends on.
-Imports are found by reading, without importing. A fingerprint is a hash of the syntax tree without everything that
-changes no result: comments, docstrings, messages of errors, printed lines, help texts, and an estimator's label,
-formula and source (which matter to programs that show them). Infrastructure is left out: its own tests and the
-provenance record of every result cover it.
+A rule has the fingerprints as a parameter, so Snakemake reruns it when the code behind its result changes. Imports are
+found by parsing, without importing. A fingerprint is a hash of the syntax tree without parts that change no result:
+comments, docstrings, error messages, printed lines, help texts, and an estimator's label, formula and source (which
+matter to programs that show them). Infrastructure is excluded: its own tests and the provenance record of every result
+cover it.
 
-Facts read in a file are kept in ``.snakemake/code`` by the hash of its content, because reading takes a second.
+``.snakemake/code`` caches the facts of each file by the hash of its content, because parsing takes a second.
 """
 
 import ast
@@ -23,13 +23,13 @@ import places
 
 PACKAGE = "weight_importance"
 INFRASTRUCTURE = ("runtime", "files", "settings")
-"""Sub-packages that no result depends on; settings reach a program as values, which are a parameter of the rule."""
+"""Sub-packages that no result depends on; settings reach a program as values in a parameter of the rule."""
 
 REGISTRY = "estimators/registry.py"
-"""The module that imports estimators by their names."""
+"""The module that imports estimators by name."""
 
 SHOWN = ("label", "formula", "source")
-"""Arguments of an estimator that figures, tables and the paper show, and no importance depends on."""
+"""Arguments of an estimator that figures, tables and the paper show but no importance depends on."""
 
 BLOCKS = ("body", "orelse", "finalbody")
 """The lists of statements that a syntax node may have."""
@@ -40,7 +40,7 @@ HELP = ("help", "description", "metavar", "epilog")
 KEPT = Path(".snakemake/code")
 
 READER = Path(__file__).read_bytes() + sys.version.encode()
-"""Further input of the facts of a file, next to its content."""
+"""Part of the cache key of a file's facts, with its content."""
 
 
 class Facts(NamedTuple):
@@ -62,8 +62,8 @@ def fingerprints(
     Args:
         program: a ``.py`` file, or an ``.ipynb`` notebook whose code cells are read.
         modules: the files of modules that the program imports by name.
-        labels: the files of estimators of which the program only shows label, formula and source; if there are any,
-            it computes no importance, and depends on nothing else of the registry.
+        labels: files of estimators of which the program only shows label, formula and source; if there are any, it
+            computes no importance and depends on nothing else in the registry.
         sources: the folder that holds the package.
     """
     return [*_fingerprints(str(program), tuple(map(str, modules)), tuple(map(str, labels)), str(sources))]
@@ -81,7 +81,7 @@ def _fingerprints(program: str, modules: tuple[str, ...], labels: tuple[str, ...
 
 @cache
 def closure(program: str, sources: str, leaves: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The program and all modules of the package that it imports, directly or through each other.
+    """The program and all modules of the package that it imports, directly or indirectly.
 
     Args:
         program: a ``.py`` file, or an ``.ipynb`` notebook whose code cells are read.
@@ -89,7 +89,7 @@ def closure(program: str, sources: str, leaves: tuple[str, ...] = ()) -> tuple[s
         leaves: modules whose own imports are not followed.
 
     Returns:
-        paths, sorted, the program's own first.
+        sorted paths, the program first.
     """
     seen: set[str] = set()
     waiting = [program]
@@ -102,7 +102,7 @@ def closure(program: str, sources: str, leaves: tuple[str, ...] = ()) -> tuple[s
 
 
 def code(file: Path) -> str:
-    """The Python of a source file; of a notebook, that of all its cells, without lines that only IPython knows."""
+    """Python code of a source file, or of all cells of a notebook without lines that only IPython understands."""
     text = file.read_text(encoding="utf-8")
     if file.suffix != ".ipynb":
         return text
@@ -118,7 +118,7 @@ def _is_infrastructure(file: str) -> bool:
 
 @cache
 def _facts(file: str) -> Facts:
-    """The facts of a file, as kept from an earlier run if its content is the same."""
+    """The facts of a file, from the cache if its content is unchanged."""
     if not Path(file).is_file():
         return Facts("missing", "missing", [])  # Snakemake reports missing input
     content = Path(file).read_bytes()
@@ -152,7 +152,7 @@ def _hash(*texts: str) -> str:
 
 
 class _Essence(ast.NodeTransformer):
-    """Removes from a syntax tree everything that no result depends on."""
+    """Removes everything from a syntax tree that no result depends on."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for block in BLOCKS:
@@ -188,7 +188,7 @@ def _is_silent(node: ast.AST) -> bool:
 
 
 def _drop_messages(function: ast.FunctionDef) -> None:
-    """Remove texts that are assigned to variables which nothing reads: their reader was a message."""
+    """Remove texts assigned to variables that only a removed message read."""
     nodes = [*ast.walk(function)]
     if not any(isinstance(node, ast.Assign) and _is_text(node.value) for node in nodes):
         return
@@ -209,7 +209,7 @@ def _is_unread_text(node: ast.AST, read: Collection[str]) -> bool:
 
 
 def _is_text(node: ast.AST) -> bool:
-    """Whether an expression is a text made of texts."""
+    """Whether an expression consists of texts."""
     if isinstance(node, ast.BinOp):
         return _is_text(node.left) and _is_text(node.right)
     if isinstance(node, ast.IfExp):
@@ -229,7 +229,7 @@ def _is_estimator(node: ast.AST) -> TypeGuard[ast.Call]:
 
 
 def _name(call: ast.Call) -> str:
-    """The name of the function that is called, without the object that it belongs to."""
+    """Name of the called function, without its object."""
     return getattr(call.func, "id", getattr(call.func, "attr", ""))
 
 
@@ -242,7 +242,7 @@ def _tree(file: Path) -> ast.Module:
 
 @cache
 def _imported(file: str, sources: str) -> tuple[str, ...]:
-    """The files of the modules that a file imports; of a package, the modules that the imported names come from."""
+    """Files of the modules that a file imports; for a package, of the modules that define the imported names."""
     return tuple(str(_module(name, Path(sources))) for name in _facts(file).names)
 
 
@@ -258,7 +258,7 @@ def _module(name: str, sources: Path) -> Path:
 
 @cache
 def _re_exported(package: Path, sources: Path) -> dict[str, Path]:
-    """The public names that a package takes from its modules, by import statements or on first use, and their files."""
+    """Public names that a package re-exports, by import statements or on first use, and their files."""
     tree = _tree(package)
     lazy: dict[str, Path] = {}
     named: dict[str, Path] = {}
@@ -280,7 +280,7 @@ def _exports(tree: ast.Module) -> list[str]:
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
-    """Dotted names that import statements ask for, of the package only; not those for type checkers."""
+    """Dotted names of the package in import statements, except imports for type checkers."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
             continue

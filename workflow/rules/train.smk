@@ -12,7 +12,7 @@ rule baseline:
         "results/logs/baseline/{study}/{shard}.log",
     benchmark:
         "results/benchmarks/baseline/{study}/{shard}.tsv"
-    priority: 2  # short, and the long jobs of retention depend on it
+    priority: 2  # short, and long retention jobs depend on it
     conda:
         "../../envs/workflow.yaml"
     # One thread per job: parallel jobs use the cores best, and results do not depend on the number of cores.

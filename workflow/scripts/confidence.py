@@ -1,4 +1,4 @@
-"""Correlate importances, and measure how confident the networks are, at several levels of one condition."""
+"""Correlate importances and measure the networks' confidence at several levels of one condition."""
 
 import argparse
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def tables_of(observation: Observation, level: float, job: ConfidenceJob) -> dict[str, Tensor]:
-    """The rows of both tables; without label smoothing, after all epochs, also as level 0 of that condition."""
+    """Rows of both tables; the largest number of epochs also gives level 0 of label smoothing."""
     conditions: list[dict[str, str | float]] = [{"study": job.study, "condition": job.condition, "level": float(level)}]
     if job.unsmoothed and level == max(job.levels):
         conditions.append({"study": job.study, "condition": "label_smoothing", "level": 0.0})

@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     job = arguments.settings
 
-    torch.set_num_threads(1)  # the order of summation, hence the last bits, would depend on their number
+    torch.set_num_threads(1)  # more threads would change the order of summation and the last bits
     note_device("cpu")
     importances = {}
     for argument in arguments.importance:
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def load_importance(name: str, path: str, job: CorrelationJob) -> dict[str, Tensor]:
-    """The importances in ``path``, once it is clear that they are those asked for."""
+    """Load the importances in ``path``; check that they belong to the job."""
     tensors, _ = load_tensors(path, study=job.study, **identity(name, job.seeds))
     return tensors
 

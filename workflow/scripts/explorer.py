@@ -60,7 +60,7 @@ def read_template(path: Path) -> str:
 
 
 def study_densities(folder: Path, study: str, settings: Mapping) -> dict[str, tuple[tuple[int, ...], Density]]:
-    """Of every tensor, and of all together: its shape in one network, and its densities."""
+    """Shape in one network, and densities, of every tensor and of all together."""
     axes: dict[str, list[Axis]] = {}
     shapes: dict[str, tuple[int, ...]] = {ALL: ()}
     for estimator in in_order(settings["estimators"]):
@@ -73,7 +73,7 @@ def study_densities(folder: Path, study: str, settings: Mapping) -> dict[str, tu
 
 
 def load_importance(path: Path, study: str) -> dict[str, np.ndarray]:
-    """The importances in a file, ``(R, ...)`` by parameter, once it is clear that they are the study's."""
+    """Load importances, ``(R, ...)`` by parameter; check that they belong to the study."""
     tensors, metadata = load_tensors(path)
     if metadata.get("study") != study:
         raise UserError(f"{path} is of study {metadata.get('study')}, expected {study}. {REMAKE}")

@@ -1,7 +1,7 @@
 """Execute a notebook with the given parameters; write the executed notebook and a page (HTML).
 
-The user's Jupyter settings are not used; the kernel communicates through files in a private folder, so that kernels
-that run in parallel cannot use the same port; the page loads nothing from the network.
+The user's Jupyter settings are ignored. The kernel communicates through files in a private folder, so that parallel
+kernels cannot use the same port. The page loads nothing from the network.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
 LONGEST_FOLDER = 70
-"""Bytes of a path to which the names of a folder and a socket (30 bytes) can be added."""
+"""Longest path (bytes) that leaves room for a folder's and a socket's name (30 bytes)."""
 
-# The page of nbconvert's "lab" template without scripts from the network. Code is folded, and the cell of default
-# parameters is left out. On a narrow screen rows of tables become cards, and wider content scrolls.
+# nbconvert's "lab" template without scripts from the network, with folded code and without the cell of default
+# parameters. On narrow screens table rows become cards and wide content scrolls.
 OFFLINE_PAGE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_requirejs -%}{%- endblock -%}
@@ -101,8 +101,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notebook-", dir=short_folder()) as scratch:
         isolate(Path(scratch))
         check(arguments.notebook, arguments.parameters)
-        note_input(arguments.notebook)  # as it is now, even if it is edited during the run
-        # the kernel's inputs and outputs are recorded as those of this command
+        note_input(arguments.notebook)  # its current content, even if edited during the run
+        # record the kernel's inputs and outputs under this command
         readings = Path(scratch) / "readings.jsonl"
         os.environ[COMMAND_VARIABLE] = json.dumps([sys.argv, [__file__, str(arguments.notebook)]])
         os.environ[READINGS_VARIABLE] = str(readings)
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def short_folder() -> str | None:
-    """The folder for temporary files, or /tmp if paths of sockets would exceed 107 bytes there."""
+    """The folder for temporary files, or /tmp if socket paths would exceed 107 bytes there."""
     return "/tmp" if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER else None  # noqa: S108 (a random name is added)
 
 
@@ -132,7 +132,7 @@ def isolate(scratch: Path) -> None:
 
 
 def check(notebook: Path, parameters: dict) -> None:
-    """Refuse parameters that the notebook does not have, and values of another type than its defaults.
+    """Reject unknown parameters, and values whose type differs from the notebook's defaults.
 
     Raises:
         UserError: the text names the parameter, the value and the allowed ones; or the file, if it is not a notebook.
@@ -179,17 +179,17 @@ def execute(notebook: Path, parameters: dict, scratch: Path) -> tuple[str, str |
             notebook, executed, parameters, kernel_name="python3", language="python", progress_bar=False, config=private
         )
     except PapermillExecutionError as error:
-        # an error that the user can fix as one message; any other with its traceback
+        # show a UserError as one message, any other error with its traceback
         text = error.evalue if error.ename == UserError.__name__ else "\n".join(error.traceback)
         failure = f"cell [{error.exec_count}] failed:\n" + strip_color(text)
     content = nbformat.read(executed, as_version=4)
-    for index, cell in enumerate(content.cells):  # the identifiers of cells that papermill adds are random
+    for index, cell in enumerate(content.cells):  # papermill adds cells with random identifiers
         cell.id = f"cell-{index}"
     return nbformat.writes(content) + "\n", failure
 
 
 def page(text: str, name: str) -> str:
-    """The executed notebook as one self-contained HTML page with folded code; heading and name are its title."""
+    """Render the executed notebook as a self-contained HTML page with folded code, titled by heading and name."""
     import nbformat
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter

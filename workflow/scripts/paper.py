@@ -1,8 +1,8 @@
 """Typeset the paper: copy text, figures, tables and numbers into one folder and run LaTeX there.
 
-In that folder main.tex finds its figures as figures/NAME.pdf, its tables as tables/NAME.tex, the numbers as numbers.tex
-and the state of the code as version.tex (macro \\version). The PDF holds no dates and no paths: the same text and
-results give the same bytes.
+In that folder, main.tex finds figures as figures/NAME.pdf, tables as tables/NAME.tex, numbers as numbers.tex and the
+state of the code as version.tex (macro \\version). The PDF contains no dates or paths, so the same text and results
+give the same bytes.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
 
 @contextmanager
 def alone_in(build: Path) -> Iterator[int]:
-    """Hold a lock that LaTeX inherits: if LaTeX outlives a killed program, the next one waits for its end."""
+    """Hold a lock that LaTeX inherits: if LaTeX outlives a killed program, the next program waits."""
     build.parent.mkdir(parents=True, exist_ok=True)
     with open(build.parent / f".{build.name}.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -104,7 +104,7 @@ def commit() -> str:
 
 
 def typeset(build: Path, lock: int) -> None:
-    """Run latexmk in the build folder; it holds the file descriptor ``lock``, too.
+    """Run latexmk in the build folder; latexmk inherits the descriptor ``lock``.
 
     Raises:
         UserError: LaTeX failed; the text contains the lines of its log with the reason.
@@ -132,7 +132,7 @@ BIBTEX_ERROR = re.compile(r".*---line \d+ of file|I (couldn't|found no|was expec
 
 
 def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
-    """The lines of a LaTeX or BibTeX log that match, each with as many lines ``following`` it."""
+    """Matching lines of a LaTeX or BibTeX log, each with the next ``following`` lines."""
     if not log.is_file():
         return []
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -144,7 +144,7 @@ def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
 
 
 def hint(lines: Sequence[str]) -> str:
-    """The advice for these errors."""
+    """Advice for these errors."""
     if any("Package claims Error" in line for line in lines):
         return (
             "The sentence at this line claims more than the results show. Change the sentence, or its condition in "

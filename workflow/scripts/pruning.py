@@ -71,7 +71,7 @@ def main() -> None:
 def prune_by_all(
     replicas: Replicas, index: int, importance: Mapping[str, torch.Tensor], fractions: Sequence[float], scope: str
 ) -> Replicas:
-    """A stack of copies of one replica, each with another fraction of its weights removed."""
+    """Stack copies of one replica, each with a different fraction of weights removed."""
     copies = replicas.take([index] * len(fractions))
     own = {name: tensor[index] for name, tensor in replicas.parameters.items()}
     scores = {name: importance[name][index].to(replicas.device) for name in own}
@@ -81,7 +81,7 @@ def prune_by_all(
 
 
 def random_scores(parameters: Mapping[str, torch.Tensor], seeds: Sequence[int]) -> dict[str, torch.Tensor]:
-    """Scores drawn at random per seed: the reference that every criterion has to beat."""
+    """Random scores per seed: the reference that every criterion must beat."""
     draws = [generator("random pruning", seed) for seed in seeds]
     return {
         name: torch.stack([torch.rand(tensor.shape[1:], generator=draw) for draw in draws])

@@ -66,12 +66,12 @@ def main() -> None:
         importance, _ = load_tensors(files[estimator], **identity(estimator, job.seeds))
         require_fit(baseline.template, importance, f"the importances in {files[estimator]}")
         importances.append(importance)
-    # by its name, so that only jobs of ablations load, and depend on, the module
+    # import by name, so that only ablation jobs load and depend on the module
     transform = import_module("weight_importance.learning.ablations").transform(ablation) if ablation else None
     images, overlap = job.images.model_dump(), job.train_on_validation
     plain = [plain_task(dataset, **images, train_on_validation=overlap).to(device) for dataset in datasets]
     tasks = sequences(job.tasks, plain, job.seeds)
-    of_one = job.model_dump(mode="json", exclude={"lambdas"})  # what the results of one strength depend on
+    of_one = job.model_dump(mode="json", exclude={"lambdas"})  # settings behind the results of one strength
     inputs = [*arguments.data, *trained.file_names(arguments.trained).values(), *arguments.importance]
     origin = made_from(name, of_one, job.seeds, inputs, device)
     kept = Kept(Checkpoint(arguments.output, origin), Checkpoint(arguments.output, origin, "strengths"))

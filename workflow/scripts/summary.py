@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def read_shard(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A shard's table with one more column, ``file``; its seeds must be those that the file's name declares."""
+    """Read a shard's table, add the column ``file``, and check its seeds against the file's name."""
     frame = read_table(path, columns)
     if frame.empty:
         raise UserError(f"{path} has no rows. {REMAKE}")
@@ -67,7 +67,7 @@ def refuse_duplicates(rows: pd.DataFrame, keys: list[str]) -> None:
 def refuse_gaps(rows: pd.DataFrame, keys: list[str], run: list[str]) -> None:
     """Raise an error that names the file unless all runs of a study have rows with the same keys.
 
-    This finds a file that was truncated between two lines and looks whole otherwise.
+    This detects a file truncated between two lines, which otherwise looks complete.
 
     Args:
         rows: all rows, with their files.
@@ -90,11 +90,11 @@ def refuse_gaps(rows: pd.DataFrame, keys: list[str], run: list[str]) -> None:
 
 
 def suspects(rows: pd.DataFrame, missing: pd.DataFrame, run: list[str], others: list[str]) -> list[str]:
-    """The files that probably lack a missing row: of those with rows of its run, the most similar to a whole one.
+    """Files that probably lack a missing row: of the files with rows of its run, the most similar to a whole one.
 
     Args:
         rows: all rows, with their files.
-        missing: one row with the keys that are missing.
+        missing: one row with the missing keys.
         run: the key columns that identify the runs of a study.
         others: the other key columns.
     """

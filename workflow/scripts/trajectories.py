@@ -1,4 +1,4 @@
-"""Learn the later tasks under one estimator's penalty after another, and correlate accumulated importances by all."""
+"""Learn later tasks under each estimator's penalty, and correlate the accumulated importances by all estimators."""
 
 import argparse
 from pathlib import Path
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def reached(job: TrajectoriesJob, runs: dict[str, Run], tasks_learnt: int) -> dict[str, pd.DataFrame]:
-    """The rows of both tables after so many tasks."""
+    """Rows of both tables after ``tasks_learnt`` tasks."""
     own, shared = trajectories(
         job.study, tasks_learnt, {name: run.accumulated for name, run in runs.items()}, job.seeds
     )

@@ -1,1 +1,1 @@
-"""Files as the workflow keeps them: written whole, sealed, with a record of their origin."""
+"""Files of the workflow: atomic writes, seals (checksums) and provenance records."""

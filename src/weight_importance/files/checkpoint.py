@@ -1,8 +1,8 @@
 """Checkpoints: the intermediate state of a long job, kept next to its result until the result is written.
 
 The checkpoint of a result ``NAME`` is ``.NAME.checkpoint`` in the same folder. It is written atomically, like every
-result, with a description of its origin. Only a job that would compute the same continues from it: same settings and
-seeds, code, versions, input files, device and precision. Knows nothing of the meaning of the tensors.
+result, with a description of its origin. Only a job with the same settings, seeds, code, versions, input files, device
+and precision resumes from it. This module does not interpret the tensors.
 """
 
 import json
@@ -25,8 +25,8 @@ class Checkpoint:
     """The intermediate state of a job.
 
     Args:
-        result: the file that the job writes at its end.
-        made_from: everything that the result depends on, bit for bit; see :func:`made_from`.
+        result: final output file of the job.
+        made_from: everything that determines the result's bits; see :func:`made_from`.
         ending: suffix of the checkpoint's name.
     """
 
@@ -38,7 +38,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Tensor]:
-        """The saved tensors; empty if there is no checkpoint of exactly this job."""
+        """Load the saved tensors; empty without a checkpoint of exactly this job."""
         if not self.path.is_file():
             return {}
         try:
@@ -59,11 +59,11 @@ class Checkpoint:
         return tensors
 
     def due(self, seconds: float) -> bool:
-        """Whether so many seconds have passed since it was last written; less work is not worth saving."""
+        """Whether ``seconds`` have passed since the last save; less work is not worth saving."""
         return time.monotonic() - self._last >= seconds
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
-        """Save these in place of the earlier ones; if this fails, print a message and keep the earlier ones."""
+        """Replace the saved tensors; on failure, print a message and keep the earlier ones."""
         try:
             save_tensors(self.path, tensors, self._made_from)
             self._last = time.monotonic()
@@ -71,11 +71,11 @@ class Checkpoint:
             print(f"no checkpoint: {error}", file=sys.stderr, flush=True)
 
     def once(self, step: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors of a step of the job: loaded from an earlier run, or computed and saved now.
+        """Load a step's tensors from an earlier run, or compute and save them.
 
         Args:
-            step: its name, without ``/``.
-            compute: is called if the step is not saved; returns named tensors, at least one.
+            step: step name without ``/``.
+            compute: called if the step is not saved; returns at least one named tensor.
         """
         if self._steps is None:
             self._steps = self.load()
@@ -97,14 +97,14 @@ class Checkpoint:
 def made_from(
     name: str, settings: Mapping, seeds: Sequence[int], files: Iterable[str | Path], device: torch.device
 ) -> dict[str, str]:
-    """Everything that the bits of a job's result depend on. Call it after all modules of the job are loaded.
+    """Collect everything that determines a result's bits. Call it after loading all modules of the job.
 
     Args:
-        name: of the computed quantity.
+        name: the computed quantity.
         settings: the stage's settings.
-        seeds: of the replicas.
-        files: all files that it reads, in order.
-        device: of the computation; threads and precision are those set now.
+        seeds: replica seeds.
+        files: all input files, in order.
+        device: compute device; threads and precision are the current ones.
     """
     how = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
@@ -119,11 +119,11 @@ def made_from(
 
 
 def tables_tensor(tables: Mapping[str, pd.DataFrame]) -> Tensor:
-    """Tables by name as one tensor of bytes ``(N,)``; every number keeps its bits."""
+    """Pack named tables into one byte tensor ``(N,)``; numbers keep their bits."""
     text = json.dumps({name: table.to_dict("list") for name, table in tables.items()})
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 
 def tensor_tables(tensor: Tensor) -> dict[str, pd.DataFrame]:
-    """The tables that :func:`tables_tensor` made a tensor of."""
+    """Unpack the tables from :func:`tables_tensor`."""
     return {name: pd.DataFrame(columns) for name, columns in json.loads(bytes(tensor.tolist())).items()}

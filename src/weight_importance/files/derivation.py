@@ -1,7 +1,7 @@
-"""The sources of a quoted value, carried by the value itself.
+"""Sources of a quoted value, carried by the value itself.
 
-The code that computes a value names the rows that it uses. So the derivation of a number is a by-product of computing
-it, and no separate list can become outdated. Knows nothing of files and of LaTeX.
+The code that computes a value names the rows that it uses, so no separate list of sources can become outdated.
+Independent of files and LaTeX.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,15 +11,15 @@ import pandas as pd
 
 Value = str | float
 Values = Value | Collection[Value]
-"""One value, or several of which a row has one."""
+"""One value, or several alternatives."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table that have one of the given values in each of the given columns.
+    """Rows of a table, selected by the allowed values of columns.
 
     Attributes:
-        table: the table's name, the name of its file without the suffix.
+        table: file name of the table, without the suffix.
         where: ``((column, (value, ...)), ...)``; if empty, all rows.
     """
 
@@ -27,7 +27,7 @@ class Rows:
     where: tuple[tuple[str, tuple[Value, ...]], ...] = ()
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """These rows of a table; a condition on a column that it lacks is ignored."""
+        """Select these rows; ignore conditions on columns that the table lacks."""
         for column, values in self.where:
             if column in table:
                 table = table[table[column].isin(values)]
@@ -54,7 +54,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package, or Python, by its name: its version."""
+    """The version of an installed package or of Python."""
 
     name: str
 
@@ -63,7 +63,7 @@ Source = Rows | Setting | Constant | Package
 
 
 class Derived(str):
-    """A value as it is printed, with its sources and the function that computed it."""
+    """A printed value with its sources and the function that computed it."""
 
     sources: tuple[Source, ...]
     maker: str
@@ -75,7 +75,7 @@ class Derived(str):
 
 
 def rows(table: str, **where: Values) -> Rows:
-    """:class:`Rows` of a table, in short notation; ``lambda_`` is the column ``lambda``."""
+    """Build :class:`Rows` from keywords; ``lambda_`` is the column ``lambda``."""
     conditions = {
         column.rstrip("_"): tuple(values) if isinstance(values, list | tuple | set) else (values,)
         for column, values in where.items()
@@ -84,12 +84,12 @@ def rows(table: str, **where: Values) -> Rows:
 
 
 def derived(values: Mapping[str, str], *sources: Source) -> dict[str, str]:
-    """The same values; those without sources get these."""
+    """Add sources to the values that have none."""
     return {key: value if isinstance(value, Derived) else Derived(value, sources) for key, value in values.items()}
 
 
 def completed(values: Mapping[str, str], maker: str, **where: Value) -> dict[str, str]:
-    """The same values with the name of their maker, and these conditions on rows for columns without a condition.
+    """Add the maker's name, and conditions on rows for columns without a condition.
 
     Raises:
         TypeError: a value has no sources.

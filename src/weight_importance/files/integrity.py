@@ -1,6 +1,6 @@
-"""Seals: a hidden file next to every result, with the checksum of its content when it was written.
+"""Seals: a hidden file next to every result, with the checksum of the content as written.
 
-Imports the standard library only, so that checking a result is cheap. Knows nothing of the meaning of files.
+Imports only the standard library, so that checking a result is cheap. Does not interpret the files.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def seal_of(path: Path) -> Path:
-    """The path of a result's seal."""
+    """Path of a result's seal."""
     return path.with_name(f".{path.name}.sha256")
 
 
@@ -19,12 +19,12 @@ def checksum(path: Path) -> str:
 
 
 def damage(path: str | Path) -> str | None:
-    """The difference between a result and its seal; ``None`` if there is no difference, or no seal."""
+    """Describe how a result differs from its seal; ``None`` if it does not, or has no seal."""
     return judged(path)[1]
 
 
 def judged(path: str | Path) -> tuple[str | None, str | None]:
-    """A result's checksum, and its damage as in :func:`damage`; the file is read once for both."""
+    """Return a result's checksum and its :func:`damage`, reading the file once."""
     path = Path(path)
     if not path.is_file():
         return None, "does not exist"

@@ -1,12 +1,12 @@
 """Provenance records: the origin of a result, recorded by the process that made it.
 
-The record of a result is ``.NAME.provenance.json`` next to it: command, settings, seeds, code, versions, device, and
-the SHA-256 of the result and of every file that was read before it was written. Nothing in it is declared by hand or
-depends on when or where the process ran, so equal results have equal records. Tensor files also contain the most
-important entries in their metadata.
+The record ``.NAME.provenance.json`` next to a result holds command, settings, seeds, code, versions, device, and the
+SHA-256 of the result and of every file read before it was written. Nothing in a record is declared by hand or depends
+on the time or place of the run, so equal results have equal records. The metadata of tensor files repeats the most
+important entries.
 
-Code is recorded as it was when it was loaded, even if files are edited during a long job: a module of the project is
-hashed immediately before it is imported; those loaded earlier are hashed when this module is.
+Records describe the code as loaded, even if files are edited during a long job: project modules are hashed immediately
+before their import or, if loaded earlier, when this module is imported.
 """
 
 import hashlib
@@ -29,44 +29,44 @@ from weight_importance.runtime.process import noted_device
 PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "pandas", "safetensors", "matplotlib", "papermill", "nbconvert",
 )  # fmt: skip
-"""Packages whose versions a record contains if the process has loaded them."""
+"""Packages whose versions are recorded if the process has loaded them."""
 
 COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
-"""Environment variable, for a notebook's kernel: JSON list of the command that started it, and of its code files."""
+"""Environment variable for a notebook's kernel: JSON list of the command that started it, and its code files."""
 
 READINGS_VARIABLE = "IMPORTANCE_ATLAS_READINGS"
-"""Environment variable: the file in which a notebook's kernel notes what it reads, for the program that started it."""
+"""Environment variable: file in which a notebook's kernel lists its inputs for the program that started it."""
 
 PACKAGE = "weight_importance"
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 ELSEWHERE = "(elsewhere)"
-"""In a record, the folder of all files outside the checkout: only their names and checksums are recorded."""
+"""Folder in records for files outside the checkout, which are recorded by name and checksum only."""
 
 
 @dataclass
 class Process:
-    """Files that this process has read and loaded so far; global, because one process is one job."""
+    """Files that this process has read and loaded so far; global, because each process runs one job."""
 
     inputs: dict[str, str] = field(default_factory=dict)
-    code: dict[Path, str] = field(default_factory=dict)  # as it was when it was first seen
+    code: dict[Path, str] = field(default_factory=dict)  # checksum when first seen
 
 
 THIS = Process()
 
 
 def record_of(path: Path) -> Path:
-    """The path of a result's record."""
+    """Path of a result's record."""
     return path.with_name(f".{path.name}.provenance.json")
 
 
 def note_input(path: str | Path, sha256: str | None = None) -> None:
-    """Note that this process has read a file; every later record names it.
+    """Record a file as an input; every later record names it.
 
     Args:
         path: the file.
-        sha256: checksum of its content, if known already.
+        sha256: checksum of its content, if known.
     """
     THIS.inputs[_shown(path)] = sha256 or checksum(Path(path))
     readings = os.environ.get(READINGS_VARIABLE)
@@ -76,30 +76,30 @@ def note_input(path: str | Path, sha256: str | None = None) -> None:
 
 
 def note_code(file: Path) -> None:
-    """Note a file of code immediately before it is run; imported modules of the project are noted automatically."""
+    """Hash a code file immediately before it runs; imported project modules are hashed automatically."""
     _as_run(file.resolve())
 
 
 def read_noted(path: Path) -> bytes:
-    """A file's content; the file is noted as an input, with the checksum of exactly this content."""
+    """Read a file and record it as an input, with the checksum of exactly this content."""
     content = path.read_bytes()
     note_input(path, hashlib.sha256(content).hexdigest())
     return content
 
 
 def forget_input(path: str | Path) -> None:
-    """Leave a file out of all later records, such as a checkpoint that this job itself wrote."""
+    """Omit a file from all later records, such as a checkpoint written by this job."""
     THIS.inputs.pop(_shown(path), None)
 
 
 def note_readings(readings: Path) -> None:
-    """Add the inputs that another process noted under :data:`READINGS_VARIABLE`."""
+    """Add the inputs that another process listed under :data:`READINGS_VARIABLE`."""
     if readings.is_file():
         THIS.inputs.update(json.loads(line) for line in readings.read_text(encoding="utf-8").splitlines())
 
 
 def record(sha256: str) -> str:
-    """The record of a result with this checksum, as JSON."""
+    """JSON record of a result with this checksum."""
     program, arguments = _command()
     given = (json.loads(argument) for argument in arguments if argument.startswith("{"))
     settings: dict[str, Any] = next(given, {})
@@ -136,13 +136,13 @@ def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[st
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of those of :data:`PACKAGES` that this process has loaded."""
+    """Versions of Python and of the loaded :data:`PACKAGES`."""
     loaded = {name: version(name) for name in PACKAGES if name in sys.modules}
     return {"python": platform.python_version()} | loaded
 
 
 def device() -> dict[str, str | int] | None:
-    """Device, threads and precision, on which the last bits of a result can depend; ``None`` without tensors."""
+    """Device, threads and precision, which can affect the last bits of a result; ``None`` without tensors."""
     torch = sys.modules.get("torch")
     noted = noted_device()
     if torch is None or noted is None:
@@ -157,12 +157,12 @@ def device() -> dict[str, str | int] | None:
 
 
 def identity(estimator: str, seeds: Sequence[int]) -> dict[str, str]:
-    """The part of the metadata that readers check; the study is not part of it, because studies share files."""
+    """Metadata that readers check, without the study, because studies share files."""
     return {"estimator": estimator, "seeds": json.dumps(list(seeds))}
 
 
 def code_hash() -> str:
-    """SHA-256 over the project's own modules that this process has loaded, the main program included."""
+    """SHA-256 of the project modules that this process has loaded, including the main program."""
     digest = hashlib.sha256()
     for file in _own_files():
         digest.update(f"{file.name} {_as_run(file)}\n".encode())
@@ -170,7 +170,7 @@ def code_hash() -> str:
 
 
 def _own_files() -> list[Path]:
-    """The loaded modules of the project; in a notebook's kernel, the notebook in place of the main program."""
+    """Loaded project modules with the main program or, in a notebook's kernel, with the notebook."""
     given = os.environ.get(COMMAND_VARIABLE)
     roots = (PACKAGE,) if given else ("__main__", PACKAGE)
     own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
@@ -180,21 +180,21 @@ def _own_files() -> list[Path]:
 
 
 def _command() -> tuple[str, list[str]]:
-    """This process's program and arguments; in a notebook's kernel, those of the program that started it."""
+    """Program and arguments of this process or, in a notebook's kernel, of the program that started it."""
     given = os.environ.get(COMMAND_VARIABLE)
     program, *arguments = json.loads(given)[0] if given else sys.argv
     return _shown(program), arguments
 
 
 def _as_run(file: Path) -> str:
-    """Checksum of a file of code as it was when it was first seen."""
+    """Checksum of a code file when first seen."""
     if file not in THIS.code:
         THIS.code[file] = checksum(file)
     return THIS.code[file]
 
 
 class _Watch(MetaPathFinder):
-    """Hashes modules of the project immediately before they are loaded; other finders load them."""
+    """Hashes project modules immediately before other finders load them."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.partition(".")[0] == PACKAGE:
@@ -205,7 +205,7 @@ class _Watch(MetaPathFinder):
 
 
 def _shown(path: str | Path) -> str:
-    """A path from the working directory, or from the checkout, so that records do not depend on where these are."""
+    """Path relative to the working directory or the checkout, so that records do not depend on their location."""
     for place in (Path(os.path.abspath(path)), Path(path).resolve()):  # results may be a symbolic link
         for root in (Path.cwd(), CHECKOUT):
             if place.is_relative_to(root):

@@ -1,11 +1,11 @@
-"""Reading and writing results so that a file under its final name is always whole.
+"""Reading and writing of results; a file under its final name is always complete.
 
-Every write goes to a temporary file next to the target, is flushed to disk, sealed with its checksum (see
-:mod:`weight_importance.files.integrity`) and then renamed over the target; a record next to it names its origin (see
-:mod:`weight_importance.files.provenance`). Every read checks that the file is whole and names it if it is not. Knows
-nothing of the meaning of tensors and tables.
+Every write creates a temporary file next to the target, flushes it to disk, seals it with its checksum (see
+:mod:`weight_importance.files.integrity`), adds a provenance record (see :mod:`weight_importance.files.provenance`) and
+renames the file to the target. Every read checks that the file is undamaged. This module does not interpret tensors or
+tables.
 
-PyTorch and pandas are imported inside functions: importing them takes longer than most jobs that need neither.
+Functions import PyTorch and pandas, because importing them takes longer than most jobs that need neither.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; on success flush it to disk, seal it and rename it to ``path``.
 
-    The record of its provenance is written, too.
+    Write its provenance record, too.
 
     Raises:
         UserError: the directory cannot be written, or the disk is full.
@@ -54,8 +54,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         about, seal = _temporary_file(path), _temporary_file(path)
         about.write_text(record(sha256), encoding="utf-8")
         seal.write_text(sha256 + "\n", encoding="ascii")
-        # record and seal first: after an interruption in between, a file that differs from its seal is made again;
-        # flushing may take long, so all files are flushed before the first is renamed
+        # record and seal first: after an interruption in between, a file that differs from its seal is replaced;
+        # flushing may take long, so flush all files before the first rename
         finals = {about: record_of(path), seal: seal_of(path), temporary: path}
         for written in finals:
             _flush(written)
@@ -74,14 +74,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def _temporary_file(path: Path) -> Path:
-    """A new, empty, hidden file in the folder of ``path``."""
+    """Create an empty hidden file in the folder of ``path``."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     os.close(handle)
     return Path(name)
 
 
 def _flush(temporary: Path) -> None:
-    """Flush a file to disk, and give it the usual permissions."""
+    """Flush a file to disk and set the usual permissions."""
     # safetensors and LaTeX may replace the file: open it again to flush the current one
     with open(temporary, "rb") as written:
         os.fsync(written.fileno())
@@ -105,13 +105,13 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
         try:
             save_file(contiguous, temporary, metadata=dict(metadata) or None)  # an empty mapping makes a broken header
             _sort_header(temporary)
-        except SafetensorError as error:  # safetensors reports a failed write so
+        except SafetensorError as error:  # a failed write in safetensors
             number = re.search(r"\(os error (\d+)\)", str(error))
             raise OSError(int(number[1]) if number else None, str(error)) from error
 
 
 def _sort_header(path: Path) -> None:
-    """Put the header's keys in order: safetensors writes metadata in random order; equal results are equal bytes."""
+    """Sort the header's keys, which safetensors writes in random order, so that equal results have equal bytes."""
     with open(path, "r+b") as file:
         length = struct.unpack("<Q", file.read(8))[0]
         header = json.loads(file.read(length))
@@ -136,7 +136,7 @@ def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], 
 
     Args:
         path: the file.
-        expected: metadata that it must have, such as the estimator and the seeds that it is read for.
+        expected: required metadata, such as the estimator and the seeds.
 
     Raises:
         UserError: the file is missing, has changed since it was written, is not safetensors, or has other metadata.
@@ -148,13 +148,13 @@ def load_tensors(path: str | Path, **expected: str) -> tuple[dict[str, Tensor], 
             for key, value in expected.items():
                 if metadata.get(key) != value:
                     raise UserError(f"{path} is of {key} {metadata.get(key)}, expected {value}. {REMAKE}")
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (safe_open is no mapping)
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (safe_open is not a mapping)
     except (SafetensorError, OSError) as error:
         raise UserError(f"cannot read {path}: {error}. {REMAKE}") from error
 
 
 def write_table(path: str | Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Write a tidy table as CSV with exactly ``columns``; a value that does not exist is written as ``nan``."""
+    """Write a tidy table as CSV with exactly ``columns``; missing values are written as ``nan``."""
     if list(frame.columns) != list(columns):
         raise ValueError(f"table for {path} has columns {list(frame.columns)}, expected {list(columns)}")
     with atomic_path(path) as temporary:
@@ -162,15 +162,14 @@ def write_table(path: str | Path, frame: pd.DataFrame, columns: Sequence[str]) -
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV table with exactly ``columns``: numbers bit for bit as they were written, and text unchanged.
+    """Read a CSV table with exactly ``columns``; numbers keep their bits, and text is unchanged.
 
     Args:
         path: the file.
-        columns: their names; those in :data:`weight_importance.files.tables.TEXT` hold text, all others numbers.
+        columns: names; those in :data:`weight_importance.files.tables.TEXT` hold text, all others numbers.
 
     Raises:
-        UserError: the file is missing, has changed since it was written, has other columns, or a value that its column
-            cannot have.
+        UserError: the file is missing, has changed since it was written, or has other columns or invalid values.
     """
     import pandas as pd
 
@@ -197,14 +196,14 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_table_if_there(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """As :func:`read_table`; a table without rows if there is no file."""
+    """Like :func:`read_table`; an empty table if there is no file."""
     import pandas as pd
 
     return read_table(path, columns) if Path(path).exists() else pd.DataFrame(columns=list(columns))
 
 
 def _not_allowed(column: pd.Series) -> tuple[pd.Series, str]:
-    """Which values of a column of numbers are not allowed, and a description of the allowed ones."""
+    """Mask of invalid values in a column of numbers, and a description of valid values."""
     import pandas as pd
 
     numbers = pd.to_numeric(column, errors="coerce")

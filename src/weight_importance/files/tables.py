@@ -6,7 +6,7 @@ Tables identify a parameter tensor by its name, which also shows whether it is a
 import re
 
 NORMALISATION = re.compile("bn|norm")
-"""A layer with this in its name is a normalisation layer, whose scale is a vector and no weight tensor."""
+"""Pattern in the names of normalisation layers, whose scales are vectors, not weight tensors."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "baseline": ("study", "seed", "split", "accuracy"),
@@ -35,7 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 EXPLANATION = tuple(name for name in COLUMNS if name.startswith("explanation_"))
-"""The tables of the stage ``explanation``, which is optional."""
+"""Tables of the optional stage ``explanation``."""
 
 TEXT = frozenset(
     {
@@ -53,6 +53,6 @@ SHARES = frozenset({"accuracy", "fraction"})
 
 
 def is_weight_tensor(name: str) -> bool:
-    """Whether a tensor's name is that of a weight matrix or a kernel, neither a bias nor a scale."""
+    """Whether a name denotes a weight matrix or a kernel, not a bias or a scale."""
     layer, _, kind = name.rpartition(".")
     return kind == "weight" and not NORMALISATION.search(layer)

@@ -1,7 +1,7 @@
 """A trained stack of networks as one object, and its files.
 
-The weights are in ``NAME.safetensors``; buffers and Adam's state next to it in ``NAME.state.safetensors``, the record
-of the optimiser's path in ``NAME.path.safetensors``.
+``NAME.safetensors`` holds the weights, ``NAME.state.safetensors`` buffers and Adam's state, and
+``NAME.path.safetensors`` the record of the optimiser's path.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from weight_importance.files.provenance import identity, metadata
 from weight_importance.files.storage import load_tensors, save_tensors
 
 FILES = "NAME.safetensors, the weights; NAME.state.safetensors and NAME.path.safetensors belong to it"
-"""Help text for the files of a trained stack, of which a command line names the first."""
+"""Help text for the files of a trained stack; the command line names the first."""
 
 Recorded = Mapping[str, Mapping[str, Tensor]]
 """Record → parameter name → value; see :meth:`weight_importance.estimators.path.PathRecorder.recorded`."""
@@ -23,14 +23,14 @@ Recorded = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class AdamState:
-    """Adam's state: steps taken, and its running means of gradients and of their squares, ``(R, *shape)``."""
+    """Adam's state: steps taken, and running means of gradients and squared gradients, ``(R, *shape)``."""
 
     steps: int
     first: Mapping[str, Tensor]
     second: Mapping[str, Tensor]
 
     def take(self, indices: Sequence[int]) -> "AdamState":
-        """The state of the replicas at ``indices``, in that order."""
+        """Select the replicas at ``indices``, in that order."""
         first, second = (
             {name: mean[list(indices)] for name, mean in means.items()} for means in (self.first, self.second)
         )
@@ -39,7 +39,7 @@ class AdamState:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained stack, tensors ``(R, *shape)``; ``adam`` is ``None`` if it was not kept."""
+    """A trained stack, tensors ``(R, *shape)``; ``adam`` is ``None`` if not kept."""
 
     seeds: Sequence[int]
     parameters: Mapping[str, Tensor]
@@ -48,7 +48,7 @@ class Trained:
 
 
 def file_names(weights: Path) -> dict[str, Path]:
-    """The files of a trained stack by the file of its weights: ``baseline``, ``baseline state``, ``baseline path``."""
+    """Files of a trained stack, by key: ``baseline`` (weights), ``baseline state``, ``baseline path``."""
     stem = weights.name.removesuffix(".safetensors")
     endings = {"baseline": "", "baseline state": ".state", "baseline path": ".path"}
     return {name: weights.with_name(f"{stem}{ending}.safetensors") for name, ending in endings.items()}
@@ -58,10 +58,10 @@ def write(weights: Path, trained: Trained, recorded: Recorded, settings: Mapping
     """Write a trained stack and the record of its path.
 
     Args:
-        weights: the file of the weights; the names of the other two follow from it.
+        weights: file of the weights, which determines the names of the other two.
         trained: the stack.
-        recorded: of its training.
-        settings: of the training, for the metadata.
+        recorded: record of its path.
+        settings: training settings, for the metadata.
     """
     parts = {
         "baseline": trained.parameters,
@@ -76,7 +76,7 @@ def read(weights: Path, seeds: Sequence[int]) -> Trained:
     """Read the trained stack of these seeds.
 
     Raises:
-        UserError: a file is missing, damaged, or of other seeds.
+        UserError: a file is missing or damaged, or has other seeds.
     """
     parameters, state = (_read(weights, name, seeds) for name in ("baseline", "baseline state"))
     return Trained(seeds, parameters, *unpack(state))
@@ -86,7 +86,7 @@ def read_path(weights: Path, seeds: Sequence[int]) -> dict[str, dict[str, Tensor
     """Read the record of a trained stack's path.
 
     Raises:
-        UserError: the file is missing, damaged, or of other seeds.
+        UserError: the file is missing or damaged, or has other seeds.
     """
     return unpack_path(_read(weights, "baseline path", seeds))
 
@@ -96,7 +96,7 @@ def _read(weights: Path, name: str, seeds: Sequence[int]) -> dict[str, Tensor]:
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix/``, without it."""
+    """Select the tensors under ``prefix/`` and strip the prefix."""
     start = f"{prefix}/"
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
@@ -112,7 +112,7 @@ def pack(buffers: Mapping[str, Tensor], adam: AdamState | None) -> dict[str, Ten
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], AdamState | None]:
-    """The buffers and Adam's state (``None`` if it was not kept) from the result of :func:`pack`."""
+    """Extract the buffers and Adam's state (``None`` if not kept) from the result of :func:`pack`."""
     steps = tensors.get("adam/steps")
     adam = None if steps is None else AdamState(int(steps), under("adam/first", tensors), under("adam/second", tensors))
     return under("buffer", tensors), adam

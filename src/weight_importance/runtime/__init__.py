@@ -1,1 +1,1 @@
-"""Infrastructure of every program: errors, progress, seeds, the device. Imports nothing of the package."""
+"""Infrastructure for all programs: errors, progress, seeds, device. Imports nothing else from the package."""

@@ -1,4 +1,4 @@
-"""Settings of a program as one JSON argument, with error messages like those of other arguments."""
+"""Program settings as one JSON argument, with error messages like other arguments."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ class Settings(dict):
 
 
 def json_object(text: str) -> Settings:
-    """Parse the JSON object of an argument; for ``type=`` of ``add_argument``."""
+    """Parse a JSON object; for ``type=`` of ``add_argument``."""
     try:
         found = json.loads(text, object_hook=Settings)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""The device of tensors, the precision of matrix products, the number of CPU threads, and the use of memory.
+"""Device, precision of matrix products, number of CPU threads and memory use of a process.
 
-All of this is set here, once per process. It affects results by rounding only.
+They are set here, once per process, and affect results only by rounding.
 """
 
 import ctypes
@@ -15,32 +15,32 @@ from weight_importance.runtime.process import note_device
 VARIABLE = "IMPORTANCE_ATLAS_DEVICE"
 """Environment variable: ``auto`` (the default: a GPU if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``."""
 
-# of mallopt(3), from malloc.h
+# parameters of mallopt(3), from malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_KEPT = 32 * 2**20
-"""Bytes of the largest block that glibc can keep; larger ones always go back to the system."""
+"""Largest block (bytes) that glibc can keep; larger blocks always return to the system."""
 
 CPU_REPLICA_BYTES = 2 * 2**30
-"""Memory for the replicas that train in one process on a CPU; the rule ``retention`` requests more than this."""
+"""Memory (bytes) for the replicas in one CPU process; the rule ``retention`` requests more."""
 
 PROBES = ((1, 100, 784, 300), (1, 300, 100, 784), (1, 1000, 784, 300), (4, 128, 576, 100))
-"""(B, M, K, N) of the products that precisions are tested with: of training, of importances, of convolutions."""
+"""Shapes (B, M, K, N) of the test products: from training, importances and convolutions."""
 
 ACCEPTED = 3
-"""Largest ratio to the error of torch's default precision that another order of summation explains."""
+"""Largest error ratio to torch's default precision that a different summation order explains."""
 
 
 def prepare(threads: int) -> torch.device:
     """Set up this process, print the choices in one line, and return its device.
 
-    Denormal numbers are flushed to zero: squared gradients of confident samples underflow by the million, and the
-    processor handles such numbers a hundred times slower.
+    Flushes denormal numbers to zero: millions of squared gradients of confident samples underflow, and processors
+    handle denormal numbers a hundred times slower.
 
     Args:
         threads: CPU threads for tensor operations; with one, results do not depend on other processes.
 
     Raises:
-        UserError: :data:`VARIABLE` is not a device, or is not present.
+        UserError: :data:`VARIABLE` names an unknown or absent device.
     """
     if threads < 1:
         raise UserError(f"--threads is {threads}; it must be 1 or more. Give each job the threads that its rule names.")
@@ -49,7 +49,7 @@ def prepare(threads: int) -> torch.device:
     torch.set_flush_denormal(True)
     keep_freed_memory()
     torch.set_float32_matmul_precision(precision(device))
-    # convolutions on a GPU have a separate switch, on by default: ten bits of mantissa
+    # GPU convolutions have a separate switch, on by default: TF32, with ten bits of mantissa
     torch.backends.cudnn.allow_tf32 = False
     note_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
@@ -60,7 +60,7 @@ def prepare(threads: int) -> torch.device:
 
 
 def choose(wanted: str) -> torch.device:
-    """The device named ``wanted``; for ``auto`` the GPU if there is one, else the CPU."""
+    """The device named ``wanted``; ``auto`` selects the GPU if present, else the CPU."""
     there = torch.cuda.device_count()
     if wanted == "auto":
         return torch.device("cuda" if there else "cpu")
@@ -79,12 +79,11 @@ def choose(wanted: str) -> torch.device:
 
 
 def precision(device: torch.device) -> str:
-    """``medium`` where torch computes float32 matrix products with full accuracy under that setting, else ``highest``.
+    """Return ``medium`` if float32 matrix products keep full accuracy under that setting, else ``highest``.
 
-    "medium" permits a lower precision. Whether it is used depends on the processor: on some, torch only takes another
-    library at full precision, which can be twice as fast; on others, and on GPUs, it does use shorter numbers. So the
-    errors of products against float64 decide, not the processor's name; and not run times, which would make results
-    depend on other processes.
+    "medium" permits a lower precision. Its effect depends on the processor: on some, torch only switches to another
+    full-precision library, which can be twice as fast; on others, and on GPUs, it uses shorter numbers. The errors of
+    products against float64 therefore decide. Run times do not, because results would depend on other processes.
     """
     generator = torch.Generator().manual_seed(0)
     for batch, rows, inner, columns in PROBES:
@@ -96,7 +95,7 @@ def precision(device: torch.device) -> str:
 
 
 def product_error(setting: str, left: Tensor, right: Tensor) -> float:
-    """Relative error (Frobenius norms) of a matrix product under a setting of torch, which is restored."""
+    """Relative error (Frobenius norms) of a matrix product under a setting of torch; restores the setting."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(setting)
     try:
@@ -108,15 +107,15 @@ def product_error(setting: str, left: Tensor, right: Tensor) -> float:
 
 
 def replica_bytes(device: torch.device) -> int:
-    """Bytes for the replicas that train in one process: a fixed amount on a CPU, half of the free memory on a GPU."""
+    """Memory (bytes) for the replicas in one process: fixed on a CPU, half of the free memory on a GPU."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_REPLICA_BYTES
 
 
 def keep_freed_memory() -> None:
     """Make the C library keep freed blocks for the next step instead of returning them to the system.
 
-    A training step frees and allocates the same tensors again and again; by default glibc returns them each time, and
-    the system must map and clear every page again. Other C libraries are not changed.
+    Training steps free and allocate the same tensors repeatedly. By default glibc returns their memory each time, and
+    the system must map and clear every page again. Other C libraries are unaffected.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:

@@ -1,6 +1,6 @@
 """Errors that a user can fix: their exception class, and the wrapper in which every command-line program runs.
 
-Knows nothing of Snakemake or of any particular stage.
+Independent of Snakemake and of all stages.
 """
 
 import errno
@@ -17,16 +17,16 @@ from pathlib import Path
 from types import FrameType
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Error numbers of a full disk and of a used-up quota."""
+"""Error numbers of a full disk and an exhausted quota."""
 
 LEAST_FREE = 2 * 2**20
-"""Bytes of free disk space below which no run starts."""
+"""Free disk space (bytes) that a run needs to start."""
 
 RUN = "IMPORTANCE_ATLAS_RUN"
 """Environment variable: the process of the run that started a program. A program ends with its run."""
 
 GRACE = 10.0
-"""Seconds that a program has for cleaning up after the end of its run."""
+"""Seconds for a program to clean up after its run ends."""
 
 
 class UserError(Exception):
@@ -34,7 +34,7 @@ class UserError(Exception):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not among ``known``, with the nearest known one as a hint."""
+    """Error for a name not in ``known``, with the nearest known name as a hint."""
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -42,7 +42,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def full_disk(path: str | Path) -> UserError:
-    """The error for a file that cannot be written because the disk is full."""
+    """Error for a file that cannot be written because the disk is full."""
     place = Path(path).resolve()
     while not os.path.ismount(place):
         place = place.parent
@@ -54,7 +54,7 @@ def full_disk(path: str | Path) -> UserError:
 
 
 def require_space(path: str | Path) -> None:
-    """Raise an error if the disk that holds a file or folder has less than :data:`LEAST_FREE` bytes free."""
+    """Raise an error if less than :data:`LEAST_FREE` bytes are free on the disk of a file or folder."""
     place = Path(path).resolve()
     while not place.exists():
         place = place.parent
@@ -63,7 +63,7 @@ def require_space(path: str | Path) -> None:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run ``main``; an error that the user can fix becomes one readable message and exit status 1.
+    """Run ``main``; print an error that the user can fix as one message and exit with status 1.
 
     The program cleans up and ends on SIGTERM, and when the process named by :data:`RUN` or its own parent dies.
     """
@@ -80,7 +80,7 @@ def run_program(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit("interrupted: no half-written file was kept; the same command continues")
     except (MemoryError, RuntimeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:  # the log, if the error names no file
+        if isinstance(error, OSError) and error.errno in FULL:  # an error without a file name is from the log
             sys.exit(f"error: {full_disk(error.filename or '.')}")
         if isinstance(error, OSError) or not _is_about_memory(error):
             raise
@@ -101,7 +101,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def this_run() -> str:
-    """The value of :data:`RUN` for this process: its number, and the namespace in which it has this number."""
+    """Value of :data:`RUN` for this process: its process ID and the namespace of this ID."""
     return f"{os.getpid()} {_namespace()}"
 
 
@@ -122,7 +122,7 @@ def _end_with_run() -> None:
         for process in (int(run), os.getppid()):
             death.register(os.pidfd_open(process), select.POLLIN)
     except ProcessLookupError:
-        raise KeyboardInterrupt from None  # it died while this program was loading
+        raise KeyboardInterrupt from None  # the run or parent died while this program was loading
     except OSError:
         return  # an older system
 

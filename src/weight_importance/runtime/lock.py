@@ -1,7 +1,7 @@
-"""The lock of a folder of results, for one run at a time. Knows nothing of Snakemake or of the computations.
+"""Lock on a folder of results: one run at a time. Independent of Snakemake and of the computations.
 
-The operating system holds the lock (flock) and releases it when the process ends, however it ends; so a killed run
-leaves nothing to unlock. Only jobs on a cluster outlive their run: the lock file records that there are such jobs.
+The operating system releases the lock (flock) whenever the process ends, so a killed run leaves nothing to unlock.
+Only cluster jobs outlive their run; the lock file records that there are such jobs.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ class RunLock:
         """Hold the lock until :meth:`release` or the end of this process.
 
         Args:
-            cluster: the jobs of this run are not processes of this machine and may outlive it.
+            cluster: whether the run's jobs are on a cluster and may outlive the run.
 
         Raises:
             UserError: another run holds the lock, or a killed run may have left jobs on a cluster.

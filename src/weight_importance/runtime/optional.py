@@ -6,7 +6,7 @@ Value = TypeVar("Value")
 
 
 def present(value: Value | None) -> Value:
-    """A value that is not absent here: settings checked before, or earlier steps, see to it."""
+    """Return a value whose presence earlier checks of settings, or earlier steps, guarantee."""
     if value is None:
         raise ValueError("a value is None that checks of settings, or earlier steps, should have provided")
     return value

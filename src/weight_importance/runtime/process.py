@@ -1,4 +1,4 @@
-"""The device that this process computes on, noted for the provenance of its results. Imports nothing heavy."""
+"""The compute device of this process, recorded for provenance. Imports nothing heavy."""
 
 _noted: dict[str, str] = {}
 
@@ -9,5 +9,5 @@ def note_device(device: object) -> None:
 
 
 def noted_device() -> str | None:
-    """The device recorded by :func:`note_device`; ``None`` if this process computes with no tensors."""
+    """The device recorded by :func:`note_device`; ``None`` if this process uses no tensors."""
     return _noted.get("device")

@@ -1,4 +1,4 @@
-"""Progress of a job in lines of text: of training by optimiser steps, of other work by its parts."""
+"""Progress of a job in lines of text: optimiser steps of training, parts of other work."""
 
 import sys
 import time
@@ -13,17 +13,17 @@ class Progress(Protocol):
     """Receives every optimiser step."""
 
     def step(self, replicas: int) -> None:
-        """``replicas`` replicas have made one more step each."""
+        """Count one more step of ``replicas`` replicas."""
 
 
 class ProgressLine:
     """Prints a line every few seconds: finished steps, rate in replica-steps per second, time left.
 
     Args:
-        steps: number of steps of each task that is learnt.
-        replicas: number of replicas that learn them, together or one block after another.
-        first_task: the number of the first of these tasks, counted from 0.
-        every: seconds between two lines.
+        steps: number of steps of each task.
+        replicas: number of replicas, trained together or in consecutive blocks.
+        first_task: number of the first task, counted from 0.
+        every: seconds between lines.
     """
 
     def __init__(self, steps: Sequence[int], replicas: int, first_task: int = 0, every: float = 10.0) -> None:
@@ -34,7 +34,7 @@ class ProgressLine:
         self._start = self._said = time.monotonic()
 
     def skip(self, replicas: int, steps: int) -> None:
-        """``replicas`` replicas have made ``steps`` steps each in an earlier run."""
+        """Count ``steps`` steps of ``replicas`` replicas from an earlier run."""
         self._done += steps * replicas
         self._skipped += steps * replicas
         self._block_done = (self._block_done + steps) % self._ends[-1]
@@ -61,13 +61,13 @@ class ProgressLine:
 
 
 def counted(parts: Iterable[Part], total: int, what: str, every: float = 10.0) -> Iterator[Part]:
-    """Yield the same parts; print a line every few seconds: the number of finished parts, and the time left.
+    """Yield the parts; every few seconds, print the number of finished parts and the time left.
 
     Args:
-        parts: of the work; each is finished before the next is requested.
+        parts: parts of the work, each finished before the next is requested.
         total: number of parts.
         what: name of the parts, for the line.
-        every: seconds between two lines.
+        every: seconds between lines.
     """
     start = said = time.monotonic()
     for done, part in enumerate(parts):

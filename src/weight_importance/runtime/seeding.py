@@ -1,6 +1,6 @@
-"""One explicit random generator per purpose, derived from names and numbers alone.
+"""One explicit random generator per purpose, derived only from names and numbers.
 
-A replica's randomness depends on its seed only: not on its shard, nor on earlier computations.
+A replica's randomness depends only on its seed, not on its shard or on earlier computations.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Settings: what is computed, as immutable models with every limit and cross-field check on the field or the model."""
+"""Settings: immutable models of what is computed, with every limit and cross-field check on its field or model."""
 
 from weight_importance.settings.configuration import Configuration, Correlation, stand_in
 from weight_importance.settings.explanation import Explanation, Trajectories

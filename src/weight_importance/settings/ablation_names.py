@@ -1,7 +1,7 @@
-"""Names of ablations such as ``shuffled(mas)``: a transform of one estimator's importance, or values and ranks of two.
+"""Names of ablations such as ``shuffled(mas)``: a transform of one importance, or values and ranks of two.
 
-The transforms themselves are in :mod:`weight_importance.learning.ablations`. Knows neither torch nor the estimators, so
-that the rules can read a configuration with it.
+The transforms are in :mod:`weight_importance.learning.ablations`. Imports neither torch nor estimators, so that the
+rules can use it to read a configuration.
 """
 
 import math
@@ -22,23 +22,23 @@ TRANSFORMS: Mapping[str, str] = {
     "shuffled_within_neuron": "shuffled within neuron",
     "reversed": "reversed",
 }
-"""The transforms of one importance without a parameter, and how figures name them."""
+"""Transforms of one importance without a parameter, and their names in figures."""
 
 WITH_NUMBER = ("power", "depth")
-"""The transforms with a number: an exponent, or the ratio of the last layer's factor to the first one's."""
+"""Transforms with a number: an exponent, or the ratio of the last layer's factor to the first layer's."""
 
 FORMS = "transform(estimator), such as shuffled(mas), or values_of(estimator)_in_ranks_of(estimator)"
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """An ablation by the parts of its name.
+    """The parts of an ablation's name.
 
     Attributes:
-        name: as the configuration and the tables give it.
+        name: full name in configuration and tables.
         transform: a name in :data:`TRANSFORMS`, ``power``, ``depth``, or ``values_in_ranks``.
-        estimators: whose importances it is made from: one, or those of the values and of the ranks.
-        number: the exponent of ``power``, the ratio of ``depth``; for all others 1.
+        estimators: source of the importance, or sources of the values and of the ranks.
+        number: exponent of ``power``, ratio of ``depth``; otherwise 1.
     """
 
     name: str
@@ -55,15 +55,15 @@ class Ablation:
 
 
 def is_ablation(name: str) -> bool:
-    """Whether a name in a table's column ``estimator`` is an ablation's."""
+    """Whether a name in a column ``estimator`` denotes an ablation."""
     return "(" in name
 
 
 def parse(name: str) -> Ablation:
-    """The ablation called ``name``.
+    """Parse an ablation's name.
 
     Raises:
-        UserError: it is of no known form, or has an unknown transform or exponent; estimators are not looked up.
+        UserError: unknown form, transform or exponent; names of estimators are not checked.
     """
     two = re.fullmatch(r"values_of\((\w+)\)_in_ranks_of\((\w+)\)", name)
     if two:
@@ -94,5 +94,5 @@ def _number(name: str, text: str) -> float:
 
 
 def folder(name: str) -> str:
-    """A name for folders, without brackets: ``shuffled.mas``, ``values_of.mas.in_ranks_of.si``; others stay."""
+    """Folder name without brackets: ``shuffled.mas``, ``values_of.mas.in_ranks_of.si``; others are kept."""
     return name.replace(")_", ".").replace("(", ".").replace(")", "")

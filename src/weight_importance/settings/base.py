@@ -1,6 +1,6 @@
-"""The base of all settings models, and the types of values that several of them share.
+"""Base class of all settings models, and value types that several models share.
 
-Knows neither torch, pandas nor Snakemake: reading a configuration must be fast.
+Imports neither torch, pandas nor Snakemake: reading a configuration must be fast.
 """
 
 import json
@@ -15,10 +15,10 @@ from weight_importance.runtime.errors import UserError
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 KeyPath = tuple[str | int, ...]
-"""The keys, and positions in lists, that lead to a value."""
+"""Keys and list positions that lead to a value."""
 
 Problem = tuple[KeyPath, str]
-"""The key path of a wrong value, relative to the model that found it, and a sentence that says what is allowed."""
+"""Key path of a wrong value, relative to the model with the check, and a sentence on what is allowed."""
 
 Check = TypeVar("Check", bound=Callable[[Any], Iterator[Problem]])
 Value = TypeVar("Value")
@@ -41,10 +41,10 @@ def holds(content: Any, path: KeyPath) -> bool:
 
 
 class Mistake(ValueError):
-    """A wrong value, with what a message needs to explain it.
+    """A wrong value with the data for its message.
 
     Attributes:
-        kind: of mistake, as :mod:`weight_importance.settings.messages` knows it.
+        kind: kind of mistake, as in :mod:`weight_importance.settings.messages`.
         context: values for the message.
     """
 
@@ -54,19 +54,19 @@ class Mistake(ValueError):
 
 
 def check(method: Check) -> Check:
-    """Mark a method of a model as a check of several values together; it yields problems."""
+    """Mark a model's method as a check across several values; it yields problems."""
     vars(method)["is_check"] = True
     return method
 
 
 def nearest(name: Any, known: Sequence[str]) -> str:
-    """Ask whether the known name nearest to ``name`` was meant; empty if none is near."""
+    """Suggest the known name nearest to ``name``; empty if none is near."""
     near = get_close_matches(str(name), known, n=1)
     return f"Did you mean '{near[0]}'? " if near else ""
 
 
 class Settings(BaseModel):
-    """Immutable settings: unknown keys and values of another type are errors, and all checks hold."""
+    """Immutable settings; unknown keys, wrong types and failed checks are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -90,7 +90,7 @@ class Settings(BaseModel):
 
 
 def _as_written(value: Any, validate: Callable[[Any], float]) -> int | float:
-    """Keep a whole number whole: tables show a penalty strength as the configuration does."""
+    """Keep whole numbers whole, so that tables show penalty strengths as configured."""
     validate(value)
     return value
 
@@ -103,7 +103,7 @@ def _distinct(values: Sequence[Value]) -> Sequence[Value]:
 
 
 def _known(kind: str) -> Callable[[str, ValidationInfo], str]:
-    """A validator that accepts names listed under ``kind`` in the validation context; without a context, all names."""
+    """Validator for names listed under ``kind`` in the validation context; without a context, accept all."""
 
     def validate(name: str, info: ValidationInfo) -> str:
         known = (info.context or {}).get(f"{kind}s".replace(" ", ""))
@@ -144,7 +144,7 @@ Share = Annotated[float, Field(ge=0, le=1), WrapValidator(_as_written)]
 
 _UNIQUE = {"uniqueItems": True}
 Several = Annotated[tuple[Value, ...], Field(strict=False, json_schema_extra=_UNIQUE), AfterValidator(_distinct)]
-"""A list without repetitions; strict validation of tuples would refuse the lists of YAML."""
+"""A list without duplicates; strict validation of tuples would reject YAML's lists."""
 OneOrMore = Annotated[
     tuple[Value, ...], Field(strict=False, min_length=1, json_schema_extra=_UNIQUE), AfterValidator(_distinct)
 ]

@@ -20,10 +20,10 @@ from weight_importance.settings.learning import KUTALEV_LAPINA
 from weight_importance.settings.studies import Common, Study
 
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
-"""Keys at the top level that are the defaults of every study."""
+"""Top-level keys that set the defaults of every study."""
 
 OF_NETWORKS = ("network", "datasets", "tasks", "images", "inputs", "protocol", "training", "importance")
-"""Keys that a study takes from the one named by ``networks_of``, unless it has its own."""
+"""Keys that a study inherits from its ``networks_of`` study unless it sets them."""
 
 COMPARISONS = ("variants", "reproduction", "benchmarks", "lambda_range")
 """The analyses that show a study together with its companions."""
@@ -66,7 +66,7 @@ class Configuration(Common):
 
     @check
     def shared_networks(self) -> Iterator[Problem]:
-        """The networks that a study uses are there, and are what its own settings describe."""
+        """Shared networks exist and match the settings of the study that uses them."""
         for name, study in self.studies.items():
             if study.networks_of is None:
                 continue
@@ -92,7 +92,7 @@ class Configuration(Common):
 
     @check
     def companionship(self) -> Iterator[Problem]:
-        """A companion is shown in the comparisons of a study that has them."""
+        """A companion belongs to a study with comparisons."""
         for name, study in self.studies.items():
             if study.companion_of is None:
                 continue
@@ -107,19 +107,19 @@ class Configuration(Common):
                 )
 
     def companions(self, name: str) -> list[str]:
-        """The studies that are shown in the comparisons of the study called ``name``."""
+        """Studies that the comparisons of the study ``name`` also show."""
         return [other for other, study in self.studies.items() if study.companion_of == name]
 
 
 def stand_in(study: str, settings: Mapping[str, Study]) -> str:
-    """The study whose results are compared with the published ones of ``study``.
+    """Choose the study to compare with the published results of ``study``.
 
     Args:
-        study: a study that has published results under its name.
-        settings: by study, the settings of this one and of its companions.
+        study: name of a study with published results.
+        settings: settings by study, of this study and its companions.
 
     Returns:
-        the companion that follows the published protocol, if there is one; else ``study`` itself.
+        the companion with the published protocol, if any; else ``study`` itself.
     """
     if study not in settings:
         raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
@@ -128,7 +128,7 @@ def stand_in(study: str, settings: Mapping[str, Study]) -> str:
 
 
 def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The configuration with the defaults of all studies, and the settings of shared networks, in every study."""
+    """Copy the defaults, and the settings of shared networks, into every study."""
     studies = config.get("studies")
     if not isinstance(studies, Mapping):
         return config
@@ -137,7 +137,7 @@ def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _completed(study: Any, studies: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
-    """A study with everything that it does not say: from the study whose networks it uses, or from the defaults."""
+    """Fill in a study's missing settings from the study whose networks it uses, or from the defaults."""
     if not isinstance(study, Mapping):
         return study
     name = study.get("networks_of")

@@ -58,7 +58,7 @@ class Explanation(Settings):
     trajectories: Trajectories = Field(description="Learning of later tasks under the penalty of each estimator.")
 
     def levels(self, condition: str) -> tuple[float, ...]:
-        """The levels of a condition, sorted; label smoothing 0 is not among them, as no network is trained for it."""
+        """Sorted levels of a condition, without label smoothing 0, for which no network is trained."""
         levels: dict[str, set[float]] = {
             "temperature": {1, *self.temperatures},
             "epochs": {*self.epochs},
@@ -72,7 +72,7 @@ class Explanation(Settings):
 
     @check
     def sample_count(self) -> Iterator[Problem]:
-        """Samples are among the images that the further networks are trained on."""
+        """Samples belong to the training images of the additional networks."""
         limits = {"images": self.images, "trajectories.images": self.trajectories.images}
         for name, most in limits.items():
             if self.samples > most:
@@ -80,7 +80,7 @@ class Explanation(Settings):
 
     @check
     def strengths_listed(self) -> Iterator[Problem]:
-        """The estimators of the trajectories are among those compared."""
+        """Trajectories use only estimators that are compared."""
         for name in self.trajectories.strengths:
             if name not in self.estimators:
                 yield (

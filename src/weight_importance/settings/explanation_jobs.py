@@ -1,4 +1,4 @@
-"""The settings of the jobs that explain why importances agree: each holds what its own result depends on."""
+"""Settings of the jobs that explain why importances agree: exactly what each result depends on."""
 
 from typing import Annotated, Literal, Self
 
@@ -40,12 +40,12 @@ class DecompositionJob(OnSamples):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
-        """The decomposition of one shard of the study called ``name``, which has the section ``explanation``."""
+        """Settings for one shard of the study ``name``, which has the section ``explanation``."""
         return cls(study=name, seeds=seeds, **cls._of_samples(study))
 
 
 class FurtherTraining(Settings):
-    """Training of further networks on the first task, from the beginning."""
+    """Training of additional networks on the first task, from scratch."""
 
     images: Count = Field(description="Training images, at most: the last ones.")
     epochs: Count = Field(description="Passes over them, at most.")
@@ -53,7 +53,7 @@ class FurtherTraining(Settings):
 
 
 class ConfidenceJob(OnSamples):
-    """Agreement of importances at several levels of one condition that changes how confident networks are."""
+    """Agreement of importances at several levels of one condition that changes the networks' confidence."""
 
     condition: Condition
     levels: OneOrMore[Number] = Field(description="Temperatures, numbers of epochs, or amounts of label smoothing.")
@@ -62,7 +62,7 @@ class ConfidenceJob(OnSamples):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, condition: Condition) -> Self:
-        """The job of one shard of the study called ``name`` under a condition that has levels in the study."""
+        """Settings for one shard of the study ``name`` under a condition that has levels in the study."""
         explanation = present(study.explanation)
         training = FurtherTraining(
             images=explanation.images, epochs=max(explanation.epochs), optimisation=Optimisation.of(study)
@@ -79,7 +79,7 @@ class ConfidenceJob(OnSamples):
 
 
 class TrajectoriesJob(OnAllTasks):
-    """Learning the later tasks under one estimator's penalty after another, with importances by all estimators."""
+    """Learning of later tasks under each estimator's penalty, with importances by all estimators."""
 
     images: Count | None = Field(
         description="Number of training images: the first ones of the training set. null: all of them."
@@ -91,7 +91,7 @@ class TrajectoriesJob(OnAllTasks):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
-        """The trajectories of one shard of the study called ``name``, with ``retention`` and ``explanation``."""
+        """Settings for one shard of the study ``name``, which has ``retention`` and ``explanation``."""
         whole, explanation = cls._of_all_tasks(study), present(study.explanation)
         trajectories = explanation.trajectories
         whole |= {

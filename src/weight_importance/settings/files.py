@@ -1,7 +1,7 @@
-"""Configuration files on their own: whether they can be read, and values that YAML reads differently than they look.
+"""Checks of single configuration files: readability, and values that YAML reads differently than they look.
 
-Snakemake reads the files after ``--configfile`` before the Snakefile, and prints a stack trace if one is missing or not
-text. It reads profiles first: ``profiles/default`` calls this module.
+Snakemake reads the files after ``--configfile`` before the Snakefile and prints a stack trace if one is missing or not
+text. It reads profiles first, so ``profiles/default`` calls this module.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from weight_importance.settings.messages import dotted
 
 DEFAULT = "config.yaml"
 MOST_NODES = 100_000
-"""Largest number of values in a file; an alias (``*name``) counts as all values that it refers to."""
+"""Largest number of values in a file; an alias (``*name``) counts as all its values."""
 
 
 def given(arguments: Sequence[str]) -> list[str]:
@@ -39,7 +39,7 @@ def require(files: Sequence[str | Path]) -> None:
 
 
 def unusable(file: str | Path) -> str | None:
-    """Why a file cannot be read as a configuration, what is allowed, and the fix; ``None`` if it can."""
+    """Explain why a file is unusable, what is allowed, and the fix; ``None`` if the file is usable."""
     file = Path(file)
     try:
         text = file.read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def _unusable_text(text: str) -> str | None:
         return "is nested hundreds of levels deep. Allowed are the keys in config.yaml: remove the others."
     except yaml.YAMLError as error:
         return f"is not plain YAML: {_located(error)}. Fix that line; see config.yaml for an example."
-    except ValueError as error:  # of a date such as 2022-13-45, or of thousands of digits
+    except ValueError as error:  # a date such as 2022-13-45, or thousands of digits
         return f"is not plain YAML: {error}. Put text that looks like a date or a number in quotes."
     if content is None:
         return "is empty. Add keys such as 'seeds: 4', or omit the file: config.yaml has the defaults."
@@ -80,7 +80,7 @@ def _unusable_text(text: str) -> str | None:
 
 
 def _meant(file: Path) -> str:
-    """The file that was probably meant, or the files to choose from."""
+    """Suggest the file that was probably meant, or list all files."""
     existing = {other.stem: str(other) for other in (*Path("presets").glob("*.yaml"), *file.parent.glob("*.yaml"))}
     near = [f"Did you mean '{existing[stem]}'?" for stem in get_close_matches(file.stem, existing, n=1)]
     presets = ", ".join(sorted(map(str, Path("presets").glob("*.yaml"))))
@@ -89,7 +89,7 @@ def _meant(file: Path) -> str:
 
 
 def _located(error: yaml.YAMLError) -> str:
-    """The place and the reason of an error of YAML, on one line."""
+    """Position and reason of a YAML error, on one line."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return place + " ".join(str(problem or error).split())
@@ -126,7 +126,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 def pitfalls(root: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[int, str]]:
     """Values that YAML reads differently than they look, as ``(line, text)``.
 
-    Keys that a mapping has twice (YAML uses the last one); ``010``, which is 8, and ``1:30``, which is 90.
+    Duplicate keys in a mapping (YAML uses the last one), ``010`` (read as 8) and ``1:30`` (read as 90).
     """
     if isinstance(root, yaml.MappingNode):
         lines: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The settings of one job of each stage: exactly what its result depends on, as one line of JSON.
+"""Job settings of each stage: exactly what the result depends on, as one line of JSON.
 
 A rule makes a job from a study with ``of`` and passes ``sorted_json()``; the stage's program reads it with ``parse``.
 """
@@ -25,7 +25,7 @@ EXAMPLE = """a JSON object such as '{"study": "mine", "seeds": [0, 1], ...}'; 's
 
 
 def parse(model: type[Model], text: str) -> Model:
-    """The settings in a command line's argument.
+    """Parse settings in an argument.
 
     Raises:
         argparse.ArgumentTypeError: the text is not JSON, or not the settings of this model.
@@ -48,7 +48,7 @@ class Job(Settings):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The settings in a command line's argument, for ``type=`` of argparse; see :func:`parse`."""
+        """Parse settings in an argument, for ``type=`` of argparse; see :func:`parse`."""
         return parse(cls, text)
 
 
@@ -67,7 +67,7 @@ class OnFirstTask(Job):
 
 
 class Optimisation(Settings):
-    """Adam in batches, for as long as the stage says."""
+    """Batch size and learning rate of Adam."""
 
     batch_size: Count
     learning_rate: Number
@@ -91,7 +91,7 @@ class TrainingJob(OnFirstTask):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, records: Sequence[str]) -> Self:
-        """The training of one shard of the study called ``name``."""
+        """Settings for one shard of the study ``name``."""
         return cls(
             study=name,
             seeds=seeds,
@@ -112,7 +112,7 @@ class EvaluationJob(OnFirstTask):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
-        """The evaluation of one shard of the study called ``name``."""
+        """Settings for one shard of the study ``name``."""
         return cls(
             study=name,
             seeds=seeds,
@@ -133,7 +133,7 @@ class ImportanceJob(OnFirstTask):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, part: Literal["training", "test"] = "training") -> Self:
-        """Importances of one shard of the study called ``name``: on samples of training images, or on test images."""
+        """Settings for one shard of the study ``name``, on samples of training images or on test images."""
         return cls(
             study=name,
             seeds=seeds,
@@ -154,7 +154,7 @@ class PruningJob(OnFirstTask):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
-        """The pruning of one shard of the study called ``name``, which has the section ``pruning``."""
+        """Settings for one shard of the study ``name``, which has the section ``pruning``."""
         return cls(
             study=name,
             seeds=seeds,
@@ -191,7 +191,7 @@ class OnAllTasks(Job):
 
 
 class RetentionJob(OnAllTasks):
-    """Learning the later tasks under one estimator, one ablation, or no penalty, with several penalty strengths."""
+    """Learning of later tasks under one estimator, one ablation or no penalty, with several penalty strengths."""
 
     images: Images
     train_on_validation: bool
@@ -200,12 +200,12 @@ class RetentionJob(OnAllTasks):
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, condition: str) -> Self:
-        """The retention of one shard of the study called ``name`` under ``condition``.
+        """Settings for one shard of the study ``name`` under ``condition``.
 
         Args:
-            name: of the study.
-            study: has the section ``retention``.
-            seeds: of the shard.
+            name: study name.
+            study: study with the section ``retention``.
+            seeds: shard seeds.
             condition: an estimator, an ablation, or ``none``.
         """
         return cls(

@@ -46,17 +46,17 @@ def estimator_file(name: str, own: Mapping[str, str]) -> str:
 
 
 def label(name: str, own: Mapping[str, str]) -> str | None:
-    """The label that an estimator's file gives in its ``ESTIMATOR``; ``None`` where it gives none."""
+    """The label in the ``ESTIMATOR`` of an estimator's file; ``None`` if there is none."""
     return definition(_readable(name, own)).get("label")
 
 
 def records(name: str, own: Mapping[str, str]) -> list[str]:
-    """The quantities that training must record for an estimator; empty except for path estimators."""
+    """Quantities that training must record for an estimator; empty unless it is a path estimator."""
     return list(definition(_readable(name, own)).get("records", ()))
 
 
 def _readable(name: str, own: Mapping[str, str]) -> Path:
-    """The file as a path that can be opened; the user's own are relative to the working directory."""
+    """A path that can be opened; the user's own files are relative to the working directory."""
     return Path(own[name]) if name in own else PACKAGE / f"estimators/catalogue/{name}.py"
 
 

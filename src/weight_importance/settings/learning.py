@@ -61,14 +61,14 @@ class Duration(Settings):
 
     @check
     def one_duration(self) -> Iterator[Problem]:
-        """A training has one duration."""
+        """Training has one duration."""
         if self.epochs is None and self.iterations is None:
             yield ("epochs",), f"missing. {Duration.model_fields['epochs'].description}"
         elif self.epochs is not None and self.iterations is not None:
             yield ("iterations",), "must be null if epochs is given: give either epochs or iterations."
 
     def steps(self, images: int, batch_size: int) -> int:
-        """Optimiser steps on so many images; a last, smaller batch of an epoch is dropped."""
+        """Optimiser steps on ``images`` images; incomplete batches are dropped."""
         return self.iterations or images // batch_size * present(self.epochs)
 
 
@@ -92,7 +92,7 @@ UNPENALISED = ("none", "joint")
 
 
 L2 = "l2"
-"""The importance of one for every parameter: the penalty is the plain distance from the anchor."""
+"""Importance 1 for every parameter: the penalty is the squared distance from the anchor."""
 
 
 class PlainL2(Settings):
@@ -107,12 +107,12 @@ class PlainL2(Settings):
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The conditions by which the later tasks are learnt."""
+        """Conditions under which later tasks are learnt."""
         return (L2, *(f"depth_{ratio:.12g}({L2})" for ratio in self.depth_ratios))
 
     @check
     def no_ratio_of_one(self) -> Iterator[Problem]:
-        """One strength for all layers is tried anyway."""
+        """The ratio 1 is already the baseline."""
         if 1 in self.depth_ratios:
             yield ("depth_ratios",), "must not list 1: one strength for all layers is tried anyway."
 
@@ -158,7 +158,7 @@ class LaterTasks(Duration):
 
     @check
     def penalties_per_task(self) -> Iterator[Problem]:
-        """One quadratic penalty per task adds up to a quadratic penalty where importances are not negative."""
+        """Penalties per task can be added only if all are quadratic and importances are not negative."""
         if self.accumulation == "per_task":
             if self.penalty == "stabilised":
                 yield ("penalty",), "must be plain or halved with accumulation 'per_task', found 'stabilised'."
@@ -221,7 +221,7 @@ class Retention(LaterTasks):
 
     @check
     def strengths_of_ablations(self) -> Iterator[Problem]:
-        """Every ablation has strengths, and so have the estimators it is compared with."""
+        """Every ablation, and every estimator it is compared with, has strengths."""
         without = [name for name in self.ablations if not self.strengths(name)]
         if without:
             text = "needs penalty strengths for the ablations without any under retention.lambdas: "
@@ -236,7 +236,7 @@ class Retention(LaterTasks):
 
     @check
     def clamped_ablations(self) -> Iterator[Problem]:
-        """Ablations are made from non-negative importances."""
+        """Ablations need non-negative importances."""
         if self.ablations and not self.clamp_negative:
             yield (
                 ("clamp_negative",),

@@ -1,4 +1,4 @@
-"""Studies with everything that ``like`` adds to them, and the user's own estimators by name: plain mappings."""
+"""Resolution of ``like`` in studies, and of the user's own estimators to names, in plain mappings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from weight_importance.settings.messages import kind_of, shown, unknown
 
 
 def merged(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with ``like`` resolved: each study has the settings of the named one that it does not give.
+    """Resolve ``like``: each study inherits the settings that it does not set from the study named there.
 
     Mappings are merged key by key, except lists of penalty strengths (``lambdas``) and mappings of another ``kind``,
     which are replaced as a whole. Python files in lists of estimators are replaced by the names of their estimators.
@@ -41,14 +41,14 @@ def _merged(base: Any, changes: Any, key: str = "") -> Any:
 
 
 def _by_name(listed: Any) -> Any:
-    """A list of estimators with the names of the user's own files in place of their paths."""
+    """Replace paths of the user's own files in a list of estimators by names."""
     if not isinstance(listed, list):
         return listed
     return [Path(entry).stem if isinstance(entry, str) and entry.endswith(".py") else entry for entry in listed]
 
 
 def text_keys(content: Any, path: KeyPath = ()) -> tuple[Any, list[Problem]]:
-    """A configuration without keys that are not text, and a problem for each of these."""
+    """Remove keys that are not text; return a problem for each of them."""
     if isinstance(content, list):
         parts = [text_keys(value, (*path, position)) for position, value in enumerate(content)]
         return [value for value, _ in parts], [problem for _, problems in parts for problem in problems]
@@ -66,7 +66,7 @@ def text_keys(content: Any, path: KeyPath = ()) -> tuple[Any, list[Problem]]:
 
 
 def own_estimators(config: Mapping[str, Any]) -> dict[str, str]:
-    """The user's own estimators, by the names of their files, as listed: ``{"mine": "folder/mine.py"}``."""
+    """The user's own estimators: listed paths by file name, ``{"mine": "folder/mine.py"}``."""
     return {Path(entry).stem: entry for _, entry in listed_files(config)}
 
 
@@ -82,7 +82,7 @@ def listed_files(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
 
 
 def name_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
-    """Studies that cannot be completed: misspelt ones, and those ``like`` an unknown study or one with ``like``."""
+    """Studies that cannot be completed: misspelt, or ``like`` an unknown study or a study with ``like``."""
     for name, settings in _studies(config):
         studies = config["studies"]
         others = [other for other in studies if other != name]
@@ -107,7 +107,7 @@ def without_source(config: Mapping[str, Any]) -> set[str]:
 
 
 def is_inherited(problem: Problem, problems: Sequence[Problem], config: Mapping[str, Any]) -> bool:
-    """Whether a study has a problem from another study or from the defaults, for which it is reported already."""
+    """Whether a study's problem comes from another study or the defaults and is reported there."""
     path, text = problem
     settings = dict(_studies(config)).get(str(path[1])) if len(path) > 2 and path[0] == "studies" else None
     if settings is None:

@@ -1,4 +1,4 @@
-"""Messages about a configuration, generated from the errors of the models: what is wrong, found, and allowed."""
+"""Messages about a configuration, generated from model errors: the problem, and the found and allowed values."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ OF_ERRORS = {
     "finite_number": "float",
     "bool_type": "bool",
 }
-"""The expected type by the kind of a pydantic error."""
+"""Expected type by kind of pydantic error."""
 
 LIMITS = {
     "greater_than_equal": ("ge", "at least"),
@@ -41,10 +41,10 @@ LIMITS = {
 
 
 def problems_of(model: type[Settings], data: Any, context: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """Everything that is wrong with data for a model: with single values, and with several together.
+    """List all problems of data for a model, in single values and across values.
 
-    Pydantic checks values together only if each of them is right. Here all checks run that read no wrong value, so that
-    one reading reports every mistake.
+    Pydantic checks values together only if all are valid. This function runs every check that reads only valid values,
+    so that one reading reports every mistake.
 
     Args:
         model: the settings.
@@ -73,7 +73,7 @@ def _is_consequence(error: Mapping[str, Any]) -> bool:
 
 
 def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Problem:
-    """The key path of a pydantic error, and a sentence."""
+    """Key path and message of a pydantic error."""
     path, kind, value, context = _key_path(error["loc"], data), _kind(error), error["input"], error.get("ctx", {})
     if mistake := context.get("error"):
         context = mistake.context
@@ -92,7 +92,7 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
             return path, f"missing. {_siblings(model, data, path)[str(path[-1])].description or ''}".rstrip()
         case "extra_forbidden":
             known = [*_siblings(model, data, path)]
-            known = ["like", *known] if "networks_of" in known else known  # of a study, resolved before
+            known = ["like", *known] if "networks_of" in known else known  # a study's key, resolved earlier
             return path, f"unknown key. {nearest(path[-1], known)}Allowed here: {', '.join(known)}."
         case "literal_error":
             return path, _unknown_value(value, _choices(annotation))
@@ -116,7 +116,7 @@ def _described(model: type[Settings], data: Any, error: Mapping[str, Any]) -> Pr
 
 
 def _sound_part(model: type[Settings], data: Any, path: KeyPath, wrong: set[KeyPath]) -> Settings:
-    """A model of all right values; reading another raises AttributeError."""
+    """A model of the valid values; reading another raises AttributeError."""
     values = {}
     for name, field in model.model_fields.items():
         if isinstance(data, Mapping) and name in data:
@@ -151,12 +151,12 @@ def _sound_value(annotation: Any, value: Any, path: KeyPath, wrong: set[KeyPath]
 
 
 def _inconsistencies(part: Settings, path: KeyPath = ()) -> Iterator[Problem]:
-    """The problems of all checks, of a model and those within, that read only right values."""
+    """Run the checks of a model and its submodels that read only valid values."""
     for check in type(part).checks():
         try:
             for inner, text in check(part):
                 yield (*path, *inner), text
-        except AttributeError:  # a wrong value, which is reported
+        except AttributeError:  # a wrong value, already reported
             continue
     for name, value in part.__dict__.items():
         parts = {(name,): value} if not isinstance(value, dict) else {(name, key): one for key, one in value.items()}
@@ -165,11 +165,11 @@ def _inconsistencies(part: Settings, path: KeyPath = ()) -> Iterator[Problem]:
                 yield from _inconsistencies(one, (*path, *inner))
 
 
-# Walking through models along a key path
+# Finding models along a key path
 
 
 def _model(annotation: Any, value: Any) -> type[Settings] | None:
-    """The model in an annotation; of several, the one for the ``kind`` of the value."""
+    """The model in an annotation; if several, the one for the value's ``kind``."""
     alternatives = () if get_origin(annotation) in (dict, tuple) else (annotation, *_alternatives(annotation))
     models = [one for one in alternatives if isinstance(one, type) and issubclass(one, Settings)]
     if len(models) > 1 and isinstance(value, Mapping):
@@ -178,7 +178,7 @@ def _model(annotation: Any, value: Any) -> type[Settings] | None:
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """The parts of an annotation, without what is attached to them."""
+    """Alternatives of an annotation, without metadata."""
     return [one.__origin__ if get_origin(one) is Annotated else one for one in get_args(annotation)]
 
 
@@ -208,7 +208,7 @@ def _fields(annotation: Any, value: Any) -> dict[str, FieldInfo]:
 
 
 def _choices(annotation: Any) -> list[str]:
-    """The values of a ``Literal``, also within a list or of several alternatives."""
+    """The values of a ``Literal``, also inside a list or several alternatives."""
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     return [choice for inner in get_args(annotation) for choice in _choices(inner)]
@@ -220,7 +220,7 @@ def _kinds(annotation: Any) -> list[str]:
 
 
 def _key_path(location: Sequence[str | int], data: Any) -> KeyPath:
-    """A pydantic location without what is not a key: the alternative chosen by a value or its kind, and ``[key]``."""
+    """Remove from a pydantic location all parts that are not keys: chosen alternatives or kinds, and ``[key]``."""
     path: list[str | int] = []
     for part in location:
         is_kind = isinstance(data, Mapping) and part not in data and data.get("kind") == part
@@ -246,14 +246,14 @@ def dotted(path: KeyPath) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a configuration file would show it, on one line; text in quotes."""
+    """Format a value as in a configuration file, on one line; text in quotes."""
     if isinstance(value, str):
         return repr(value)
     return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("\n").removesuffix("\n...")
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """A sentence about a name that is not among the known ones."""
+    """Message about an unknown name, with the known names."""
     return f"unknown {kind} '{name}'. {nearest(name, known)}Known: {', '.join(known)}."
 
 
@@ -262,13 +262,13 @@ def _unknown_value(value: Any, allowed: Sequence[str]) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """The type that YAML gave to a value."""
+    """The type of a value as read by YAML."""
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
     return names.get(type(value), "a date" if isinstance(value, date) else "a collection")
 
 
 def _reading_hint(value: Any, expected: str) -> str:
-    """An explanation of a surprising type, and how to write the value.
+    """Explain a surprising type, and how to write the value.
 
     YAML reads ``1e-3`` as text, ``no`` as false and ``2022-01-01`` as a date; Snakemake reads nested values of
     ``--config`` as text.

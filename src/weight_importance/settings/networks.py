@@ -21,7 +21,7 @@ class FullyConnected(Settings):
 
 
 def _alternative(value: Any) -> Any:
-    """The alternative that a value is to be read as: the one of its kind, or a name."""
+    """Choose how to read a value: as the settings of its kind, or as a name."""
     if isinstance(value, Mapping):
         return str(value["kind"]) if "kind" in value else None
     return getattr(value, "kind", "a name")
@@ -34,7 +34,7 @@ Network = Annotated[
 
 
 def described(network: Network) -> str:
-    """A network in words: its name, or such as ``mlp 400-400 relu``."""
+    """Describe a network by its name, or as ``mlp 400-400 relu``."""
     if isinstance(network, str):
         return network
     return f"mlp {'-'.join(map(str, network.hidden))} {network.activation}"

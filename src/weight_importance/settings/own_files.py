@@ -35,7 +35,7 @@ def own_file_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
 def _definition_problems(file: str) -> Iterator[str]:
     try:
         arguments = definition(file)
-    except (SyntaxError, ValueError) as error:  # ValueError: no UTF-8, or null bytes
+    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or null bytes
         yield f"is not valid Python: {error}. Fix the file, or list another."
         return
     if arguments.get("class") not in kinds():

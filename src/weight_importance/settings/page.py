@@ -1,4 +1,4 @@
-"""The page that describes every setting, config/README.md, generated from the models (``make schema``)."""
+"""The page of all settings, config/README.md, generated from the models (``make schema``)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,7 +36,7 @@ The checkout must be a local folder, because the rules use its package, notebook
 
 
 def page() -> str:
-    """The page: a table of keys for the whole configuration, and one for each of its sections."""
+    """The page: one table of keys for the whole configuration, and one per section."""
     whole = schema()
     sections = {"Configuration": whole} | {name: part for name, part in whole["$defs"].items() if "properties" in part}
     return "\n".join([HEAD, *(line for name, part in sections.items() for line in _section(name, part))])

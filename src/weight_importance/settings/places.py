@@ -11,7 +11,7 @@ from weight_importance.settings.base import KeyPath, at, holds
 from weight_importance.settings.files import pitfalls
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Much faster where PyYAML has it; both take plain YAML only."""
+"""CSafeLoader is much faster; both read only plain YAML."""
 
 
 class Places:
@@ -28,7 +28,7 @@ class Places:
         self.pitfalls = [f"{name}, line {line}: {text}" for name, line, text in traps]
 
     def of(self, path: KeyPath) -> str:
-        """The place of the value at ``path``; without a value, that of its nearest parent."""
+        """The place of the value at ``path`` or, without a value, of its nearest parent."""
         while path and not holds(self._config, path):
             path = path[:-1]
         if not path:
@@ -42,14 +42,14 @@ class Places:
 
 
 def _is(name: yaml.Node, key: str | int) -> bool:
-    """Whether a key in a file is this one, which need not be text (``no`` is false)."""
+    """Whether a file's key equals ``key``, which need not be text (``no`` is false)."""
     return name.value == key or (not isinstance(key, str) and yaml.safe_load(yaml.serialize(name)) == key)
 
 
 def _line(node: yaml.Node, path: KeyPath) -> int:
-    """The line, counted from 1, of the key (or the list's element) at ``path``.
+    """Line number, from 1, of the key or list element at ``path``.
 
-    For a key that a mapping takes from another (``<<: *name``), the line of the mapping's key.
+    For a key merged from another mapping (``<<: *name``), the line of its parent key.
     """
     mark = node.start_mark
     for key in path:

@@ -1,4 +1,4 @@
-"""Reading a configuration: all its problems at once, each with the file and line to fix, or the settings."""
+"""Reading of a configuration: its settings, or all problems at once, each with the file and line to fix."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ from weight_importance.settings.places import Places
 
 
 def read(config: Mapping[str, Any], files: Sequence[str | Path]) -> Configuration:
-    """The settings, or the end of the program with one readable message.
+    """Return the settings, or end the program with one readable message.
 
     Args:
-        config: the configuration as merged from all files.
-        files: its files, later ones overriding earlier ones.
+        config: configuration merged from all files.
+        files: its files; later files override earlier files.
     """
     if problems := configuration_problems(config, files):
         sys.exit("\n".join(["error: the configuration cannot be used", *(f"  - {problem}" for problem in problems)]))
@@ -44,7 +44,7 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
     context = {"estimators": [*estimators(), *own], "networks": networks(), "datasets": datasets()}
     of_values = problems_of(Configuration, complete, context)
 
-    # Consequences of other problems: a study like an unknown one lacks settings; two files of one name repeat the name
+    # Omit consequences of other problems: a study like an unknown one lacks settings; equal file names repeat a name
     incomplete = {path[1] for path, _ in of_names} | without_source(config)
     lists = {path[:-1] for path, _ in of_files}
     of_values = [
@@ -61,7 +61,7 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
 
 
 def label_problems(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[Problem]:
-    """Estimators without a label, or with that of another one: figures and tables identify them by it."""
+    """Estimators without a unique label, which figures and tables need to identify them."""
     listed = config.get("estimators")
     owners: dict[str, str] = {}
     for position, name in enumerate(listed if isinstance(listed, list) else ()):

@@ -25,7 +25,7 @@ def schema() -> dict[str, Any]:
 
 
 def _without(content: Any, keys: tuple[str, ...], is_names: bool = False) -> Any:
-    """A schema without some keywords; keys of ``properties`` and ``$defs`` are names, not keywords."""
+    """Remove keywords from a schema; keys of ``properties`` and ``$defs`` are names, not keywords."""
     if isinstance(content, list):
         return [_without(one, keys) for one in content]
     if not isinstance(content, dict):

@@ -46,7 +46,7 @@ SECTIONS: dict[Analysis, str] = {
     "benchmarks": "retention",
     "lambda_range": "retention",
 }
-"""The section of a study's settings that an analysis cannot do without."""
+"""Section of a study's settings that an analysis requires."""
 
 
 class Common(Settings):
@@ -110,14 +110,14 @@ class Study(Common):
         return [tuple(range(start, min(start + self.shard_size, end))) for start in starts]
 
     def retention_shards(self) -> list[tuple[int, ...]]:
-        """The shards whose networks learn the later tasks; none where the study retains nothing."""
+        """Shards whose networks learn the later tasks; none without ``retention``."""
         if self.retention is None:
             return []
         count = self.seeds if self.retention.seeds is None else self.retention.seeds
         return [shard for shard in self.shards() if shard[-1] < self.first_seed + count]
 
     def first_task(self) -> dict[KeyPath, Any]:
-        """The settings that the trained networks and their importances on the first task depend on, by key path."""
+        """Settings that determine the trained networks and their importances on the first task, by key path."""
         return {
             ("network",): self.network if isinstance(self.network, str) else self.network.model_dump(),
             ("datasets", 0): self.datasets[0],
@@ -140,7 +140,7 @@ class Study(Common):
 
     @check
     def something_to_do(self) -> Iterator[Problem]:
-        """A study without analyses only serves the study it is a companion of."""
+        """A study without analyses is the companion of another study."""
         if not self.analyses and self.companion_of is None:
             yield ("analyses",), "needs at least one entry in a study without companion_of, found []."
 
@@ -156,20 +156,20 @@ class Study(Common):
 
     @check
     def several_estimators(self) -> Iterator[Problem]:
-        """A correlation has two sides."""
+        """Correlation takes two estimators."""
         for analysis in ("correlation", "estimators", "atlas"):
             if analysis in self.analyses and len(self.estimators) < 2:
                 yield ("estimators",), f"needs at least 2 entries, because analyses lists '{analysis}'; found 1."
 
     @check
     def listed_ablations(self) -> Iterator[Problem]:
-        """The analysis of ablations has ablations."""
+        """The analysis of ablations needs some."""
         if "ablations" in self.analyses and self.retention is not None and not self.retention.ablations:
             yield ("retention", "ablations"), "needs at least one entry, because analyses lists 'ablations'; found []."
 
     @check
     def ablations_of_estimators(self) -> Iterator[Problem]:
-        """Ablations are made from estimators of the study."""
+        """Ablations use estimators of the study."""
         from_names = self.retention.ablations if self.retention else ()
         for position, name in enumerate(from_names):
             for estimator in parse(name).estimators:
@@ -181,7 +181,7 @@ class Study(Common):
 
     @check
     def strengths_of_estimators(self) -> Iterator[Problem]:
-        """Every estimator has a list of strengths, which may be empty, and at least one is not."""
+        """Every estimator has a list of strengths; at least one list is not empty."""
         if self.retention is None:
             return
         for name in self.estimators:
@@ -200,13 +200,13 @@ class Study(Common):
 
     @check
     def one_l2(self) -> Iterator[Problem]:
-        """Plain L2 is an estimator of the study, or its baseline."""
+        """Plain L2 is an estimator or the baseline, not both."""
         if self.retention is not None and self.retention.l2 is not None and L2 in self.estimators:
             yield ("retention", "l2"), f"must be null in a study whose estimators list '{L2}', which is the same."
 
     @check
     def unpenalised_reference(self) -> Iterator[Problem]:
-        """Retention is compared with learning without a penalty, of this study or of the one it is a companion of."""
+        """Learning without a penalty is the reference; only a companion without ablations may omit it."""
         if self.retention is None or self.retention.unpenalised:
             return
         if self.companion_of is None or self.retention.ablations:
@@ -216,7 +216,7 @@ class Study(Common):
 
     @check
     def retained_seeds(self) -> Iterator[Problem]:
-        """The networks that learn the later tasks are whole shards."""
+        """Networks that learn later tasks form whole shards."""
         count = self.retention and self.retention.seeds
         if count and (count > self.seeds or (count % self.shard_size and count != self.seeds)):
             yield (
@@ -226,14 +226,14 @@ class Study(Common):
 
     @check
     def rotations(self) -> Iterator[Problem]:
-        """A data set has four quarter turns."""
+        """Each data set has four rotations."""
         if isinstance(self.tasks, RotatedTasks) and self.tasks.count > 4 * len(self.datasets):
             most = 4 * len(self.datasets)
             yield ("tasks", "count"), f"must be at most {most}, four rotations per data set, found {self.tasks.count}."
 
     @check
     def divided_classes(self) -> Iterator[Problem]:
-        """The classes of one data set are divided; with an order per seed, tasks differ in size between networks."""
+        """Split tasks divide one data set; with an order per seed, task sizes differ between networks."""
         if not isinstance(self.tasks, SplitTasks):
             return
         if len(self.datasets) > 1:
@@ -260,7 +260,7 @@ class Study(Common):
 
     @check
     def sizes(self) -> Iterator[Problem]:
-        """A batch, and the samples of an importance, need as many images."""
+        """There are enough images for batches and importance samples."""
         limits = {"images.training": self.images.training, "retention.images": self.retention and self.retention.images}
         for name, images in limits.items():
             for section, key in (("training", "batch_size"), ("importance", "samples")):
@@ -270,7 +270,7 @@ class Study(Common):
 
     @check
     def explanation_sizes(self) -> Iterator[Problem]:
-        """The further networks of the explanation are trained on images of the tasks."""
+        """There are enough images and tasks for the explanation."""
         if self.explanation is None or "explanation" not in self.analyses:
             return
         images, most, batch = self.explanation.images, self.images.training, self.training.batch_size
