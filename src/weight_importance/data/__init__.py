@@ -1,1 +1,1 @@
-"""Data sets and the sequences of tasks made from them. Knows nothing of networks."""
+"""Data sets and task sequences built from them. Knows nothing of networks."""

@@ -1,7 +1,7 @@
-"""Data sets of images: their sources, the pinned content of every file, and their file format.
+"""Image data sets: sources, pinned content of every file, and file format.
 
 :func:`fetch` tries the sources of a data set in order and accepts only content with the pinned SHA-256; :func:`save`
-writes it as one safetensors file. Knows nothing of tasks, studies and command lines.
+writes it as one safetensors file. Knows nothing of tasks, studies or command lines.
 """
 
 import json
@@ -27,14 +27,14 @@ RESOURCES = Path(__file__).resolve().parents[3] / "workflow/resources"
 
 
 class Source(Protocol):
-    """A place to get a data set from; ``str(source)`` is its name."""
+    """A source of data sets; ``str(source)`` is its name."""
 
     def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         """Return the content of every file, each read through ``read_checked``, or raise :class:`SourceError`."""
 
 
 def idx_arrays(contents: Mapping[str, bytes]) -> dict[str, np.ndarray]:
-    """The arrays of a data set in the IDX format, one file per role."""
+    """Parse a data set in the IDX format, one file per role."""
     return {role: parse_idx(content) for role, content in contents.items()}
 
 
@@ -43,11 +43,11 @@ class DataSource:
     """A data set's entry in :data:`DATASETS`.
 
     Args:
-        files: its files by name; in the IDX format one per role (:data:`ROLES`).
-        sources: in the order in which they are tried.
-        remedy: advice for the user if all of them fail.
-        arrays: reads the file format: from the content of every file to one uint8 array per role, images
-            ``(N, height, width)`` or ``(N, channels, height, width)``, labels ``(N,)``.
+        files: files by name; in the IDX format one per role (:data:`ROLES`).
+        sources: sources in the order of attempts.
+        remedy: advice for the user if all sources fail.
+        arrays: converts the content of the files to one uint8 array per role, images ``(N, height, width)`` or
+            ``(N, channels, height, width)``, labels ``(N,)``.
     """
 
     files: Mapping[str, DataFile]
@@ -58,7 +58,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched data set: arrays by role, their source, and the reasons why earlier sources failed."""
+    """A fetched data set: arrays by role, source, and the failures of earlier sources."""
 
     arrays: dict[str, np.ndarray]
     source: str
@@ -66,18 +66,18 @@ class Fetched:
 
 
 def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetched:
-    """Get a data set from the first source that provides exactly the pinned content.
+    """Fetch a data set from the first source with exactly the pinned content.
 
     Args:
         name: the data set's name in ``datasets``.
         datasets: the table of data sets; :data:`DATASETS` by default.
 
     Returns:
-        Arrays ``train_images``, ``test_images`` ``(N, height, width)`` or ``(N, channels, height, width)`` and
+        arrays ``train_images``, ``test_images`` ``(N, height, width)`` or ``(N, channels, height, width)`` and
         ``train_labels``, ``test_labels`` ``(N,)``, all uint8.
 
     Raises:
-        UserError: the name is unknown, or every source failed; the text lists each with its reason.
+        UserError: unknown name, or every source failed; the message lists each failure.
     """
     datasets = DATASETS if datasets is None else datasets
     if name not in datasets:
@@ -100,7 +100,7 @@ def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetche
 
 
 def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, DataSource] | None = None) -> None:
-    """Write a fetched data set as one safetensors file; its metadata has data set, source and SHA-256 of each file."""
+    """Write a fetched data set as one safetensors file; metadata: data set, source, and SHA-256 of each file."""
     files = (DATASETS if datasets is None else datasets)[name].files
     metadata = {
         "dataset": name,
@@ -111,7 +111,7 @@ def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, D
 
 
 def idx_files(*contents: tuple[int, str]) -> dict[str, DataFile]:
-    """The four files of a data set by role, under their usual names, from ``(size, sha256)`` of each."""
+    """Build the four files of a data set by role, with their usual names, from ``(size, sha256)`` of each."""
     names = (
         "train-images-idx3-ubyte",
         "train-labels-idx1-ubyte",
@@ -124,7 +124,7 @@ def idx_files(*contents: tuple[int, str]) -> dict[str, DataFile]:
 
 
 def supply_by_hand(name: str) -> str:
-    """The advice for a data set that is downloaded."""
+    """Return the advice for a downloaded data set."""
     return (
         f"To supply it by hand, put its four files into /path/to/data/{name} and run the same command again after\n"
         f"  export {DATA_FOLDER_VARIABLE}=/path/to/data"
@@ -132,11 +132,11 @@ def supply_by_hand(name: str) -> str:
 
 
 def restore(name: str) -> str:
-    """The advice for a data set of the repository."""
+    """Return the advice for a data set of the repository."""
     return f"It is part of the repository: restore it with\n  git checkout -- workflow/resources/{name}"
 
 
-# One entry per data set; no other code lists them. Size and SHA-256 are those of the raw IDX content.
+# One entry per data set; no other code lists data sets. Size and SHA-256 refer to the raw IDX content.
 DATASETS: dict[str, DataSource] = {
     "mnist": DataSource(
         files=idx_files(

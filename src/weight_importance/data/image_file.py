@@ -1,6 +1,6 @@
-"""A data set as a file of the workflow: one safetensors file of images and labels.
+"""A data set as a workflow file: one safetensors file of images and labels.
 
-Separate from :mod:`weight_importance.data.catalogue`, so that a new source or data set there affects no reader.
+Separate from :mod:`weight_importance.data.catalogue`, so that a new source or data set affects no reader.
 """
 
 from collections.abc import Sequence
@@ -34,15 +34,15 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """The number of classes, the largest label of a training image plus one."""
+        """Number of classes: the largest training label plus one."""
         return int(self.train_labels.max()) + 1
 
 
 def common_form(datasets: Sequence[Dataset]) -> tuple[tuple[int, int, int], int]:
-    """The shape of all images, and the number of classes: the input and output of a network for all data sets.
+    """Return the common image shape and the number of classes: input and output of a network for all data sets.
 
     Raises:
-        UserError: the shapes differ.
+        UserError: image shapes differ.
     """
     shapes = sorted({dataset.shape for dataset in datasets})
     if len(shapes) > 1:
@@ -57,11 +57,11 @@ def load(path: str | Path, padding: int = 0) -> Dataset:
     """Read a data set that :func:`weight_importance.data.catalogue.save` wrote.
 
     Args:
-        path: of the file.
+        path: path of the file.
         padding: black pixels to add on each side of an image.
 
     Raises:
-        UserError: the file is missing, damaged, or is not a data set.
+        UserError: the file is missing, damaged, or not a data set.
     """
     tensors, _ = load_tensors(path)
     if set(tensors) != set(ROLES):

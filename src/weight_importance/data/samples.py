@@ -1,7 +1,7 @@
-"""Labelled images as views of a data set: a selection and a transform, applied when the images are read.
+"""Labelled images as views of a data set: a selection and a transform, applied on access.
 
-Images stay ``uint8`` and are not transformed until a batch is formed, so that networks with different tasks share the
-memory of the data set; only :func:`to_inputs` converts them to network inputs.
+Images stay ``uint8`` and untransformed until a batch is formed, so that networks with different tasks share the memory
+of the data set; only :func:`to_inputs` converts them to network inputs.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,9 +25,9 @@ class Samples:
     """Images and labels of one part of a task.
 
     Attributes:
-        stored: the images of the data set, uint8 ``(N, height, width)`` or ``(N, channels, height, width)``.
+        stored: images of the data set, uint8 ``(N, height, width)`` or ``(N, channels, height, width)``.
         labels: int64 ``(N,)``, positions among the logits of the task's head.
-        transform: of the stored images; ``None`` for none.
+        transform: transform of the stored images; ``None`` for none.
     """
 
     stored: Tensor
@@ -39,27 +39,27 @@ class Samples:
 
     @property
     def images(self) -> Tensor:
-        """The images of the task; the transform is computed at each access, so keep the result in a loop."""
+        """Images of the task; each access computes the transform, so store the result before a loop."""
         return self.transform(self.stored) if self.transform else self.stored
 
     def images_at(self, indices: Tensor) -> Tensor:
-        """The images of the task at some positions."""
+        """Return the task's images at ``indices``."""
         stored = self.stored.index_select(0, indices)
         return self.transform(stored) if self.transform else stored
 
     def transformed(self, transform: Transform) -> "Samples":
-        """The same samples with a transform of their images."""
+        """Return the samples with a transform of their images."""
         return replace(self, transform=transform)
 
     def take(self, indices: Tensor | slice) -> "Samples":
-        """The samples at ``indices``."""
+        """Select the samples at ``indices``."""
         return replace(self, stored=self.stored[indices], labels=self.labels[indices])
 
     def last(self, count: int | None) -> "Samples":
-        """The last ``count`` samples, to average importances over; ``None`` for all.
+        """Select the last ``count`` samples, to average importances over; ``None`` for all.
 
         Raises:
-            UserError: there are fewer.
+            UserError: fewer samples, or ``count`` not positive.
         """
         if count is None:
             return self
@@ -71,16 +71,16 @@ class Samples:
         return self.take(slice(-count, None))
 
     def at_most(self, count: int | None) -> "Samples":
-        """The last ``count`` samples if there are more, else all; ``None`` for all."""
+        """Select at most the last ``count`` samples; ``None`` for all."""
         return self if count is None or count >= len(self) else self.take(slice(-count, None))
 
     def to(self, device: torch.device) -> "Samples":
-        """The same samples on another device."""
+        """Copy the samples to a device."""
         return replace(self, stored=self.stored.to(device), labels=self.labels.to(device))
 
 
 def to_inputs(images: Tensor) -> Tensor:
-    """Network inputs ``(N, channels, height, width)``, float32 in [0, 1], from ``uint8`` images.
+    """Convert ``uint8`` images to network inputs ``(N, channels, height, width)``, float32 in [0, 1].
 
     Args:
         images: ``(N, channels, height, width)``, or ``(N, height, width)`` with one channel.
@@ -89,7 +89,7 @@ def to_inputs(images: Tensor) -> Tensor:
 
 
 def once_each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The result for every item, computed once for items that are the same object."""
+    """Return the result for every item, computed once per distinct object."""
     items = list(items)
     results = {item: function(item) for item in dict.fromkeys(items)}
     return [results[item] for item in items]

@@ -1,4 +1,4 @@
-"""Importances accumulated batch by batch, also over interrupted sessions or several processes."""
+"""Importances accumulated batch by batch, across interrupted sessions or several processes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
 
 FORMAT = 1
-"""Of :meth:`Accumulator.state_dict`."""
+"""Version of :meth:`Accumulator.state_dict`."""
 
 
 class Accumulator:
@@ -32,17 +32,17 @@ class Accumulator:
         names: estimators, keys of :data:`weight_importance.ESTIMATORS`, except path estimators.
         network: any module from a batch of samples to logits ``(N, K)`` or ``(N, ..., K)``; it must not change between
             batches.
-        generator: randomness, needed by estimators that sample labels or probes.
-        chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000.
-        ignore_index: label of positions that are ignored; required for logits ``(N, ..., K)``.
+        generator: random generator, required by estimators that sample labels or probes.
+        chunk: samples per forward pass; by default limited by a fixed memory bound and by 1,000.
+        ignore_index: label of ignored positions; required for logits ``(N, ..., K)``.
         forward: ``(network, inputs) -> logits``, by default a call of the network.
 
     Raises:
-        UserError: unknown name; a path estimator; an estimator that draws random numbers, without a generator.
+        UserError: unknown name; path estimator; missing generator for an estimator that draws random numbers.
     """
 
     moments: type[MomentSums] = MomentSums
-    """How the sums of moments are kept."""
+    """Class that accumulates the moments."""
 
     @torch.inference_mode(False)
     def __init__(
@@ -76,7 +76,7 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def _look(self, samples: Samples) -> None:
-        """Decide how to compute from these samples, drawn from all, before the first batch."""
+        """Choose the computation from samples of the whole data set, before the first batch."""
         samples = samples.prepared(self._forward.device, self._forward.whole)
         with untouched(self._forward.network, self._forward.device):
             self._examine(samples)
@@ -127,14 +127,14 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def result(self) -> dict[str, dict[str, Tensor]]:
-        """The importances over all batches so far.
+        """Return the importances over all batches so far.
 
         Returns:
-            estimator's name → parameter name → tensor of the parameter's shape and precision (single precision where
-            that is half).
+            estimator name → parameter name → tensor of the parameter's shape and precision (single precision for
+            half-precision parameters).
 
         Raises:
-            UserError: there has been no sample, or all have been ignored.
+            UserError: no sample has been added, or all are ignored.
         """
         if any(not self._count(sums) for sums in self._sums):
             raise UserError("an importance needs at least one sample that counts; there has been none")
@@ -149,7 +149,7 @@ class Accumulator:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All sums and counts so far, and the state of the random generator: tensors, texts and numbers.
+        """Return all sums, counts and random-generator states: tensors, strings and numbers.
 
         Save it to continue later with :meth:`load_state_dict`, or send it to another process for :meth:`merge`.
 
@@ -161,13 +161,13 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace all sums and counts by those of a state.
+        """Replace all sums and counts by a saved state.
 
         Args:
             state: :meth:`state_dict` of an accumulator with the same names and network.
 
         Raises:
-            UserError: it is of other estimators or of another network.
+            UserError: the state belongs to other estimators or another network.
         """
         for place, of_sums in enumerate(self._checked(state)):
             self._sums[place].restore(of_sums)
@@ -175,22 +175,22 @@ class Accumulator:
 
     @torch.inference_mode(False)
     def merge(self, other: "Accumulator | Mapping[str, Any]") -> None:
-        """Add the sums of another accumulator of the same network and estimators over other samples.
+        """Add the sums of another accumulator with the same network and estimators, over other samples.
 
-        Estimators that draw labels need generators with different seeds; those that draw probes need the same seed.
+        Estimators that draw labels need generators with different seeds; estimators that draw probes, the same seed.
 
         Args:
             other: an accumulator, or its :meth:`state_dict`.
 
         Raises:
-            UserError: it is of other estimators or of another network.
+            UserError: the state belongs to other estimators or another network.
         """
         state = other.state_dict() if isinstance(other, Accumulator) else other
         for place, of_sums in enumerate(self._checked(state)):
             self._sums[place].merge(of_sums)
 
     def _checked(self, state: Mapping[str, Any]) -> list[dict[str, Tensor]]:
-        """The states of the sums, in order."""
+        """Check a state; return its sums in order."""
         mine = self.state_dict()
         names, expected = state.get("names"), mine["names"]
         if state.get("format") != FORMAT or names != expected:
@@ -234,7 +234,7 @@ class Accumulator:
         self._move_on()
 
     def _move_on(self) -> None:
-        """Move the generator behind what was drawn; of several estimators that drew, behind the last one's."""
+        """Advance the generator past the numbers drawn by the last estimator that drew any."""
         generator = self._options.generator
         if generator is None:
             return

@@ -1,4 +1,4 @@
-"""From estimators to the sums that are kept for them, and back from means to importances."""
+"""Assembly: the sums that estimators need, and importances from their means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from weight_importance.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Options:
-    """How the samples are computed, apart from what they are.
+    """Options of the computation over samples.
 
     Attributes:
-        generator: randomness, needed by estimators that sample labels or probes.
-        chunk: samples per pass, by default as many as a fixed bound on memory allows and at most 1,000.
-        ignore_index: the label that does not count; needed for logits ``(N, ..., K)``.
+        generator: random generator, required by estimators that sample labels or probes.
+        chunk: samples per pass; by default limited by a fixed memory bound and by 1,000.
+        ignore_index: label of ignored positions; required for logits ``(N, ..., K)``.
         forward: ``(network, inputs) -> logits``, by default a call of the network.
     """
 
@@ -40,11 +40,11 @@ class Options:
 
 
 Sampled = MomentEstimator | CurvatureEstimator | StateEstimator
-"""An estimator that is computed from samples."""
+"""An estimator computed from samples."""
 
 
 def loaded(name: str) -> Sampled:
-    """The estimator called ``name``, which is computed from samples.
+    """Load the sample-based estimator ``name``.
 
     Raises:
         UserError: unknown name, or a path estimator.
@@ -61,7 +61,7 @@ def loaded(name: str) -> Sampled:
 def sums_of(
     estimators: Mapping[str, Sampled], forward: Forward, options: Options, moments: type[MomentSums]
 ) -> tuple[list[Sums], dict[str, str]]:
-    """The sums to keep, and estimator's name → the name that its mean goes by, where that is another's."""
+    """Return the sums to accumulate, and estimator name → name of the estimator that provides its mean."""
     generator, ignored = options.generator, options.ignore_index
     curved = {name: each for name, each in estimators.items() if isinstance(each, CurvatureEstimator)}
     moment = {
@@ -80,7 +80,7 @@ def sums_of(
     ]
     by_sample = {name: each for name, (each, size) in moment.items() if size == 1}
     if by_sample:
-        # those that differ in what is made of the mean have the same mean
+        # estimators that differ only in ``finish`` share one mean
         first = {each: name for name, each in reversed(by_sample.items())}
         alike = {name: first[each] for name, each in by_sample.items()}
         found.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
@@ -99,14 +99,14 @@ def sums_of(
 
 
 def finished(name: str, estimator: Sampled, means: Means, parameter: str, value: Tensor) -> Tensor:
-    """The importance of a parameter from the means over samples.
+    """Compute a parameter's importance from the means over samples.
 
     Args:
-        name: of the estimator.
-        estimator: its definition.
-        means: by name; none where nothing was added up, as for an importance of the weights alone.
-        parameter: its name.
-        value: of the parameter.
+        name: estimator name.
+        estimator: estimator definition.
+        means: means by name; empty for importances of the weights alone.
+        parameter: parameter name.
+        value: parameter value.
     """
     mean = means.get(name, {}).get(parameter, value)
     if isinstance(estimator, CurvatureEstimator):

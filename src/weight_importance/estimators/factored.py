@@ -1,9 +1,8 @@
-"""Importances as an output factor times an input factor: n + m numbers for a layer of n × m weights, for large models.
+"""Factored importances for large models: output factor times input factor, n + m numbers for n × m weights.
 
-There are two versions. The first has the exact margins: sums of the importance over each row and over each column. The
-second is the product E|g|^q · E|a|^q of the gradients at a layer's outputs and of its inputs, from two hooks, without
-any per-sample gradient; it treats positions as independent samples. It equals the importance if outputs and inputs are
-independent.
+Exact margins are the sums of the importance over each row and each column. The product E|g|^q · E|a|^q combines the
+gradients g at a layer's outputs with its inputs a, from two hooks and without per-sample gradients; it treats positions
+as independent samples, and equals the importance if g and a are independent.
 """
 
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ ROWS, COLUMNS = "rows", "columns"
 
 @dataclass(frozen=True)
 class Factors:
-    """An importance by its margins, which can be added over tasks.
+    """Margins of an importance; margins add up over tasks.
 
     Attributes:
         rows: ``(out,)``, sums over all other axes; for a vector, its values.
@@ -52,7 +51,7 @@ class Factors:
         return Factors(self.rows + other.rows, columns)
 
     def dense(self) -> Tensor:
-        """The importance whose rows and columns are independent and have these sums."""
+        """Return the rank-one importance with these row and column sums."""
         if self.columns is None:
             return self.rows
         total = self.rows.sum().clamp_min(torch.finfo(self.rows.dtype).tiny)
@@ -74,10 +73,10 @@ class FactoredSums(MomentSums):
                 self.totals[f"{key}/{name}/{margin}"] += values
 
     def factors(self) -> dict[str, Factors]:
-        """Parameter name → the margins' means over all samples so far.
+        """Return parameter name → mean margins over all samples so far.
 
         Raises:
-            UserError: there has been no sample that counts.
+            UserError: no sample counts so far.
         """
         if self.totals[COUNT] == 0:
             raise UserError("an importance needs at least one sample that counts; there has been none")
@@ -91,7 +90,7 @@ class FactoredSums(MomentSums):
 
 
 class ProductSums(FactoredSums):
-    """The product of E|g|^q and E|a|^q for layers with one group; the exact margins for all others."""
+    """Sums for the product E|g|^q · E|a|^q in layers with one group; exact margins in all others."""
 
     def __init__(
         self, forward: Forward, wanted: Mapping[str, Moment], generator: Generator | None, ignored: int | None
@@ -103,7 +102,7 @@ class ProductSums(FactoredSums):
         paired = [call for call in calls if _is_paired(call)]
         others = [call for call in calls if not _is_paired(call)]
         self._add_outputs(paired, logits, pull_backs, keep or bool(others))
-        if not keep:  # the last of the cotangents
+        if not keep:  # last cotangent
             for call in paired:
                 self._add_inputs(call, pull_backs[0].terms[0])
         for key, name, part in power_sums(others, logits, pull_backs, keep):
@@ -144,18 +143,18 @@ class ProductSums(FactoredSums):
 
 
 class FactoredAccumulator(Accumulator):
-    """Accumulates margins in place of importances."""
+    """An accumulator of margins instead of importances."""
 
     moments = FactoredSums
 
     def factors(self) -> dict[str, Factors]:
-        """Parameter name → the factors of the only estimator, over all batches so far."""
+        """Return parameter name → factors over all batches so far."""
         (sums,) = (each for each in self._sums if isinstance(each, FactoredSums))
         return {self._forward.prefix + name: each for name, each in sums.factors().items()}
 
 
 class ProductAccumulator(FactoredAccumulator):
-    """Accumulates the factors of the product."""
+    """An accumulator of the product's factors."""
 
     moments = ProductSums
 
@@ -171,10 +170,10 @@ def factored(
     ignore_index: int | None = None,
     forward: Forwarding | None = None,
 ) -> dict[str, Factors]:
-    """The importance by a moment estimator in factored form, for networks too large for one number per parameter.
+    """Compute a moment estimator's importance in factored form, for networks too large for a number per parameter.
 
     Args:
-        name: of an estimator that is a mean over samples of a power of their gradients.
+        name: estimator that is a mean over samples of a power of per-sample gradients.
         network: as for :func:`weight_importance.estimate`.
         data: as for :func:`weight_importance.estimate_all`.
         labels: as for :func:`weight_importance.estimate`.
@@ -184,7 +183,7 @@ def factored(
         forward: as for :func:`weight_importance.estimate`.
 
     Returns:
-        parameter name → its factors.
+        parameter name → factors.
 
     Raises:
         UserError: another kind of estimator; or see :func:`weight_importance.estimate`.
@@ -199,7 +198,7 @@ def factored(
 
 
 def _is_paired(call: Call) -> bool:
-    """Whether a layer's importance is a matrix of outputs by inputs: one group of several of each."""
+    """Whether a layer's importance is one outputs × inputs matrix: linear, or a single group."""
     return isinstance(call.module, nn.Linear) or getattr(call.module, "groups", 0) == 1
 
 

@@ -1,7 +1,7 @@
-"""How much of an importance is one factor per output neuron times one factor per input.
+"""Rank-one structure of an importance: one factor per output neuron times one factor per input.
 
-For a linear layer the gradient of a sample is the outer product g aᵀ, so a moment of it is the mean of |g|^q |a|^q;
-were the two independent over the samples, every moment would be the outer product of a row and a column factor.
+A linear layer's per-sample gradient is the outer product g aᵀ, so its moment is the mean of |g|^q |a|^q. If g and a
+were independent over the samples, every moment would be the outer product of a row and a column factor.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def rank_one(importance: Tensor) -> Tensor:
-    """Row sums times column sums over the total, of the positive part: independent factors with the same margins.
+    """Return row sums times column sums over the total, of the positive part: rank one, with the same margins.
 
     Args:
         importance: ``(..., out, in)``; negative entries count as zero.
@@ -20,10 +20,10 @@ def rank_one(importance: Tensor) -> Tensor:
 
 
 def factor_correlation(importance: Tensor) -> Tensor:
-    """Pearson correlation of the logarithms of an importance and of its :func:`rank_one` reconstruction.
+    """Return the Pearson correlation of log importance with its log :func:`rank_one` reconstruction.
 
     Args:
-        importance: ``(R, out, ...)``, the trailing axes taken as one; entries not above zero are left out.
+        importance: ``(R, out, ...)``, trailing axes flattened; entries not above zero are excluded.
 
     Returns:
         ``(R,)``.
@@ -38,7 +38,7 @@ def factor_correlation(importance: Tensor) -> Tensor:
 
 
 def log_slope(first: Tensor, second: Tensor) -> Tensor:
-    """The least-squares slope of log ``second`` on log ``first`` over the entries that are positive in both.
+    """Return the least-squares slope of log ``second`` on log ``first`` over entries positive in both.
 
     Args:
         first, second: two importances ``(R, ...)`` of the same shape.

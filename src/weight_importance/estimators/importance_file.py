@@ -23,11 +23,11 @@ FORMAT = "weight-importance 1"
 def save_importance(
     path: str | Path, importance: Mapping[str, Tensor], *, estimator: str, data: str = "", samples: int | None = None
 ) -> None:
-    """Write an importance with a header. The file appears under its name only when it is complete.
+    """Write an importance with a header, atomically: the file appears only when complete.
 
     Args:
         path: file to write, ``.safetensors``.
-        importance: parameter name → tensor, of any shapes.
+        importance: parameter name → tensor of any shape.
         estimator: name of the estimator.
         data: description of the data.
         samples: number of samples.
@@ -49,10 +49,10 @@ def save_importance(
 
 
 def load_importance(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The importance in a file, and its header: ``estimator``, ``data``, ``samples``, ``versions``.
+    """Read an importance and its header: ``estimator``, ``data``, ``samples``, ``versions``.
 
     Args:
-        path: file that :func:`weight_importance.save_importance` has written.
+        path: file written by :func:`weight_importance.save_importance`.
 
     Returns:
         parameter name → tensor; and the header, key → text.
@@ -63,7 +63,7 @@ def load_importance(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            importance = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            importance = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read importances from {path}: {error}") from error
     if header.get("format") != FORMAT:

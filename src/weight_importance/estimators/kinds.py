@@ -1,4 +1,4 @@
-"""The four kinds of estimator. A module of the catalogue defines one object of one of these classes, nothing else."""
+"""The four kinds of estimator. Each catalogue module defines exactly one object of one of these classes."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -17,19 +17,19 @@ Cotangents = Callable[[Tensor, Tensor, Generator | None], Weighted | Iterator[We
 """``(logits (N, K), labels (N,), generator) -> cotangents, weights``, at once or in blocks; logits in float64."""
 
 Finish = Callable[[Tensor, Tensor], Tensor]
-"""``(what was averaged, the parameter) -> importance``, elementwise, both of the parameter's shape."""
+"""``(mean, parameter) -> importance``, elementwise, both of the parameter's shape."""
 
 ALL = sys.maxsize
-"""As a batch: all samples together."""
+"""Batch size: all samples together."""
 
 
 def unchanged(value: Tensor, parameter: Tensor) -> Tensor:
-    """The average is the importance."""
+    """Return the mean as the importance."""
     return value
 
 
 def blocks_of_classes(logits: Tensor) -> Iterator[range]:
-    """The classes, as many at a time as :data:`BLOCK_BYTES` has room for one cotangent each."""
+    """Split the classes into blocks whose cotangents fit into :data:`BLOCK_BYTES`."""
     classes, at_once = logits.shape[1], max(1, BLOCK_BYTES // logits.nbytes)
     return (range(first, min(first + at_once, classes)) for first in range(0, classes, at_once))
 
@@ -41,15 +41,15 @@ class MomentEstimator:
     Attributes:
         label: name of the estimator in figures and tables.
         formula: LaTeX, for one parameter θ.
-        source: BibTeX key of the paper that introduced it.
+        source: BibTeX key of the original paper.
         cotangents: the cotangents at the logits and their weights.
         power: the exponent.
         finish: turns the mean into the importance.
         batch: number of samples whose gradients are averaged *before* the power is taken: 1, except for estimators
             of the gradient of a batch mean. See :mod:`weight_importance.estimators.engine.batches`.
         needs_labels: whether the cotangents depend on the labels.
-        separate_positions: for logits ``(N, ..., K)``: whether each position is treated as a sample, as in a sum over
-            classes, whose labels are independent. By default the gradient of a sample is that of the sum over its
+        separate_positions: whether each position of logits ``(N, ..., K)`` is treated as a sample, as in an expectation
+            over classes with independent labels. By default a per-sample gradient is the gradient of the sum over
             positions (the log-probability of a sequence).
     """
 
@@ -90,12 +90,12 @@ class PathEstimator:
     """A function of records of the optimiser's steps on the task.
 
     Attributes:
-        records: the records that it needs, names in :data:`weight_importance.estimators.path.RECORDS`, as a literal
-            tuple of texts (the workflow reads them from the source).
+        records: required records, names in :data:`weight_importance.estimators.path.RECORDS`, as a literal tuple of
+            strings (the workflow parses the source).
         importance: function of the records, passed by name; elementwise, any shape.
-        published: records that the published protocol replaces: name → name of the replacement.
-        kept: records that Adam's state contains: name → key in the state of a parameter.
-        normalised: records that are first rescaled to [0, 1] over the whole network.
+        published: record → its replacement under the published protocol.
+        kept: record available from Adam's state → key in a parameter's state.
+        normalised: records rescaled to [0, 1] over the whole network beforehand.
     """
 
     label: str
@@ -115,11 +115,10 @@ class StateEstimator:
 
     Attributes:
         finish: ``(mean of the reading over samples, in float64; the parameter) -> importance``.
-        reading: the quantity that is read from the layers, see :mod:`weight_importance.estimators.engine.by_layer`;
-            ``None`` for an importance of the weights alone, whose ``finish`` gets the parameter itself as the mean.
-        mean_of_samples: whether it is a mean over samples of independent values; see :func:`is_mean_of_samples`.
-        compared_within_outputs: whether pruning compares a weight only with those of the same output unit, whatever
-            the scope.
+        reading: quantity read from the layers, see :mod:`weight_importance.estimators.engine.by_layer`; ``None`` for an
+            importance of the weights alone, whose ``finish`` receives the parameter itself as the mean.
+        mean_of_samples: whether the importance is a mean over samples; see :func:`is_mean_of_samples`.
+        compared_within_outputs: whether pruning ranks weights within each output unit only, whatever the scope.
     """
 
     label: str
@@ -136,11 +135,11 @@ Estimator = MomentEstimator | CurvatureEstimator | PathEstimator | StateEstimato
 
 
 def is_mean_of_samples(estimator: Estimator) -> bool:
-    """Whether an importance is a mean over samples of what each sample gives by itself.
+    """Whether an importance is a mean of independent per-sample values.
 
-    Then its expectation is the same for any number of samples, and the variance around it falls with one over that
-    number. Neither holds for a function of the mean (a root, an absolute value), for what averages within batches
-    first, for random probes, whose noise more samples do not lessen, and for a path, which has no such samples.
+    The expectation of such a mean does not depend on the number of samples; its variance is inversely proportional to
+    that number. Neither holds for functions of the mean (root, absolute value), averages within batches, random probes
+    (whose noise more samples do not reduce), or path estimators.
     """
     if isinstance(estimator, MomentEstimator):
         return estimator.batch == 1 and estimator.finish is unchanged

@@ -1,8 +1,8 @@
-"""Estimators by name. The names are those of the modules in ``catalogue``: to add an estimator, add its module there.
+"""Estimators by name, their module's name in ``catalogue``: to add an estimator, add a module there.
 
-Catalogue modules are imported by name when they are first asked for, so that computing one estimator neither loads
-nor depends on the others, except those that it is computed from. The user's own files, one estimator each, are named by
-an environment variable, as all programs and notebooks of a workflow have the same ones.
+Catalogue modules are imported on first use, so that one estimator neither loads nor depends on the others, except those
+it builds on. An environment variable lists the user's own files, one estimator each, so that all programs and notebooks
+of a workflow share them.
 """
 
 import os
@@ -20,11 +20,11 @@ from weight_importance.files.provenance import note_code
 from weight_importance.runtime.errors import UserError, unknown_name
 
 OWN = "IMPORTANCE_ATLAS_ESTIMATORS"
-"""The environment variable that lists files of the user's own, separated as in ``PATH``."""
+"""Environment variable that lists the user's own files, separated as in ``PATH``."""
 
 
 def names() -> list[str]:
-    """The known estimators: those of the catalogue, sorted, then the user's own."""
+    """List the known estimators: the catalogue, sorted, then the user's own."""
     return [*_catalogued(), *_own()]
 
 
@@ -39,10 +39,10 @@ def _own() -> dict[str, Path]:
 
 
 def load(name: str) -> Estimator:
-    """The estimator called ``name``.
+    """Load the estimator ``name``.
 
     Raises:
-        UserError: there is none, and the nearest known name is suggested; or the user's own file does not define one.
+        UserError: unknown name (the nearest known one is suggested), or the user's file defines no estimator.
     """
     if name not in names():
         raise unknown_name("estimator", name, names())
@@ -52,8 +52,8 @@ def load(name: str) -> Estimator:
 
 
 def _from_file(name: str, file: Path) -> Estimator:
-    """The estimator that a file of the user's own defines; it is run once."""
-    module_name = "weight_importance.own." + name  # below the package's name, so that it counts as code of ours
+    """Load the estimator from a user's file; the file runs once."""
+    module_name = "weight_importance.own." + name  # in the package's namespace, to count as its code
     module = sys.modules.get(module_name)
     if module is None or Path(module.__file__ or "") != file:
         readable = file.suffix == ".py" and file.is_file()
@@ -64,7 +64,7 @@ def _from_file(name: str, file: Path) -> Estimator:
         module = module_from_spec(specification)
         try:
             specification.loader.exec_module(module)
-        except Exception as error:  # whatever the user's code raises
+        except Exception as error:  # user code may raise anything
             raise UserError(
                 f"cannot load the estimator's file {file}: {type(error).__name__}: {error}. It must define ESTIMATOR, "
                 f"one of the kinds in {kinds.__name__}; fix the file, then run the same command again."

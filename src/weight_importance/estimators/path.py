@@ -1,7 +1,7 @@
-"""Path estimators' recorder: what the optimiser did to each parameter while it learnt a task.
+"""Recorder for path estimators: running quantities per parameter over the optimiser's steps on a task.
 
-:data:`RECORDS` lists what can be recorded: running quantities that each optimiser step changes elementwise. An
-estimator names those that it is formed of, and training pays for these only.
+:data:`RECORDS` lists the available quantities; each optimiser step updates them elementwise. An estimator names the
+records it needs, and training computes only these.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,16 +17,15 @@ from weight_importance.runtime.errors import UserError, unknown_name
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step, for some elements; tensors of one shape, to be read only.
+    """One optimiser step for some elements: read-only tensors of one shape.
 
     Attributes:
-        number: of the step since recording began, from 1.
-        plain: the gradient of the mean loss of the batch that the step was made with, before the step, without the
-            penalty.
-        penalised: the same with the penalty's gradient; what the optimiser saw.
-        independent: the gradient, without the penalty, of another batch at the same parameters; ``None`` unless a
-            record takes it.
-        displacement: what the step changed the parameters by.
+        number: step number since recording began, from 1.
+        plain: gradient of the batch's mean loss before the step, without the penalty.
+        penalised: ``plain`` plus the penalty's gradient, as the optimiser receives it.
+        independent: gradient of an independent batch at the same parameters, without the penalty; ``None`` unless a
+            record needs it.
+        displacement: change of the parameters by the step.
     """
 
     number: int
@@ -38,12 +37,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Record:
-    """A running quantity per parameter, zero at the beginning.
+    """A running quantity per parameter, initially zero.
 
     Attributes:
-        update: ``(step, gradient, the quantity, *hidden)``: takes in a step, elementwise and in place.
-        gradient: which of the step's gradients it takes; the independent one is a second one to compute per step.
-        hidden: how many further tensors it keeps for itself while recording.
+        update: ``(step, gradient, quantity, *hidden)``: updates the quantity by a step, elementwise and in place.
+        gradient: name of the step's gradient; ``independent`` costs a second gradient per step.
+        hidden: number of further tensors kept while recording.
     """
 
     update: Callable[..., None]
@@ -52,10 +51,10 @@ class Record:
 
 
 SQUARES_DECAY = 0.999
-"""Per step, of the moving average of squared gradients: Adam's β₂."""
+"""Decay per step of the moving average of squared gradients: Adam's β₂."""
 
 RWALK_RATE, RWALK_STEPS, RWALK_DAMPING = 0.9, 10, 1e-3
-"""The Fisher information's moving average, the steps Δt of an interval, and ε."""
+"""Rate of the Fisher information's moving average, steps Δt per interval, and ε."""
 
 
 def _path_integral(step: Step, gradient: Tensor, total: Tensor) -> None:
@@ -73,7 +72,7 @@ def _squared_gradient(step: Step, gradient: Tensor, mean: Tensor) -> None:
 
 
 def _rwalk_fisher(step: Step, gradient: Tensor, fisher: Tensor) -> None:
-    """Chaudhry et al. (2018), eq. 6; the first step's own square at the beginning."""
+    """Chaudhry et al. (2018), eq. 6, initialised with the first step's square."""
     kept = 1 - RWALK_RATE if step.number > 1 else 0.0
     fisher.mul_(kept).addcmul_(gradient, gradient, value=1 - kept)
 
@@ -81,7 +80,7 @@ def _rwalk_fisher(step: Step, gradient: Tensor, fisher: Tensor) -> None:
 def _rwalk_score(
     step: Step, gradient: Tensor, score: Tensor, fisher: Tensor, at_start: Tensor, fall: Tensor, moved: Tensor
 ) -> None:
-    """Chaudhry et al. (2018), eq. 7, interval by interval of Δt steps."""
+    """Chaudhry et al. (2018), eq. 7, over intervals of Δt steps."""
     _rwalk_fisher(step, gradient, fisher)
     if step.number % RWALK_STEPS == 1:
         at_start.copy_(fisher)
@@ -102,15 +101,14 @@ RECORDS: dict[str, Record] = {
     "rwalk_fisher": Record(_rwalk_fisher, "plain"),
     "rwalk_score": Record(_rwalk_score, "plain", hidden=4),
 }
-"""By name: −Σ g·Δθ with each of the three gradients; the mean of |g|; the moving average of g² with decay 0.999,
-corrected for its start from zero; and RWalk's Fisher information and score. Besides these, ``displacement``, ΣΔθ, is
-always recorded."""
+"""Records by name: −Σ g·Δθ with each of the three gradients; the mean of |g|; the bias-corrected moving average of g²
+with decay 0.999; RWalk's Fisher information and score. ``displacement``, ΣΔθ, is always recorded, too."""
 
 DISPLACEMENT = "displacement"
 
 
 def check(names: Iterable[str]) -> None:
-    """Raise an error that names one of ``names`` that training cannot record."""
+    """Raise UserError for the first name that training cannot record."""
     known = [*RECORDS, DISPLACEMENT]
     for name in names:
         if name not in known:
@@ -121,12 +119,12 @@ class PathRecorder:
     """Records running quantities over optimiser steps.
 
     Args:
-        records: names in :data:`RECORDS`; the displacement is recorded in any case. By default the path integral, the
-            share of each parameter in the fall of the loss (Zenke, Poole and Ganguli 2017, eq. 3) with the optimiser's
-            real displacement in place of the learning rate times the gradient.
+        records: names in :data:`RECORDS`; the displacement is always recorded. The default is the path integral, each
+            parameter's contribution to the decrease of the loss (Zenke, Poole and Ganguli 2017, eq. 3), with the
+            optimiser's actual displacement instead of learning rate times gradient.
 
     Raises:
-        UserError: an unknown name.
+        UserError: unknown name.
     """
 
     def __init__(self, records: Sequence[str] = ("path_integral",)) -> None:
@@ -138,12 +136,12 @@ class PathRecorder:
 
     @property
     def tensors(self) -> int:
-        """How many tensors it keeps per parameter, the displacement apart."""
+        """Number of tensors per parameter, without the displacement."""
         return sum(1 + record.hidden for record in self.records.values())
 
     @property
     def needs_independent(self) -> bool:
-        """Whether every step must come with the gradient of an independent batch."""
+        """Whether every step needs the gradient of an independent batch."""
         return any(record.gradient == "independent" for record in self.records.values())
 
     def step(
@@ -154,16 +152,16 @@ class PathRecorder:
         penalised: Mapping[str, Tensor] | None = None,
         independent: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Take in one optimiser step, parameter by parameter.
+        """Record one optimiser step, parameter by parameter.
 
         Args:
-            gradients: of the unpenalised loss, before the step.
-            displacements: what the step changed.
-            penalised: the gradients with the penalty's; by default there is none.
-            independent: of an independent batch, where :attr:`needs_independent`.
+            gradients: gradients of the unpenalised loss before the step.
+            displacements: changes of the parameters by the step.
+            penalised: gradients of the penalised loss; by default ``gradients``.
+            independent: gradients of an independent batch, if :attr:`needs_independent`.
 
         Raises:
-            UserError: that is needed and not given.
+            UserError: ``independent`` is required but missing.
         """
         if self.needs_independent and independent is None:
             needing = ", ".join(name for name, record in self.records.items() if record.gradient == "independent")
@@ -180,7 +178,7 @@ class PathRecorder:
         self.steps += 1
 
     def take_in(self, step: Step, states: Sequence[Tensor]) -> None:
-        """Change running quantities by one step, in place: :attr:`tensors` of them, each of the step's shape."""
+        """Update running quantities in place: :attr:`tensors` of them, each of the step's shape."""
         first = 0
         for record in self.records.values():
             after = first + 1 + record.hidden
@@ -188,7 +186,7 @@ class PathRecorder:
             first = after
 
     def states(self, like: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """The running quantities, parameter name → tensor, to be gone on from; zeros like ``like`` at the beginning."""
+        """Return the running quantities, parameter name → tensor; zeros like ``like`` before the first step."""
         return [
             {
                 name: self._states[name][place] if self._states else torch.zeros_like(value)
@@ -198,7 +196,7 @@ class PathRecorder:
         ]
 
     def put(self, states: Sequence[Mapping[str, Tensor]], displacement: Mapping[str, Tensor], steps: int) -> None:
-        """Take over what some further steps made of :meth:`states`, with their whole displacement and number."""
+        """Store the result of ``steps`` more steps on :meth:`states`, and add their total displacement."""
         for name, value in displacement.items():
             self._states[name] = [state[name] for state in states]
             moved = self._displacement.get(name)
@@ -206,7 +204,7 @@ class PathRecorder:
         self.steps += steps
 
     def recorded(self) -> dict[str, dict[str, Tensor]]:
-        """Record's name → parameter name → its value after all steps so far; the displacement among them."""
+        """Return record name → parameter name → value after all steps so far, with the displacement."""
         found: dict[str, dict[str, Tensor]] = {}
         first = 0
         for name, record in self.records.items():
@@ -216,13 +214,11 @@ class PathRecorder:
 
 
 class ImportanceRecorder(PathRecorder):
-    """A path recorder that turns what it recorded into importances.
+    """A path recorder that computes importances of stacked parameters ``(R, *shape)``.
 
     Args:
-        estimators: by name; each record that they share is kept once.
-        published: form them as the published protocol does: of :attr:`PathEstimator.published` where that differs.
-
-    The parameters are those of a stack of replicas, ``(R, *shape)``.
+        estimators: name → path estimator; shared records are kept once.
+        published: use the published protocol's records, :attr:`PathEstimator.published`, where they differ.
     """
 
     def __init__(self, estimators: Mapping[str, PathEstimator], published: bool = False) -> None:
@@ -234,7 +230,7 @@ class ImportanceRecorder(PathRecorder):
         super().__init__([*dict.fromkeys(record for taken in self._taken.values() for record in taken.values())])
 
     def importances(self) -> dict[str, dict[str, Tensor]]:
-        """Estimator's name → parameter name → importance, from all steps so far."""
+        """Return estimator name → parameter name → importance from all steps so far."""
         recorded = self.recorded()
         return {
             name: importance(
@@ -245,14 +241,14 @@ class ImportanceRecorder(PathRecorder):
 
 
 def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """A path estimator's importance of every parameter of a stack of replicas.
+    """Compute a path estimator's importance of every parameter of a stack of replicas.
 
     Args:
-        estimator: which one.
-        recorded: record's name → parameter name → value ``(R, *shape)``, all that the estimator names among them.
+        estimator: path estimator.
+        recorded: record name → parameter name → value ``(R, *shape)``, including the estimator's records.
 
     Raises:
-        UserError: what it names was not recorded.
+        UserError: a record of the estimator is missing.
     """
     check(estimator.records)
     missing = [name for name in estimator.records if name not in recorded]
@@ -272,7 +268,7 @@ def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Ten
 
 
 def _on_unit_interval(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each network's values mapped onto [0, 1]: its least value becomes 0, its largest 1; equal ones become 0."""
+    """Rescale each network's values to [0, 1]: minimum to 0, maximum to 1; constant values to 0."""
     ends = [value.reshape(len(value), -1).aminmax(dim=1) for value in values.values()]
     low = torch.stack([each.min for each in ends]).amin(0)
     high = torch.stack([each.max for each in ends]).amax(0)

@@ -8,17 +8,17 @@ from weight_importance.runtime.errors import UserError
 
 
 def pruning_scores(network: nn.Module, importance: Mapping[str, Tensor]) -> dict[tuple[nn.Module, str], Tensor]:
-    """Importances as the argument ``importance_scores`` of ``torch.nn.utils.prune.global_unstructured``.
+    """Return importances as ``importance_scores`` for ``torch.nn.utils.prune.global_unstructured``.
 
     Args:
-        network: the network of the importances, not yet pruned.
+        network: the unpruned network of the importances.
         importance: parameter name → importance, for the parameters to prune (for example, only weights).
 
     Returns:
         ``(module, name in the module) → score``.
 
     Raises:
-        UserError: a name is not that of a parameter.
+        UserError: no parameter has this name and shape.
     """
     parameters, scores = dict(network.named_parameters()), {}
     for name, values in importance.items():

@@ -1,4 +1,4 @@
-"""Path estimators in any training loop: the steps of an optimiser are recorded while a block of code runs."""
+"""Path estimators in any training loop: a context manager records the optimiser's steps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class Recording:
         optimizer: any optimiser of ``torch.optim``, or one with the same hooks.
         network: the network whose parameters it updates.
         estimators: path estimators by name.
-        penalty: ``network -> scalar``, the part of the loss that is not the loss of the task.
+        penalty: ``network -> scalar``, the penalty in the loss.
         independent: ``() -> loss of another batch``, for estimators that need its gradient.
     """
 
@@ -53,8 +53,8 @@ class Recording:
             )
 
     def before(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        """Before a step: store the weights and the gradients."""
-        # the first of the arguments is the optimiser itself
+        """Store weights and gradients before a step."""
+        # the first argument is the optimiser itself
         if any(callable(given) for given in [*args[1:], *kwargs.values()]):
             raise UserError(
                 "an optimiser that computes gradients inside its step (step(closure), as LBFGS) cannot be recorded; "
@@ -78,9 +78,9 @@ class Recording:
         }  # fmt: skip
 
     def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        """After a step: record the change of the weights."""
+        """Record the change of the weights after a step."""
         moved = {name: _whole(parameter) - self._before[name] for name, parameter in self._parameters.items()}
-        given = self._gradients or {"gradients": moved}  # which nothing is recorded of
+        given = self._gradients or {"gradients": moved}  # placeholder: no record uses it
         self._recorder.step(given.pop("gradients"), moved, **given)
         self._before, self._gradients = {}, {}
 
@@ -90,13 +90,13 @@ class Recording:
         return {name: _whole(gradient) for name, gradient in zip(self._parameters, found, strict=True)}
 
     def result(self) -> dict[str, dict[str, Tensor]]:
-        """The importances from all steps so far.
+        """Return the importances from all steps so far.
 
         Returns:
-            estimator's name → parameter name → tensor of the parameter's shape.
+            estimator name → parameter name → tensor of the parameter's shape.
 
         Raises:
-            UserError: there has been no step.
+            UserError: no step has been recorded.
         """
         if self._recorder.steps == 0:
             raise UserError("the optimiser has not made a step: put the training loop into the block of 'with record'")
@@ -108,7 +108,7 @@ class Recording:
         return found
 
     def _kept(self, estimator: PathEstimator) -> dict[str, dict[str, Tensor]]:
-        """The estimator's records that the optimiser itself keeps: moving averages, with Adam's bias correction."""
+        """Return the records held in the optimiser's state: moving averages with Adam's bias correction."""
         if not _is_adaptive(self._optimizer):
             return {}
         decays = {each: group["betas"][1] for group in self._optimizer.param_groups for each in group["params"]}
@@ -142,14 +142,14 @@ def record(
         optimizer: the optimiser whose ``step()`` the block calls.
         network: the network whose parameters it updates.
         names: path estimators, keys of :data:`weight_importance.ESTIMATORS`.
-        penalty: ``network -> scalar``, the penalty in the loss; estimators use the gradient of the loss without it.
+        penalty: ``network -> scalar``, the penalty in the loss; estimators use the gradient of the unpenalised loss.
         independent: ``() -> loss of another batch``, differentiated before every step; for ``si_unbiased``.
 
     Yields:
         the recording; its ``result()`` gives the importances from all steps so far.
 
     Raises:
-        UserError: unknown name, not a path estimator, or no ``independent`` where one is needed.
+        UserError: unknown name, not a path estimator, or ``independent`` required but missing.
     """
     estimators: dict[str, PathEstimator] = {}
     for name in names:

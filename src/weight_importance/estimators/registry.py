@@ -1,4 +1,4 @@
-"""Importances by the name of the estimator: computed from samples, or from records of training."""
+"""Importances by estimator name, computed from samples or from training records."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def estimate(
     ignore_index: int | None = None,
     forward: Call | None = None,
 ) -> dict[str, Tensor]:
-    """The importance of every parameter of a network, by the estimator called ``name``.
+    """Compute the importance of every parameter of a network with the estimator ``name``.
 
     Args:
         name: an estimator in :data:`ESTIMATORS`, except path estimators.
@@ -36,20 +36,20 @@ def estimate(
         inputs: ``(N, ...)``, a tuple or a dictionary of such tensors; or a ``DataLoader``, a data set, or any iterable
             of batches, each ``(inputs, labels)`` or a dictionary that may contain ``labels``.
         labels: ``(N,)`` or ``(N, ...)`` integers; needed only by estimators whose formula contains labels.
-        generator: randomness, needed by estimators that sample labels or probes.
-        chunk: samples per forward pass, by default as many as a fixed bound on memory allows and at most 1,000; changes
-            results by rounding only.
-        ignore_index: label of positions that are ignored, in the sum and in the number of samples; required for
-            logits ``(N, ..., K)``. Then the gradient of a sample is that of the sum over its positions; estimators that
-            take the expectation over classes take it at each position separately.
+        generator: random generator, required by estimators that sample labels or probes.
+        chunk: samples per forward pass; by default limited by a fixed memory bound and by 1,000. It changes results by
+            rounding only.
+        ignore_index: label of positions excluded from the sum and from the number of samples; required for logits
+            ``(N, ..., K)``. A per-sample gradient is then the gradient of the sum over positions; estimators with an
+            expectation over classes treat each position separately.
         forward: ``(network, inputs) -> logits``, if ``network(inputs)`` does not return the logits.
 
     Returns:
-        parameter name → tensor of that parameter's shape and precision (single precision where that is half).
+        parameter name → tensor of its shape and precision (single precision for half-precision parameters).
 
     Raises:
-        UserError: unknown name; a path estimator, which needs a recorder during training; inputs or labels of a wrong
-            shape; samples that influence each other; an output that is random in evaluation mode.
+        UserError: unknown name; path estimator, which must be recorded during training; wrong shape of inputs or
+            labels; samples that influence each other; random output in evaluation mode.
     """
     found = estimate_all(
         [name], network, inputs, labels, generator=generator, chunk=chunk, ignore_index=ignore_index, forward=forward
@@ -68,10 +68,9 @@ def estimate_all(
     ignore_index: int | None = None,
     forward: Call | None = None,
 ) -> dict[str, dict[str, Tensor]]:
-    """Several importances of the same network on the same samples; shared parts are computed once.
+    """Compute several importances of one network on the same samples; shared parts are computed once.
 
-    The values are those of :func:`estimate` up to rounding; an estimator that draws random numbers draws the same
-    numbers as alone.
+    Values equal those of :func:`estimate` up to rounding; random draws are the same as in separate calls.
 
     Args:
         names: estimators, keys of :data:`ESTIMATORS`, except path estimators.
@@ -84,7 +83,7 @@ def estimate_all(
         forward: as for :func:`estimate`.
 
     Returns:
-        estimator's name → parameter name → tensor of that parameter's shape.
+        estimator name → parameter name → tensor of the parameter's shape.
 
     Raises:
         UserError: see :func:`estimate`.
@@ -97,7 +96,7 @@ def estimate_all(
 
 
 def recorder(*names: str, published: bool = False) -> ImportanceRecorder:
-    """One recorder for all path estimators called ``names``.
+    """Create one recorder for the path estimators ``names``.
 
     Args:
         names: the estimators.

@@ -1,4 +1,4 @@
-"""The one definition of a weight tensor, for pruning, analyses and statements."""
+"""Definition of a weight tensor, shared by pruning, analyses and text."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ from torch import Tensor
 def is_weight(tensor: Tensor) -> bool:
     """Whether a parameter of one network is a weight tensor: two or more dimensions.
 
-    Biases, and scales and shifts of normalisation, are none, as in Kutalev and Lapina (2021).
+    Biases and normalisation parameters are not weights, as in Kutalev and Lapina (2021).
     """
     return tensor.ndim >= 2
 
 
 def weight_names(parameters: Mapping[str, Tensor]) -> list[str]:
-    """The names of the weight tensors among the parameters of one network (no replica axis), in their order."""
+    """List the weight tensors among the parameters of one network (no replica axis), in order."""
     return [name for name, tensor in parameters.items() if is_weight(tensor)]

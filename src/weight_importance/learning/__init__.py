@@ -1,1 +1,1 @@
-"""Networks that learn: the training loop, the penalty (EWC), retention over tasks, evaluation, pruning, ablations."""
+"""Training and evaluation: the training loop, the penalty (EWC), retention over tasks, pruning, ablations."""

@@ -1,10 +1,10 @@
-"""Ablations: transforms of an importance, each of which keeps one property and destroys another.
+"""Ablations: transforms of an importance that keep one property and destroy another.
 
-If average accuracy is lower under the transformed importance, the destroyed property matters. Transforms work on one
-network's importance, parameter name → tensor with the outputs along its first axis: a *row* belongs to one output
-unit, a *column* to one input; in a convolution, to one input channel at one position of the kernel. A bias, or a scale
-of normalisation, is a single column. Importances must not be negative: negative ones are set to zero before, as in the
-penalty. Knows nothing of estimators, tasks or training.
+If average accuracy is lower under the transformed importance, the destroyed property matters. Transforms act on one
+network's importance, parameter name → tensor with outputs along the first axis: a *row* belongs to one output unit, a
+*column* to one input, or in a convolution to one input channel at one kernel position. A bias or a normalisation's
+scale is a single column. Negative importances are set to zero beforehand, as in the penalty. Knows nothing of
+estimators, tasks or training.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,21 +22,21 @@ Importance = Mapping[str, Tensor]
 
 
 def transform(ablation: Ablation) -> Callable[[Sequence[Importance], Sequence[int]], dict[str, Tensor]]:
-    """The ablation as a function ``(one stacked importance per estimator, seeds) -> stacked importance``."""
+    """Return the ablation as a function ``(one stacked importance per estimator, seeds) -> stacked importance``."""
     return partial(ablated, ablation)
 
 
 def ablated(ablation: Ablation, importances: Sequence[Importance], seeds: Sequence[int]) -> dict[str, Tensor]:
-    """An ablation of the importances of a stack of networks on one task.
+    """Ablate the importances of a stack of networks on one task.
 
-    Random numbers depend on the ablation, the network's seed and the tensor's name only. They are the same for all
-    tasks: the sum over tasks of importances permuted differently would approach each tensor's mean.
+    Random numbers depend only on the ablation, the network's seed and the tensor's name. All tasks share them: summed
+    over tasks, differently permuted importances would approach each tensor's mean.
 
     Args:
         ablation: the ablation.
-        importances: one for each of the ablation's estimators, of tensors ``(R, *shape)``; zero or more, or ``nan``
-            throughout for a network that has diverged.
-        seeds: the seed of each replica ``(R)``.
+        importances: one per estimator of the ablation, tensors ``(R, *shape)``; non-negative, or ``nan`` throughout for
+            a diverged network.
+        seeds: seed of each replica ``(R)``.
 
     Returns:
         parameter name → ``(R, *shape)``.
@@ -67,7 +67,7 @@ def _of_one(ablation: Ablation, importances: Sequence[Importance], seed: int) ->
 
 
 def uniform(importance: Importance) -> dict[str, Tensor]:
-    """Every parameter gets the mean over the whole network: the plain L2 distance from the anchor.
+    """Replace every value by the mean over the whole network: the plain L2 distance from the anchor.
 
     Keeps the network's total; destroys all differences between parameters.
     """
@@ -76,10 +76,10 @@ def uniform(importance: Importance) -> dict[str, Tensor]:
 
 
 def depth(importance: Importance, ratio: float) -> dict[str, Tensor]:
-    """Every layer is multiplied by its own factor, in geometric progression from the first layer to the last.
+    """Multiply every layer by a factor, in geometric progression from the first layer to the last.
 
-    The last layer's factor is ``ratio`` times the first one's; the geometric mean of all layers' factors is 1. A layer
-    is a module with parameters. Keeps all differences within a layer.
+    The last layer's factor is ``ratio`` times the first layer's; the geometric mean of all factors is 1. A layer is a
+    module with parameters. Keeps all differences within a layer.
     """
     layers = [*dict.fromkeys(name.rpartition(".")[0] for name in importance)]
     steps = max(len(layers) - 1, 1)
@@ -88,14 +88,14 @@ def depth(importance: Importance, ratio: float) -> dict[str, Tensor]:
 
 
 def tensor_mean(values: Tensor, draw: Generator) -> Tensor:
-    """Every entry gets the tensor's mean. Keeps each tensor's total; destroys all differences within a tensor."""
+    """Replace every entry by the tensor's mean. Keeps each tensor's total; destroys differences within a tensor."""
     return values.double().mean().to(values.dtype).expand_as(values)
 
 
 def input_factor(values: Tensor, draw: Generator) -> Tensor:
-    """Every column gets its mean over the outputs.
+    """Replace every column by its mean over the outputs.
 
-    Keeps the totals of inputs (of channels and positions); destroys all differences between output units. A bias gets
+    Keeps the totals of inputs (channels and positions); destroys all differences between output units. A bias becomes
     its mean.
     """
     rows = _rows(values)
@@ -103,36 +103,36 @@ def input_factor(values: Tensor, draw: Generator) -> Tensor:
 
 
 def output_factor(values: Tensor, draw: Generator) -> Tensor:
-    """Every row gets its mean over inputs and positions.
+    """Replace every row by its mean over inputs and positions.
 
-    Keeps the totals of output units; destroys all differences between their inputs. A bias is not changed.
+    Keeps the totals of output units; destroys all differences between their inputs. A bias stays unchanged.
     """
     rows = _rows(values)
     return rows.double().mean(1, keepdim=True).to(values.dtype).expand_as(rows).reshape(values.shape)
 
 
 def rank_one(values: Tensor, draw: Generator) -> Tensor:
-    """Row sums times column sums over the total.
+    """Replace the tensor by row sums times column sums over the total.
 
-    Keeps the totals of output units and of inputs; destroys interactions of output units and inputs. For a
-    convolution the columns are pairs of an input channel and a position. A bias is not changed.
+    Keeps the totals of output units and of inputs; destroys their interactions. A convolution's columns are pairs of
+    input channel and position. A bias stays unchanged.
     """
     rows = _rows(values)
-    # a tensor of zeros has no factors and is not changed
+    # a tensor of zeros has no factors and stays unchanged
     return torch.where(rows.sum() == 0, rows, factors.rank_one(rows).to(rows.dtype)).reshape(values.shape)
 
 
 def in_order_of_factors(values: Tensor, draw: Generator) -> Tensor:
-    """The tensor's values in the order of its :func:`rank_one`.
+    """Rearrange the tensor's values in the order of its :func:`rank_one`.
 
-    Keeps the tensor's values, and the order given by the factors of outputs and inputs; destroys the part of the order
-    that comes from interactions. Equal entries are ordered at random.
+    Keeps the tensor's values and the order given by output and input factors; destroys the order that comes from
+    interactions. Ties are broken at random.
     """
     return values_in_ranks(values, rank_one(values, draw), draw)
 
 
 def shuffled(values: Tensor, draw: Generator) -> Tensor:
-    """A random permutation within the tensor, the same for all tasks.
+    """Permute the tensor's values at random, equally for all tasks.
 
     Keeps the tensor's values; destroys their assignment to parameters, rows and columns included.
     """
@@ -141,9 +141,9 @@ def shuffled(values: Tensor, draw: Generator) -> Tensor:
 
 
 def shuffled_within_neuron(values: Tensor, draw: Generator) -> Tensor:
-    """A random permutation within each row, independent between rows and the same for all tasks.
+    """Permute the values of each row at random, independently between rows and equally for all tasks.
 
-    Keeps each output unit's values; destroys their assignment to its inputs. A bias is not changed.
+    Keeps each output unit's values; destroys their assignment to its inputs. A bias stays unchanged.
     """
     rows = _rows(values)
     order = torch.rand(rows.shape, generator=draw, dtype=torch.float64).argsort(1).to(values.device)
@@ -151,31 +151,31 @@ def shuffled_within_neuron(values: Tensor, draw: Generator) -> Tensor:
 
 
 def power(values: Tensor, exponent: float) -> Tensor:
-    """Absolute values to a power, scaled to the original mean absolute value of the tensor.
+    """Raise absolute values to a power, rescaled to the tensor's original mean absolute value.
 
-    Keeps ranks and each tensor's total; changes the spread of values: exponents below 1 reduce it, above 1 increase it.
+    Keeps ranks and each tensor's total; exponents below 1 reduce the spread of values, exponents above 1 increase it.
     """
     sizes = values.double().abs()
-    # to the largest first, so that a power of tiny numbers does not vanish
+    # relative to the maximum, so that powers of tiny numbers do not underflow
     top = sizes.max()
     raised = (sizes / top).pow(exponent)
     return torch.where(top == 0, sizes, raised * (sizes.mean() / raised.mean())).to(values.dtype)
 
 
 def reversed_ranks(values: Tensor, draw: Generator) -> Tensor:
-    """The largest value takes the place of the smallest, and so on.
+    """Swap the largest value with the smallest, and so on.
 
-    Keeps the tensor's values; reverses the order of its entries. Equal entries are ordered at random.
+    Keeps the tensor's values; reverses the order of its entries. Ties are broken at random.
     """
     ascending = _ascending(values, draw)
     return _placed(values.flatten()[ascending.flip(0)], ascending, values.shape)
 
 
 def values_in_ranks(values: Tensor, ranks: Tensor, draw: Generator) -> Tensor:
-    """The values of one importance, within each tensor in the order of another's.
+    """Rearrange one importance's values in the order of another's, within each tensor.
 
-    Keeps the values of the first and the ranks of the second; destroys the first's assignment to parameters. Equal
-    entries of the second are ordered at random.
+    Keeps ``values`` and the order of ``ranks``; destroys the assignment of ``values`` to parameters. Ties in ``ranks``
+    are broken at random.
     """
     return _placed(values.flatten().sort().values, _ascending(ranks, draw), values.shape)
 
@@ -199,7 +199,7 @@ def _rows(values: Tensor) -> Tensor:
 
 
 def _ascending(values: Tensor, draw: Generator) -> Tensor:
-    """Indices of the flattened entries from the smallest to the largest, equal ones in random order."""
+    """Sort the indices of the flattened entries by ascending value, ties in random order."""
     order = torch.randperm(values.numel(), generator=draw).to(values.device)
     return order[values.flatten()[order].argsort(stable=True)]
 

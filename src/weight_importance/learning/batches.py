@@ -1,6 +1,6 @@
-"""The batches of a training: random orders of a task's samples per seed, and the samples by their numbers.
+"""Training batches: random orders of a task's samples per seed, and the samples by index.
 
-The replicas of one seed take the same batches; each batch is formed once per seed.
+Replicas of one seed share their batches; each batch is formed once per seed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,40 +16,40 @@ from weight_importance.runtime.optional import present
 from weight_importance.runtime.seeding import generator
 
 ORDER, OTHER_ORDER = "batch order", "independent batch order"
-"""The purposes of random orders: the batches of the steps, and those of independent gradients."""
+"""Purposes of random orders: batches of optimiser steps, and batches of independent gradients."""
 
 STEPS_AHEAD = 500
-"""Steps whose sample numbers are drawn in a thread and copied to a GPU at once."""
+"""Number of steps whose sample indices a thread draws and copies to a GPU together."""
 
 Batch = tuple[Tensor, Tensor]
 """Inputs ``(B, ...)`` and labels ``(B,)``."""
 
 Data = Samples | Sequence[Samples]
-"""Training images of one task, or those of several tasks: then every batch is made of equal parts, one per task."""
+"""Training images of one task, or of several tasks: every batch then has equal parts, one per task."""
 
 
 class TaskData:
     """The training samples of a stack of replicas.
 
     Args:
-        seeds: of each replica.
-        data: of each replica; the same object for replicas of one seed.
+        seeds: seed of each replica.
+        data: data of each replica; the same object for replicas of one seed.
         batch_size: samples per step.
 
     Attributes:
         seeds: the S distinct seeds.
-        places: of each replica the place of its seed among these.
+        places: index of each replica's seed among the distinct seeds.
         shared: whether all seeds learn the same samples of one task.
 
     Raises:
-        UserError: there are too few images for one batch.
+        UserError: too few images for one batch.
     """
 
     def __init__(self, seeds: Sequence[int], data: Sequence[Data], batch_size: int) -> None:
         self.seeds = list(dict.fromkeys(seeds))
         self.places = [self.seeds.index(seed) for seed in seeds]
         own = {seed: [each] if isinstance(each, Samples) else each for seed, each in zip(seeds, data, strict=True)}
-        self._parts = [*zip(*(own[seed] for seed in self.seeds), strict=True)]  # by part of a batch, of every seed
+        self._parts = [*zip(*(own[seed] for seed in self.seeds), strict=True)]  # per part: samples of every seed
         self._size = batch_size // len(self._parts)
         fewest = min(len(samples) for part in self._parts for samples in part)
         if not 0 < self._size <= fewest:
@@ -59,21 +59,21 @@ class TaskData:
             )
         distinct = {samples for part in self._parts for samples in part}
         self.shared = len(distinct) == 1
-        # images that all seeds share are transformed once; a transformed copy per seed could exceed the memory
+        # shared images are transformed once; a transformed copy per seed could exceed the memory
         self._images = distinct.pop().images if self.shared else None
 
     @property
     def device(self) -> torch.device:
-        """The device of the samples."""
+        """Device of the samples."""
         return self._parts[0][0].labels.device
 
     def orders(self, task: int, numbers: range, are_steps: bool = False, purpose: str = ORDER) -> Iterator[Tensor]:
-        """The sample numbers ``(S, batch_size)`` of every step, on the samples' device; see :func:`batch_indices`.
+        """Yield the sample indices ``(S, batch_size)`` of every step on the device; see :func:`batch_indices`.
 
         Args:
-            task: the task's number.
-            numbers: of the epochs, or of the steps.
-            are_steps: whether they are numbers of steps.
+            task: task number.
+            numbers: epochs, or steps.
+            are_steps: whether ``numbers`` are steps.
             purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
         """
         names = [purpose]
@@ -87,7 +87,7 @@ class TaskData:
         return moved(islice(steps, numbers.start, numbers.stop) if are_steps else steps, self.device)
 
     def batch(self, place: int, numbers: Tensor) -> Batch:
-        """The samples ``numbers`` of the seed at ``place``."""
+        """Return the samples ``numbers`` of the seed at ``place``."""
         inputs, labels = [], []
         for part, chosen in zip(self._parts, numbers.split(self._size), strict=True):
             samples = part[place]
@@ -97,13 +97,13 @@ class TaskData:
         return (inputs[0], labels[0]) if len(inputs) == 1 else (torch.cat(inputs), torch.cat(labels))
 
     def shared_batch(self, numbers: Tensor) -> Batch:
-        """Any samples of those that all seeds share."""
+        """Return samples that all seeds share."""
         images, labels = present(self._images), self._parts[0][0].labels
         return to_inputs(images.index_select(0, numbers)), labels.index_select(0, numbers)
 
 
 def stacked(batches: Sequence[Batch]) -> Batch:
-    """Inputs ``(G, B, ...)`` and labels ``(G, B)``; one batch alone is not copied."""
+    """Stack batches to inputs ``(G, B, ...)`` and labels ``(G, B)``, without a copy of a single batch."""
     if len(batches) == 1:
         return batches[0][0][None], batches[0][1][None]
     inputs, labels = zip(*batches, strict=True)
@@ -118,16 +118,16 @@ def batch_indices(
     epochs: Iterable[int],
     purpose: str = ORDER,
 ) -> Iterator[Tensor]:
-    """Per step the sample numbers ``(S, batch_size)`` of every seed; a last, smaller batch of an epoch is dropped.
+    """Yield the sample indices ``(S, batch_size)`` of every step; an epoch's last, smaller batch is dropped.
 
-    The order depends on purpose, seed, task and epoch alone, so every estimator and every λ sees the same batches.
+    The order depends only on purpose, seed, task and epoch, so every estimator and every λ sees the same batches.
 
     Args:
         seeds: S seeds.
-        task: the task's number.
+        task: task number.
         sizes: number of samples of each seed's task.
         batch_size: samples per step.
-        epochs: the numbers of the passes over the samples; if they end, all seeds must take equally many steps.
+        epochs: epoch numbers; if finite, all seeds must take equally many steps.
         purpose: :data:`ORDER` or :data:`OTHER_ORDER`.
     """
 
@@ -141,10 +141,10 @@ def batch_indices(
 
 
 def moved(steps: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """The sample numbers of every step on a device.
+    """Yield the sample indices of every step on a device.
 
-    For a GPU a thread draws the next steps during training, and the numbers of many steps are copied at once: a copy
-    per step would make the host wait for the GPU.
+    For a GPU a thread draws the next steps during training and copies the indices of many steps together: one copy per
+    step would make the host wait for the GPU.
     """
     if device.type == "cpu":
         yield from steps

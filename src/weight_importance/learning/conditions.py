@@ -1,7 +1,7 @@
-"""Conditions that change how confident networks are: temperature, epochs, label smoothing.
+"""Conditions that change the confidence of networks: temperature, epochs, label smoothing.
 
-Temperature changes the output of trained networks; the others are trainings from the beginning. Knows nothing of files
-and of how importances are compared.
+Temperature changes the output of trained networks; the other conditions train new networks. Knows nothing of files and
+of the comparison of importances.
 """
 
 import copy
@@ -34,7 +34,7 @@ class Observation:
 
     Attributes:
         importances: estimator → parameter name → ``(R, *shape)``.
-        confidence: name of the quantity → value of each replica.
+        confidence: quantity → value of each replica.
     """
 
     importances: Mapping[str, Stacked]
@@ -50,15 +50,15 @@ def observe(
     of_path: Mapping[str, Stacked],
     temperature: float = 1.0,
 ) -> Observation:
-    """Importances and confidence of a stack on the first task.
+    """Compute importances and confidence of a stack on the first task.
 
     Args:
         names: estimators.
         replicas: the stack.
-        tasks: the first task of each replica.
-        samples: of each replica, what to average over.
-        of_path: importances by the path estimators, which do not depend on the temperature.
-        temperature: of the softmax.
+        tasks: first task of each replica.
+        samples: samples of each replica to average over.
+        of_path: importances by path estimators, which do not depend on the temperature.
+        temperature: temperature of the softmax.
 
     Raises:
         UserError: a network has diverged.
@@ -70,7 +70,7 @@ def observe(
 
 
 def at_temperature(replicas: Replicas, temperature: float) -> Replicas:
-    """The same stack with logits divided by a temperature: above 1 it is less confident, and classifies the same."""
+    """Divide the stack's logits by a temperature: values above 1 reduce confidence, not accuracy."""
 
     def divide(network: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> Tensor:
         return logits / temperature
@@ -81,13 +81,13 @@ def at_temperature(replicas: Replicas, temperature: float) -> Replicas:
 
 
 class FurtherNetworks:
-    """Networks trained from the beginning on some images of the first task: for some epochs, or with label smoothing.
+    """New networks trained on images of the first task: for some epochs, or with label smoothing.
 
     Args:
-        fresh: makes freshly initialised networks.
-        tasks: the first task of each, with the images to train on.
+        fresh: creates freshly initialised networks.
+        tasks: first task of each network, with the training images.
         job: the settings.
-        checkpoint: amount of label smoothing → the checkpoint of its training.
+        checkpoint: amount of label smoothing → checkpoint of its training.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class FurtherNetworks:
         self._replicas, self._recorder, self._done = self._fresh(), recorder(*self._paths), 0
 
     def after(self, epochs: int) -> Observation:
-        """The networks after so many epochs, more than before."""
+        """Train on until ``epochs`` epochs (more than before), and observe."""
         return self._learn(epochs, 0.0)
 
     def smoothed(self, amount: float) -> Observation:
-        """Networks after all epochs with an amount of label smoothing."""
+        """Train new networks for all epochs with label smoothing, and observe."""
         self._begin()
         return self._learn(self._training.epochs, amount)
 

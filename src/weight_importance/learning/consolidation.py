@@ -1,6 +1,6 @@
 """Elastic weight consolidation of one network in any training loop.
 
-:mod:`weight_importance.learning.penalty` contains the version for a stack of replicas.
+See :mod:`weight_importance.learning.penalty` for the version for a stack of replicas.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ class Penalty:
 
     Args:
         strength: λ.
-        accumulation: how the importances of several tasks are combined: their ``sum``, their ``mean``, or ``online``, a
-            sum in which earlier importances are multiplied by ``decay`` after each task.
+        accumulation: combination of the importances of several tasks: ``sum``, ``mean``, or ``online``, a sum in which
+            earlier importances are multiplied by ``decay`` after each task.
         decay: factor of earlier importances with ``online``.
         clamp_negative: whether negative importances (of path estimators, for example) count as zero, task by task.
 
     Raises:
-        UserError: an unknown accumulation.
+        UserError: unknown accumulation.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Penalty:
 
         Args:
             network: the network after the task.
-            importance: parameter name → tensor of its shape, as :func:`weight_importance.estimate` returns it.
+            importance: parameter name → tensor of its shape, as returned by :func:`weight_importance.estimate`.
 
         Raises:
             UserError: names or shapes do not fit the network, or differ from those of the previous task.
@@ -75,10 +75,10 @@ class Penalty:
             raise UserError(f"the importances of all tasks must be of the same parameters; these differ: {differing}")
 
     def __call__(self, network: nn.Module) -> Tensor:
-        """The penalty to add to the loss.
+        """Compute the penalty to add to the loss.
 
         Args:
-            network: the network that learns the next task.
+            network: the network in training on the next task.
 
         Returns:
             a scalar with a gradient; zero before the first task.
@@ -92,7 +92,7 @@ class Penalty:
         return self.strength * torch.stack(parts).sum()
 
     def state_dict(self) -> dict[str, Any]:
-        """Importances Ω, anchor θ* and number of tasks, for saving.
+        """Return importances Ω, anchor θ* and number of tasks, for saving.
 
         Returns:
             keys ``tasks``, ``importance`` and ``anchor``.
@@ -100,7 +100,7 @@ class Penalty:
         return {"tasks": self.tasks, "importance": dict(self.importance), "anchor": dict(self.anchor)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace importances, anchor and number of tasks by those of a state.
+        """Replace importances, anchor and number of tasks by a saved state.
 
         Args:
             state: :meth:`state_dict` of a penalty.

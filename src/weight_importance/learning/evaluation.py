@@ -1,4 +1,4 @@
-"""Accuracies of a stack of replicas."""
+"""Accuracy and confidence of a stack of replicas."""
 
 from collections.abc import Sequence
 
@@ -19,14 +19,13 @@ CONFIDENCE = ("max_probability", "runner_up")
 
 
 def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
-    """Each replica's accuracy on its samples; ``nan`` for a replica whose weights are not finite.
+    """Compute each replica's accuracy on its samples; ``nan`` for a replica with non-finite weights.
 
-    Replicas run one after another, so that a replica's accuracy does not depend on the others of its shard, not even by
-    rounding.
+    Replicas run sequentially, so that a replica's accuracy does not depend on the rest of its shard, even by rounding.
 
     Args:
         replicas: the stack.
-        data: of each replica; samples that several replicas share are one object.
+        data: samples of each replica; replicas with the same samples share one object.
     """
     values = [float("nan")] * len(replicas)
     finite = replicas.finite().tolist()
@@ -39,7 +38,7 @@ def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
 
 @torch.no_grad()
 def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[int]:
-    """The number of samples that each of some replicas classifies correctly."""
+    """Count the samples that each chosen replica classifies correctly."""
     network, images = replicas.template.eval(), data.images
     chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])), images.device)
     correct = torch.zeros(len(chosen), dtype=torch.long, device=data.labels.device)
@@ -53,11 +52,11 @@ def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[i
 
 @torch.no_grad()
 def confidence(replicas: Replicas, data: Sequence[Samples]) -> dict[str, list[float]]:
-    """Mean probability of the most probable class and of the runner-up, by the names in :data:`CONFIDENCE`.
+    """Compute the mean probability of the most probable class and of the runner-up, named as in :data:`CONFIDENCE`.
 
     Args:
         replicas: the stack; at least two logits.
-        data: of each replica.
+        data: samples of each replica.
 
     Returns:
         name → value of each replica.

@@ -1,4 +1,4 @@
-"""Training on the first task, epoch by epoch or some iterations at a time, with checkpoints."""
+"""Training on the first task with checkpoints, by epochs or by groups of iterations."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from weight_importance.settings import Duration, Optimisation
 
 SECONDS = 10.0
-"""Shortest time between two checkpoints; epochs may be shorter."""
+"""Minimum time between two checkpoints; epochs may be shorter."""
 
 PART = 200
-"""Iterations of a training between which a checkpoint may be made."""
+"""Iterations between possible checkpoints."""
 
 
 def learn_first_task(
@@ -39,17 +39,17 @@ def learn_first_task(
     first_epoch: int = 0,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Train replicas on the first task, from the beginning, or on from an earlier epoch or from a checkpoint.
+    """Train replicas on the first task from scratch, from an earlier epoch, or from a checkpoint.
 
     Args:
         replicas: the stack, trained for ``first_epoch`` epochs; ``adam`` is the state after the last step.
-        tasks: the first task of each replica.
-        recorder: of the optimiser's path; has recorded the epochs so far.
-        duration: epochs, or iterations, from the beginning.
-        optimisation: batches and the optimiser.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        first_epoch: the number of epochs that the replicas are trained for already.
-        checkpoint: keeps the state after an epoch, or :data:`PART` iterations, at most every :data:`SECONDS`.
+        tasks: first task of each replica.
+        recorder: path recorder, including the epochs so far.
+        duration: total epochs, or iterations.
+        optimisation: batch size and optimiser.
+        label_smoothing: share of the target spread evenly over all classes.
+        first_epoch: number of epochs already trained.
+        checkpoint: stores the state after an epoch, or :data:`PART` iterations, at most every :data:`SECONDS`.
     """
     data = [task.training for task in tasks]
     parts = _parts(duration)
@@ -73,7 +73,7 @@ def learn_first_task(
 
 
 def _parts(duration: "Duration") -> list[Options]:
-    """The parts of a training between which checkpoints are made: epochs, or some iterations."""
+    """Split a training into parts between checkpoints: epochs, or :data:`PART` iterations."""
     if duration.epochs:
         return [Options(first_epoch=epoch) for epoch in range(duration.epochs)]
     end = present(duration.iterations)
@@ -81,7 +81,7 @@ def _parts(duration: "Duration") -> list[Options]:
 
 
 def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
-    """The state of a training, as one flat set of named tensors."""
+    """Return the state of a training as one flat set of named tensors."""
     tensors = pack(replicas.buffers, replicas.adam)
     tensors |= {f"parameter/{name}": value for name, value in replicas.parameters.items()}
     for number, state in enumerate(recorder.states(replicas.parameters)):

@@ -1,7 +1,7 @@
 """Retention over a grid of seeds and penalty strengths, in blocks that fit into memory.
 
-The accuracies of each finished cell are kept next to the result, so that a job with one more strength computes only
-that strength. The results of a cell do not depend on the others of its block.
+The accuracies of each finished cell are stored next to the result, so that a job with one more strength computes only
+this strength. Results of a cell do not depend on the other cells of its block.
 """
 
 import sys
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from weight_importance.settings import RetentionJob
 
 ROWS_KEPT = 14
-"""Numbers per parameter that a replica needs while it learns: weights, Adam's means, anchor, importances, one record of
-the path, ..."""
+"""Numbers per parameter that a replica needs in training: weights, Adam's means, anchor, importances, one path record,
+..."""
 
 Cell = tuple[int, float]
 """A seed and a penalty strength."""
@@ -34,7 +34,7 @@ Cell = tuple[int, float]
 
 @dataclass(frozen=True)
 class Observation:
-    """Accuracy on one task's split after ``tasks_learnt`` tasks (``nan``: the training diverged)."""
+    """Accuracy on one task's split after ``tasks_learnt`` tasks (``nan`` after divergence)."""
 
     seed: int
     strength: float
@@ -46,10 +46,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class Kept:
-    """Files that a job keeps next to its result.
+    """Files that a job stores next to its result.
 
     Attributes:
-        state: of a block after its latest task; removed when the result is complete.
+        state: state of a block after its latest task; removed when the result is complete.
         finished: accuracies of all finished cells; kept after the job.
     """
 
@@ -67,22 +67,21 @@ def retention(
 ) -> list[Observation]:
     """Learn tasks 2, 3, ... from the baseline under consolidation, for every seed and every strength λ.
 
-    After each task the importance is computed on that task, combined with the earlier ones, and the anchor moves. A
-    replica that diverges continues as ``nan`` and affects no other.
+    After each task its importance is computed and combined with the earlier ones, and the anchor moves. A diverged
+    replica continues as ``nan`` and affects no other.
 
     Args:
-        baseline: S replicas, of S different seeds, that have learnt the first task; with ``job.carry_adam`` it has
-            Adam's state.
-        tasks: of each of the S replicas.
+        baseline: S replicas with S distinct seeds, trained on the first task; with Adam's state if ``job.carry_adam``.
+        tasks: tasks of each of the S replicas.
         weighting: the importances that the penalty uses.
         job: the settings, with the strengths.
-        kept: results and states of earlier runs; the run continues from them, with the same bits as without an
-            interruption.
-        most_bytes: of memory for the replicas of a block; by default
+        kept: results and states of earlier runs; continuing from them gives bitwise the same results as an
+            uninterrupted run.
+        most_bytes: memory for the replicas of a block; by default
             :func:`weight_importance.runtime.device.replica_bytes`.
 
     Returns:
-        The accuracies of :func:`weight_importance.learning.retention.observed`, of every seed and strength.
+        The accuracies of :func:`weight_importance.learning.retention.observed` for every seed and strength.
     """
     seeds = baseline.seeds
     names = observed(len(tasks[0]), job.after_every_task)
@@ -124,7 +123,7 @@ def retention(
 
 
 def _learn(run: Run, cells: Sequence[Cell], steps: Sequence[int], progress: ProgressLine, kept: Kept | None) -> None:
-    """Learn all tasks with a block, from its saved state if there is one."""
+    """Train a block on all tasks, from its saved state if there is one."""
     numbers = torch.tensor(cells, dtype=torch.float64)
     state = kept.state.load() if kept else {}
     if state and torch.equal(state["cells"], numbers):
@@ -140,7 +139,7 @@ def _learn(run: Run, cells: Sequence[Cell], steps: Sequence[int], progress: Prog
 
 
 def _finished(kept: Kept | None, strengths: Sequence[float]) -> dict[Cell, list[float]]:
-    """The accuracies of the cells that are finished, of these strengths only."""
+    """Load the accuracies of finished cells, for these strengths only."""
     finished: dict[Cell, list[float]] = {}
     wanted = {float(strength) for strength in strengths}
     for name, values in (kept.finished.load() if kept else {}).items():
@@ -155,7 +154,7 @@ def _tensor(values: Sequence[float]) -> Tensor:
 
 
 def _most(baseline: Replicas, weighting: Weighting, most_bytes: int | None) -> int:
-    """The number of replicas that fit into memory."""
+    """Count the replicas that fit into memory."""
     paths = path_estimators(weighting.estimators)
     records = recorder(*paths).tensors - 1 if paths else 0
     one = (ROWS_KEPT + records) * sum(tensor[0].nbytes for tensor in baseline.parameters.values())
@@ -167,16 +166,16 @@ def _listed(strengths: Sequence[float]) -> str:
 
 
 def _steps(tasks: Sequences, job: "RetentionJob") -> list[int]:
-    """Optimiser steps of every task after the first."""
+    """Count the optimiser steps of every task after the first."""
     sizes = (len(task.training.at_most(job.learning.images)) for task in tasks[0][1:])
     return [job.learning.steps(size, job.optimisation.batch_size) for size in sizes]
 
 
 def blocks(seeds: int, strengths: int, most: int) -> list[tuple[list[int], list[int]]]:
-    """The grid of seeds × strengths cut into rectangles of at most ``most`` cells, whole seeds if they fit.
+    """Split the grid of seeds × strengths into rectangles of at most ``most`` cells, with whole seeds if they fit.
 
     Returns:
-        ``(indices of seeds, indices of strengths)`` of every rectangle.
+        ``(indices of seeds, indices of strengths)`` per rectangle.
     """
     if not strengths:
         return []

@@ -1,7 +1,7 @@
-"""Heads: each task is learnt and judged on its own classes, a selection of the network's logits.
+"""Heads: training and evaluation on a task's classes, a selection of the network's logits.
 
-The selection is a buffer of the network and may differ between replicas; estimators, penalty and loop see a network
-like any other, with the same parameters under the same names.
+The selection is a buffer of the network and may differ between replicas. Estimators, penalty and loop see an ordinary
+network with the same parameter names.
 """
 
 import copy
@@ -15,16 +15,16 @@ from weight_importance.data.tasks.task import Task
 from weight_importance.learning.replicas import Replicas
 
 CLASSES = "head_classes"
-"""The name of the buffer: the outputs that the head selects, in this order; of joint heads, those of every image."""
+"""Name of the buffer with the outputs that the head selects, in order; for joint heads, per image."""
 
 
 @contextmanager
 def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
-    """Yield the replicas, each with the head of its task; at the end they take over what was trained.
+    """Yield the replicas with the heads of their tasks; afterwards ``replicas`` receives the trained state.
 
     Args:
-        replicas: the stack; its networks have no head.
-        tasks: one for each replica; either all have all outputs (``classes`` is ``None``), or all have the same number
+        replicas: the stack, without heads.
+        tasks: one task per replica; either all use all outputs (``classes`` is ``None``), or all have the same number
             of classes.
     """
     with _selecting(replicas, [task.classes for task in tasks]) as headed:
@@ -37,8 +37,8 @@ def joint_heads(replicas: Replicas, tasks: Sequence[Sequence[Task]], batch_size:
 
     Args:
         replicas: as for :func:`heads`.
-        tasks: some for each replica, as many for all.
-        batch_size: images of a batch, before it is divided.
+        tasks: tasks of each replica, equally many.
+        batch_size: images per batch, over all tasks.
     """
     share = batch_size // len(tasks[0])
     every = [[task.classes for task in of_one for _ in range(share)] for of_one in tasks]

@@ -1,4 +1,4 @@
-"""Importances of every replica of a stack. Knows nothing of penalties and of retention."""
+"""Importances of every replica of a stack. Knows neither penalties nor retention."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,14 +26,14 @@ def stacked_importances(
     draw: Sequence[int],
     of_path: Mapping[str, Stacked] = NO_PATH,
 ) -> dict[str, Stacked]:
-    """The importances of every replica by several estimators, which share their passes over the samples.
+    """Compute the importances of every replica by several estimators that share passes over the samples.
 
     Args:
-        names: of the estimators.
+        names: estimator names.
         replicas: the stack; label sampling depends on the seeds and on ``draw``.
-        data: of each replica, the samples to average over; samples shared by several replicas are one object.
-        draw: the task's number; further numbers make the sampling of labels independent of others on this task.
-        of_path: the importances by all path estimators among the names.
+        data: samples of each replica to average over; replicas with the same samples share one object.
+        draw: task number; further numbers make label sampling independent of other draws on this task.
+        of_path: importances by all path estimators in ``names``.
 
     Returns:
         estimator → parameter name → ``(R, *shape)``, in the order of ``names``; ``nan`` for a diverged replica.
@@ -58,22 +58,22 @@ def stacked_importances(
 
 
 def path_importances(names: Sequence[str], recorded: Mapping[str, Stacked]) -> dict[str, Stacked]:
-    """The importances by the path estimators among ``names``, from the records of a training."""
+    """Compute the importances by the path estimators in ``names`` from training records."""
     loaded = {name: load(name) for name in names}
     return {name: importance(each, recorded) for name, each in loaded.items() if isinstance(each, PathEstimator)}
 
 
 def path_estimators(names: Sequence[str]) -> list[str]:
-    """The path estimators among ``names``."""
+    """Select the path estimators in ``names``."""
     return [name for name in names if isinstance(load(name), PathEstimator)]
 
 
 def importances_on_halves(
     names: Sequence[str], replicas: Replicas, data: Sequence[Samples]
 ) -> list[dict[str, Stacked]]:
-    """Importances on two disjoint random halves of the first task's samples, other halves for every seed.
+    """Compute importances on two disjoint random halves of the first task's samples, drawn per seed.
 
-    ``nan`` for path estimators, which average over a training and not over samples.
+    Path estimators, which do not average over samples, give ``nan``.
     """
     none = {name: torch.full_like(tensor, torch.nan) for name, tensor in replicas.parameters.items()}
     of_path = dict.fromkeys(path_estimators(names), none)

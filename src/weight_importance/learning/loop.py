@@ -1,6 +1,6 @@
-"""The one training loop: a stack of replicas learns one task, each on its own batches, with or without a penalty.
+"""The training loop: a stack of replicas learns one task, each on its own batches, with or without a penalty.
 
-Knows nothing of how a penalty is made, of heads, and of other tasks.
+Knows nothing of the construction of penalties, of heads, and of other tasks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,15 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of a training beyond the task and the optimiser.
+    """Training options beyond the task and the optimiser.
 
     Attributes:
-        carry_adam: continue with the stack's state of Adam; otherwise the state is new.
+        carry_adam: continue with the stack's Adam state; otherwise start with a new state.
         freeze_statistics: keep the running statistics of batch normalisation, and normalise by them.
-        label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, sec. 7).
-        first_epoch: the number of the first epoch, for a training that continues after so many.
-        steps: the numbers of the optimiser steps to take, counted through as many epochs as they need, in place of
-            whole epochs.
+        label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016, sec. 7).
+        first_epoch: number of the first epoch, for a continued training.
+        steps: optimiser steps to take instead of whole epochs, counted across epochs.
         progress: is notified of every step.
     """
 
@@ -63,23 +62,22 @@ def train(
 ) -> None:
     """Train every replica on one task.
 
-    The stack's parameters become views of one new memory, and its ``adam`` the state after the last step.
+    The stack's parameters become views of a new memory, and its ``adam`` the state after the last step.
 
     Args:
         replicas: the stack; replicas of one seed take the same batches.
         data: each replica's training images, on the replicas' device; the same object for replicas of one seed.
-        task: the task's number, part of the batch order's seed.
+        task: task number, part of the batch order's seed.
         epochs: passes over the data; ``None`` with ``options.steps``.
-        optimisation: images per step and replica, and the step size of Adam (Kingma and Ba 2015), whose other constants
+        optimisation: images per step and replica, and the step size of Adam (Kingma and Ba 2015); its other constants
             are torch's defaults.
-        penalty: added to the loss.
-        recorder: receives the gradients and the displacement of every step. If it needs the gradient of an independent
-            batch, that batch is drawn from the same data in a separate order, and costs as much as the step's; weights
-            and buffers are the same with and without it.
-        options: further choices.
+        penalty: penalty in the loss.
+        recorder: receives the gradients and the displacement of every step. An independent batch, if needed, is drawn
+            from the same data in a separate order and costs a second gradient; it changes neither weights nor buffers.
+        options: further options.
 
     Raises:
-        UserError: there are too few images for one batch.
+        UserError: too few images for one batch.
     """
     samples = TaskData(replicas.seeds, data, optimisation.batch_size)
     _set_mode(replicas.template, options.freeze_statistics)
@@ -102,7 +100,7 @@ def train(
         for rows in gradients.groups:
             independent = None
             if of_other_batches:
-                # kept apart, as the step's own gradients take the same memory
+                # a copy, because the step's own gradients use the same memory
                 with _buffers_left_alone(replicas, rows):
                     values = of_other_batches(rows)
                 kept = torch.empty_like(values) if kept is None else kept
@@ -115,7 +113,7 @@ def train(
 
 @contextmanager
 def _buffers_left_alone(replicas: Replicas, rows: slice) -> Iterator[None]:
-    """Undo changes of running statistics by forward passes in training mode."""
+    """Restore running statistics after forward passes in training mode."""
     before = {name: buffer[rows].clone() for name, buffer in replicas.buffers.items()}
     try:
         yield
@@ -125,7 +123,7 @@ def _buffers_left_alone(replicas: Replicas, rows: slice) -> Iterator[None]:
 
 
 def _set_mode(network: nn.Module, freeze_statistics: bool) -> None:
-    """Training mode; with frozen statistics, normalisation that keeps some stays in evaluation mode."""
+    """Enter training mode; with frozen statistics, layers with running statistics stay in evaluation mode."""
     network.train()
     for module in network.modules() if freeze_statistics else ():
         if getattr(module, "running_mean", None) is not None:

@@ -1,6 +1,6 @@
-"""The networks a study can name. Each maps images ``(N, channels, height, width)`` in [0, 1] to logits ``(N, K)``.
+"""Networks for studies. Each maps images ``(N, channels, height, width)`` in [0, 1] to logits ``(N, K)``.
 
-To add one, write a class whose constructor takes the shape of an image and the number of classes, and enter it in
+To add one, write a class whose constructor takes the image shape and the number of classes, and register it in
 :data:`NETWORKS`.
 """
 
@@ -25,7 +25,7 @@ Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
 
 GREY_28 = (1, 28, 28)
-"""The shape of an image of MNIST."""
+"""Shape of an MNIST image."""
 
 
 def leaky(inputs: Tensor) -> Tensor:
@@ -34,13 +34,13 @@ def leaky(inputs: Tensor) -> Tensor:
 
 
 class MLP(nn.Module):
-    """A fully connected network; by default 784-300-150-10 with leaky ReLU of Kutalev and Lapina (2021).
+    """A fully connected network; by default 784-300-150-10 with leaky ReLU, as in Kutalev and Lapina (2021).
 
     Args:
-        shape: of an image.
+        shape: image shape.
         classes: number of logits.
         hidden: units of each hidden layer.
-        activation: after each hidden layer.
+        activation: activation after each hidden layer.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class CNN(nn.Module):
     """The convolutional network of Kutalev and Lapina (2021): three convolutions with batch normalisation, one head.
 
     Convolution 5×5 (64), max-pooling 2×2, convolutions 3×3 (128) and 3×3 (256), linear (16384 → 10 for MNIST), all
-    without padding; each convolution is followed by batch normalisation and leaky ReLU, the pooling comes after.
+    without padding; batch normalisation and leaky ReLU follow each convolution, before pooling.
 
     Args:
-        shape: of an image.
+        shape: image shape.
         classes: number of logits.
     """
 
@@ -104,20 +104,20 @@ NETWORKS: dict[str, Callable[[Shape, int], nn.Module]] = {"mlp": MLP, "mlp_wide"
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "leaky_relu": leaky, "tanh": torch.tanh}
-"""Of fully connected networks."""
+"""Activations of fully connected networks."""
 
 
 def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None" = None) -> Callable[[], nn.Module]:
-    """A function that builds a network with new weights.
+    """Return a function that builds a network with new weights.
 
     Args:
         which: a name in :data:`NETWORKS`, or the settings of a fully connected network.
-        shape: of an image.
+        shape: image shape.
         classes: number of logits.
-        inputs: mean and standard deviation that the network normalises images by.
+        inputs: mean and standard deviation for the normalisation of images.
 
     Raises:
-        UserError: there is no network of this name; or, when it is built, a parameter's name is misleading.
+        UserError: unknown network; or, when it is built, a misleading parameter name.
     """
     build: Callable[[], nn.Module]
     if isinstance(which, str):
@@ -131,7 +131,7 @@ def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None
 
 
 def _named(build: Callable[[], nn.Module]) -> nn.Module:
-    """A network whose parameter names show which of them are weight tensors, as tables require."""
+    """Build a network, and check that parameter names identify weight tensors, as tables require."""
     built = build()
     for name, parameter in built.named_parameters():
         if is_weight_tensor(name) != is_weight(parameter):
@@ -144,7 +144,7 @@ def _named(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _normalising(build: Callable[[], nn.Module], inputs: "Inputs") -> nn.Module:
-    """A network that subtracts a mean from its inputs and divides them by a standard deviation; no parameter more."""
+    """Build a network that standardises its inputs, without further parameters."""
     built = build()
     built.register_forward_pre_hook(partial(_normalised, mean=inputs.mean, sd=inputs.sd))
     return built

@@ -1,10 +1,10 @@
 """Elastic weight consolidation: importances accumulated over tasks, and the quadratic penalty around an anchor.
 
-The plain penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018); the halved one is half of
-it (Kirkpatrick et al. 2017, eq. 3); the stabilised one, by Kutalev and Lapina, is ½ Σ λΩ / (λΩη + 1) (θ − θ*)² with the
-learning rate η. Ω is accumulated from the importances of all tasks so far; all parameters are included. There is one
-anchor θ*, the weights after the latest task. One penalty per task, each with its own importances and anchor, adds up to
-the same form: Σ_t Ω_t (θ − θ_t)² is Ω (θ − θ*)² plus a constant, with Ω = Σ_t Ω_t and θ* = Σ_t Ω_t θ_t / Ω.
+The plain penalty is λ Σ Ω (θ − θ*)², without ½ (Kutalev and Lapina 2021, after Huszár 2018); the halved penalty has the
+½ (Kirkpatrick et al. 2017, eq. 3); the stabilised penalty of Kutalev and Lapina is ½ Σ λΩ / (λΩη + 1) (θ − θ*)² with
+learning rate η. Ω accumulates the importances of all tasks so far, for all parameters. The anchor θ* is the weights
+after the latest task. One penalty per task, each with its own importances and anchor, adds up to the same form:
+Σ_t Ω_t (θ − θ_t)² is Ω (θ − θ*)² plus a constant, with Ω = Σ_t Ω_t and θ* = Σ_t Ω_t θ_t / Ω.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,9 +20,9 @@ PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "halved": lambda weighted, learning_rate: weighted,
     "stabilised": lambda weighted, learning_rate: weighted / (weighted * learning_rate + 1),
 }
-"""By name, the stiffness (factor of θ − θ* in the penalty's gradient) from λΩ and the learning rate.
+"""Penalty name → stiffness (factor of θ − θ* in the penalty's gradient) from λΩ and the learning rate.
 
-For small λΩη the stabilised penalty at 2λ is the plain one at λ; its stiffness never exceeds 1 / learning rate.
+For small λΩη the stabilised penalty at 2λ equals the plain one at λ; its stiffness never exceeds 1 / learning rate.
 """
 
 
@@ -32,10 +32,10 @@ ACCUMULATIONS: dict[str, Callable[[Tensor, Tensor, int, float], Tensor]] = {
     "online": lambda before, values, tasks, decay: decay * before + values,
     "per_task": lambda before, values, tasks, decay: before + values,
 }
-"""By name, Ω after a further task from Ω before it, the task's importances, the number of tasks and the decay.
+"""Accumulation name → new Ω from the previous Ω, a task's importances, the number of tasks and the decay.
 
-Their sum (Huszár 2018), their mean, or the running sum of online EWC, in which earlier tasks fade (Schwarz et al. 2018,
-sec. 3.2). The sum of one penalty per task (Kirkpatrick et al. 2017) has an anchor between those of the tasks.
+The sum (Huszár 2018), the mean, or the running sum of online EWC, in which earlier tasks fade (Schwarz et al. 2018,
+sec. 3.2). One penalty per task (Kirkpatrick et al. 2017) also sums, with an anchor between the tasks' weights.
 """
 
 
@@ -44,13 +44,13 @@ class Consolidation:
 
     Args:
         strengths: λ per replica ``(R,)``.
-        clamp_negative: count negative importances as zero, task by task, before they are summed.
+        clamp_negative: count negative importances as zero, task by task, before accumulation.
         penalty: a name in :data:`PENALTIES`.
-        learning_rate: of the optimiser.
-        accumulation: a name in :data:`ACCUMULATIONS`: how the importances of the tasks become Ω.
-        decay: factor of the earlier tasks' importances in ``online``, applied with each further task.
+        learning_rate: learning rate of the optimiser.
+        accumulation: a name in :data:`ACCUMULATIONS`.
+        decay: factor of earlier tasks' importances in ``online``, applied with each further task.
         equal_tasks: divide each task's importances by their mean absolute value over the network, so that all tasks
-            count the same.
+            have equal weight.
     """
 
     def __init__(
@@ -92,19 +92,19 @@ class Consolidation:
                 self.anchor[name] = weights if self._one_anchor else self._moved(name, weights, values)
 
     def _moved(self, name: str, weights: Tensor, values: Tensor) -> Tensor:
-        """The anchor of one penalty per task: the mean of the tasks' weights, weighted by their importances."""
+        """Return the anchor of one penalty per task: the importance-weighted mean of the tasks' weights."""
         total = self.importance[name]
         share = torch.where(total > 0, values / total, torch.ones_like(total))
         return torch.lerp(self.anchor[name], weights, share)
 
     def resume(self, tasks: int, anchor: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
-        """Restore the state after ``tasks`` tasks, given :attr:`anchor` and :attr:`importance` at that time."""
+        """Restore the state after ``tasks`` tasks, given its :attr:`anchor` and :attr:`importance`."""
         self._tasks = tasks
         self.importance = dict(importance)
         self.anchor = {name: values.detach().clone() for name, values in anchor.items()}
 
     def penalty(self) -> QuadraticPenalty:
-        """The penalty to train the next task under."""
+        """Return the penalty for training on the next task."""
         stiffness = {
             name: self._stiffness(self._strengths.view(-1, *[1] * (values.ndim - 1)) * values, self._learning_rate)
             for name, values in self.importance.items()
@@ -113,7 +113,7 @@ class Consolidation:
 
 
 def relative_to_mean(importance: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each replica's importances ``(R, *shape)`` divided by their mean absolute value over all parameters."""
+    """Divide each replica's importances ``(R, *shape)`` by their mean absolute value over all parameters."""
     rows = [values.reshape(len(values), -1) for values in importance.values()]
     total = reduce(torch.add, (row.abs().sum(1, dtype=torch.float64) for row in rows))
     mean = (total / sum(row.shape[1] for row in rows)).clamp_min(torch.finfo(rows[0].dtype).tiny)

@@ -1,4 +1,4 @@
-"""Many networks of one architecture as one: parameters stacked along a leading replica axis ``R``.
+"""Networks of one architecture as a stack: parameters along a leading replica axis ``R``.
 
 Works for any ``nn.Module`` through ``torch.func``. Knows nothing of data, training or importances.
 """
@@ -23,11 +23,11 @@ class Replicas:
     """A stack of networks.
 
     Attributes:
-        template: the architecture and its mode (training or evaluation); its own weights are never read.
+        template: the architecture and its mode (training or evaluation); its weights are never read.
         parameters: parameter name → tensor ``(R, *shape)``.
         buffers: buffer name → tensor ``(R, *shape)``, such as the running statistics of batch normalisation.
-        seeds: of each replica ``(R)``; copies of a replica have one seed.
-        adam: Adam's state after the latest training, if there was one.
+        seeds: seed of each replica ``(R)``; copies of a replica share a seed.
+        adam: Adam's state after the latest training, if any.
     """
 
     template: nn.Module
@@ -41,24 +41,24 @@ class Replicas:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(iter(self.parameters.values())).device
 
     def state(self, replica: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Parameters and buffers of one replica, as views of the stack's."""
+        """Return parameters and buffers of one replica, as views of the stack."""
         parameters, buffers = (
             {name: tensor[replica] for name, tensor in stacked.items()} for stacked in (self.parameters, self.buffers)
         )
         return parameters, buffers
 
     def network(self, replica: int) -> nn.Module:
-        """One replica as the template holding its weights: valid until the next call."""
+        """Load one replica's weights into the template: valid until the next call."""
         state = {name: tensor[replica] for name, tensor in (self.parameters | self.buffers).items()}
         self.template.load_state_dict(state)
         return self.template
 
     def take(self, indices: Sequence[int]) -> "Replicas":
-        """A new stack of the replicas at ``indices``, in that order; repetition copies a replica."""
+        """Return a new stack of the replicas at ``indices``, in order; repeated indices copy a replica."""
         return Replicas(
             self.template,
             {name: tensor.detach()[list(indices)].clone() for name, tensor in self.parameters.items()},
@@ -68,12 +68,12 @@ class Replicas:
         )
 
     def finite(self) -> Tensor:
-        """Which replicas hold finite weights only: booleans ``(R,)``."""
+        """Mark the replicas with finite weights only: booleans ``(R,)``."""
         flags = [tensor.detach().isfinite().flatten(1).all(1) for tensor in self.parameters.values()]
         return torch.stack(flags).all(0)
 
     def require_finite(self) -> None:
-        """Raise an error that names the seed of a replica whose training has diverged."""
+        """Raise UserError with the seed of a diverged replica."""
         for seed, finite in zip(self.seeds, self.finite().tolist(), strict=True):
             if not finite:
                 raise UserError(
@@ -83,7 +83,7 @@ class Replicas:
 
 
 def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device | str = "cpu") -> Replicas:
-    """Freshly initialised replicas, one per seed; each depends on its own seed only."""
+    """Initialise replicas, one per seed; each depends on its own seed only."""
     networks = []
     with torch.random.fork_rng(devices=[]):
         for seed in seeds:
@@ -93,10 +93,10 @@ def initialise(build: Callable[[], nn.Module], seeds: Sequence[int], device: tor
 
 
 def restore(build: Callable[[], nn.Module], trained: Trained, device: torch.device | str) -> Replicas:
-    """Replicas of an architecture from a trained stack.
+    """Restore replicas of an architecture from a trained stack.
 
     Raises:
-        UserError: the stack is of another architecture.
+        UserError: the stack has another architecture.
     """
     template = build().to(device)
     require_fit(template, trained.parameters, "the weights")
@@ -116,13 +116,13 @@ def require_fit(
     what: str,
     wanted: Iterable[tuple[str, Tensor]] | None = None,
 ) -> None:
-    """Raise an error unless there is a tensor ``(R, *shape)`` for every parameter of a network.
+    """Raise UserError unless every parameter of a network has a tensor ``(R, *shape)``.
 
     Args:
         network: the architecture.
-        tensors: by name.
-        what: the name of the tensors in the message, or their origin.
-        wanted: named tensors of the network that they must fit; by default its parameters.
+        tensors: tensors by name.
+        what: name or origin of the tensors, for the message.
+        wanted: named tensors of the network to fit; by default its parameters.
     """
     for name, like in network.named_parameters() if wanted is None else wanted:
         shape = ", ".join(map(str, ["R", *like.shape]))
@@ -144,9 +144,9 @@ def stack(networks: Sequence[nn.Module], seeds: Sequence[int], device: torch.dev
 
 
 def refuse_dropout(network: nn.Module) -> None:
-    """Raise an error that names a layer which draws random numbers in training.
+    """Raise UserError for a layer that draws random numbers in training.
 
-    They would come from a generator that all replicas share, so that a replica depended on its shard-mates.
+    All replicas would share one generator, so that a replica would depend on the rest of its shard.
     """
     for name, module in network.named_modules():
         if isinstance(module, DROPOUTS) and module.p > 0:
@@ -157,12 +157,12 @@ def refuse_dropout(network: nn.Module) -> None:
 
 
 def convolutional(network: nn.Module) -> bool:
-    """Whether the network holds a convolution."""
+    """Whether the network contains a convolution."""
     return any(isinstance(module, CONVOLUTIONS) for module in network.modules())
 
 
 def channels_last(inputs: Tensor) -> Tensor:
-    """Images ``(N, C, H, W)`` on a CPU with channels last in memory, which is faster for convolutions there."""
+    """Convert images ``(N, C, H, W)`` on a CPU to channels-last memory, faster for convolutions there."""
     if inputs.ndim != 4 or inputs.device.type != "cpu":
         return inputs
     return inputs.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Retention: a stack of replicas that learns later tasks one after another under elastic weight consolidation."""
+"""Retention: a stack of replicas learns later tasks sequentially under elastic weight consolidation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from weight_importance.settings import OnAllTasks
 
 Observed = tuple[int, int, str]
-"""Number of tasks learnt, task, and the part of the task: an accuracy of a run."""
+"""An accuracy of a run: number of tasks learnt, task, and part of the task."""
 
 Ablation = Callable[[Sequence[Stacked], Sequence[int]], Stacked]
 """``(one importance per estimator, seed of each replica) -> the importance that the penalty uses instead``."""
@@ -34,10 +34,10 @@ class Weighting:
     """The importances that the penalty uses.
 
     Attributes:
-        estimators: their names; none for training without a penalty; several for an ablation to make one importance of.
-        first: of every estimator the importance on the first task, ``(R, *shape)`` per parameter.
-        ablation: of every task's importances; negative ones count as zero first where they do in the penalty.
-        joint: each later task is learnt together with all earlier ones.
+        estimators: estimator names; none for training without a penalty; several for an ablation that combines them.
+        first: importance of every estimator on the first task, ``(R, *shape)`` per parameter.
+        ablation: transforms every task's importances; negative values are clamped first if the penalty clamps them.
+        joint: train on each later task together with all earlier ones.
     """
 
     estimators: Sequence[str] = ()
@@ -46,15 +46,15 @@ class Weighting:
     joint: bool = False
 
     def take(self, indices: Sequence[int]) -> "Weighting":
-        """The same for the replicas at ``indices``."""
+        """Select the replicas at ``indices``."""
         chosen = [{name: values[list(indices)] for name, values in each.items()} for each in self.first]
         return replace(self, first=chosen)
 
 
 def observed(tasks: int, after_every_task: bool) -> list[Observed]:
-    """The accuracies of a run through so many tasks, in the order of observation.
+    """List the accuracies of a run over ``tasks`` tasks, in the order of observation.
 
-    On test images after every task, if so chosen; on validation images, which select λ, after the last one.
+    Test images: after the last task or after every task; validation images, which select λ: after the last task.
     """
     earlier = range(1, tasks) if after_every_task else ()
     return [
@@ -69,15 +69,15 @@ class Run:
 
     Attributes:
         replicas: the stack, changed in place.
-        tasks: of each replica.
+        tasks: tasks of each replica.
         strengths: λ of each replica.
-        weighting: the importances that the penalty uses; those of the first task for each replica.
+        weighting: the importances that the penalty uses, with first-task importances of each replica.
         job: the settings.
-        observers: importances on the first task by further estimators, whose importances are accumulated after every
-            task as those of the penalty are, without any effect on the training.
+        observers: first-task importances by further estimators; accumulated after every task like the penalty's
+            importances, without any effect on the training.
         observed: the accuracies to observe.
-        learnt: the number of tasks learnt so far.
-        accuracies: of each replica, those observed so far; ``nan`` after its training has diverged.
+        learnt: number of tasks learnt so far.
+        accuracies: accuracies of each replica so far; ``nan`` after divergence.
     """
 
     replicas: Replicas
@@ -110,18 +110,18 @@ class Run:
 
     @property
     def accumulated(self) -> dict[str, Stacked]:
-        """By observer, its importances accumulated over the tasks learnt so far."""
+        """Observer → importances accumulated over the tasks learnt so far."""
         return {name: consolidation.importance for name, consolidation in self._observed.items()}
 
     def begin(self) -> None:
         """Start from replicas that have learnt the first task."""
         self.accuracies = [[] for _ in self.strengths]
         first = {**dict(zip(self.weighting.estimators, self.weighting.first, strict=True)), **self.observers}
-        self.weighting, self.observers = replace(self.weighting, first=()), {}  # memory that is needed later
+        self.weighting, self.observers = replace(self.weighting, first=()), {}  # frees memory
         self._finish_task(first)
 
     def learn_next(self, progress: Progress | None = None) -> None:
-        """Learn the next task."""
+        """Train on the next task."""
         number, learning, optimisation = self.learnt, self.job.learning, self.job.optimisation
         tasks = [tasks[number] for tasks in self.tasks]
         data = once_each(lambda task: task.training.at_most(learning.images), tasks)
@@ -152,14 +152,14 @@ class Run:
             if not self.job.carry_adam:
                 headed.adam = None
             importances = {}
-            if self._observed or number + 1 < len(self.tasks[0]):  # after the last task nothing has to be protected
+            if self._observed or number + 1 < len(self.tasks[0]):  # the last task needs no protection
                 samples = once_each(lambda part: part.last(self.job.samples), data)
                 of_path = path.importances() if path else {}
                 importances = stacked_importances(self._names, headed, samples, (number,), of_path)
         self._finish_task(importances)
 
     def _learn_jointly(self, data: Sequence[Samples], options: Options) -> None:
-        """Learn the next task together with all earlier ones, for as many steps as it would take alone."""
+        """Train on the next task together with all earlier ones, for the number of steps of the task alone."""
         number, optimisation = self.learnt, self.job.optimisation
         tasks = [[task.after(tasks[number]) for task in tasks[: number + 1]] for tasks in self.tasks]
         images = self.job.learning.images
@@ -173,7 +173,7 @@ class Run:
                 headed.adam = None
 
     def _finish_task(self, importances: Mapping[str, Stacked]) -> None:
-        """Observe all tasks learnt so far, and consolidate by the importances on the latest, if there are any."""
+        """Consolidate with the latest task's importances, if any, and observe all tasks learnt so far."""
         parameters, device = self.replicas.parameters, self.replicas.device
         importances = {
             estimator: {name: values.to(device) for name, values in each.items()}
@@ -198,15 +198,15 @@ class Run:
             seen.append(value)
 
     def _weights(self, importances: Sequence[Stacked]) -> Stacked:
-        """The importance that a task adds to the penalty: the estimator's, or the ablation of it."""
+        """Return the importance that a task adds to the penalty, after the ablation, if any."""
         if self.weighting.ablation is None:
             return importances[0]
-        if self.job.learning.clamp_negative:  # first, so that the ablation keeps what the penalty would use
+        if self.job.learning.clamp_negative:  # so that the ablation preserves the penalty's values
             importances = [{name: values.clamp_min(0) for name, values in each.items()} for each in importances]
         return self.weighting.ablation(importances, self.replicas.seeds)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that the run continues from, as one flat set of named tensors."""
+        """Return the state to continue from, as one flat set of named tensors."""
         tensors = pack(self.replicas.buffers, self.replicas.adam if self.job.carry_adam else None)
         tensors |= {f"parameter/{name}": value for name, value in self.replicas.parameters.items()}
         if self._consolidation:
@@ -219,11 +219,11 @@ class Run:
         return tensors | {"learnt": torch.tensor(self.learnt), "accuracies": accuracies}
 
     def resume(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Continue from a :meth:`state`."""
         replicas, device = self.replicas, self.replicas.device
 
         def restored(prefix: str, names: Sequence[str]) -> dict[str, Tensor]:
-            values = under(prefix, tensors)  # in the order of a file, which is not that of the network
+            values = under(prefix, tensors)  # in file order, which differs from the network's
             return {name: values[name].to(device) for name in names if name in values}
 
         self.learnt, self.accuracies = int(tensors["learnt"]), tensors["accuracies"].tolist()

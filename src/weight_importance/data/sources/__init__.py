@@ -1,5 +1,4 @@
 """Sources of data sets; each returns only content that ``content.read_checked`` accepts.
 
-:func:`weight_importance.data.catalogue.fetch` tries them in turn; a source that fails raises a ``SourceError`` with the
-reason.
+:func:`weight_importance.data.catalogue.fetch` tries them in order; a failing source raises a ``SourceError``.
 """

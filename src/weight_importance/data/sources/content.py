@@ -1,4 +1,4 @@
-"""Reading files of data sets from a stream, a folder or an archive, checked against a pinned SHA-256.
+"""Reading data set files from a stream, a folder or an archive, verified against a pinned SHA-256.
 
 Nothing is unpacked to disk, run, or read beyond the pinned size.
 """
@@ -24,7 +24,7 @@ GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data set: its name, and size and SHA-256 of its raw (uncompressed) content."""
+    """A file of a data set: name, and size and SHA-256 of the raw (uncompressed) content."""
 
     name: str
     size: int
@@ -35,10 +35,10 @@ def parse_idx(content: bytes) -> np.ndarray:
     """Read IDX content of unsigned bytes: two zero bytes, type 8, number of dimensions, big-endian sizes, values.
 
     Returns:
-        uint8 array with the shape that the content declares.
+        uint8 array with the declared shape.
 
     Raises:
-        ValueError: the content is not IDX of unsigned bytes, or its length differs from its header.
+        ValueError: the content is not IDX of unsigned bytes, or its length contradicts its header.
     """
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(f"not an IDX file of unsigned bytes: it begins with {content[:4].hex()}")
@@ -47,14 +47,14 @@ def parse_idx(content: bytes) -> np.ndarray:
     values = np.frombuffer(content, dtype=np.uint8, offset=start)
     if len(shape) != content[3] or values.size != np.prod(shape):
         raise ValueError(f"IDX header declares shape {shape}, but {values.size} values follow")
-    return values.reshape(shape).copy()  # the buffer of bytes is read-only, tensors must not be
+    return values.reshape(shape).copy()  # the buffer is read-only, but tensors must be writable
 
 
 class Stream(Protocol):
     """A source of bytes: a file, an unpacking stream, a member of an archive."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """The next bytes, at most ``size`` of them."""
+        """Return the next bytes, at most ``size``."""
 
     def close(self) -> None:
         """Release the file."""
@@ -66,12 +66,12 @@ def read_checked(stream: Stream, file: DataFile, place: str) -> bytes:
     Reads no more than one byte beyond the pinned size, so a forged archive cannot fill the memory.
 
     Args:
-        stream: yields raw content (for a gzipped file, the unpacking stream).
+        stream: raw content (for a gzipped file, the decompressing stream).
         file: size and SHA-256 of the content.
-        place: of the file, for the message.
+        place: location of the file, for the message.
 
     Raises:
-        SourceError: the content is truncated, overlong or altered; names expected and found size and SHA-256.
+        SourceError: the content is truncated, overlong or altered; states expected and observed size and SHA-256.
     """
     blocks, damage = [], ""
     remaining = file.size + 1
@@ -86,7 +86,7 @@ def read_checked(stream: Stream, file: DataFile, place: str) -> bytes:
     if found == file.sha256:
         return content
     if len(content) == file.size:
-        # data sets with the same sizes have the same names
+        # different data sets can share file names and sizes
         kind, size = "altered or of another data set", f"{len(content)} bytes"
     elif len(content) < file.size:
         kind, size = "truncated", f"{len(content)} bytes"
@@ -99,13 +99,13 @@ def read_checked(stream: Stream, file: DataFile, place: str) -> bytes:
 
 
 def path_in(folder: Path, file: DataFile) -> Path:
-    """The path of a file in a folder: raw (``NAME``) if that exists, else gzipped (``NAME.gz``)."""
+    """Return the path of a file in a folder: raw (``NAME``) if it exists, otherwise gzipped (``NAME.gz``)."""
     raw = folder / file.name
     return raw if raw.is_file() else folder / f"{file.name}.gz"
 
 
 def read_folder(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]:
-    """Read and check the files of a data set in a folder, raw (``NAME``) or gzipped (``NAME.gz``).
+    """Read and verify the files of a data set in a folder, raw (``NAME``) or gzipped (``NAME.gz``).
 
     Raises:
         SourceError: the folder or a file is missing, unreadable or different from its pinned content.
@@ -126,22 +126,22 @@ def read_folder(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]
 
 
 def read_archive(archive: Path, folder: str, files: Mapping[str, DataFile]) -> dict[str, bytes]:
-    """Read and check the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
+    """Read and verify the files of a data set in a tar archive, raw (``NAME``) or gzipped (``NAME.gz``).
 
-    Only regular members with exactly the expected names are read, straight into memory: nothing is unpacked, so no
-    member can be written outside a folder. An archive with such a member is refused anyway, and so is one that unpacks
-    to more than :data:`LARGEST_FILE`. (``tarfile``'s own filters are missing from the Python 3.11.2 of Debian 12, and
-    bound no sizes.)
+    Only regular members with exactly the expected names are read, directly into memory: nothing is extracted, so no
+    member can be written outside a folder. Archives with members outside the archive, or larger than
+    :data:`LARGEST_FILE` unpacked, are refused anyway. (Python 3.11.2 of Debian 12 lacks ``tarfile``'s filters, which do
+    not limit sizes.)
 
     Raises:
-        SourceError: the archive is damaged, tries to reach outside, is too large unpacked, or a file is missing or
+        SourceError: the archive is damaged, has members outside, is too large unpacked, or a file is missing or
             different from its pinned content.
     """
     roles = {f"{folder}/{file.name}{ending}": role for role, file in files.items() for ending in ("", ".gz")}
     contents: dict[str, bytes] = {}
     try:
         with _unpacked(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:  # one after the other, each name before its content
+            for member in tar:  # sequentially, each name before its content
                 refusal = _refusal(member, roles)
                 if refusal:
                     raise SourceError(f"{archive.name} is refused: {refusal}")
@@ -158,7 +158,7 @@ def read_archive(archive: Path, folder: str, files: Mapping[str, DataFile]) -> d
 
 
 def _refusal(member: tarfile.TarInfo, wanted: Container[str]) -> str | None:
-    """The reason to refuse an archive with such a member; ``None`` if there is none."""
+    """Return the reason to refuse an archive with this member, or ``None``."""
     if member.name.startswith("/") or ".." in member.name.split("/"):
         return f"its member '{member.name}' reaches outside the archive"
     if member.name in wanted and not member.isreg():
@@ -171,17 +171,17 @@ def _raw(stored: IO[bytes], name: str) -> gzip.GzipFile | IO[bytes]:
 
 
 def _unpacked(archive: Path) -> "BoundedReader":
-    """The tar stream of an archive that may be gzipped, which raises an error beyond :data:`LARGEST_FILE`."""
+    """Open the tar stream of a raw or gzipped archive, limited to :data:`LARGEST_FILE`."""
     with archive.open("rb") as file:
         packed = file.read(2) == GZIP
     return BoundedReader(gzip.open(archive) if packed else archive.open("rb"), archive.name)
 
 
 class BoundedReader(io.RawIOBase):
-    """A stream of at most :data:`LARGEST_FILE` bytes: a small archive can unpack to any size.
+    """A stream of at most :data:`LARGEST_FILE` bytes, because a small archive can unpack to any size.
 
     Raises:
-        SourceError: on reading more.
+        SourceError: reading beyond the limit.
     """
 
     def __init__(self, stream: Stream, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Sources on this machine: a folder with a fixed path, and a folder that the user names."""
+"""Local sources: a folder with a fixed path, and a folder chosen by the user."""
 
 import os
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ class Folder:
 
 @dataclass(frozen=True)
 class FolderOfVariable:
-    """The folder that an environment variable names, which may serve several data sets.
+    """The folder in an environment variable, possibly with several data sets.
 
-    Files of different data sets have the same names. So the data set's subfolder is tried first, then torchvision's
-    (``FashionMNIST/raw``), then the folder itself; the SHA-256 decides whether the files there are this data set.
+    Files of different data sets share names. So the data set's subfolder is tried first, then torchvision's
+    (``FashionMNIST/raw``), then the folder itself; the SHA-256 identifies the data set.
     """
 
     variable: str
@@ -56,9 +56,9 @@ class FolderOfVariable:
 
 
 def read_noted(folder: Path, files: Mapping[str, DataFile]) -> dict[str, bytes]:
-    """As :func:`read_folder`; the files that were read are noted for provenance records.
+    """Call :func:`read_folder`, and register the files for provenance records.
 
-    Downloaded files need no such note: they are temporary, and the metadata of the data set names its source and the
+    Downloaded files need no registration: they are temporary, and the data set's metadata contains its source and the
     SHA-256 of each raw file.
     """
     contents = read_folder(folder, files)

@@ -1,4 +1,4 @@
-"""Limits of time and file size for sources."""
+"""Time and file-size limits for sources."""
 
 import resource
 import socket
@@ -12,12 +12,12 @@ STALL_LIMIT = 20
 DOWNLOAD_LIMIT = 900
 
 LARGEST_FILE = 2**28
-"""Bytes of the largest file that a source may write or an archive may unpack to: several times the largest data set."""
+"""Maximum bytes that a source may write or an archive may unpack to: several times the largest data set."""
 
 
 @contextmanager
 def socket_timeout(seconds: float) -> Iterator[None]:
-    """Within the block, a socket that stays silent for ``seconds`` is an error (torchvision sets no limit itself)."""
+    """Limit the silence of sockets within the block to ``seconds`` (torchvision sets no limit)."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -28,9 +28,9 @@ def socket_timeout(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def file_size_limit(size: int = LARGEST_FILE) -> Iterator[None]:
-    """Within the block, this process and those it starts cannot write files larger than ``size`` bytes.
+    """Limit files written within the block, by this process and its children, to ``size`` bytes.
 
-    So neither an endless answer of a server nor a package that unpacks to any size fills the disk.
+    Neither an endless response of a server nor a package of any unpacked size can fill the disk.
     """
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     least = min(limit for limit in (size, before, most) if limit != resource.RLIM_INFINITY)

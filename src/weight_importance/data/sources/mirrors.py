@@ -1,4 +1,4 @@
-"""The web servers that torchvision lists for its data sets, with limits for networks that do not answer."""
+"""The web servers that torchvision lists for its data sets, with timeouts for unresponsive networks."""
 
 import http.client
 import tempfile
@@ -18,12 +18,12 @@ from weight_importance.data.sources.reasons import SourceError, describe
 
 @dataclass(frozen=True)
 class TorchvisionMirrors:
-    """The mirrors that torchvision lists for a data set, fetched with torchvision's own download code.
+    """The mirrors that torchvision lists for a data set, downloaded with torchvision's code.
 
     Args:
         class_name: the data set's class in ``torchvision.datasets``.
-        mirrors: in place of the class's mirrors.
-        answer_limit: seconds within which a mirror must begin to answer.
+        mirrors: replacement for the class's mirrors.
+        answer_limit: seconds within which a mirror must start to respond.
     """
 
     class_name: str
@@ -51,7 +51,7 @@ class TorchvisionMirrors:
         with socket_timeout(STALL_LIMIT), file_size_limit():
             for name in names:
                 try:
-                    # no MD5 of the archive: the SHA-256 of its content is checked, with a message that names both
+                    # no MD5 of the archive: the SHA-256 of its content is verified, with a better message
                     utils.download_url(mirror + name, folder, name)
                 except (OSError, RuntimeError, http.client.HTTPException) as error:
                     raise SourceError(f"{name}: {describe(error)}") from error
@@ -60,8 +60,8 @@ class TorchvisionMirrors:
 def import_torchvision_datasets() -> ModuleType:
     """Import ``torchvision.datasets``, even with a CUDA build of torchvision and a CPU build of torch.
 
-    In that case the compiled operators cannot be loaded, and the import fails because two operators' schemas are
-    missing, which reading a data set never uses; defining these schemas lets the import succeed.
+    In that case the compiled operators cannot be loaded, and the import fails for lack of two operator schemas that
+    reading a data set never uses; defining these schemas lets the import succeed.
 
     Raises:
         SourceError: torchvision cannot be imported.
@@ -84,8 +84,8 @@ def import_torchvision_datasets() -> ModuleType:
 def require_answer(url: str, limit: float) -> None:
     """Raise :class:`SourceError` unless the first bytes of ``url`` arrive within ``limit`` seconds.
 
-    Uses a separate thread, because a socket's timeout limits neither the look-up of a host's name nor several addresses
-    in turn.
+    Uses a separate thread, because a socket timeout covers neither host name resolution nor attempts at several
+    addresses.
     """
     reasons = [f"no answer within {limit} s"]
 

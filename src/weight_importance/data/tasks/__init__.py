@@ -1,1 +1,1 @@
-"""Sequences of tasks: one module per kind, each with ``sequences(settings, plain, count, seeds)``."""
+"""Task sequences: one module per kind, each with ``sequences(settings, plain, count, seeds)``."""

@@ -1,4 +1,4 @@
-"""Permuted tasks: each round after the first rearranges the pixels of all images by one random permutation."""
+"""Permuted tasks: each round after the first applies one random pixel permutation to all images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ class Permutation:
         return images.flatten(-2).index_select(-1, self.order).view(images.shape)
 
     def to(self, device: torch.device) -> "Permutation":
-        """The same on another device; a copy at every call could not be part of a CUDA graph."""
+        """Copy the permutation to a device; a copy at every call could not be part of a CUDA graph."""
         return Permutation(self.order.to(device))
 
 
 def permutation(number: int, seed: int, size: Sequence[int]) -> Permutation:
-    """The random permutation of one round, which depends on the seed and the number of the round only."""
+    """Draw the permutation of one round, which depends only on the seed and the round's number."""
     return Permutation(torch.randperm(size[0] * size[1], generator=generator("permutation", seed, number)))
 
 
 def sequences(
     settings: "PermutedTasks", plain: Sequence[Task], count: int, seeds: Sequence[int]
 ) -> list[tuple[Task, ...]]:
-    """The tasks of every network; with a seed in the settings the same for all, otherwise by the network's seed."""
+    """Return the tasks of every network: the same for all with a seed in the settings, otherwise one per seed."""
     images = plain[0].training.stored
-    fixed = getattr(settings, "seed", 0)  # settings of the first task alone have no seed, and it has no permutation
+    fixed = getattr(settings, "seed", 0)  # settings of the first task have no seed, as it has no permutation
     drawn = [seed if fixed is None else fixed for seed in seeds]
 
     def of_seed(seed: int) -> tuple[Task, ...]:

@@ -1,6 +1,6 @@
-"""Kinds of tasks by name. The names are those of the modules in this package that define ``sequences``.
+"""Kinds of tasks by name, the name of their module in this package, which defines ``sequences``.
 
-A module is imported when its kind is first asked for, so that no result depends on the other kinds.
+Modules are imported on first use, so that no result depends on other kinds.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from weight_importance.settings.tasks import FirstTask, Tasks
 
 Sequences = Sequence[Sequence[Task]]
-"""The tasks of every network, in the order in which they are learnt; networks with the same tasks share the objects."""
+"""Tasks of every network, in the order of learning; networks with the same tasks share the objects."""
 
 
 def sequences(settings: "Tasks", plain: Sequence[Task], seeds: Sequence[int]) -> Sequences:
-    """The tasks of every network.
+    """Return the tasks of every network.
 
     Args:
-        settings: of the tasks.
+        settings: settings of the tasks.
         plain: each data set of the study as a task, see :func:`weight_importance.data.tasks.task.plain_task`.
-        seeds: of the networks.
+        seeds: seeds of the networks.
 
     Raises:
         UserError: the images do not fit the kind of tasks.
@@ -32,12 +32,12 @@ def sequences(settings: "Tasks", plain: Sequence[Task], seeds: Sequence[int]) ->
 
 
 def first_tasks(settings: "FirstTask", plain: Task, seeds: Sequence[int]) -> list[Task]:
-    """The first task of every network, without what only the later tasks depend on.
+    """Return the first task of every network, independently of the settings of later tasks.
 
     Args:
-        settings: of the first task.
+        settings: settings of the first task.
         plain: the first data set of the study as a task.
-        seeds: of the networks.
+        seeds: seeds of the networks.
 
     Raises:
         UserError: the images do not fit the kind of tasks.

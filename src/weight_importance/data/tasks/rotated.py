@@ -1,4 +1,4 @@
-"""Rotated tasks: each round after the first turns all images by another 90 degrees."""
+"""Rotated tasks: each round after the first rotates all images by another 90 degrees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rotation:
-    """Turns every image counter-clockwise by quarter turns: pixels change places, nothing is interpolated."""
+    """Rotates every image counter-clockwise by quarter turns, without interpolation."""
 
     quarters: int
 
@@ -27,7 +27,7 @@ class Rotation:
 def sequences(
     settings: "RotatedTasks", plain: Sequence[Task], count: int, seeds: Sequence[int]
 ) -> list[tuple[Task, ...]]:
-    """The tasks of every network, the same for all.
+    """Return the tasks of every network, the same for all.
 
     Raises:
         UserError: images are not square.

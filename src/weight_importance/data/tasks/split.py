@@ -1,4 +1,4 @@
-"""Split tasks: the classes of a data set are divided over the tasks, by their labels or in an order per network."""
+"""Split tasks: each task has some classes of a data set, in label order or in a random order per network."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def class_order(settings: "SplitFirstTask", classes: int, seed: int) -> list[int]:
-    """The labels in the order in which a network learns them; a random one depends on the network's seed only."""
+    """Return the labels in the order of learning; a random order depends only on the network's seed."""
     if settings.order == "fixed":
         return [*range(classes)]
     return torch.randperm(classes, generator=generator("class order", seed)).tolist()
@@ -25,10 +25,10 @@ def class_order(settings: "SplitFirstTask", classes: int, seed: int) -> list[int
 def sequences(
     settings: "SplitFirstTask", plain: Sequence[Task], count: int, seeds: Sequence[int]
 ) -> list[tuple[Task, ...]]:
-    """The tasks of every network; with a fixed order of classes the same for all.
+    """Return the tasks of every network; the same for all with a fixed order of classes.
 
     Raises:
-        UserError: there are too few classes, or no training or test images of a task.
+        UserError: too few classes, or a task without training or test images.
     """
     [task] = plain
     classes = int(task.training.labels.max()) + 1
@@ -43,11 +43,11 @@ def sequences(
 
 
 def _divided(task: Task, order: Sequence[int], settings: "SplitFirstTask", count: int) -> tuple[Task, ...]:
-    """The tasks of one order of classes."""
+    """Return the tasks for one order of classes."""
     size, tasks = settings.classes, []
     for first in range(0, count * size, size):
         own = order[first : first + size]
-        start = first if settings.scenario == "class" else 0  # the place of the first label among the head's outputs
+        start = first if settings.scenario == "class" else 0  # position of the first label among the head's outputs
         outputs = {"task": own, "domain": tuple(range(size)), "class": order[: first + size]}[settings.scenario]
         parts = {name: _of_classes(task.part(name), own, start) for name in PARTS}
         for name in ("training", "test"):
@@ -59,7 +59,7 @@ def _divided(task: Task, order: Sequence[int], settings: "SplitFirstTask", count
 
 
 def _of_classes(samples: Samples, classes: Sequence[int], start: int) -> Samples:
-    """The samples of some classes, labelled by their place in the order, from ``start`` on."""
+    """Select the samples of some classes, relabelled by position in the order, starting at ``start``."""
     places = torch.full((256,), -1, device=samples.labels.device)
     places[list(classes)] = torch.arange(start, start + len(classes), device=places.device)
     labels = places[samples.labels]

@@ -1,4 +1,4 @@
-"""A task, and sequences of tasks made round by round from data sets. Knows nothing of the kinds of tasks."""
+"""A task, and task sequences built in rounds from data sets. Knows nothing of the kinds of tasks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ class Task:
     """One task.
 
     Attributes:
-        training, validation, test: its samples; labels are positions among the logits of the head.
-        classes: the outputs of the network that its head selects, in this order; ``None`` for all outputs.
-        growing: whether the head of each later task begins with these outputs, so that the task is judged on all
-            outputs of the latest task learnt.
+        training, validation, test: samples; labels are positions among the logits of the head.
+        classes: network outputs that the head selects, in order; ``None`` for all outputs.
+        growing: whether the heads of later tasks start with these outputs, so that the task is evaluated on all outputs
+            of the latest task learnt.
     """
 
     training: Samples
@@ -30,19 +30,19 @@ class Task:
     growing: bool = False
 
     def after(self, latest: "Task") -> "Task":
-        """The task as it is judged when ``latest`` is the latest task learnt."""
+        """Return the task for evaluation after ``latest`` has been learnt."""
         return replace(self, classes=latest.classes) if self.growing else self
 
     def part(self, name: str) -> Samples:
-        """The samples called ``name``, one of :data:`PARTS`."""
+        """Return the samples ``name``, one of :data:`PARTS`."""
         return getattr(self, name)
 
     def transformed(self, transform: Transform) -> "Task":
-        """The same task with transformed images."""
+        """Return the task with transformed images."""
         return self._each(lambda samples: samples.transformed(transform))
 
     def to(self, device: torch.device) -> "Task":
-        """The same task on another device."""
+        """Copy the task to a device."""
         return self._each(lambda samples: samples.to(device))
 
     def _each(self, change: Callable[[Samples], Samples]) -> "Task":
@@ -56,17 +56,17 @@ def plain_task(
     test: int | None = None,
     train_on_validation: bool = True,
 ) -> Task:
-    """A data set as it is, divided by position.
+    """Split a data set into the parts of a task by position.
 
     Args:
         dataset: the data set.
-        training: number of training images, the first ones of the training set; ``None`` for all.
-        validation: number of validation images, the last ones of the training set.
-        test: number of test images, the first ones of the test set; ``None`` for all.
-        train_on_validation: whether training images may be validation images, too.
+        training: number of training images, from the start of the training set; ``None`` for all.
+        validation: number of validation images, from the end of the training set.
+        test: number of test images, from the start of the test set; ``None`` for all.
+        train_on_validation: whether training and validation images may overlap.
 
     Raises:
-        UserError: the data set is too small, or training and validation images overlap and may not.
+        UserError: the data set is too small, or training and validation images overlap without permission.
     """
     available, test_available = len(dataset.train_labels), len(dataset.test_labels)
     training = available if training is None else training
@@ -92,12 +92,12 @@ def plain_task(
 
 
 def in_rounds(plain: Sequence[Task], count: int, transform: Callable[[int], Transform]) -> tuple[Task, ...]:
-    """A sequence of tasks: each round goes once through all data sets.
+    """Build a sequence of tasks in rounds through all data sets.
 
     Args:
-        plain: the tasks of the first round, the data sets as they are.
+        plain: tasks of the first round, the untransformed data sets.
         count: length of the sequence.
-        transform: the number of a round after the first, from 1 → the transform of its images.
+        transform: number of a round after the first, from 1 → transform of its images.
     """
     rounds = [plain]
     for number in range(1, -(-count // len(plain))):

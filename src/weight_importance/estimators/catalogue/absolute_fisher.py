@@ -1,7 +1,7 @@
-"""Absolute Fisher: the first absolute moment where the Fisher information takes the second.
+"""Absolute Fisher: the first absolute moment in place of the Fisher information's second moment.
 
 Benzing (2022), "AF", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_MAS.py``): over
-all classes, weighted by their probabilities. MAS comes close to it.
+all classes, weighted by their probabilities. MAS is close to it.
 """
 
 from collections.abc import Iterator

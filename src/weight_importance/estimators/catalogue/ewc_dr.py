@@ -1,7 +1,7 @@
 """EWC-DR: the second moment of the gradient of the cross-entropy at the reversed logits −z.
 
-Liu and Chang (2026), "logits reversal": where the network is confident of the true class, p_y ≈ 1 makes the Fisher's
-gradient vanish, whereas with the reversed logits that class has a probability near zero and the gradient its full size.
+Liu and Chang (2026), "logits reversal": if the network is confident of the true class, p_y ≈ 1, the gradient of log p_y
+vanishes. With reversed logits the true class has a probability near zero, and the gradient keeps its full size.
 True labels; averaged over samples.
 """
 

@@ -1,4 +1,4 @@
-"""Fisher information at the predicted label: the second moment of the gradient of the most probable class's log.
+"""Fisher information at the predicted label: the second moment of the gradient of log max_k p_k.
 
 Label mode ``max_pred`` of Masana et al. (2023) and of many implementations. It is neither the exact Fisher
 information (one class replaces the expectation over all) nor the empirical one (misclassified samples use the
@@ -14,7 +14,7 @@ from weight_importance.estimators.kinds import MomentEstimator
 
 
 def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """e_ŷ − p with ŷ = argmax p, weight 1; of equal classes the first."""
+    """e_ŷ − p with ŷ = argmax p, weight 1; ties go to the first class."""
     cotangent = one_hot(logits.argmax(1), logits.shape[1]) - logits.softmax(1)
     return cotangent[None], torch.ones_like(cotangent[None, :, 0])
 

@@ -1,9 +1,9 @@
 """Diagonal of the generalised Gauss-Newton matrix JᵀHJ of the cross-entropy, H being its Hessian at the logits.
 
-Schraudolph (2002). For the softmax H = diag(p) − ppᵀ whatever the label, and JᵀHJ is the exact Fisher information
-(Martens 2020, sec. 9.2). It is computed in another way than that one, from the Cholesky factor H = LLᵀ of Tanabe and
-Sagae (1992): the diagonal is the sum of the squared pull-backs of L's K − 1 columns. With the tail sums q_k = Σ_{j>k}
-p_j (q_0 = 1) column k holds √(p_k q_k / q_{k−1}) at k and −p_i √(p_k / (q_{k−1} q_k)) at every i > k.
+Schraudolph (2002). For the softmax, H = diag(p) − ppᵀ for every label, and JᵀHJ is the exact Fisher information
+(Martens 2020, sec. 9.2). Unlike ``fisher_exact``, it uses the Cholesky factor H = LLᵀ of Tanabe and Sagae (1992): the
+diagonal is the sum of the squared pull-backs of L's K − 1 columns. With the tail sums q_k = Σ_{j>k} p_j (q_0 = 1),
+column k contains √(p_k q_k / q_{k−1}) at k and −p_i √(p_k / (q_{k−1} q_k)) at every i > k.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from weight_importance.estimators.kinds import MomentEstimator, Weighted, blocks
 def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> Iterator[Weighted]:
     """The K − 1 columns of L, weight 1."""
     p = logits.softmax(1)
-    # summed from the end, as 1 − Σ_{j≤k} p_j would be lost to rounding; the first class's tail is 1
+    # summed from the end, because rounding would ruin 1 − Σ_{j≤k} p_j; the first class's tail is 1
     tails = p.flip(1).cumsum(1).flip(1)
     tiny = torch.finfo(p.dtype).tiny
     classes = torch.arange(p.shape[1], device=p.device)

@@ -6,7 +6,7 @@ from weight_importance.estimators.kinds import StateEstimator
 
 
 def finish(value: Tensor, parameter: Tensor) -> Tensor:
-    """1 everywhere; the samples play no part."""
+    """Return 1 everywhere, whatever the samples."""
     return parameter.detach().new_ones(parameter.shape)
 
 
@@ -15,5 +15,5 @@ ESTIMATOR = StateEstimator(
     formula="1",
     source="kirkpatrick2017overcoming",
     finish=finish,
-    mean_of_samples=True,  # every sample gives the same
+    mean_of_samples=True,  # the same for every sample
 )

@@ -6,7 +6,7 @@ from weight_importance.estimators.kinds import StateEstimator
 
 
 def finish(value: Tensor, parameter: Tensor) -> Tensor:
-    """|θ|; the samples play no part."""
+    """Return |θ|, whatever the samples."""
     return parameter.abs()
 
 
@@ -15,5 +15,5 @@ ESTIMATOR = StateEstimator(
     formula=r"\lvert\theta\rvert",
     source="han2015learning",
     finish=finish,
-    mean_of_samples=True,  # every sample gives the same
+    mean_of_samples=True,  # the same for every sample
 )

@@ -1,8 +1,8 @@
 """Batched MAS: the absolute gradient of the mean squared logit of mini-batches, as in the code of Hsu et al. (2018).
 
-The absolute value must be taken of one sample's gradient, not of a batch's mean (Aljundi et al. 2018, eq. 3): what
-samples disagree about cancels, so scale and ranks depend on the size of the batch. It is included because published
-results use it. Batches of :data:`BATCH` samples in the order given, the last one may be smaller; averaged over batches.
+The absolute value belongs on per-sample gradients, not on a batch's mean gradient (Aljundi et al. 2018, eq. 3):
+opposite signs cancel within a batch, so scale and ranks depend on the batch size. The estimator is included because
+published results use it. Consecutive batches of :data:`BATCH` samples, the last may be smaller; averaged over batches.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from weight_importance.estimators.kinds import MomentEstimator
 
 BATCH = 128
-"""Samples in a batch, as many as there."""
+"""Samples per batch, as in that code."""
 
 
 def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Memory Aware Synapses on the norm of the logits: the mean absolute gradient of ‖z‖, not of its square.
 
-Aljundi et al. (2018), sec. 4.1, propose the squared norm for its simpler gradient; here is the norm itself. The
-gradient of the square is 2‖z‖ times this one: samples with large logits lose the weight that they have there.
+Aljundi et al. (2018), sec. 4.1, propose the squared norm for its simpler gradient; this estimator uses the norm itself.
+Its gradient lacks the factor 2‖z‖ of the squared norm, so samples with large logits count less.
 """
 
 import torch

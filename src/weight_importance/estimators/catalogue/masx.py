@@ -1,8 +1,8 @@
 """MASX: the mean absolute gradient of the square of the largest output probability.
 
 Benzing (2022), as in the author's code (github.com/freedbee/continual_regularisation, ``worker_MAS.py``): MAS takes
-the gradient of the squared norm of the probabilities, MASX only that of its largest term. For a confident network, MAS
-on the softmax is nearly the same.
+the gradient of the squared norm of the probabilities, MASX the gradient of its largest term. For confident networks the
+two are nearly equal.
 """
 
 import torch
@@ -13,7 +13,7 @@ from weight_importance.estimators.kinds import MomentEstimator
 
 
 def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """The gradient of p_ŷ² with ŷ = argmax p at the logits: 2p_ŷ²(e_ŷ − p), weight 1; of equal classes the first."""
+    """The gradient of p_ŷ² with ŷ = argmax p at the logits: 2p_ŷ²(e_ŷ − p), weight 1; ties go to the first class."""
     probabilities = logits.softmax(1)
     predicted = logits.argmax(1)
     largest = probabilities.gather(1, predicted[:, None])

@@ -1,7 +1,7 @@
 """Optimal brain damage: the increase of the loss, to second order, when a weight is removed at a minimum.
 
-LeCun, Denker and Solla (1989): the saliency ½hθ², h being the diagonal of the Hessian of the mean cross-entropy. They
-propagate a diagonal Gauss-Newton approximation; here h is the diagonal of the Hessian, as in ``hessian_diagonal``.
+LeCun, Denker and Solla (1989): the saliency ½hθ² with the diagonal h of the Hessian of the mean cross-entropy. The
+paper propagates a diagonal Gauss-Newton approximation; here h is the diagonal of ``hessian_diagonal``.
 """
 
 from torch import Tensor

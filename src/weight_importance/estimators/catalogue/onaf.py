@@ -1,10 +1,10 @@
-"""OnAF, the online absolute Fisher: the mean over optimiser steps of the batch gradient's absolute value.
+"""OnAF, the online absolute Fisher: the mean absolute batch gradient over optimiser steps.
 
-Benzing, in the code of the preprint's first version (arXiv:2006.06357v1; github.com/freedbee/continual_regularisation
-at 782708c, ``worker_SI.py``); later code has ``sos`` in its place. That code has the sum Σ_t |g_t|. Within one task
-this is a constant factor; over several tasks it would weight each by its number of steps, so the mean is taken here.
-The gradient is the unpenalised loss's. By a switch, the code also divides by the squared displacement, as SI does;
-which version the preprint means could not be checked. Here it is not divided, as ``sos`` is not.
+Benzing, code of the preprint's first version (arXiv:2006.06357v1; github.com/freedbee/continual_regularisation at
+782708c, ``worker_SI.py``); later code uses ``sos`` instead. The code sums |g_t|, the gradient of the unpenalised loss.
+Within one task, sum and mean differ by a constant factor; over several tasks the sum would weight each task by its
+number of steps, so this estimator takes the mean. An option of the code also divides by the squared displacement, as SI
+does; which version the preprint means could not be checked. This estimator does not divide, like ``sos``.
 """
 
 from torch import Tensor
@@ -13,7 +13,7 @@ from weight_importance.estimators.kinds import PathEstimator
 
 
 def importance(absolute_gradient: Tensor) -> Tensor:
-    """The mean of |g_t| itself."""
+    """Return the mean of |g_t|."""
     return absolute_gradient
 
 

@@ -1,8 +1,8 @@
 """Root Fisher: the square root of the exact Fisher information, parameter by parameter.
 
-Benzing (2022), who relates MAS and SI to it; of the exact one, as in the author's code
-(github.com/freedbee/continual_regularisation, ``worker_MAS.py``). It is the root of the mean over samples, not the mean
-of roots, which would be the mean absolute gradient.
+Benzing (2022) relates MAS and SI to it. The Fisher information is exact, as in the author's code
+(github.com/freedbee/continual_regularisation, ``worker_MAS.py``). The root is taken of the mean over samples, not of
+each sample.
 """
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from weight_importance.estimators.kinds import MomentEstimator
 
 
 def finish(fisher: Tensor, parameter: Tensor) -> Tensor:
-    """√ of the exact Fisher information."""
+    """Square root of the exact Fisher information."""
     return fisher.sqrt()
 
 

@@ -1,10 +1,9 @@
 """Synaptic Intelligence: a parameter's contribution to the decrease of the loss, divided by its squared displacement.
 
-Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). The gradient is that of the
-unpenalised loss, as in Zenke's code (github.com/ganguli-lab/pathint); the displacement is the optimiser's. The code of
-Kutalev and Lapina uses the penalised gradient, as does this estimator under the published protocol, and
-``si_penalised`` always. It may be negative; the penalty can count negative values as zero, as Zenke's code does, task
-by task.
+Zenke, Poole and Ganguli (2017), eq. 5, with the damping 0.1 of Kutalev and Lapina (2021). It uses the gradient of the
+unpenalised loss, as Zenke's code does (github.com/ganguli-lab/pathint), and the optimiser's displacement. The code of
+Kutalev and Lapina uses the penalised gradient; so does this estimator under the published protocol, and
+``si_penalised`` always. Values may be negative; the penalty can count them as zero, task by task, as in Zenke's code.
 """
 
 from torch import Tensor

@@ -1,10 +1,10 @@
 """The bias part of Synaptic Intelligence: SI minus its unbiased version.
 
 Benzing (2022), "SIB", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``): −Σ (g_t
-− h_t)Δθ_t with the gradient g_t of the step's own batch and h_t of an independent one, as large and at the same
-parameters, both without the penalty, divided by the squared displacement; its expectation is the effect of the batch's
-noise on the step. Damping as in ``si``, which is the code's for MNIST (0.001 for CIFAR). It may be negative; the code
-counts this as zero, task by task, as the penalty can do here. It needs a second gradient at every step.
+− h_t)Δθ_t divided by the squared displacement. The gradients g_t of the step's batch and h_t of an independent batch of
+equal size are taken at the same parameters, without the penalty. The expectation is the effect of batch noise on the
+step. Damping as in ``si``, the code's value for MNIST (0.001 for CIFAR). Values may be negative; the code counts them
+as zero, task by task, and the penalty can do the same. Every step needs a second gradient.
 """
 
 from torch import Tensor

@@ -1,8 +1,8 @@
-"""Synaptic Intelligence with the gradient of the penalised loss, as the code of Kutalev and Lapina accumulates it.
+"""Synaptic Intelligence with the gradient of the penalised loss, as in the code of Kutalev and Lapina.
 
-Kutalev and Lapina (2021): Zenke, Poole and Ganguli (2017), eq. 5, with the gradient that the optimiser sees, penalty
-included, in place of the loss's own (which Zenke's code takes); on the first task, where there is no penalty, the same
-as ``si``. Damping as there. It may be negative.
+Kutalev and Lapina (2021): Zenke, Poole and Ganguli (2017), eq. 5, with the optimiser's gradient, penalty included;
+Zenke's code uses the unpenalised gradient. On the first task, without a penalty, it equals ``si``. Damping as in
+``si``. Values may be negative.
 """
 
 from torch import Tensor

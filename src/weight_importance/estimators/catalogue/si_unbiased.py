@@ -1,9 +1,9 @@
-"""Unbiased Synaptic Intelligence: the gradient in the path integral is that of another batch than the step's.
+"""Unbiased Synaptic Intelligence: the path integral uses the gradient of an independent batch.
 
 Benzing (2022), "SIU", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``): a step
-follows its own batch's noise, so that batch's gradient overestimates the decrease of the loss; the gradient h_t of an
-independent batch, as large and at the same parameters, has the right expectation. Both are without the penalty. Damping
-and negative values as in ``si_bias``. It needs a second gradient at every step.
+follows the noise of its own batch, whose gradient therefore overestimates the decrease of the loss. The gradient h_t of
+an independent batch of equal size at the same parameters has the right expectation. Both exclude the penalty. Damping
+and negative values as in ``si_bias``. Every step needs a second gradient.
 """
 
 from torch import Tensor

@@ -2,8 +2,7 @@
 
 Zenke et al. (2017), eq. 3: ω = −Σ g_t Δθ_t with the gradient g_t of the step's batch, without the penalty. Benzing
 (2022) compares Second-Order Synapses with it, as in the author's code (github.com/freedbee/continual_regularisation,
-where the version with the denominator is called "SI-N"). It may be negative; the penalty can count negative values as
-zero.
+where the version with the denominator is called "SI-N"). Values may be negative; the penalty can count them as zero.
 """
 
 from torch import Tensor
@@ -12,7 +11,7 @@ from weight_importance.estimators.kinds import PathEstimator
 
 
 def importance(path_integral: Tensor) -> Tensor:
-    """ω as it was summed up."""
+    """Return ω."""
     return path_integral
 
 

@@ -1,8 +1,8 @@
 """SNIP, or Taylor saliency: the change of the mean loss, to first order, when a weight is removed.
 
-Lee, Ajanthan and Torr (2019), connection sensitivity: |θ ∂L/∂θ| with the loss of all samples together; as a Taylor
-expansion of the cost of removal, it is also common for trained networks. The signs of gradients are kept in the mean,
-which vanishes at a minimum. They divide by the sum over all weights; this changes no comparison and is left out.
+Lee, Ajanthan and Torr (2019), connection sensitivity: |θ ∂L/∂θ| with the mean loss over all samples; as a Taylor
+expansion of the cost of removal, it is also common for trained networks. The mean gradient keeps signs and vanishes at
+a minimum. The paper's division by the sum over all weights changes no ranking and is omitted.
 """
 
 from torch import Tensor

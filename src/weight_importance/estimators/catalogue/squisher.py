@@ -1,11 +1,11 @@
 """Squisher: Adam's moving average of squared batch gradients, taken as the diagonal of the Fisher information.
 
-Li et al. (2025): v_t = β₂ v_{t−1} + (1 − β₂) g_t², which an adaptive optimiser keeps anyway, at the end of training. As
-g_t is the gradient of a batch's mean loss, v contains the gradients' variance over the batch size and their squared
-mean, along the last 1 / (1 − β₂) steps in place of the final weights. It is divided by 1 − β₂^T, as in Adam (Kingma and
-Ba 2015): within one task a constant factor, without which short tasks would count less than long ones. In
-:func:`weight_importance.record` it comes from the optimiser's state and costs nothing; elsewhere the average is
-recorded with Adam's default β₂ = 0.999, of the unpenalised loss. ``sos`` is its root.
+Li et al. (2025): v_t = β₂ v_{t−1} + (1 − β₂) g_t² at the end of training, which an adaptive optimiser already stores.
+As g_t is a batch gradient, v contains the gradients' variance over the batch size plus their squared mean, over the
+last 1 / (1 − β₂) steps instead of at the final weights. Division by 1 − β₂^T, as in Adam (Kingma and Ba 2015), is a
+constant factor within one task; without it, short tasks would count less than long ones.
+:func:`weight_importance.record` reads v from the optimiser's state at no cost; elsewhere it is recorded for the
+unpenalised loss with Adam's default β₂ = 0.999. ``sos`` is its square root.
 """
 
 from torch import Tensor
@@ -14,7 +14,7 @@ from weight_importance.estimators.kinds import PathEstimator
 
 
 def importance(squared_gradient: Tensor) -> Tensor:
-    """The average itself."""
+    """Return the moving average."""
     return squared_gradient
 
 

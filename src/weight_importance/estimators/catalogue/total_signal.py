@@ -1,18 +1,17 @@
 """Total absolute signal: how much signal passes through a connection.
 
-Kutalev (2020) defines it for linear layers on (N, in): for a weight w_ij, |w_ij| times the mean of |x_j| over the
-samples; for a bias, the mean of the absolute output of its neuron, which is what the next layer receives (its
-activation), in the last layer the softmax.
+Kutalev (2020) defines it for linear layers on (N, in). For a weight w_ij it is |w_ij| times the mean of |x_j| over the
+samples; for a bias, the mean absolute activation of its neuron, the input of the next layer; in the last layer, the
+softmax.
 
-For other layers the definition is our extension, and results are not a replication: the sum over the positions at which
-a parameter is used.
+For other layers the definition is our extension, not a replication: a sum over the positions at which a parameter is
+used.
 
-- a weight: |w| E_x Σ_positions |what it multiplies|. For a convolution that is |w_oiuv| E_x Σ_l |x_i| at l + (u, v), in
-  the padded image; for the scale of a normalisation, |w| E_x Σ |normalised input|; for a linear layer on sequences, the
-  sum over the sequence.
-- a bias: E_x Σ_positions |output of its unit| (a neuron, a channel, an entry). A unit's output is what the next layer
-  with parameters receives, after activation, pooling or flattening, as long as it depends on that unit and no other of
-  the layer; else it is the layer's own output. For the last layer the network's softmax takes that place.
+- Weight: |w| E_x Σ_positions |input|. Convolution: |w_oiuv| E_x Σ_l |x_i| at l + (u, v), in the padded image. Scale of
+  a normalisation: |w| E_x Σ |normalised input|. Linear layer on sequences: the sum over the sequence.
+- Bias: E_x Σ_positions |output of its unit| (neuron, channel, entry). A unit's output is the input of the next layer
+  with parameters, after activation, pooling or flattening, provided that it depends on no other unit of the layer;
+  otherwise it is the layer's own output. The last layer uses the network's softmax.
 """
 
 import torch
@@ -27,7 +26,7 @@ from weight_importance.estimators.kinds import StateEstimator
 
 
 def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
-    """The absolute signal through every weight and out of every unit, summed over positions."""
+    """Read the absolute signal through every weight and out of every unit, summed over positions."""
     passing = _layers_whose_units_pass(forward, probe, layers)
 
     def of_weight(call: Call) -> Tensor:
@@ -44,12 +43,12 @@ def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
 
 
 def _units(call: Call, values: Tensor) -> Tensor:
-    """``(N, ...)``, the output of the call or what became of it, by unit: ``(N, units, positions)``."""
+    """Reshape the call's output, or the next layer's input, to ``(N, units, positions)``."""
     return output_factor(call, values).flatten(1, 2)
 
 
 def _layers_whose_units_pass(forward: Forward, probe: Samples, layers: list[str]) -> set[str]:
-    """Layers whose units are what the next one receives: each received unit depends on its own unit alone."""
+    """Find layers whose units reach the next layer separately: each depends on its own unit alone."""
     with torch.enable_grad():
         pairs = zip(*successions(forward, probe, layers), strict=True)
         return {call.name for call, after in pairs if _pass_unit_by_unit(call, after)}
@@ -62,7 +61,7 @@ def _pass_unit_by_unit(call: Call, received: Tensor) -> bool:
     by_unit = _units(call, received)
     number = torch.arange(units, device=by_unit.device)
     random = torch.empty_like(by_unit).normal_(generator=torch.Generator(by_unit.device).manual_seed(0))
-    # two units differ in some bit of their numbers: what leaks from one to the other shows when that bit divides them
+    # any two units differ in some bit of their indices: the split by that bit reveals a leak between them
     for bit in range(max(1, (units - 1).bit_length())):
         for side in (0, 1):
             chosen = (number >> bit) % 2 == side

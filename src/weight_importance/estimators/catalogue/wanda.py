@@ -1,11 +1,10 @@
 """Wanda: the magnitude of a weight times the norm of its inputs.
 
 Sun et al. (2024), eq. 1, for linear layers: |w_ij|·‖x_j‖₂ over all tokens of all samples. Here the norm is the root
-of the mean over samples of the sum over positions, which differs by a constant factor and does not grow with the
-samples. For pruning, weights are compared within each output unit only, as there (sec. 3): the same fraction of every
-row is removed. As in ``total_signal``, our extension to other layers is: the input of a convolution's weight is
-the padded image, that of a normalisation's scale the normalised input, and that of a bias is one, at each position;
-rows are output channels.
+of the mean over samples of the sum over positions: it differs by a constant factor and does not grow with the number of
+samples. Pruning ranks weights within each output unit only (sec. 3), removing the same fraction of every row. Our
+extension to other layers, as in ``total_signal``: the input is the padded image for a convolution's weight, the
+normalised input for a normalisation's scale, and one at each position for a bias; rows are output channels.
 """
 
 import torch
@@ -20,24 +19,24 @@ from weight_importance.estimators.kinds import StateEstimator
 
 
 def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
-    """The squares of what every parameter multiplies, summed over positions."""
+    """Read the squared input of every parameter, summed over positions."""
     return Reading(_squares, _ones)
 
 
 def finish(mean_square: Tensor, parameter: Tensor) -> Tensor:
-    """|θ| times the root mean square of what θ multiplies."""
+    """|θ| times the root mean square of its input."""
     return parameter.abs() * mean_square.sqrt()
 
 
 def _squares(call: Call) -> Tensor:
-    """The sum of squares of what each weight multiplies, ``(G, O, I)``: the same for all outputs O of a group."""
+    """Sum the squared inputs of each weight, ``(G, O, I)``: the same for all outputs O of a group."""
     square = sum((factor.double().square().sum((0, 3)) for factor in input_factors(call)), torch.zeros(()))
     outputs = call.module.weight.numel() // square.numel()
     return square[:, None].expand(-1, outputs, -1).contiguous()
 
 
 def _ones(call: Call, after: Tensor) -> Tensor:
-    """A bias multiplies one, for every sample at every position."""
+    """Sum the squared inputs of a bias: one per sample and position."""
     output = output_factor(call, call.output)
     return torch.full_like(call.module.bias, len(output) * output.shape[3], dtype=torch.float64)
 

@@ -1,4 +1,4 @@
-"""One sample at a time by plain automatic differentiation: what all else is compared with, and the last resort."""
+"""Plain automatic differentiation, one sample at a time: the reference for every faster way, and the last resort."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,7 +10,7 @@ from weight_importance.estimators.engine.layers import pulled_back
 from weight_importance.estimators.engine.samples import Samples
 
 Gradients = dict[str, Tensor]
-"""Parameter name → gradient, of the parameters that the output depends on."""
+"""Parameter name → gradient, for parameters on which the output depends."""
 
 
 def pull_back(
@@ -20,14 +20,14 @@ def pull_back(
     cotangents: Sequence[Tensor] | Callable[[Tensor], Tensor],
     take: Callable[[int, Gradients], None],
 ) -> Tensor:
-    """Hand over the gradient of Σ cotangent · logits for one cotangent after another.
+    """Pass the gradient of Σ cotangent · logits to ``take``, cotangent by cotangent.
 
     Args:
         forward: the network.
-        samples: usually one.
-        names: of the parameters that gradients are wanted of.
-        cotangents: of the logits' shape; or what makes the only one of the logits.
-        take: ``(the cotangent's number, gradients)``.
+        samples: usually a single sample.
+        names: parameters to differentiate.
+        cotangents: tensors of the logits' shape; or a function from logits to one cotangent.
+        take: called with ``(cotangent index, gradients)``.
 
     Returns:
         the logits.
@@ -50,7 +50,7 @@ def pull_back(
         except RuntimeError as error:
             if forward.reentrant or "use_reentrant=True" not in str(error):
                 raise
-            # nothing has been taken: the first way back has failed
+            # ``take`` has not been called yet: the first backward pass failed
             forward.reentrant = True
             return forward.within(samples, forward.tensors(leaves), back)
 

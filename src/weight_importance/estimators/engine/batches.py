@@ -1,9 +1,9 @@
-"""Moments of the gradient of a batch's mean. See :mod:`weight_importance.estimators.engine.moments` for single samples.
+"""Moments of mean gradients of batches; :mod:`weight_importance.estimators.engine.moments` treats single samples.
 
-A batch's pull-back is s_b = mean over its samples of Σ_c w_c (∂z/∂θ)ᵀ c, and the result the mean over batches of
-|s_b|^power. Averaging before the power loses what differs between samples: with power 2 and batches of B independent
-samples the expectation is (variance of one sample's gradient) / B + (mean gradient)², instead of variance + mean².
-The samples are taken in the order given; a last, smaller batch counts as much as any other.
+A batch's pull-back is s_b = mean over its samples of Σ_c w_c (∂z/∂θ)ᵀ c; the result is the mean over batches of
+|s_b|^power. Averaging before the power loses differences between samples: with power 2 and batches of B independent
+samples, the expectation is (variance of per-sample gradients) / B + (mean gradient)², instead of variance + mean².
+Batches are consecutive samples; a last, smaller batch has the same weight as any other.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from weight_importance.estimators.engine.sums import COUNT, Means, Sums
 from weight_importance.estimators.kinds import ALL
 
 OPEN, FILLED = "open/", "filled"
-"""Keys of the open batch in a state."""
+"""Keys of the open batch in a saved state."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class BatchMoment:
 class BatchSums(Sums):
     """Sums over batches of |mean over the batch's samples of Σ_c w_c s_c|^power, for every parameter.
 
-    Here :data:`COUNT` is the number of batches. A batch that has begun is kept open until it is full.
+    :data:`COUNT` is the number of batches here. A partial batch stays open until it is full.
 
     Args:
         forward: the network.
-        key: the estimator's name.
-        wanted: its moment.
-        generator: randomness for cotangents that sample labels.
-        ignored: the label that does not count.
+        key: estimator name.
+        wanted: moment of the estimator.
+        generator: random generator for cotangents that sample labels.
+        ignored: the ignored label.
 
     Attributes:
-        open: the sum over the samples of the open batch, per parameter.
-        filled: how many samples it has, and how many of them count.
+        open: sum over the samples of the open batch, per parameter.
+        filled: number of samples in the open batch, and number of those that count.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class BatchSums(Sums):
             gradient = found[0].get(name)
             if gradient is None:
                 gradient = torch.zeros_like(self.forward.parameters[name])
-            # most batches take one pass
+            # most batches take one pass and stay in single precision
             self.open[name] = self.open[name].double() + gradient if name in self.open else gradient
         self.filled = (self.filled[0] + len(samples), self.filled[1] + counts)
 
@@ -110,7 +110,7 @@ class BatchSums(Sums):
         self.open, self.filled = _unfinished(state)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add another accumulation; the batch that it has begun counts as a smaller one, unless all samples are one."""
+        """Add another accumulation; its open batch counts as a smaller one, unless one batch holds all samples."""
         super().merge(state)
         mine = self.open, self.filled
         self.open, self.filled = _unfinished(state)

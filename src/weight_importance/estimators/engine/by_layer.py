@@ -1,6 +1,6 @@
-"""Importances read off layer by layer, without gradients, for networks of layers of closed form alone.
+"""Importances read layer by layer without gradients, for networks in which every layer has a closed form.
 
-The estimator defines what is read from a layer; this module finds the layers, their order, and sums over samples.
+The estimator defines the quantity to read; this module finds the layers and their order, and sums over samples.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ class Reading:
     """Values that an estimator reads from each layer for weight and bias, summed over a call's samples, in float64.
 
     Attributes:
-        of_weight: ``call -> sum``, of as many elements as the weight.
-        of_bias: ``(call, what became of its output) -> sum``, of as many elements as the bias; asked for only where
-            there is one. After the last layer the softmax has come.
+        of_weight: ``call -> sum``, with as many elements as the weight.
+        of_bias: ``(call, input of the next layer) -> sum``, with as many elements as the bias; not called without a
+            bias. The last layer receives the softmax.
     """
 
     of_weight: Callable[[Call], Tensor]
@@ -36,10 +36,10 @@ class Reading:
 
 
 def successions(forward: Forward, samples: Samples, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
-    """The one call of each of the layers, and what became of its output: the next one's input, at last the logits.
+    """Return the single call of each layer, and the input of each next layer; after the last layer, the logits.
 
     Raises:
-        UserError: a layer that was called once on the probe is called otherwise on these samples.
+        UserError: a layer called once on the probe is called differently on these samples.
     """
     logits, calls = watch(forward, samples)
     single = single_calls(layers, calls, len(samples))
@@ -52,12 +52,12 @@ def successions(forward: Forward, samples: Samples, layers: list[str]) -> tuple[
 
 
 class ReadingSums(Sums):
-    """Sums over samples of what an estimator reads off each layer.
+    """Sums over samples of the values that an estimator reads from each layer.
 
     Args:
         forward: the network.
-        key: the estimator's name.
-        reading: ``(forward, probe, layers) -> what is read``.
+        key: estimator name.
+        reading: ``(forward, probe, layers) -> Reading``.
     """
 
     needs_layers = True

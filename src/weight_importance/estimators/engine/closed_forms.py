@@ -1,4 +1,4 @@
-"""Which layers of a network have the closed form, found by comparison with plain automatic differentiation."""
+"""Detection of layers with a closed form, by comparison with plain automatic differentiation."""
 
 import math
 from collections.abc import Iterable
@@ -14,19 +14,19 @@ from weight_importance.estimators.engine.products import full_name, input_factor
 from weight_importance.runtime.errors import UserError
 
 FLOOR = 8
-"""Times the rounding error of the largest gradient: below that a gradient is rounding itself (a key's bias, say)."""
+"""Multiple of the largest gradient's rounding error below which a gradient is noise (a key's bias in attention)."""
 
 
 def candidates(forward: Forward, calls: list[Call], samples: int) -> list[Call]:
-    """The calls of layers that may have the closed form.
+    """Select the calls of layers that may have a closed form.
 
-    The layer's type is one of :data:`FORMS` or an embedding, it is called once, on all the samples, and shares no
+    Such a layer's type is one of :data:`FORMS` or an embedding; it is called once, on all samples, and shares no
     parameter with another module.
 
     Args:
         forward: the network.
-        calls: of a watched pass.
-        samples: that it passed.
+        calls: calls of a watched pass.
+        samples: number of samples in the pass.
     """
     owners: dict[int, int] = {}
     for _, parameter in forward.network.named_parameters(remove_duplicate=False):
@@ -42,7 +42,7 @@ def candidates(forward: Forward, calls: list[Call], samples: int) -> list[Call]:
 
 
 def fits(call: Call, samples: int) -> bool:
-    """Whether a call has the shape of a layer of closed form, with a row for each sample."""
+    """Whether a call fits a closed form, with one row per sample."""
     if call.input is None or call.input.ndim == 0 or not len(call.input) == len(call.output) == samples:
         return False
     module = call.module
@@ -61,13 +61,13 @@ def fits(call: Call, samples: int) -> bool:
 def disagreeing(
     calls: Iterable[Call], pulled: Iterable[Tensor | None], row: int, truth: "Truth", tolerance: float
 ) -> set[str]:
-    """The layers whose closed form does not give a sample's gradients.
+    """Return the layers whose closed form does not reproduce a sample's gradients.
 
     Args:
-        calls: of candidates, on a few samples.
-        pulled: the gradients at their outputs.
-        row: of the sample among them.
-        truth: its gradients one sample at a time.
+        calls: calls of candidates on a few samples.
+        pulled: gradients at the candidates' outputs.
+        row: index of the sample.
+        truth: reference gradients of the sample.
         tolerance: relative error; structural errors are far above rounding.
     """
     return {
@@ -79,10 +79,10 @@ def disagreeing(
 
 
 class Truth:
-    """A sample's gradients by plain automatic differentiation, to be compared with.
+    """Reference gradients of a sample by plain automatic differentiation.
 
     Args:
-        gradients: parameter name → gradient, zero for others.
+        gradients: parameter name → gradient; missing gradients are zero.
     """
 
     def __init__(self, gradients: Gradients) -> None:
@@ -92,7 +92,7 @@ class Truth:
         self._floor = FLOOR * torch.finfo(kind).eps * max(self._largest.values(), default=0.0)
 
     def agrees(self, name: str, value: Tensor, tolerance: float) -> bool:
-        """Whether ``value``, which is overwritten, is the gradient; values that are not finite count as equal."""
+        """Whether ``value`` (overwritten) equals the gradient; non-finite values count as equal."""
         truth = self._gradients.get(name)
         if truth is None:
             return not value.any()
@@ -100,7 +100,7 @@ class Truth:
 
 
 def _largest(values: Tensor) -> float:
-    """The largest absolute value that is finite; zero of none."""
+    """Return the largest finite absolute value; zero if there is none."""
     if values.numel() == 0:
         return 0.0
     low, high = values.aminmax()
@@ -109,7 +109,7 @@ def _largest(values: Tensor) -> float:
 
 
 def _gradients(call: Call, gradient: Tensor | None, row: int) -> dict[str, Tensor]:
-    """One sample's gradients in closed form: of the weight and of the bias."""
+    """Return one sample's gradients of weight and bias in closed form."""
     owned = dict(call.module.named_parameters(recurse=False))
     if gradient is None:
         return {name: torch.zeros_like(parameter) for name, parameter in owned.items()}
@@ -124,13 +124,13 @@ def _gradients(call: Call, gradient: Tensor | None, row: int) -> dict[str, Tenso
 
 
 def parameter_names(layer: str, network: nn.Module) -> list[str]:
-    """The names in ``network`` of the parameters that ``layer`` itself owns."""
+    """List the parameters that ``layer`` owns directly, by their names in ``network``."""
     prefix = f"{layer}." if layer else ""
     return [f"{prefix}{name}" for name, _ in network.get_submodule(layer).named_parameters(recurse=False)]
 
 
 def refuse_other_parameters(estimator: str, forward: Forward, layers: list[str]) -> None:
-    """Raise an error that names a parameter outside ``layers``, which the estimator so called does not define."""
+    """Raise UserError for a parameter outside ``layers``, for which the estimator is not defined."""
     covered = {name for layer in layers for name in parameter_names(layer, forward.network)}
     for name in forward.parameters:
         if name not in covered:
@@ -143,7 +143,7 @@ def refuse_other_parameters(estimator: str, forward: Forward, layers: list[str])
 
 
 def single_calls(layers: list[str], calls: list[Call], samples: int) -> list[Call] | None:
-    """The one call of each of ``layers``; ``None`` if on these samples they are called otherwise."""
+    """Return the single call of each layer; ``None`` if these samples call a layer differently."""
     found = [call for call in calls if call.name in layers]
     if sorted(call.name for call in found) != sorted(layers) or not all(fits(call, samples) for call in found):
         return None

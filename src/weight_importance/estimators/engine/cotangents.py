@@ -1,4 +1,4 @@
-"""From logits and labels to cotangents: labels checked, positions and ignored labels dealt with, classes in blocks."""
+"""Cotangents from logits and labels: label checks, positions, ignored labels, and classes in blocks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from weight_importance.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Moment:
-    """The average Σ_c w_c |s_c|^power over these cotangents; see :class:`MomentEstimator`."""
+    """The moment Σ_c w_c |s_c|^power over these cotangents; see :class:`MomentEstimator`."""
 
     cotangents: Cotangents
     power: int
@@ -25,12 +25,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels as formulas take them.
+    """Labels in the form that estimators' formulas expect.
 
     Attributes:
-        labels: ``(N, ...)`` in range; zeros where there are none or they are ignored.
+        labels: ``(N, ...)`` in range; zero where missing or ignored.
         counted: ``(N, ...)``, whether a label (or position) counts; ``None`` if all do.
-        samples: how many samples have something that counts.
+        samples: number of samples with at least one label that counts.
     """
 
     labels: Tensor
@@ -44,10 +44,10 @@ def targets(logits: Tensor, labels: Tensor | None, ignored: int | None) -> Targe
     Args:
         logits: ``(N, ..., K)``.
         labels: ``(N, ...)`` integers, or ``None``.
-        ignored: the label that does not count.
+        ignored: the ignored label.
 
     Raises:
-        UserError: they do not fit; it says what is expected.
+        UserError: logits and labels do not fit; the message states the expected form.
     """
     positions = logits.shape[:-1]
     if logits.ndim > 2 and ignored is None:
@@ -88,7 +88,7 @@ def targets(logits: Tensor, labels: Tensor | None, ignored: int | None) -> Targe
 def blocks(
     moment: Moment, logits: Tensor, target: Targets, generator: Generator | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The moment's cotangents ``(C, N, ..., K)`` in float64 and weights ``(C, N)``, as many at once as fit."""
+    """Yield the moment's cotangents ``(C, N, ..., K)`` in float64 and weights ``(C, N)``, in blocks."""
     logits = logits.double()
     if logits.ndim == 2:
         for cotangents, weights in _formula(moment, logits, target.labels, generator):
@@ -111,7 +111,7 @@ def _formula(
 def _joint(
     moment: Moment, logits: Tensor, labels: Tensor, counted: Tensor, generator: Generator | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """A sample's scalar is the sum over its positions: ``logits`` is ``(N, P, K)``."""
+    """Treat the sum over positions as a sample's scalar: ``logits`` is ``(N, P, K)``."""
     for cotangents, weights in _formula(moment, logits.flatten(0, 1), labels.flatten(), generator):
         if not (weights == 1).all():
             raise UserError(
@@ -125,7 +125,7 @@ def _joint(
 def _separate(
     moment: Moment, logits: Tensor, labels: Tensor, counted: Tensor, generator: Generator | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each position counts by itself, as if it were a sample."""
+    """Treat each position as a separate sample."""
     at_once = max(1, BLOCK_BYTES // logits.nbytes)
     for position in range(logits.shape[1]):
         for cotangents, weights in _formula(moment, logits[:, position], labels[:, position], generator):
@@ -138,13 +138,13 @@ def _separate(
 def steps(
     wanted: Mapping[str, Moment], draws: Mapping[str, Generator | None], logits: Tensor, target: Targets
 ) -> Iterator[list[PullBack]]:
-    """The cotangents of several moments, a block of each at a time; equal blocks are pulled back once.
+    """Yield the cotangents of several moments, one block of each at a time; equal blocks are pulled back once.
 
     Args:
-        wanted: the moments by name.
-        draws: a generator for each.
+        wanted: moments by name.
+        draws: generators by name.
         logits: ``(N, ..., K)``.
-        target: their labels.
+        target: labels of the samples.
     """
     precision = torch.float32 if logits.dtype in HALVES else logits.dtype
     streams = [blocks(moment, logits, target, draws[key]) for key, moment in wanted.items()]
@@ -167,8 +167,8 @@ def steps(
 def needed_bytes(
     wanted: Mapping[str, Moment], draws: Mapping[str, Generator | None], logits: Tensor, target: Targets
 ) -> int:
-    """Bytes per sample of the cotangents, in float64 and in the network's precision, and of what computes them."""
-    # stand-ins: measuring must not use up the caller's random numbers
+    """Return bytes per sample for cotangents, in float64 and the network's precision, and their computation."""
+    # copies: measuring must not consume the caller's random numbers
     copies = {key: draw and draw.clone_state() for key, draw in draws.items()}
     first = (next(blocks(moment, logits, target, copies[key])) for key, moment in wanted.items())
     return 3 * sum(cotangents.nbytes for cotangents, _ in first) // len(logits)

@@ -1,17 +1,17 @@
 """The diagonal of the Hessian of the mean cross-entropy: a Gauss-Newton part and the curvature of the network's logits.
 
 With logits z, probabilities p and the label's one-hot vector e_y, the Hessian of a sample's loss is
-Jᵀ(diag(p) − ppᵀ)J + Σ_k (p − e_y)_k ∂²z_k/∂θ² (Schraudolph 2002, sec. 3). The diagonal of the first term is that of the
-exact Fisher information (Martens 2020, sec. 9.2) and is computed as such, without an error. The second term is zero
-within every tensor of parameters in which the logits are piecewise linear: all of those of linear, convolutional and
-normalisation layers in evaluation mode between leaky ReLUs and maximum pooling. There the whole diagonal is exact.
+Jᵀ(diag(p) − ppᵀ)J + Σ_k (p − e_y)_k ∂²z_k/∂θ² (Schraudolph 2002, sec. 3). The first term has the diagonal of the exact
+Fisher information (Martens 2020, sec. 9.2) and is computed exactly. The second term is zero within every parameter
+tensor in which the logits are piecewise linear: every tensor of linear, convolutional and normalisation layers in
+evaluation mode between leaky ReLUs and max pooling. There the whole diagonal is exact.
 
-This module adds the second term. One product with a random normal vector per tensor shows whether it is zero on the
-samples of a pass. Where it is not, its diagonal is estimated: for a vector v of random signs, E[v ∘ Rv] is the diagonal
-of R (Bekas, Kokiopoulou and Saad 2007, eq. 1, with the signs of Hutchinson 1990). As v covers one tensor, the variance
-of entry i is Σ_{j≠i} R_ij² / :data:`PROBES` over the entries j of its tensor. In a smooth network this may be large: in
-the first layer of a trained 784-100-10 network with tanh, the estimate's correlation with the exact diagonal was 0.51,
-and that of the Gauss-Newton part alone 0.91; ``ggn`` is then the better choice.
+This module adds the second term, R. One product with a random normal vector per tensor shows whether R is zero on the
+samples of a pass. Otherwise its diagonal is estimated: for a vector v of random signs, E[v ∘ Rv] is the diagonal of R
+(Bekas, Kokiopoulou and Saad 2007, eq. 1, with the signs of Hutchinson 1990). As v covers one tensor, the variance of
+entry i is Σ_{j≠i} R_ij² / :data:`PROBES` over the entries j of its tensor. In a smooth network this may be large: in
+the first layer of a trained 784-100-10 network with tanh, the correlation with the exact diagonal was 0.51 for the
+estimate and 0.91 for the Gauss-Newton part alone; ``ggn`` is then the better choice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,16 +30,16 @@ from weight_importance.estimators.engine.sums import COUNT, Sums
 from weight_importance.runtime.errors import UserError
 
 PROBES = 10
-"""Vectors of random signs for the curvature of the logits."""
+"""Number of random-sign vectors for the curvature of the logits."""
 
 SECOND_ORDER = 4
-"""How many times what a pass records its second derivatives hold: both passes, forward and backward of each."""
+"""Memory of second derivatives relative to a pass: two passes, forward and backward of each."""
 
 RESIDUAL = "curvature of the logits"
 """The name of the means that this module computes."""
 
 SIGNS = "signs"
-"""Key in a state of a signature of the vectors."""
+"""Key of the vectors' signature in a saved state."""
 
 
 class CurvatureSums(Sums):
@@ -47,9 +47,9 @@ class CurvatureSums(Sums):
 
     Args:
         forward: the network.
-        users: names of the estimators that need it, for messages.
-        vectors: of random signs, each by parameter.
-        ignored: the label that does not count.
+        users: names of the estimators that need the sums, for messages.
+        vectors: random signs by parameter, one mapping per vector.
+        ignored: the ignored label.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class CurvatureSums(Sums):
     def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
         for part in samples.split(chunk or samples_per_pass(SECOND_ORDER * plan.size, plan.logits.device)):
             try:
-                # of the kernels of attention only this one can be differentiated twice
+                # the only attention kernel that can be differentiated twice
                 with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
                     self._add(part)
             except RuntimeError as error:
@@ -113,7 +113,7 @@ class CurvatureSums(Sums):
         super().merge(state)
 
     def _signature(self) -> Tensor:
-        """A number that differs between other vectors."""
+        """Return numbers that identify the vectors."""
         parts = (
             vector[name].double().flatten()
             @ torch.arange(1.0, vector[name].numel() + 1, dtype=torch.float64).to(vector[name].device)
@@ -131,7 +131,7 @@ class CurvatureSums(Sums):
 
 
 def signs(forward: Forward, generator: Generator) -> list[dict[str, Tensor]]:
-    """:data:`PROBES` vectors of random signs; moves the generator on behind them."""
+    """Draw :data:`PROBES` vectors of random signs; advances the generator."""
     return [
         {name: _signs(parameter, generator) for name, parameter in forward.parameters.items()} for _ in range(PROBES)
     ]

@@ -1,12 +1,12 @@
 """Closed forms of the per-sample gradient of the common layers.
 
-The gradient of such a layer's weight for one sample is an output factor (the gradient at the layer's output) times an
-input factor (what the weight multiplies), summed over the positions at which the weight is used:
+A layer's per-sample weight gradient is an output factor (the gradient at the layer's output) times an input factor (the
+values that the weight multiplies), summed over the positions at which the weight is used:
 s_goi = Σ_l output_gol · input_gil with groups g, outputs o, inputs i and positions l. A linear layer on a matrix has
-one position; a convolution's input factor holds the patches of its input; the scale of a normalisation is as many
-groups of one output and one input as it has entries. A bias has the output factor summed over positions.
+one position; a convolution's input factor contains the patches of its input; each entry of a normalisation's scale is a
+group with one output and one input. A bias gradient is the output factor summed over positions.
 
-Nothing here knows of estimators or networks: a form is of one layer.
+A form describes one layer and knows neither estimators nor networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from torch.nn.functional import batch_norm, group_norm, layer_norm, pad, unfold
 
 @dataclass(frozen=True)
 class Form:
-    """How a layer's input and output (or the gradient at it) become the factors.
+    """Maps a layer's input, and its output or the gradient there, to the factors.
 
     Attributes:
         input_factor: ``(module, input (N, ...)) -> (N, G, I, L)``.
@@ -43,7 +43,7 @@ def _linear_output(module: nn.Linear, values: Tensor) -> Tensor:
 
 
 def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
-    """The padded images' patches ``(N, G, C/G · kernel, L)``."""
+    """Extract the patches of padded images, ``(N, G, C/G · kernel, L)``."""
     padding: Any = module.padding
     left: Sequence[int]
     right: Sequence[int]
@@ -58,7 +58,7 @@ def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
             left = right = padding
     if any([*left, *right]):
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-        # the last axis comes first
+        # ``pad`` expects the last axis first
         sides = [side for both in zip(reversed(left), reversed(right), strict=True) for side in both]
         images = pad(images, sides, mode)
     kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
@@ -71,7 +71,7 @@ def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
 def patches_by_one_copy(
     images: Tensor, kernel: tuple[int, ...], dilation: tuple[int, ...], stride: tuple[int, ...]
 ) -> Tensor:
-    """Equal ``unfold`` by one copy of a strided view; on a GPU ``unfold`` starts a kernel for every sample."""
+    """Compute ``unfold`` as one copy of a strided view; on a GPU ``unfold`` launches a kernel per sample."""
     size = [
         (length - d * (k - 1) - 1) // s + 1
         for length, k, d, s in zip(images.shape[2:], kernel, dilation, stride, strict=True)
@@ -122,4 +122,4 @@ FORMS: dict[type[nn.Module], Form] = {
     nn.LayerNorm: Form(_layer_normalised, _per_entry),
     nn.GroupNorm: Form(_group_normalised, _per_channel),
 }
-"""Layer type → its form. Subclasses may compute something else and are not meant."""
+"""Layer type → form. Subclasses are excluded: they may compute something else."""

@@ -1,7 +1,7 @@
-"""A network as a function of its parameters and of samples, which leaves network, buffers and samples as they are.
+"""A network as a function of its parameters and of samples; network, buffers and samples stay unchanged.
 
-Parameters and buffers are put in their places for the time of a call. Half precision is computed in single precision;
-wrappers (compiled, data-parallel) are looked through; outputs other than logits are refused with the wrapper to write.
+Parameters and buffers are replaced during a call. Half precision is computed in single precision; wrappers (compiled,
+data-parallel) are unwrapped; the error for an output other than logits suggests a wrapper.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,32 +15,31 @@ from weight_importance.estimators.engine.samples import HALVES, Samples
 from weight_importance.runtime.errors import UserError
 
 Call = Callable[[nn.Module, Any], Any]
-"""``(network, inputs) -> logits``, where calling the network on the inputs does not give them."""
+"""``(network, inputs) -> logits``, if calling the network does not return the logits."""
 
 Result = TypeVar("Result")
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DistributedDataParallel": "module", "DataParallel": "module"}
-"""Types that hold the network itself in an attribute. By name: torch's compiler takes seconds to load."""
+"""Wrapper type → attribute with the network. By name, because torch's compiler takes seconds to load."""
 
 
 class Forward:
-    """A network with what is needed to call it.
+    """A network with the tensors and options of its calls.
 
     Args:
         network: any module.
         call: see :data:`Call`; by default the network is called with the inputs: a tensor, a tuple of positional or a
             dictionary of keyword arguments.
-        double: compute in double precision, whatever the network's own.
+        double: compute in double precision, whatever the network's precision.
 
     Attributes:
-        parameters: those that importances are computed of, without a graph: all that require gradients, or all if
-            none does.
-        changes_inputs, changes_weights: a call changes what it is given, found by a probe; it gets copies then.
+        parameters: parameters with importances, detached: all that require gradients, or all if none does.
+        changes_inputs, changes_weights: a call modifies its inputs or weights (found by a probe) and receives copies.
         loses_axis: the output of a single sample has no sample axis; such a sample is passed twice.
-        reentrant: checkpoints of the kind that only leads back into the leaves' own gradients, found on the way.
+        reentrant: the network uses reentrant checkpoints, which only support ``backward`` (found during a pass).
 
     Raises:
-        UserError: a parameter has no values, or complex ones.
+        UserError: a parameter has no values, or complex values.
     """
 
     def __init__(self, network: nn.Module, call: Call | None = None, double: bool = False) -> None:
@@ -73,7 +72,7 @@ class Forward:
         return tensor.float() if tensor.dtype in HALVES else tensor
 
     def in_double(self) -> "Forward | None":
-        """The same network in double precision; ``None`` if it is computed so already."""
+        """Return the network in double precision; ``None`` if it already uses double precision."""
         if all(parameter.dtype == torch.float64 for parameter in self.parameters.values()):
             return None
         double = Forward(self.network, self._call, double=True)
@@ -82,12 +81,12 @@ class Forward:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         first = next(iter([*self.parameters.values(), *self.fixed.values(), *self.buffers.values()]), None)
         return torch.device("cpu") if first is None else first.device
 
     def tensors(self, parameters: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """The tensors that a call uses: these parameters in place of the network's, and copies of the buffers."""
+        """Return the tensors for a call: these parameters instead of the network's, and copies of the buffers."""
         weights = self.fixed | self.parameters
         if self.changes_weights:
             weights = {name: weight.clone() for name, weight in weights.items()}
@@ -97,10 +96,10 @@ class Forward:
         return weights | dict(parameters or {}) | {name: buffer.clone() for name, buffer in self.buffers.items()}
 
     def logits(self, samples: Samples, tensors: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The logits ``(N, ..., K)``.
+        """Compute the logits ``(N, ..., K)``.
 
         Args:
-            samples: N of them.
+            samples: N samples.
             tensors: from :meth:`tensors`.
         """
         return self.within(samples, tensors, lambda logits: logits)
@@ -108,7 +107,7 @@ class Forward:
     def within(
         self, samples: Samples, tensors: Mapping[str, Tensor] | None, then: Callable[[Tensor], Result]
     ) -> Result:
-        """Apply ``then`` to the logits while the tensors are in place, as recomputing layers need."""
+        """Apply ``then`` to the logits while the tensors are in place, which recomputation of layers requires."""
         tensors = self.tensors() if tensors is None else tensors
         named = {f"network.{name}": tensor for name, tensor in tensors.items()}
 
@@ -131,7 +130,7 @@ class Forward:
 
 
 def unwrapped(network: nn.Module) -> tuple[nn.Module, str]:
-    """The network itself inside wrappers, and what these put before the names of its parameters."""
+    """Return the network inside its wrappers, and their prefix of parameter names."""
     prefix = ""
     while type(network).__name__ in WRAPPERS:
         attribute = WRAPPERS[type(network).__name__]
@@ -140,7 +139,7 @@ def unwrapped(network: nn.Module) -> tuple[nn.Module, str]:
 
 
 class _Called(nn.Module):
-    """A network called in some way, and what is done with its output while its tensors are replaced."""
+    """A module that calls the network and processes its output while the tensors are replaced."""
 
     def __init__(self, network: nn.Module, call: Call) -> None:
         super().__init__()
@@ -160,7 +159,7 @@ def _call(network: nn.Module, inputs: Any) -> Any:
 
 
 def _logits(output: Any) -> Tensor:
-    """The logits in what a network returns."""
+    """Find the logits in a network's output."""
     found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
     if isinstance(found, Tensor) and found.is_floating_point():
         return found
@@ -172,10 +171,10 @@ def _logits(output: Any) -> Tensor:
 
 
 def checked(output: Any, samples: int) -> Tensor:
-    """The logits ``(N, ..., K)`` in what a network returns for so many samples.
+    """Find the logits ``(N, ..., K)`` in a network's output for N samples.
 
     Raises:
-        UserError: they have another shape.
+        UserError: the logits have another shape.
     """
     logits = _logits(output)
     if logits.ndim < 2 or len(logits) != samples:

@@ -1,4 +1,4 @@
-"""Restores what a computation must not change: the network's modes and attributes, random states, switches of torch."""
+"""Guards that restore state after a computation: network modes and attributes, random states, torch's switches."""
 
 import random
 import sys
@@ -13,16 +13,15 @@ from torch import Tensor, nn
 from weight_importance.estimators.engine.layers import evaluation_mode
 
 _OWN = frozenset(vars(nn.Module()))
-"""Attributes of every module that torch itself looks after."""
+"""Attributes of every module that torch manages."""
 
 
 @contextmanager
 def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluation mode in full precision with gradients possible; everything is as before when the context ends.
+    """Enter evaluation mode in full precision with gradients possible, and restore everything afterwards.
 
-    That is: the modules' modes and plain attributes; the random numbers of torch, numpy and Python; inference mode and
-    autocast, which may surround the call; the fused path of attention, whose layers no hook sees; compiled code, which
-    is run as it was written.
+    Restores module modes, plain attributes, and the random states of torch, numpy and Python. Disables autocast and
+    fused attention, whose layers bypass hooks, and runs compiled code eagerly.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, enabled=False))
@@ -59,7 +58,7 @@ def _without_fused_attention() -> Iterator[None]:
 
 @contextmanager
 def _attributes(network: nn.Module) -> Iterator[None]:
-    """Attributes that are neither parameters nor buffers: counters, caches and tensors that a forward changes."""
+    """Restore attributes other than parameters and buffers: counters, caches and tensors that a forward changes."""
     saved = [(module, _own_attributes(module)) for module in network.modules()]
     contents = [
         (value, _copy(value))

@@ -1,4 +1,4 @@
-"""Watching a forward pass: which layers were called, with what input and what output, in how much memory."""
+"""Watching a forward pass: the layers called, their inputs and outputs, and the memory used."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.samples import Samples, batch, tensors
 
 CHUNK = 1000
-"""Samples per forward pass, at most."""
+"""Maximum number of samples per forward pass."""
 
 PASS_BYTES = 64 * 2**20
-"""Memory bound on what one forward pass records and its backward passes return; at least one sample's."""
+"""Memory bound on a forward pass's records and its backward passes' results; at least one sample's."""
 
 GPU_FACTOR = 16
-"""On a GPU the bounds on memory and on samples per pass are this many times larger: a small pass leaves it idle."""
+"""Factor of the bounds on memory and on samples per pass on a GPU, which a small pass leaves idle."""
 
 PROBE = 4
-"""Samples on which memory is measured and every way of computing is checked; drawn from all samples."""
+"""Number of samples, drawn from all, on which memory is measured and every way of computing is checked."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class Call:
     Attributes:
         name: the module's name in the network ("" for the network itself).
         module: the module.
-        input: its (only) tensor input; ``None`` if it was called in any other way.
-        output: its output, an inner node of the graph when gradients are recorded.
+        input: the only tensor input; ``None`` for any other call.
+        output: the output, an inner node of the graph when gradients are recorded.
     """
 
     name: str
-    module: Any  # an nn.Module, whose attributes depend on its class
-    input: Any  # a tensor wherever there is a closed form
+    module: Any  # an nn.Module; its attributes depend on the class
+    input: Any  # a tensor for layers with a closed form
     output: Tensor
 
 
 def pulled_back(logits: Tensor, towards: Sequence[Tensor], cotangent: Tensor, keep: bool = False) -> tuple:
-    """The gradients of Σ logits · cotangent, ``None`` for a tensor that the logits do not depend on.
+    """Return the gradients of Σ logits · cotangent, ``None`` for tensors that do not affect the logits.
 
-    The sum is formed here, because ``autograd.grad`` imports sympy (half a second) if a cotangent is passed to it.
+    The sum is explicit because ``autograd.grad`` with a cotangent imports sympy (half a second).
     """
     with torch.enable_grad():
         total = (logits * cotangent).sum()
@@ -53,7 +53,7 @@ def pulled_back(logits: Tensor, towards: Sequence[Tensor], cotangent: Tensor, ke
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Every submodule in evaluation mode, each back in its own mode afterwards."""
+    """Put every submodule into evaluation mode, and restore its mode afterwards."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -64,14 +64,14 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None = None) -> tuple[Tensor, list[Call]]:
-    """Run the network and note each call of a module that owns parameters.
+    """Run the network and record each call of a module that owns parameters.
 
-    The graph that is recorded (when gradients are enabled) reaches the layers' outputs and no parameter, so that
-    ``autograd.grad`` to the outputs computes no weight gradient.
+    The graph (if gradients are enabled) ends at the layers' outputs and reaches no parameter, so that ``autograd.grad``
+    to the outputs computes no weight gradient.
 
     Args:
         forward: the network, in evaluation mode.
-        samples: N of them.
+        samples: N samples.
         tensors: see :meth:`Forward.tensors`.
 
     Returns:
@@ -87,7 +87,7 @@ def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None 
                 output.requires_grad_()
             given = args[0] if len(args) == 1 and not kwargs and isinstance(args[0], Tensor) else None
             calls.append(Call(name, module, given, output))
-            # a copy goes on, so that an in-place activation cannot overwrite the output noted here
+            # return a copy, so that an in-place activation cannot overwrite the recorded output
             return output.clone()
 
         return note
@@ -106,10 +106,10 @@ def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None 
 
 
 def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) -> tuple[Tensor, list[Call], int]:
-    """A watched pass with gradients, and the bytes per sample, beyond the inputs, that it and its backward pass take.
+    """Run a watched pass with gradients, and measure the bytes per sample of it and its backward pass.
 
-    That is what the graph saves for the backward pass, every watched layer's input and output, and the gradient at
-    that output.
+    Counts the tensors saved for the backward pass, every watched layer's input and output, and the gradient at that
+    output, but neither the network's inputs nor its weights.
 
     Args:
         forward: the network, in evaluation mode.
@@ -123,7 +123,7 @@ def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) ->
 
     def hold(tensor: Tensor) -> Tensor:
         held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        # not the tensor itself, which would tie the graph to itself and outlive it
+        # the tensor itself would create a reference cycle with the graph
         return tensor.detach()
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
@@ -138,10 +138,10 @@ def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) ->
 
 
 def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
-    """Bytes per sample that a pass with gradients and its backward pass take; see :func:`measured`.
+    """Return the bytes per sample of a pass with gradients and its backward pass; see :func:`measured`.
 
     Args:
-        network: in evaluation mode.
+        network: the network, in evaluation mode.
         inputs: ``(N, ...)``.
     """
     forward = Forward(network)
@@ -149,11 +149,11 @@ def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:
 
 
 def bound_factor(device: torch.device) -> int:
-    """The factor of all bounds on memory on this device."""
+    """Return the factor of all memory bounds on this device."""
     return GPU_FACTOR if device.type == "cuda" else 1
 
 
 def samples_per_pass(size: int, device: torch.device) -> int:
-    """How many samples of ``size`` recorded bytes each go into one forward pass on this device."""
+    """Return the number of samples per forward pass on this device, at ``size`` recorded bytes per sample."""
     factor = bound_factor(device)
     return min(CHUNK * factor, max(1, PASS_BYTES * factor // max(1, size)))

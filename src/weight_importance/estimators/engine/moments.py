@@ -1,18 +1,17 @@
-"""The one engine: moments of the per-sample gradient of a scalar of the network's output.
+"""The engine: moments of the per-sample gradient of a scalar function of the network's output.
 
 For cotangents c at the logits of sample n with weights w, the pull-back is s_nc = (∂z_n/∂θ)ᵀ c, and the moment of
 power q is the mean over samples of Σ_c w_nc |s_nc|^q, per parameter. For a linear layer with input a and
-back-propagated gradient g the per-sample gradient is the outer product g aᵀ, hence
-Σ_n w |g aᵀ|^q = (w|g|^q)ᵀ(|a|^q): one matrix product, exact, and nothing of size samples × parameters in memory.
-Layers that use a weight at several positions have their per-sample gradients formed for a few samples at a time (see
-:mod:`weight_importance.estimators.engine.forms`). Every other parameter takes ``torch.func``, or one sample at a time.
+back-propagated gradient g, the per-sample gradient is the outer product g aᵀ, hence
+Σ_n w |g aᵀ|^q = (w|g|^q)ᵀ(|a|^q): one exact matrix product, without a tensor of size samples × parameters. Layers that
+use a weight at several positions form per-sample gradients for a few samples at a time (see
+:mod:`weight_importance.estimators.engine.forms`). All other parameters use ``torch.func``, or one sample at a time.
 
-Memory beyond the inputs and the network is bounded, whatever the number of samples or classes, by ``PASS_BYTES`` (the
-forward pass and the gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) +
-``FALLBACK_BYTES`` (those of ``torch.func``) + ``BLOCK_BYTES`` per moment (cotangents), and a few numbers per parameter
-(float64 totals, a part of a sum, the check's gradient); of several moments together, a number per moment, sample of a
-pass and output of a layer on top. A single sample that exceeds a bound is computed alone; what the numerical libraries
-keep for themselves comes on top.
+Memory beyond inputs and network is bounded for any number of samples or classes: ``PASS_BYTES`` (forward pass and
+gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) + ``FALLBACK_BYTES`` (per-sample
+gradients by ``torch.func``) + ``BLOCK_BYTES`` per moment (cotangents) + a few numbers per parameter (float64 totals, a
+partial sum, the check's gradient). Several moments together add one number per moment, sample of a pass and layer
+output. A single sample that exceeds a bound is computed alone; the numerical libraries' own memory is not included.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,19 +33,19 @@ from weight_importance.estimators.engine.vectorised import parts
 
 
 class MomentSums(Sums):
-    """Sums over samples of Σ_c w_c |s_c|^power for every parameter, of several moments in one go.
+    """Sums over samples of Σ_c w_c |s_c|^power for every parameter, for several moments together.
 
-    They share the forward pass, the pull-back of equal cotangents with everything formed of it, and the powers of the
-    layers' inputs.
+    The moments share the forward pass, the pull-back of equal cotangents and its products, and the powers of layer
+    inputs.
 
     Args:
         forward: the network.
-        wanted: the moments by name.
-        generator: randomness for cotangents that sample labels; each moment draws as if it were alone.
-        ignored: the label that does not count.
+        wanted: moments by name.
+        generator: random generator for cotangents that sample labels; each moment draws as if it were alone.
+        ignored: the ignored label.
 
     Attributes:
-        draws: each moment's generator, moved on behind what was drawn.
+        draws: each moment's generator, past the numbers drawn.
     """
 
     needs_layers = needs_gradients = True
@@ -60,7 +59,7 @@ class MomentSums(Sums):
         self._verified: set[tuple[int, int]] = set()
 
     def add(self, samples: Samples, plan: Plan, chunk: int | None, rows: Tensor | None = None) -> None:
-        """Take in a batch; ``rows`` are the numbers of the probe's samples in it, where they are in it."""
+        """Add a batch; ``rows`` are the indices of the probe's samples, if the batch contains them."""
         if chunk is None:
             probed = targets(plan.logits, plan.samples.labels, self._ignored)
             chunk = samples_per_pass(
@@ -99,18 +98,18 @@ class MomentSums(Sums):
         self._closed(closed, logits, previous, False)
 
     def _closed(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
-        """Add the sums for layers of closed form."""
+        """Add the sums for layers with a closed form."""
         for key, name, part in power_sums(calls, logits, pull_backs, keep):
             if name in self.forward.parameters:
                 self._put(key, name, part)
 
     def _put(self, key: str, name: str, part: Tensor) -> None:
-        """Add a part of a parameter's sum, of as many elements as the parameter."""
+        """Add a partial sum with as many elements as the parameter."""
         total = self.totals[f"{key}/{name}"]
         total += part.view_as(total)
 
     def _vectorised(self, samples: Samples, pull_backs: list[PullBack], plan: Plan, names: list[str]) -> None:
-        """Add the sums for parameters that ``torch.func`` serves; the first part of every size is checked."""
+        """Add the sums for parameters by ``torch.func``; the first part of every size is checked."""
         moments = {term.key for each in pull_backs for term in each.terms}
         cotangents = torch.stack([each.cotangent for each in pull_backs], 1)
         tensors, recorded = len(pull_backs) + len(moments), plan.size * len(pull_backs)
@@ -132,7 +131,7 @@ class MomentSums(Sums):
                         self._put(term.key, name, term.weight.to(values.dtype) @ values.abs().pow(term.power))
 
     def _alone(self, samples: Samples, pull_backs: list[PullBack], names: Iterable[str]) -> None:
-        """Add the sums for parameters that go one sample at a time."""
+        """Add the sums for parameters computed one sample at a time."""
         for row in range(len(samples)):
             of_row = [_of_samples(each, slice(row, row + 1)) for each in pull_backs]
 

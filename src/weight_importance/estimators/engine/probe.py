@@ -1,7 +1,7 @@
-"""How importances of a network are computed, decided on a few samples: refusals, and each parameter's way.
+"""The probe of a network on a few samples: refuses unsuitable networks and plans the computation of each parameter.
 
-Everything is compared with plain automatic differentiation of one sample at a time: the logits of the batch, the closed
-form of each layer, and the gradients of ``torch.func``. Layers that disagree or fail are computed one sample at a time.
+Plain automatic differentiation, one sample at a time, is the reference for the batch's logits, each layer's closed form
+and the gradients of ``torch.func``. Layers that disagree or fail are computed one sample at a time.
 """
 
 import warnings
@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 """Relative error up to which two ways agree; structural errors are far above rounding."""
 
 REDUCED_TOLERANCE = 3e-2
-"""The same where the network itself computes in half precision (autocast)."""
+"""Tolerance for networks that compute in half precision (autocast)."""
 
 
 class SlowWarning(UserWarning):
@@ -32,14 +32,14 @@ class SlowWarning(UserWarning):
 
 @dataclass
 class Plan:
-    """Results of a probe of a few samples.
+    """Results of a probe on a few samples.
 
     Attributes:
-        samples: the probe.
-        logits: its logits, each sample's alone, ``(n, ..., K)``.
-        layers: of closed form, in the order of execution.
-        vectorised: names of the parameters whose gradients ``torch.func`` gives.
-        looped: names of the parameters that go one sample at a time.
+        samples: the probe's samples.
+        logits: logits of each sample passed alone, ``(n, ..., K)``.
+        layers: layers with a closed form, in the order of execution.
+        vectorised: parameters with gradients by ``torch.func``.
+        looped: parameters computed one sample at a time.
         size: bytes that a pass records per sample.
         tolerance: relative error up to which two ways agree.
     """
@@ -53,11 +53,11 @@ class Plan:
     tolerance: float
 
     def covered(self, forward: Forward) -> set[str]:
-        """The parameters of the layers of closed form."""
+        """Return the parameters of layers with a closed form."""
         return {name for layer in self.layers for name in parameter_names(layer, forward.network)}
 
     def restrict(self, earlier: "Plan", forward: Forward) -> None:
-        """Go on with what held on an earlier probe, too."""
+        """Keep only the ways of computing that also held on an earlier probe."""
         self.layers = [layer for layer in self.layers if layer in earlier.layers]
         looped, others = {*self.looped, *earlier.looped}, forward.parameters.keys() - self.covered(forward)
         self.looped = [name for name in forward.parameters if name in others and name in looped]
@@ -65,13 +65,13 @@ class Plan:
 
 
 def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: bool = True) -> Plan:
-    """Look at how a network behaves on a few samples.
+    """Probe a network on a few samples.
 
     Args:
-        forward: the network; what it does to its inputs and weights is noted there.
-        samples: a few.
-        layers: find the layers of closed form.
-        gradients: find ways to the gradients of all other parameters, too.
+        forward: the network; stores whether calls modify inputs or weights.
+        samples: a few samples.
+        layers: find the layers with a closed form.
+        gradients: choose a way to compute the gradients of all other parameters.
 
     Raises:
         UserError: the network cannot be called on the samples, samples influence each other, the output is random, or
@@ -118,18 +118,18 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
 
 
 def _closed_in_double(forward: Forward, samples: Samples) -> set[str]:
-    """The layers whose closed form holds in double precision; none where the network cannot be computed so."""
+    """Return the layers whose closed form holds in double precision; none if the network cannot run in it."""
     double = forward.in_double()
     if double is None:
         return set()
     try:
         return set(examine(double, samples.in_double(), gradients=False).layers)
-    except Exception:  # whatever the network says of another precision
+    except Exception:  # the network may fail in any way in another precision
         return set()
 
 
 def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call], int]:
-    """A watched pass on copies of everything, to see what the network changes."""
+    """Run a watched pass on copies, to detect what the network modifies."""
     forward.changes_inputs, forward.changes_weights = False, True
     given, replaced = samples.copied(), forward.tensors()
     try:
@@ -159,23 +159,23 @@ def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call],
 
 
 def _random(logits: Tensor) -> Tensor:
-    """A random cotangent."""
+    """Draw a random cotangent."""
     return torch.empty_like(logits).normal_(generator=torch.Generator(logits.device).manual_seed(0))
 
 
 def _pulled(logits: Tensor, calls: list[Call], cotangent: Tensor) -> list[Tensor | None] | None:
-    """The gradients at the calls' outputs; ``None`` where there is no way back in one pass."""
+    """Return the gradients at the calls' outputs; ``None`` if one backward pass cannot compute them."""
     outputs = [call.output for call in calls]
     if not outputs:
         return []
     try:
         return list(pulled_back(logits, outputs, cotangent))
-    except RuntimeError:  # a layer that recomputes, or changes in place what it saved
+    except RuntimeError:  # a layer recomputes, or overwrites a saved tensor
         return None
 
 
 def _choose(forward: Forward, plan: Plan, names: list[str], cotangent: Tensor) -> None:
-    """Divide parameters without closed form between ``torch.func`` and one sample at a time."""
+    """Divide parameters without a closed form between ``torch.func`` and one sample at a time."""
     if not names:
         return
     wrong: set[str] = set()
@@ -184,7 +184,7 @@ def _choose(forward: Forward, plan: Plan, names: list[str], cotangent: Tensor) -
         some = plan.samples.take(part)
         try:
             found = per_sample(forward, names, some, cotangent[part][:, None])
-        except Exception as error:  # whatever torch.func or the network say
+        except Exception as error:  # torch.func and the network may fail in any way
             wrong, reason = set(names), f" ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
             break
         wrong |= _disagreeing(forward, plan, found, some, cotangent[part][:, None])
@@ -193,7 +193,7 @@ def _choose(forward: Forward, plan: Plan, names: list[str], cotangent: Tensor) -
 
 
 def go_alone(plan: Plan, names: list[str], reason: str = "") -> None:
-    """Have parameters go one sample at a time from now on, and say so."""
+    """Switch parameters to one sample at a time, with a warning."""
     plan.vectorised = [name for name in plan.vectorised if name not in names]
     new = [name for name in names if name not in plan.looped]
     if new:
@@ -210,16 +210,16 @@ def go_alone(plan: Plan, names: list[str], reason: str = "") -> None:
 def checked_per_sample(
     forward: Forward, plan: Plan, names: list[str], samples: Samples, cotangents: Tensor, verified: bool
 ) -> tuple[dict[str, Tensor], set[str]]:
-    """Per-sample gradients by ``torch.func``, and the parameters for which they are wrong or cannot be formed.
+    """Return per-sample gradients by ``torch.func``, and the parameters for which they fail or are wrong.
 
     Args:
         forward, names, samples, cotangents: as for :func:`per_sample`.
-        plan: how the network is computed.
-        verified: gradients of this shape have been compared before.
+        plan: the probe's results.
+        verified: gradients of this shape have been checked before.
     """
     try:
         found = per_sample(forward, names, samples, cotangents)
-    except Exception:  # as in the probe, for data that it did not meet
+    except Exception:  # as in the probe, for data not in it
         return {}, set(names)
     return found, set() if verified else _disagreeing(forward, plan, found, samples, cotangents)
 
@@ -227,7 +227,7 @@ def checked_per_sample(
 def _disagreeing(
     forward: Forward, plan: Plan, found: dict[str, Tensor], samples: Samples, cotangents: Tensor
 ) -> set[str]:
-    """Names of the gradients ``(N, C, ...)`` that are not those of plain automatic differentiation."""
+    """Return the names of gradients ``(N, C, ...)`` that differ from plain automatic differentiation."""
     wrong: set[str] = set()
     for row in range(min(len(samples), PROBE)):
 
@@ -248,5 +248,5 @@ def _disagreeing(
         samples, cotangents = samples.in_double(), cotangents.double()
         found = per_sample(double, sorted(wrong), samples, cotangents)
         return _disagreeing(double, plan, found, samples, cotangents)
-    except Exception:  # whatever the network says of another precision
+    except Exception:  # the network may fail in any way in another precision
         return wrong

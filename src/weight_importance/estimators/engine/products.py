@@ -1,6 +1,6 @@
-"""Sums over samples of powers of the per-sample gradient, for layers of closed form, from one backward pass.
+"""Sums over samples of powers of the per-sample gradient, for layers with a closed form, from one backward pass.
 
-Nothing here knows of estimators: it sees weights, powers, and cotangents at the logits.
+Knows no estimators, only weights, powers, and cotangents at the logits.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from weight_importance.estimators.engine.layers import Call, bound_factor, pulle
 from weight_importance.estimators.engine.samples import HALVES
 
 PRODUCT_BYTES = 8 * 2**20
-"""Memory bound on the per-sample gradients of one layer formed at once, with their factors; at least one sample's."""
+"""Memory bound on one layer's simultaneous per-sample gradients and factors; at least one sample's."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """Σ_n weight_n |s_n|^power of a pull-back s, one term of the sum called ``key``; weights ``(N,)``."""
+    """Σ_n weight_n |s_n|^power of a pull-back s, a term of the sum ``key``; weights ``(N,)``."""
 
     key: str
     power: int
@@ -28,19 +28,19 @@ class Term:
 
 @dataclass(frozen=True)
 class PullBack:
-    """A cotangent at the logits ``(N, ..., K)`` and the terms that are formed of its pull-back."""
+    """A cotangent at the logits ``(N, ..., K)`` and the terms computed from its pull-back."""
 
     cotangent: Tensor
     terms: list[Term]
 
 
 def output_factor(call: Call, values: Tensor) -> Tensor:
-    """The output of a call, or the gradient there, as the output factor ``(N, G, O, L)``, at least single precision."""
+    """Return a call's output, or the gradient there, as ``(N, G, O, L)``, at least in single precision."""
     return FORMS[type(call.module)].output_factor(call.module, _whole(values))
 
 
 def input_factor(call: Call, part: slice = slice(None)) -> Tensor:
-    """The factor of the call's weight, ``(n, G, I, L)``, for some samples, at least in single precision."""
+    """Return the input factor ``(n, G, I, L)`` for some samples, at least in single precision."""
     return FORMS[type(call.module)].input_factor(call.module, _whole(call.input.detach()[part]))
 
 
@@ -49,9 +49,9 @@ def _whole(values: Tensor) -> Tensor:
 
 
 def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
-    """The call's samples, a few at a time: as many as :data:`PRODUCT_BYTES` holds, at least one.
+    """Split the call's samples into parts that fit into :data:`PRODUCT_BYTES`, at least one sample each.
 
-    What counts is the input factor and, when the per-sample gradients are formed, these and the output factor.
+    The bound counts the input factor; with per-sample gradients, also these and the output factor.
     """
     output = output_factor(call, call.output.detach())
     samples, _, outputs, positions = output.shape
@@ -64,9 +64,9 @@ def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
 
 
 def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
-    """The per-sample gradients ``(n, G, O, I)`` of the call's weight, for a few samples n at a time.
+    """Yield the weight's per-sample gradients ``(n, G, O, I)``, for a few samples n at a time.
 
-    Each is a view of one buffer: used up, or overwritten, before the next is asked for.
+    All are views of one buffer: the next one overwrites it.
     """
     outputs = output_factor(call, gradient)
     buffer = None
@@ -81,29 +81,29 @@ def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
 
 
 def input_factors(call: Call) -> Iterator[Tensor]:
-    """The factor of the call's weight, ``(n, G, I, L)``, for a few samples n at a time."""
+    """Yield the input factor ``(n, G, I, L)``, for a few samples n at a time."""
     return (input_factor(call, part) for part in _parts(call, with_gradients=False))
 
 
 def power_sums(
     calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool = False
 ) -> Iterator[tuple[str, str, Tensor]]:
-    """The terms' sums over samples for the parameters of the called layers, in parts.
+    """Sum the terms over samples for the parameters of the called layers.
 
-    One backward pass per pull-back, to the layers' outputs.
+    Each pull-back takes one backward pass to the layers' outputs.
 
     Args:
-        calls: of layers of closed form.
+        calls: calls of layers with a closed form.
         logits: ``(N, ..., K)``, with the graph to the calls' outputs.
-        pull_backs: what to sum.
-        keep: the graph is needed afterwards.
+        pull_backs: cotangents and terms to sum.
+        keep: keep the graph for later passes.
 
     Yields:
-        ``(key, parameter's name, a part of its sum)``, which has the parameter's number of elements.
+        ``(key, parameter name, partial sum)``, with as many elements as the parameter.
     """
     if not calls:
         return
-    # layer's name and power → key → output factor
+    # layer name and power → key → output factor
     merged: dict[tuple[str, int], dict[str, Tensor]] = {}
     outputs = [call.output for call in calls]
     for index, pull_back in enumerate(pull_backs):
@@ -119,7 +119,7 @@ def power_sums(
             if factor.shape[3] > 1:
                 yield from _sums_over_positions(call, gradient, factor, pull_back.terms)
                 continue
-            # at one position |s|^q is itself a product, and the factors of all cotangents are summed before it
+            # with one position, |s|^q is a product: the factors of all cotangents are summed first
             for term, powered in _powers(factor[..., 0], pull_back.terms):
                 sums = merged.setdefault((call.name, term.power), {})
                 weight = term.weight.to(powered.dtype)[:, None, None]
@@ -133,7 +133,7 @@ def power_sums(
 
 
 def _products(call: Call, power: int, factors: dict[str, Tensor]) -> Iterator[tuple[str, str, Tensor]]:
-    """Sums over samples of output factors ``(N, G, O)``, by key, times the input factor to the power."""
+    """Sum over samples the output factors ``(N, G, O)``, by key, times the input factor to the power."""
     (powered,) = absolute_powers(input_factor(call)[..., 0], [power])
     for key, factor in factors.items():
         product = torch.bmm(factor.permute(1, 2, 0), powered.to(factor.dtype).transpose(0, 1))
@@ -162,14 +162,14 @@ def _sums_over_positions(
 
 
 def rows_used(call: Call, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows of an embedding's per-sample gradients that are not zero.
+    """Return the non-zero rows of an embedding's per-sample gradients.
 
     Args:
-        call: of an embedding.
-        gradient: at its output.
+        call: call of an embedding.
+        gradient: gradient at its output.
 
     Returns:
-        per row the sample's number, the row's number in the weight, and the gradient ``(U, D)``.
+        per row: sample index, row index in the weight, and gradient ``(U, D)``.
     """
     module, numbers = call.module, call.input.reshape(len(call.input), -1)
     samples = torch.arange(len(numbers), device=numbers.device)
@@ -191,16 +191,16 @@ def _sums_over_rows(call: Call, gradient: Tensor, terms: list[Term]) -> Iterator
 
 
 def _powers(values: Tensor, terms: list[Term], in_place: bool = False) -> Iterator[tuple[Term, Tensor]]:
-    """Every term with |values|^power; a tensor is overwritten by the next where that is in place."""
+    """Yield every term with |values|^power; in place, each tensor overwrites the previous one."""
     powers = sorted({term.power for term in terms})
     for power, powered in zip(powers, absolute_powers(values, powers, in_place), strict=True):
         yield from ((term, powered) for term in terms if term.power == power)
 
 
 def absolute_powers(values: Tensor, powers: Sequence[int], in_place: bool = False) -> Iterator[Tensor]:
-    """|values|^power for each of the ascending powers, in as few passes as it takes.
+    """Yield |values|^power for each of the ascending powers, each computed from the previous one.
 
-    With ``in_place`` the values' memory is used: each tensor is overwritten by the next.
+    Each tensor overwrites the previous one; ``in_place`` also overwrites the values.
     """
     out = values if in_place else torch.empty_like(values)
     reached = 0
@@ -219,5 +219,5 @@ def absolute_powers(values: Tensor, powers: Sequence[int], in_place: bool = Fals
 
 
 def full_name(call: Call, parameter: str) -> str:
-    """The name in the network of a parameter of the called layer."""
+    """Return the network's name for a parameter of the called layer."""
     return f"{call.name}.{parameter}" if call.name else parameter

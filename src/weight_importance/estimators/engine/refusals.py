@@ -1,4 +1,4 @@
-"""Networks of which importances would be wrong without a word: each is named, with the module at fault and the fix."""
+"""Refusal of networks with silently wrong importances; each error names the module at fault and the fix."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def refuse_batch_statistics(network: nn.Module) -> None:
-    """Batch statistics in evaluation mode would make one sample's output depend on the other samples of its batch."""
+    """Refuse batch statistics in evaluation mode, which make a sample's output depend on its batch."""
     for name, module in network.named_modules():
         if isinstance(module, BATCH_NORMS) and module.running_mean is None:
             raise UserError(
@@ -24,12 +24,12 @@ def refuse_batch_statistics(network: nn.Module) -> None:
 
 
 def refuse_random_output(forward: Forward, samples: Samples, logits: Tensor, tolerance: float) -> None:
-    """The same samples twice must give the same logits."""
+    """Refuse different logits for equal samples."""
     with torch.no_grad():
         again = forward.logits(samples)
         if same(again, logits, tolerance):
             return
-        # recording a graph can take another kernel: what counts is two calls alike
+        # recording a graph may select another kernel: compare two calls without a graph
         if same(forward.logits(samples), again, tolerance):
             return
         fault = _first_difference(forward, samples, samples, lambda output: output, tolerance)
@@ -43,15 +43,15 @@ def refuse_random_output(forward: Forward, samples: Samples, logits: Tensor, tol
 def refuse_influence(
     forward: Forward, samples: Samples, row: int, logits: Tensor, alone: Tensor, tolerance: float
 ) -> None:
-    """A sample's logits must not depend on the other samples of its batch.
+    """Refuse logits that depend on the other samples of the batch.
 
     Args:
         forward: the network.
-        samples: a few.
-        row: of the sample among them.
-        logits: of all.
-        alone: ``(1, ..., K)``, of the sample by itself.
-        tolerance: relative.
+        samples: a few samples.
+        row: index of the sample.
+        logits: logits of all samples.
+        alone: logits ``(1, ..., K)`` of the sample alone.
+        tolerance: relative tolerance.
     """
     if alone.shape[1:] == logits.shape[1:] and same(alone, logits[row : row + 1], tolerance, logits):
         return
@@ -70,7 +70,7 @@ def refuse_influence(
 
 
 def refuse_other_size(logits: Tensor, alone: Tensor, tolerance: float) -> None:
-    """The logits of samples in a large batch must be those of each alone."""
+    """Refuse logits in a large batch that differ from the logits of each sample alone."""
     if logits.shape != alone.shape or not same(logits, alone, tolerance):
         raise UserError(
             "samples influence each other: the output for a sample depends on how many others are passed with it. "
@@ -80,7 +80,7 @@ def refuse_other_size(logits: Tensor, alone: Tensor, tolerance: float) -> None:
 
 
 def same(first: Tensor, second: Tensor, tolerance: float, scale: Tensor | None = None) -> bool:
-    """Whether two tensors are equal up to rounding; values that are not finite count as equal."""
+    """Whether two tensors are equal up to rounding; non-finite values count as equal."""
     if first.shape != second.shape:
         return False
     if torch.equal(first, second):
@@ -91,7 +91,7 @@ def same(first: Tensor, second: Tensor, tolerance: float, scale: Tensor | None =
 
 
 def described(inputs: Any) -> str:
-    """Shapes and dtypes of inputs, for a message."""
+    """Describe shapes and dtypes of inputs for a message."""
     return str(mapped(inputs, lambda tensor: _Text(f"{tuple(tensor.shape)} {tensor.dtype}")))
 
 
@@ -103,13 +103,13 @@ class _Text(str):
 def _first_difference(
     forward: Forward, samples: Samples, others: Samples, row: Callable[[Tensor], Tensor], tolerance: float
 ) -> str:
-    """Names the innermost, first module whose outputs differ between two calls though its inputs do not.
+    """Name the first, innermost module whose outputs differ between two calls while its inputs agree.
 
     Args:
         forward: the network.
-        samples, others: of the two calls.
-        row: what of a tensor in the first call is compared with the second.
-        tolerance: relative.
+        samples, others: samples of the two calls.
+        row: selects the part of the first call's tensor to compare with the second call's.
+        tolerance: relative tolerance.
     """
     first, second = _recorded(forward, samples), _recorded(forward, others)
 
@@ -123,7 +123,7 @@ def _first_difference(
 
 
 def _recorded(forward: Forward, samples: Samples) -> list[tuple[str, nn.Module, list[Tensor], list[Tensor]]]:
-    """Every module with its inputs and outputs, in the order in which the calls end: the innermost first."""
+    """Return every module with its inputs and outputs, in the order in which calls end: innermost first."""
     found: list[tuple[str, nn.Module, list[Tensor], list[Tensor]]] = []
 
     def kept(values: Any) -> list[Tensor]:

@@ -1,7 +1,7 @@
-"""Samples as people hold them, in one form: a batch of inputs and, where there are any, its labels. Knows no network.
+"""Samples from users' data in one form: a batch of inputs and optional labels. Knows no network.
 
-Inputs are a tensor, several (a tuple: positional arguments) or a dictionary of them (keyword arguments). Tensors whose
-first axis is as long as the batch have a row per sample; everything else is shared by all samples.
+Inputs are a tensor, a tuple (positional arguments) or a dictionary of tensors (keyword arguments). Tensors whose first
+axis is as long as the batch have one row per sample; all samples share everything else.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from weight_importance.runtime.errors import UserError
 
 HALVES = (torch.float16, torch.bfloat16)
-"""Precisions in which nothing is computed: squared gradients underflow or lose their digits."""
+"""Precisions not used for computation: squared gradients underflow or lose digits."""
 
 LABELS = "labels"
-"""Key of the labels in a batch that is a dictionary."""
+"""Key of the labels in a dictionary batch."""
 
 BATCH = 100
-"""Samples taken at once from a data set that is given without a loader."""
+"""Samples per batch of a data set passed without a loader."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,22 @@ class Samples:
         return self.size
 
     def take(self, which: slice | Tensor) -> "Samples":
-        """Some of the samples: a slice, or their numbers."""
+        """Select samples by a slice or by their indices."""
         labels = None if self.labels is None else self.labels[which]
         size = len(range(self.size)[which]) if isinstance(which, slice) else len(which)
         return Samples(self._each(lambda tensor: tensor[which]), labels, size)
 
     def split(self, size: int) -> Iterator["Samples"]:
-        """The samples in order, so many at a time."""
+        """Yield the samples in order, ``size`` at a time."""
         return (self.take(slice(start, start + size)) for start in range(0, self.size, size))
 
     def twice(self) -> "Samples":
-        """The samples followed by themselves."""
+        """Concatenate the samples with themselves."""
         labels = None if self.labels is None else torch.cat([self.labels, self.labels])
         return Samples(self._each(lambda tensor: torch.cat([tensor, tensor])), labels, 2 * self.size)
 
     def prepared(self, device: torch.device, whole: bool) -> "Samples":
-        """The same on a device, without a graph; with ``whole`` half precision becomes single precision."""
+        """Return detached samples on a device; ``whole`` converts half to single precision."""
 
         def ready(tensor: Tensor) -> Tensor:
             tensor = tensor.detach().to(device)
@@ -70,15 +70,15 @@ class Samples:
         return Samples(mapped(self.inputs, ready), labels, self.size)
 
     def in_double(self) -> "Samples":
-        """The same with floating-point inputs in double precision."""
+        """Return the samples with floating-point inputs in double precision."""
         return Samples(mapped(self.inputs, _double), self.labels, self.size)
 
     def copied(self) -> "Samples":
-        """A copy whose inputs share no memory with the original."""
+        """Return a copy whose inputs share no memory with the original."""
         return Samples(mapped(self.inputs, torch.clone), self.labels, self.size)
 
     def has_row_per_sample(self, tensor: Tensor) -> bool:
-        """Whether a tensor among the inputs has a row for every sample."""
+        """Whether an input tensor has one row per sample."""
         return tensor.ndim > 0 and len(tensor) == self.size
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Any:
@@ -90,7 +90,7 @@ def _double(tensor: Tensor) -> Tensor:
 
 
 def mapped(inputs: Any, change: Callable[[Tensor], Any]) -> Any:
-    """The inputs with every tensor changed."""
+    """Apply a function to every tensor of the inputs."""
     if isinstance(inputs, Tensor):
         return change(inputs)
     if isinstance(inputs, Mapping):
@@ -101,7 +101,7 @@ def mapped(inputs: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 def tensors(inputs: Any) -> list[Tensor]:
-    """All tensors among the inputs, in order."""
+    """List all tensors of the inputs, in order."""
     found: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
@@ -113,14 +113,14 @@ def tensors(inputs: Any) -> list[Tensor]:
 
 
 def batch(given: Any, labels: Tensor | None = None) -> Samples:
-    """One batch as people hold it: inputs, ``(inputs, labels)``, or a dictionary that may hold ``labels``.
+    """Convert a user's batch: inputs, ``(inputs, labels)``, or a dictionary that may contain ``labels``.
 
     Args:
         given: the batch.
-        labels: where they are not in the batch.
+        labels: labels, unless the batch contains them.
 
     Raises:
-        UserError: it is something else, or has no sample.
+        UserError: the batch is something else, or empty.
     """
     inputs = _of_numpy(given)
     if isinstance(inputs, list | tuple) and labels is None and len(inputs) == 2 and _is_labelled(inputs):
@@ -157,14 +157,14 @@ def _of_numpy(given: Any) -> Any:
 
 
 def batches(data: Any, labels: Tensor | None) -> tuple[Iterable[Any], int | None, bool]:
-    """The batches, their number if it is known, and whether there is only one.
+    """Return the batches, their number if known, and whether the data are a single batch.
 
     Args:
-        data: a batch as :func:`batch` takes it, or an iterable of such batches, or a data set.
-        labels: of a single batch.
+        data: a batch as for :func:`batch`, an iterable of such batches, or a data set.
+        labels: labels of a single batch.
 
     Raises:
-        UserError: labels come with batches that have their own.
+        UserError: separate labels for an iterable of batches.
     """
     if isinstance(data, Tensor | Mapping | np.ndarray | tuple) or _is_pair(data):
         return [batch(data, labels)], 1, True
@@ -195,7 +195,7 @@ def _is_pair(data: Any) -> bool:
 
 
 def drawn(data: Any, count: int) -> Samples | None:
-    """So many samples from all of a loader's data set; ``None`` where only a pass shows them."""
+    """Draw ``count`` samples from a loader's whole data set; ``None`` if it has no random access."""
     draws = torch.Generator().manual_seed(0)
     if isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset) and data.batch_size is not None:
         dataset: Any = data.dataset  # the class declares no length
@@ -207,5 +207,5 @@ def drawn(data: Any, count: int) -> Samples | None:
 
 
 def spread(size: int, count: int) -> Tensor:
-    """The numbers of so many of ``size`` samples, drawn from all of them and in no order."""
+    """Draw the indices of ``count`` of ``size`` samples, in random order."""
     return torch.randperm(size, generator=torch.Generator().manual_seed(0))[:count]

@@ -1,4 +1,4 @@
-"""The state of an accumulation: sums over samples, which can be added over batches, processes and sessions."""
+"""The state of an accumulation: sums over samples, additive over batches, processes and sessions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ COUNT = "count"
 """Key of the number of samples that count."""
 
 DRAW = "draw/"
-"""Before the name of a generator in a state."""
+"""Prefix of a generator's name in a saved state."""
 
 Means = dict[str, dict[str, Tensor]]
-"""Estimator's name → parameter name → mean over samples, in float64."""
+"""Estimator name → parameter name → mean over samples, in float64."""
 
 
 class Sums(ABC):
     """Sums over samples for some estimators.
 
     Attributes:
-        needs_layers: whether a probe must find the layers of closed form.
-        needs_gradients: whether it must find ways to the gradients of single samples for all other parameters.
+        needs_layers: whether a probe must find the layers with a closed form.
+        needs_gradients: whether a probe must choose how to compute per-sample gradients of all other parameters.
         totals: additive tensors in float64 by key ``estimator/parameter``, and the number of samples under
             :data:`COUNT`.
-        draws: generators by name, each moved on behind what was drawn.
+        draws: generators by name, past the numbers drawn.
     """
 
     needs_layers = False
@@ -47,21 +47,21 @@ class Sums(ABC):
         self.totals[COUNT] = torch.zeros((), dtype=torch.float64)
 
     def parts(self, parameter: str, shape: torch.Size) -> dict[str, torch.Size]:
-        """The sums of a parameter of some shape: name → shape."""
+        """Return the sums of a parameter of this shape: name → shape."""
         return {parameter: shape}
 
     @abstractmethod
     def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
-        """Take in a batch of samples.
+        """Add a batch of samples.
 
         Args:
-            samples: N of them.
-            plan: how the network is computed.
-            chunk: samples per pass, by default as many as a bound on memory allows.
+            samples: N samples.
+            plan: the probe's results.
+            chunk: samples per pass; by default limited by a memory bound.
         """
 
     def means(self) -> Means:
-        """The means over all samples so far."""
+        """Return the means over all samples so far."""
         count = self.totals[COUNT].item()
         return {
             name: {parameter: self.totals[f"{name}/{parameter}"] / count for parameter in self.forward.parameters}
@@ -69,12 +69,12 @@ class Sums(ABC):
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that has been added up, and where the generators are; see :meth:`restore` and :meth:`merge`."""
+        """Return all sums and generator states, for :meth:`restore` and :meth:`merge`."""
         draws = {f"{DRAW}{name}": draw.get_state() for name, draw in self.draws.items() if draw is not None}
         return {name: total.clone() for name, total in self.totals.items()} | draws
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a state in place of what has been added up."""
+        """Replace all sums and generator states by a saved state."""
         for name, total in self.totals.items():
             total.copy_(state[name])
         for name, draw in self.draws.items():
@@ -82,6 +82,6 @@ class Sums(ABC):
                 draw.set_state(state[f"{DRAW}{name}"].cpu())
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add what another accumulation has added up over other samples."""
+        """Add the sums of another accumulation over other samples."""
         for name, total in self.totals.items():
             total += state[name].to(total.device)

@@ -1,4 +1,4 @@
-"""Per-sample gradients of any parameters of any module by ``torch.func``, for a few samples at a time."""
+"""Per-sample gradients for any module by ``torch.func``, for a few samples at a time."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,23 +11,23 @@ from weight_importance.estimators.engine.layers import bound_factor
 from weight_importance.estimators.engine.samples import Samples, mapped, tensors
 
 FALLBACK_BYTES = 64 * 2**20
-"""Memory bound on the per-sample gradients, and passes, that the fallback holds at once; at least one sample's."""
+"""Memory bound on the fallback's simultaneous per-sample gradients and passes; at least one sample's."""
 
 
 def per_sample(forward: Forward, names: Sequence[str], samples: Samples, cotangents: Tensor) -> dict[str, Tensor]:
-    """The gradient of each sample's Σ cotangent · logits.
+    """Compute the gradient of each sample's Σ cotangent · logits.
 
     Args:
         forward: the network.
-        names: of parameters.
-        samples: N of them.
+        names: parameter names.
+        samples: N samples.
         cotangents: ``(N, C, ..., K)``.
 
     Returns:
         name → ``(N, C, *shape)``.
 
     Raises:
-        RuntimeError, ...: whatever ``torch.func`` or the network say when its forward cannot be vectorised.
+        RuntimeError, ...: any error of ``torch.func`` or the network if the forward cannot be vectorised.
     """
     learnt = {name: forward.parameters[name] for name in names}
     rows = [tensor for tensor in tensors(samples.inputs) if samples.has_row_per_sample(tensor)]
@@ -47,13 +47,13 @@ def per_sample(forward: Forward, names: Sequence[str], samples: Samples, cotange
 
 
 def parts(forward: Forward, names: Sequence[str], samples: Samples, gradients: int, recorded: int) -> Iterator[slice]:
-    """The samples, a few at a time: as many as :data:`FALLBACK_BYTES` holds, at least one.
+    """Split the samples into parts that fit into :data:`FALLBACK_BYTES`, at least one sample each.
 
     Args:
         forward: the network.
-        names: of the parameters whose gradients are formed.
-        samples: all.
-        gradients: how many tensors of the parameters' size a sample takes.
+        names: parameters to differentiate.
+        samples: all samples.
+        gradients: number of tensors of the parameters' size per sample.
         recorded: bytes that a pass records per sample, for each cotangent.
     """
     size = sum(forward.parameters[name].nbytes for name in names)

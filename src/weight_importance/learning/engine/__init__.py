@@ -1,1 +1,1 @@
-"""How a stack of replicas is trained fast: memory layout, gradients, Adam. Changes no result."""
+"""Fast training of a stack of replicas: memory layout, gradients, Adam. Changes no result."""

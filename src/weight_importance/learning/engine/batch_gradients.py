@@ -1,9 +1,8 @@
-"""The gradients of a training step for the replicas of a stack, from the numbers of the samples in their batches.
+"""Gradients of a training step for the replicas of a stack, from the sample indices of their batches.
 
-On a CPU the replicas run one after another. On a GPU launching the small operations of a step takes longer than
-computing them, so each group's gathering, forward and backward pass is captured as one CUDA graph. It computes replicas
-of networks without convolutions as batched products, and those with convolutions as parallel branches, since grouped
-convolutions are slow.
+On a CPU the replicas run sequentially. On a GPU, launching a step's small operations takes longer than computing them,
+so one CUDA graph captures each group's gathering, forward and backward pass: batched products for networks without
+convolutions, parallel branches for convolutional networks, because grouped convolutions are slow.
 """
 
 import sys
@@ -30,20 +29,20 @@ if TYPE_CHECKING:
     from weight_importance.learning.engine.tracing import Trace
 
 BRANCHES = 8
-"""Convolutional replicas that a GPU computes at the same time: one alone does not fill it."""
+"""Convolutional replicas that run concurrently on a GPU, which one alone does not fill."""
 
 GRAPH_REPLICAS = 32
-"""Convolutional replicas in one CUDA graph, at most."""
+"""Maximum number of convolutional replicas in one CUDA graph."""
 
 OfRows = Callable[[slice], Tensor]
 """Rows of a stack → their gradients ``(rows, size)``, valid until the next call."""
 
 WARM_UP = 2
-"""Runs before a capture, in which libraries choose their algorithms and take their memory."""
+"""Runs before a capture, in which libraries select algorithms and allocate memory."""
 
 
 class Gathered:
-    """Gradients from batches that are formed one after another, once for every seed.
+    """Gradients from batches formed sequentially, once per seed.
 
     Args:
         way: computes gradients from inputs and labels.
@@ -55,21 +54,21 @@ class Gathered:
         self._way, self._data = way, data
 
     def on(self, indices: Tensor) -> OfRows:
-        """The gradients on the batches of sample numbers ``(S, B)``."""
-        # one batch for every seed; a stack would be copied for every replica
+        """Return the gradients on the batches of sample indices ``(S, B)``."""
+        # one batch per seed; a stack would be copied for every replica
         batches = [self._data.batch(place, numbers) for place, numbers in enumerate(indices)]
         return lambda rows: self._way(rows, *stacked([batches[place] for place in self._data.places[rows]]))
 
 
 class Captured:
-    """Gradients on a GPU: a CUDA graph for every group, with the gathering of its batches.
+    """Gradients on a GPU: one CUDA graph per group, including the gathering of its batches.
 
     Args:
-        replicas: the stack, its template in the mode to train in; parameters change in place between calls.
+        replicas: the stack, its template in training mode; parameters change in place between calls.
         layout: places of parameters in a row.
         data: the training samples, on the GPU.
-        indices: a first step's sample numbers ``(S, B)``.
-        label_smoothing: share of the target that is spread evenly over all classes.
+        indices: sample indices ``(S, B)`` of the first step.
+        label_smoothing: share of the target spread evenly over all classes.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Captured:
         self._traces: dict[int, Trace | None] = {}
 
     def on(self, indices: Tensor) -> OfRows:
-        """The gradients on the batches of sample numbers ``(S, B)``."""
+        """Return the gradients on the batches of sample indices ``(S, B)``."""
         return partial(self._replay, indices)
 
     def _replay(self, indices: Tensor, rows: slice) -> Tensor:
@@ -124,7 +123,7 @@ class Captured:
         return graph.replay
 
     def _gather(self, places: Sequence[int], on_device: Tensor) -> Batch:
-        """The batches ``(len(places), B, ...)`` of the seeds at these places, by the loaded sample numbers."""
+        """Gather the batches ``(len(places), B, ...)`` of the seeds at these places by the loaded indices."""
         if not self._data.shared:
             return stacked([self._data.batch(place, self._indices[place]) for place in places])
         chosen = self._indices.index_select(0, on_device)
@@ -132,7 +131,7 @@ class Captured:
         return inputs.unflatten(0, chosen.shape), labels.view(chosen.shape)
 
     def _batched(self, rows: slice) -> Callable[[], None]:
-        """All replicas of the group in batched operations."""
+        """Return a run of all replicas of the group in batched operations."""
         from weight_importance.learning.engine.tracing import Untraceable, trace_stack  # seconds of imports
 
         count = rows.stop - rows.start
@@ -159,7 +158,7 @@ class Captured:
         return run
 
     def _branches(self, rows: slice) -> Callable[[], None]:
-        """Every replica of the group by itself, some at the same time."""
+        """Return a run of separate replicas, some of them concurrently."""
         from weight_importance.learning.engine.tracing import Untraceable, trace  # seconds of imports
 
         of_row = self._data.places[rows]
@@ -205,14 +204,14 @@ class Captured:
         return run
 
     def _places(self, places: Sequence[int]) -> tuple[Sequence[int], Tensor]:
-        """Places of seeds, also as a tensor on the device, made before a capture."""
+        """Return places of seeds, also as a tensor on the device, created before a capture."""
         return places, torch.tensor(places, device=self._indices.device)
 
 
 def batch_gradients(
     replicas: Replicas, layout: Layout, data: TaskData, indices: Tensor, label_smoothing: float = 0.0
 ) -> Gathered | Captured:
-    """The way to compute gradients on the stack's device; the arguments are those of :class:`Captured`."""
+    """Choose the gradient computation for the stack's device; arguments as for :class:`Captured`."""
     if indices.device.type == "cuda":
         return Captured(replicas, layout, data, indices, label_smoothing)
     way = way_to_compute(replicas, layout, data.batch(0, indices[0])[0], label_smoothing)

@@ -1,4 +1,4 @@
-"""One memory for all parameters of a stack: a row per replica, parameter after parameter, filled up to whole vectors.
+"""Contiguous memory for all parameters of a stack: one row per replica, each parameter padded to whole vectors.
 
 Elementwise operations (optimiser, penalty, recorder) work on rows, or pieces of them, as vectors.
 """
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 VECTOR = 64
-"""Elements: a multiple of what any processor's vector instructions take at once.
+"""Elements per vector: a multiple of every processor's vector length.
 
-torch's fused Adam rounds the elements that fill no whole vector in another way: as every parameter begins at a whole
-vector and is filled up with zeros, no result depends on where in memory a parameter is.
+torch's fused Adam rounds the remainder of an incomplete vector differently. Every parameter starts at a vector and is
+padded with zeros, so no result depends on a parameter's place in memory.
 """
 
 
@@ -32,14 +32,14 @@ class Layout:
             self.size += -(-prod(shape) // VECTOR) * VECTOR
 
     def views(self, rows: Tensor) -> dict[str, Tensor]:
-        """Every parameter ``(R, *shape)`` as a view of the rows ``(R, size)``."""
+        """Return every parameter ``(R, *shape)`` as a view of the rows ``(R, size)``."""
         return {
             name: rows[:, start : start + prod(shape)].view(len(rows), *shape)
             for name, (start, shape) in self._places.items()
         }
 
     def filled(self, values: Mapping[str, Tensor]) -> Tensor:
-        """New rows ``(R, size)`` that hold the values ``(R, *shape)``, zeros between them."""
+        """Return new rows ``(R, size)`` with the values ``(R, *shape)``, padded with zeros."""
         like = next(iter(values.values()))
         rows = like.new_zeros(len(like), self.size)
         for name, view in self.views(rows).items():
@@ -48,11 +48,11 @@ class Layout:
 
 
 def pieces(row: Tensor, most: int) -> tuple[Tensor, ...]:
-    """A vector of whole vectors cut into pieces of equal length (the last may be shorter), each whole vectors, too.
+    """Split a row into pieces of equal length (the last may be shorter), all multiples of :data:`VECTOR`.
 
     Args:
         row: ``(N,)``.
-        most: elements in a piece, at least :data:`VECTOR`.
+        most: maximum elements per piece, at least :data:`VECTOR`.
     """
     count = -(-len(row) // most)
     length = -(-len(row) // (count * VECTOR)) * VECTOR

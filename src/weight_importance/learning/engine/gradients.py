@@ -1,8 +1,8 @@
-"""The loss's gradient for the replicas of a stack: written into flat memory, row by row.
+"""Gradients of the loss for the replicas of a stack, written into flat memory row by row.
 
-On a CPU replicas run one after another.
-On other devices replicas of networks without convolutions run side by side by ``vmap``; those with convolutions run one
-after another, as vmap makes grouped convolutions of theirs. See ``batch_gradients`` for GPUs.
+On a CPU, replicas run sequentially. On other devices, networks without convolutions run side by side with ``vmap``;
+convolutional networks run sequentially, because ``vmap`` turns their convolutions into grouped ones. See
+``batch_gradients`` for GPUs.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from weight_importance.learning.engine.flat import Layout
 from weight_importance.learning.replicas import Replicas, channels_last, convolutional
 
 STACK_BYTES = 4 * 2**30
-"""Memory bound on what replicas that run side by side hold for one step; at least one replica's."""
+"""Memory bound on one step of replicas side by side; at least one replica's."""
 
 
 def loss_gradient(
@@ -28,15 +28,15 @@ def loss_gradient(
     labels: Tensor,
     label_smoothing: float = 0.0,
 ) -> dict[str, Tensor]:
-    """The gradient of the mean cross-entropy by automatic differentiation; buffers change in place.
+    """Compute the gradient of the mean cross-entropy by automatic differentiation; buffers change in place.
 
     Args:
-        network: the architecture, in the mode to train in.
-        parameters: by name; zeros are returned for one that the loss does not depend on.
-        buffers: by name.
+        network: the architecture, in training mode.
+        parameters: parameters by name; unused ones have gradient zero.
+        buffers: buffers by name.
         inputs: ``(B, ...)``.
         labels: ``(B,)``.
-        label_smoothing: share of the target that is spread evenly over all classes.
+        label_smoothing: share of the target spread evenly over all classes.
     """
     leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
     with torch.enable_grad():
@@ -47,17 +47,17 @@ def loss_gradient(
 
 
 def groups(replicas: int, size: int) -> list[slice]:
-    """The rows of a stack, ``size`` at a time."""
+    """Split the rows of a stack into groups of ``size``."""
     return [slice(start, min(start + size, replicas)) for start in range(0, replicas, size)]
 
 
 class OneByOne:
-    """Gradients of one replica at a time, all into the same memory.
+    """Gradients of one replica at a time, all in the same memory.
 
     Args:
-        replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
+        replicas: the stack, its template in training mode; parameters may change in place between calls.
         layout: places of parameters in a row.
-        label_smoothing: share of the target that is spread evenly over all classes.
+        label_smoothing: share of the target spread evenly over all classes.
     """
 
     def __init__(self, replicas: Replicas, layout: Layout, label_smoothing: float = 0.0) -> None:
@@ -69,7 +69,7 @@ class OneByOne:
         self._template, self._label_smoothing = replicas.template, label_smoothing
 
     def __call__(self, rows: slice, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The rows' gradients ``(1, size)`` for inputs ``(1, B, ...)`` and labels ``(1, B)``."""
+        """Compute gradients ``(1, size)`` for inputs ``(1, B, ...)`` and labels ``(1, B)``."""
         parameters, buffers = self._states[rows.start]
         found = loss_gradient(
             self._template, parameters, buffers, channels_last(inputs[0]), labels[0], self._label_smoothing
@@ -80,13 +80,13 @@ class OneByOne:
 
 
 class SideBySide:
-    """Gradients of several replicas at once, by ``vmap``.
+    """Gradients of several replicas together, by ``vmap``.
 
     Args:
-        replicas: the stack, its template in the mode to train in; parameters may change in place between calls.
+        replicas: the stack, its template in training mode; parameters may change in place between calls.
         layout: places of parameters in a row.
-        size: replicas in a group.
-        label_smoothing: share of the target that is spread evenly over all classes.
+        size: replicas per group.
+        label_smoothing: share of the target spread evenly over all classes.
     """
 
     def __init__(self, replicas: Replicas, layout: Layout, size: int, label_smoothing: float = 0.0) -> None:
@@ -96,7 +96,7 @@ class SideBySide:
         self._rows = like.new_zeros(min(size, len(replicas)), layout.size)
 
     def __call__(self, rows: slice, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The rows' gradients ``(G, size)`` for inputs ``(G, B, ...)`` and labels ``(G, B)``."""
+        """Compute gradients ``(G, size)`` for inputs ``(G, B, ...)`` and labels ``(G, B)``."""
         template = self._replicas.template
 
         def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
@@ -120,15 +120,15 @@ class SideBySide:
 def way_to_compute(
     replicas: Replicas, layout: Layout, inputs: Tensor, label_smoothing: float = 0.0
 ) -> OneByOne | SideBySide:
-    """The better of the two for the stack's device and network, by the first batch of one replica ``(B, ...)``."""
+    """Choose the faster computation for the device and network, given one replica's first batch ``(B, ...)``."""
     if inputs.device.type == "cpu" or convolutional(replicas.template):
         return OneByOne(replicas, layout, label_smoothing)
     return SideBySide(replicas, layout, side_by_side(replicas, layout, inputs), label_smoothing)
 
 
 def side_by_side(replicas: Replicas, layout: Layout, inputs: Tensor) -> int:
-    """How many replicas :data:`STACK_BYTES` hold: parameters and gradients, and what a batch ``(B, ...)`` records."""
+    """Count the replicas that fit into :data:`STACK_BYTES`: parameters, gradients, records of a batch ``(B, ...)``."""
     parameters = 3 * layout.size * next(iter(replicas.parameters.values())).element_size()
-    with evaluation_mode(replicas.template):  # in training mode normalisation refuses to look at one sample
+    with evaluation_mode(replicas.template):  # normalisation in training mode rejects a single sample
         batch = len(inputs) * recorded_bytes(replicas.template, inputs[:PROBE])
     return max(1, STACK_BYTES // (parameters + batch))

@@ -1,8 +1,7 @@
-"""One step of Adam on flat memory, with the penalty before it and the record of it after it, in one sweep.
+"""Adam steps on flat memory, fused with the penalty's gradient and the recorder.
 
-A step is elementwise and bound by memory: done operation after operation over all parameters, every operation fetches
-them again. So the row is cut into pieces that the processor's cache holds, and each piece goes through all operations
-before the next one is touched.
+A step is elementwise and memory-bound: applied to all parameters, every operation would fetch them again. So the row is
+split into pieces that fit into the processor's cache, and each piece passes through all operations before the next.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,29 +17,29 @@ from weight_importance.files.trained import AdamState
 from weight_importance.learning.engine.flat import Layout, pieces
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-"""Of Adam (Kingma and Ba 2015), as torch has them by default."""
+"""Constants of Adam (Kingma and Ba 2015), torch's defaults."""
 
 PIECE = 32768
-"""Elements of a row that go through all operations together: nine vectors of them fill half of a common L2 cache."""
+"""Elements per piece of a row: nine tensors of this length fill half of a common L2 cache."""
 
 
 @dataclass(frozen=True)
 class QuadraticPenalty:
-    """A penalty whose gradient is stiffness · (θ − anchor); each tensor is ``(R, *shape)``, by parameter's name."""
+    """A penalty with gradient stiffness · (θ − anchor); parameter name → tensor ``(R, *shape)``."""
 
     stiffness: Mapping[str, Tensor]
     anchor: Mapping[str, Tensor]
 
 
 def add_gradient(loss_gradient: Tensor, parameter: Tensor, anchor: Tensor, stiffness: Tensor, out: Tensor) -> Tensor:
-    """loss_gradient + stiffness · (parameter − anchor), elementwise, written into ``out``."""
+    """Write loss_gradient + stiffness · (parameter − anchor), elementwise, into ``out``."""
     torch.sub(parameter, anchor, out=out)
     return torch.addcmul(loss_gradient, stiffness, out, out=out)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Views of the same elements of everything that a step reads and writes; ``None`` for what there is not."""
+    """Views of the same elements in all tensors that a step reads and writes; ``None`` for missing ones."""
 
     parameter: Tensor
     gradient: Tensor
@@ -55,14 +54,14 @@ class Piece:
 
 
 class Optimiser:
-    """Adam for a stack of replicas, each of which has its own penalty and its own record.
+    """Adam for a stack of replicas, each with its own penalty and record.
 
     Args:
         layout: places of parameters in a row.
         parameters: ``(R, size)``, changed in place.
         learning_rate: Adam's step size.
-        adam: the state to go on from; fresh if there is none.
-        penalty: whose gradient is added to the loss's.
+        adam: initial state; new if ``None``.
+        penalty: penalty whose gradient is added to the loss gradient.
         recorder: receives every step's gradients and displacement.
     """
 
@@ -76,7 +75,7 @@ class Optimiser:
         recorder: PathRecorder | None,
     ) -> None:
         self._layout, self._parameters = layout, parameters
-        # what torch.optim.Adam(fused=True) calls, without its bookkeeping for every tensor at every step
+        # the kernel of torch.optim.Adam(fused=True), without its bookkeeping per tensor and step
         self._adam = partial(
             torch._fused_adam_, lr=learning_rate, beta1=BETAS[0], beta2=BETAS[1], eps=EPSILON,
             weight_decay=0.0, amsgrad=False, maximize=False,
@@ -106,9 +105,9 @@ class Optimiser:
         self._taken += 1
 
     def update(self, rows: slice, gradients: Tensor, independent: Tensor | None = None) -> None:
-        """Move some rows by their losses' gradients ``(rows, size)``, in the same memory at every step.
+        """Update rows by their loss gradients ``(rows, size)``, in the same memory at every step.
 
-        ``independent`` are the gradients on other batches, for the recorder only; in one memory, too.
+        ``independent`` are gradients on other batches for the recorder, also always in the same memory.
         """
         number = self._recorder.steps + self._taken if self._recorder else 0
         for piece in self._pieces(rows, gradients, independent):
@@ -124,7 +123,7 @@ class Optimiser:
                 self._recorder.take_in(step, piece.records)
 
     def finish(self) -> AdamState:
-        """Hand what was recorded over to the recorder, and return Adam's state."""
+        """Pass the records to the recorder, and return Adam's state."""
         if self._recorder and self._start is not None:
             displacement = self._layout.views(self._parameters - self._start)
             self._recorder.put([self._layout.views(record) for record in self._records], displacement, self._taken)
@@ -134,7 +133,7 @@ class Optimiser:
     def _pieces(self, rows: slice, gradients: Tensor, independent: Tensor | None) -> list[Piece]:
         key = rows.start, rows.stop
         if key not in self._cut:
-            # a GPU has no such cache, and every operation there costs a launch
+            # a GPU has no such cache, and each operation costs a launch
             most = PIECE if gradients.device.type == "cpu" else gradients.numel()
 
             def cut(memory: Tensor | None) -> Iterable[Tensor | None]:
@@ -151,7 +150,7 @@ class Optimiser:
             memories = zip(
                 cut(self._parameters[rows]), gradient, first, second, cut(independent), anchor, stiffness,
                 zip(*records, strict=True) if records else repeat(()),
-                strict=False,  # what there is not is repeated without end
+                strict=False,  # missing tensors repeat ``None`` endlessly
             )  # fmt: skip
             self._cut[key] = [Piece(*parts, *self._scratch[:, : len(parts[0])]) for parts in memories]
         return self._cut[key]

@@ -1,8 +1,8 @@
 """The gradient of a network's loss as a fixed list of tensor operations, for CUDA graphs.
 
-``make_fx`` of torch records the operations of a forward and backward pass once; later steps repeat them without modules
-and without automatic differentiation. Products that are weight gradients write into memory of the caller. On a CPU this
-saves 3 % of a step and costs seconds of imports, so only GPUs use it.
+torch's ``make_fx`` records the operations of a forward and backward pass once; later steps repeat them without modules
+or automatic differentiation. Products that compute weight gradients write into the caller's memory. On a CPU this saves
+3 % of a step and costs seconds of imports, so only GPUs use it.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ aten = torch.ops.aten
 ALIASES = (aten.detach.default, aten.alias.default)
 VIEWS = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
 OUT = {aten.mm.default: aten.mm.out, aten.bmm.default: aten.bmm.out}
-"""Products and their variants that write into given memory."""
+"""Products → variants that write into given memory."""
 
 
 class Untraceable(Exception):
-    """Why a network's gradient cannot be written down."""
+    """The reason why a network's gradient cannot be recorded."""
 
 
 class Trace:
-    """A recorded :func:`weight_importance.learning.engine.gradients.loss_gradient`; made by :func:`trace`."""
+    """A recorded :func:`weight_importance.learning.engine.gradients.loss_gradient`, created by :func:`trace`."""
 
     def __init__(self, recorded: fx.GraphModule) -> None:
         recorded.recompile()
@@ -40,7 +40,7 @@ class Trace:
         labels: Tensor,
         into: Mapping[str, Tensor],
     ) -> None:
-        """Write the gradients into ``into``; all mappings in the order in which the trace was made."""
+        """Write the gradients into ``into``; all mappings in the order of the recording."""
         with torch.no_grad():
             self._run(inputs, labels, *parameters.values(), *buffers.values(), *into.values())
 
@@ -53,10 +53,10 @@ def trace(
     labels: Tensor,
     label_smoothing: float = 0.0,
 ) -> Trace:
-    """Record :func:`loss_gradient` for batches of this size; neither parameters nor buffers are changed.
+    """Record :func:`loss_gradient` for batches of this size; parameters and buffers stay unchanged.
 
-    The record is compared with automatic differentiation on another batch, so that a network which computes different
-    things for different data is not mistaken for one that does not.
+    The recording is compared with automatic differentiation on another batch, to detect networks whose operations
+    depend on the data.
 
     Raises:
         Untraceable: the network's operations depend on the data, or cannot be recorded.
@@ -77,7 +77,7 @@ def trace(
         state = [{name: buffer.clone() for name, buffer in buffers.items()} for _ in range(2)]
         found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
         recorded(parameters, state[0], *other, found)
-    except Exception as error:  # recording runs other people's modules, which may fail in any way
+    except Exception as error:  # recording runs user modules, which may fail in any way
         raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
     expected = loss_gradient(network, parameters, state[1], *other, label_smoothing)
     _require_equal(found, expected)
@@ -86,10 +86,10 @@ def trace(
 
 
 def _require_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise an error that names a tensor which repeated operations give otherwise, beyond rounding.
+    """Raise Untraceable for a tensor that repeated operations change beyond rounding.
 
-    On a GPU, where sums are not always added in the same order, rounding is measured by the largest value of all
-    tensors: the gradient of a bias before batch normalisation is nothing else.
+    GPUs do not always add in the same order, so rounding there is relative to the largest value of all tensors: the
+    gradient of a bias before batch normalisation consists of rounding errors.
     """
     for name, value in expected.items():
         largest = 1.0
@@ -108,18 +108,18 @@ def trace_stack(
 ) -> Trace:
     """Record the gradients of a stack of replicas as batched operations, for groups and batches of this size.
 
-    The single-network record is vectorised, so that batched products write weight gradients into the given memory in
+    The single-network recording is vectorised, so that batched products write weight gradients into the given memory in
     their final layout; vmap of automatic differentiation would return them transposed.
 
     Args:
-        network: the architecture without buffers, in the mode to train in.
-        parameters: by name, ``(G, *shape)``.
+        network: the architecture without buffers, in training mode.
+        parameters: parameter name → ``(G, *shape)``.
         inputs: ``(G, B, ...)``.
         labels: ``(G, B)``.
-        label_smoothing: share of the target that is spread evenly over all classes.
+        label_smoothing: share of the target spread evenly over all classes.
 
     Raises:
-        Untraceable: as :func:`trace`; or an operation cannot be vectorised, or the network has buffers.
+        Untraceable: as for :func:`trace`; an operation cannot be vectorised; or the network has buffers.
     """
     if any(True for _ in network.buffers()):
         raise Untraceable("the network has buffers")
@@ -144,7 +144,7 @@ def trace_stack(
         other = inputs.flip(1).mul(0.5), labels.roll(1, 1)
         found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
         recorded(parameters, {}, *other, found)
-    except Exception as error:  # recording runs other people's modules, which may fail in any way
+    except Exception as error:  # recording runs user modules, which may fail in any way
         raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
     for replica in {0, len(inputs) - 1}:
         one = {name: parameter[replica] for name, parameter in parameters.items()}
@@ -154,7 +154,7 @@ def trace_stack(
 
 
 def _leave_out_equal_views(graph: fx.Graph) -> None:
-    """Leave out views and expansions that have the shape of what they are made from."""
+    """Remove views and expansions that keep the shape of their input."""
     for node in list(graph.nodes):
         if node.op != "call_function" or node.target not in VIEWS:
             continue
@@ -165,7 +165,7 @@ def _leave_out_equal_views(graph: fx.Graph) -> None:
 
 
 def _simplify(graph: fx.Graph) -> None:
-    """Leave out what only makes another view of a tensor and undoes it."""
+    """Remove aliases and double transpositions."""
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
@@ -180,7 +180,7 @@ def _simplify(graph: fx.Graph) -> None:
 
 
 def _write_into_memory(graph: fx.Graph) -> None:
-    """Take memory for every result as a further argument, and return nothing."""
+    """Add an output buffer argument for every result, and return nothing."""
     (output,) = (node for node in graph.nodes if node.op == "output")
     last = [node for node in graph.nodes if node.op == "placeholder"][-1]
     for index, result in enumerate(output.args[0]):
@@ -192,5 +192,5 @@ def _write_into_memory(graph: fx.Graph) -> None:
             with graph.inserting_before(output):
                 graph.call_function(aten.copy_.default, (memory, result))
     output.args = (None,)
-    # positional arguments as they come, no trees of them
+    # plain positional arguments, no pytrees
     graph.set_codegen(fx.graph.CodeGen())
