@@ -295,7 +295,7 @@ MODULES = (
         (STORAGE, "contiguous = {name: tensor.detach().cpu().contiguous()", "contiguous = {name: tensor.detach().cpu().half().contiguous()"),
         (STORAGE, "if metadata.get(key) != value:", "if False:"),
         (STORAGE, "json.dumps(header, sort_keys=True,", "json.dumps(header, sort_keys=False,"),
-        ("files/integrity.py", "seal.read_bytes().strip() == found.encode()", "seal.read_bytes().strip()[:1] == found.encode()[:1]"),
+        ("files/integrity.py", "seal.read_bytes().strip() == sha256.encode()", "seal.read_bytes().strip()[:1] == sha256.encode()[:1]"),
         ("files/integrity.py", "if not seal.is_file() or", "if seal.is_file() or"),
         (CHECKPOINT, "if about != self._made_from:", "if False:"),
         (CHECKPOINT, '.partition("/")[0] == step', ".startswith(step)"),

@@ -52,7 +52,7 @@ def main() -> None:
     runs = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in arguments.reference]
     write_text(REPORT, page(runs, claims, studies, other))
     print(markdown(claims))
-    both, same = (int(claims["same"].isin(found).sum()) for found in (["yes", "no"], ["yes"]))
+    both, same = (int(claims["same"].isin(answers).sum()) for answers in (["yes", "no"], ["yes"]))
     print(f"\nSame verdict as in the reference: {same} of {both} claims that both runs compute.")
     print(f"Quantities: {counts(table['outcome'])}. Details: {REPORT}, .csv, .pdf")
 
@@ -101,16 +101,16 @@ def claims_compared(
     for key, claim in CLAIMS.items():
         runs = [findings.get(claim.study) for findings in (reference, rerun)]
         numbers = [[] if run is None or not run.has(claim.table) else claim.quantities(run) for run in runs]
-        held = [claim.is_supported(run) if run and found else None for run, found in zip(runs, numbers, strict=True)]
-        there, here = numbers
-        table = compared(there, here)
+        held = [claim.is_supported(run) if run and values else None for run, values in zip(runs, numbers, strict=True)]
+        reference_values, rerun_values = numbers
+        table = compared(reference_values, rerun_values)
         rows.append(
             {"claim": key, "reference": HELD[held[0]], "rerun": HELD[held[1]]}
             | {
                 "same": "-" if None in held else "yes" if held[0] == held[1] else "no",
                 "quantities": verdict([*table["outcome"]]) if len(table) else "-",
             }
-            | powers(claim, there)
+            | powers(claim, reference_values)
         )
         parts.append(table.assign(part=key))
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
@@ -146,7 +146,7 @@ def page(runs: Sequence[Mapping], claims: pd.DataFrame, studies: pd.DataFrame, o
     """The report in Markdown."""
     shown = [
         {"": row["part"], "quantity": f"`{row['quantity']}`"}
-        | {of: percent(row, of) for of in ("reference", "rerun", "difference")}
+        | {kind: percent(row, kind) for kind in ("reference", "rerun", "difference")}
         | {"margin": f"{100 * row['margin']:g}", "outcome": row["outcome"]}
         for row in other.to_dict("records")
     ]
@@ -186,8 +186,8 @@ Accuracies in per cent and correlations times 100, with 95 % intervals.
 """
 
 
-def percent(row: Mapping[str, float], of: str) -> str:
-    mean, low, high = (100 * row[f"{part}_{of}"] for part in ("mean", "low", "high"))
+def percent(row: Mapping[str, float], kind: str) -> str:
+    mean, low, high = (100 * row[f"{part}_{kind}"] for part in ("mean", "low", "high"))
     return f"{mean:.2f} ({low:.2f} to {high:.2f})"
 
 

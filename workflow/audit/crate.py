@@ -145,13 +145,15 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
     """
     wanted = {file for job in jobs for file in (*job.made, *job.inputs, *job.code)}
     programs = {job.program for job in jobs}
-    found = {}
-    for file, sha256 in _elsewhere({name: of for job in jobs for name, of in (job.inputs | job.code).items()}).items():
-        found[file] = context(
+    entities = {}
+    for file, sha256 in _elsewhere(
+        {name: checksum for job in jobs for name, checksum in (job.inputs | job.code).items()}
+    ).items():
+        entities[file] = context(
             crate, f"#elsewhere/{sha256[:12]}/{Path(file).name}", "CreativeWork", name=Path(file).name, sha256=sha256,
             description="A file outside the checkout, not part of this crate; identified by its name and SHA-256.",
         )  # fmt: skip
-    for file in sorted({*wanted, *DOCUMENTS} - found.keys()):
+    for file in sorted({*wanted, *DOCUMENTS} - entities.keys()):
         path = shelf.root / file
         if path.is_file():
             properties: dict[str, object] = {
@@ -172,8 +174,8 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
                     "name": "MIT for code, and for each other part the licence that this file states",
                     "description": "Which licence every part of this folder is under.",
                 }
-            found[file] = crate.add_file(path, file, properties=properties)
-    return found
+            entities[file] = crate.add_file(path, file, properties=properties)
+    return entities
 
 
 def _elsewhere(files: Mapping[str, str]) -> dict[str, str]:

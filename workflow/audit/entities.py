@@ -16,14 +16,14 @@ def licences(text: str) -> dict[str, tuple[str, str | None]]:
     Later patterns take precedence; a pattern that ends in ``/`` means everything in the folder.
     """
     rows = [line.split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
-    found: dict[str, tuple[str, str | None]] = {}
+    by_pattern: dict[str, tuple[str, str | None]] = {}
     for _, what, licence, *_ in rows[1:]:
         stated = re.search(r"\[(.*?)\]\((.*?)\)", licence)
         for pattern in re.findall(r"`(.*?)`", what):
-            found[f"{pattern}*" if pattern.endswith("/") else pattern] = (
+            by_pattern[f"{pattern}*" if pattern.endswith("/") else pattern] = (
                 (stated[1], stated[2]) if stated else (licence.strip(), None)
             )
-    return found
+    return by_pattern
 
 
 def context(crate: ROCrate, identifier: str, kind: str, **properties: object) -> Entity:

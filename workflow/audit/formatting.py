@@ -17,7 +17,7 @@ def place(dotted: str) -> str:
     module, _, name = dotted.rpartition(".")
     file = Path("src", *module.split(".")).with_suffix(".py")
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        names = [getattr(node, "name", None), *(getattr(of, "id", None) for of in getattr(node, "targets", []))]
+        names = [getattr(node, "name", None), *(getattr(target, "id", None) for target in getattr(node, "targets", []))]
         if name in names:
             return f"{file}, line {node.lineno}"
     return str(file)
@@ -40,9 +40,9 @@ def summarised(rows: pd.DataFrame) -> str:
         first = rows.head(SHOWN).to_dict("records")
         return ": " + "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first)
     value = "mean_accuracy" if "mean_accuracy" in rows else "accuracy" if "accuracy" in rows else last
-    of = rows[value]
+    column = rows[value]
     over = f" over seeds {listed(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
-    return f"{over}: {value} from {of.min():.6g} to {of.max():.6g}, mean {of.mean():.6g}"
+    return f"{over}: {value} from {column.min():.6g} to {column.max():.6g}, mean {column.mean():.6g}"
 
 
 def configuration_keys(settings: dict, config: dict) -> str:
@@ -53,7 +53,7 @@ def configuration_keys(settings: dict, config: dict) -> str:
         return "the whole configuration"
     study = config["studies"][settings["study"]]
     of_study = {name for key, value in settings.items() if (name := _key(key, value, study))}
-    others = [f"{section}.{key}" for key in settings for section, of in config.items() if _holds(of, key)]
+    others = [f"{section}.{key}" for key in settings for section, values in config.items() if _holds(values, key)]
     named = [f"studies.{settings['study']}: {listed(sorted(of_study))}"] if of_study else []
     return "; ".join([*named, *others])
 

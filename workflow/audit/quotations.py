@@ -33,7 +33,7 @@ class Quotation:
 def numbers(file: Path) -> dict[str, str]:
     """All keys of ``numbers.tex`` with their values."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    return {found[1]: found[2] for found in map(DEFINED.match, lines) if found}
+    return {match[1]: match[2] for match in map(DEFINED.match, lines) if match}
 
 
 def quotations(paper: Path) -> dict[str, list[Quotation]]:
@@ -42,13 +42,13 @@ def quotations(paper: Path) -> dict[str, list[Quotation]]:
     prefixes = {"result": ""} | {name: prefix for text in texts.values() for name, prefix in PREFIX.findall(text)}
     quoted = re.compile(rf"\\({'|'.join(prefixes)})\{{([^{{}}#]+)\}}")
     macros = {name: (int(count), body) for text in texts.values() for name, count, body in MACRO.findall(text)}
-    found: dict[str, list[Quotation]] = {}
+    places: dict[str, list[Quotation]] = {}
     for file, text in texts.items():
         for number, line in enumerate(text.splitlines(), 1):
             for macro, key in quoted.findall(_expanded(line, macros)):
                 place = Quotation(str(paper.name / file.relative_to(paper)), number, line.strip())
-                found.setdefault(prefixes[macro] + key, []).append(place)
-    return found
+                places.setdefault(prefixes[macro] + key, []).append(place)
+    return places
 
 
 def _expanded(line: str, macros: Mapping[str, tuple[int, str]]) -> str:
@@ -67,7 +67,7 @@ def _filled(body: str, use: re.Match[str]) -> str:
 
 def printed(value: str) -> str:
     """A value as a reader sees it: without the LaTeX around numbers."""
-    text = NUMBER.sub(lambda found: " to ".join(filter(None, found.groups())), value)
+    text = NUMBER.sub(lambda match: " to ".join(filter(None, match.groups())), value)
     return re.sub(r"\\([_%&])", r"\1", text).replace(r"$\lambda$", "λ")
 
 
@@ -76,7 +76,7 @@ def says(value: str, wanted: str) -> bool:
     shown, wanted = printed(value), " ".join(wanted.replace("%", " ").split())
     if wanted.replace("\N{EN DASH}", "-") in (shown, shown.replace(" to ", "-")):
         return True
-    return any(_rounds(token, wanted) for found in NUMBER.findall(value) for token in found if token)
+    return any(_rounds(token, wanted) for groups in NUMBER.findall(value) for token in groups if token)
 
 
 def _rounds(token: str, wanted: str) -> bool:
@@ -96,7 +96,7 @@ def floats(paper: Path, build: Path) -> dict[str, list[str]]:
         build: build folder, whose .aux file holds the printed numbers.
     """
     labels = dict(_labels(build / "main.aux"))
-    found = {}
+    files = {}
     for file in sorted(paper.rglob("*.tex")):
         for match in FLOAT.finditer(file.read_text(encoding="utf-8")):
             label = re.search(r"\\label\{([^{}]*)\}", match[0])
@@ -105,8 +105,8 @@ def floats(paper: Path, build: Path) -> dict[str, list[str]]:
                 for kind, name, study in SHOWN.findall(match[0])
             ]
             if label and label[1] in labels and shown:
-                found[f"{match[1].capitalize()} {labels[label[1]]}"] = shown
-    return found
+                files[f"{match[1].capitalize()} {labels[label[1]]}"] = shown
+    return files
 
 
 def _labels(auxiliary: Path) -> Iterator[tuple[str, str]]:
@@ -117,7 +117,7 @@ def _labels(auxiliary: Path) -> Iterator[tuple[str, str]]:
 def cells(tables: Path, wanted: str) -> dict[str, int]:
     """Tables of the paper that contain a number, with the number of cells."""
     counts: Mapping[str, int] = {
-        f"results/tables/{file.name}": sum(says(rf"\num{{{found[0]}}}", wanted) for found in NUMBER.findall(text))
+        f"results/tables/{file.name}": sum(says(rf"\num{{{groups[0]}}}", wanted) for groups in NUMBER.findall(text))
         for file in sorted(tables.glob("*.tex"))
         for text in [file.read_text(encoding="utf-8")]
     }

@@ -55,8 +55,8 @@ def part_of_run(shelf: Shelf) -> set[str]:
         if (file, sha256) in seen:
             continue
         seen.add((file, sha256))
-        if found := shelf.problems(file, sha256):
-            wrong[file] = list(dict.fromkeys([*wrong.get(file, ()), *found]))
+        if problems := shelf.problems(file, sha256):
+            wrong[file] = list(dict.fromkeys([*wrong.get(file, ()), *problems]))
         if shelf.record(file):
             command = _command(shelf, file)
             waiting += shelf.made_from(file).items()
@@ -64,7 +64,7 @@ def part_of_run(shelf: Shelf) -> set[str]:
                 (other, None) for other in made.get(command, ()) if other in command or not shelf.problems(other)
             ]
     if wrong:
-        lines = [f"  {file} {'; '.join(found)}" for file, found in sorted(wrong.items())[:SHOWN]]
+        lines = [f"  {file} {'; '.join(problems)}" for file, problems in sorted(wrong.items())[:SHOWN]]
         raise UserError(
             f"{len(wrong)} results differ from their records and cannot be described:\n"
             + "\n".join(lines)

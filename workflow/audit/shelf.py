@@ -88,14 +88,14 @@ class Shelf:
             file: its path.
             sha256: its checksum when the next stage read it, if recorded.
         """
-        found, record = self.checksum(file), self.record(file)
-        if found is None:
+        checksum, record = self.checksum(file), self.record(file)
+        if checksum is None:
             return [] if is_elsewhere(file) else ["is missing"]
-        if sha256 and sha256 != found:
+        if sha256 and sha256 != checksum:
             return ["has changed since it was read for the result made from it"]
         if record is None:
             return ["has no provenance record"] if file.startswith("results/") else []
-        wrong = [] if record["sha256"] == found else ["has changed since it was written"]
+        wrong = [] if record["sha256"] == checksum else ["has changed since it was written"]
         unknown = {code for code in record["code"]["files"] if is_elsewhere(code) and self.checksum(code) is None}
         changed = [
             code for code, was in record["code"]["files"].items() if self.checksum(code) != was and code not in unknown
@@ -173,7 +173,7 @@ class Step:
     matching: int | None
 
 
-def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
+def chain(shelf: Shelf, file: str, selection: Sequence[Rows] = ()) -> list[Step]:
     """All files that a result, or some rows of its source tables, depend on, nearest first.
 
     Omits tables without any of these rows. If a job read tensors of several estimators, omits those of estimators that
@@ -182,32 +182,32 @@ def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
     Args:
         shelf: the files.
         file: the result to begin with.
-        of: the rows; if empty, all input files count.
+        selection: the rows; if empty, all input files count.
     """
-    wanted: dict[str, tuple[Rows, ...]] = {file: tuple(of)}  # rows that count, by file; empty: all
+    wanted: dict[str, tuple[Rows, ...]] = {file: tuple(selection)}  # rows that count, by file; empty: all
     read: dict[str, dict[str, str]] = {}  # inputs that count, by file
     waiting = [file]
     while waiting:
-        here = waiting.pop()
-        inputs, rows = shelf.made_from(here), wanted[here]
-        if here == file and rows:  # of many source tables, only those that the rows name
+        reader = waiting.pop()
+        inputs, rows = shelf.made_from(reader), wanted[reader]
+        if reader == file and rows:  # of many source tables, only those that the rows name
             inputs = {name: sha256 for name, sha256 in inputs.items() if _named(name, rows)}
         others = _other_estimators(shelf, inputs, rows)
-        read[here] = {}
+        read[reader] = {}
         for name in inputs:
-            meant = _named(name, rows) if here == file else rows
+            meant = _named(name, rows) if reader == file else rows
             if name in others or (name.endswith(".csv") and meant and not _matching(shelf.table(name), meant)):
                 continue
-            read[here][name] = inputs[name]
+            read[reader][name] = inputs[name]
             # a table may be read twice: retention, for an accuracy and for the selection of lambda
             union = tuple(dict.fromkeys([*wanted.get(name, ()), *meant])) if meant else ()
             if name not in wanted or wanted[name] != union:
                 wanted[name] = union
                 waiting.append(name)
     depths = {file: 0}
-    for here in TopologicalSorter(_readers(read)).static_order():
-        for name in read.get(here, ()):
-            depths[name] = max(depths.get(name, 0), depths[here] + 1)
+    for reader in TopologicalSorter(_readers(read)).static_order():
+        for name in read.get(reader, ()):
+            depths[name] = max(depths.get(name, 0), depths[reader] + 1)
     then = {name: sha256 for inputs in read.values() for name, sha256 in inputs.items()}
     steps = []
     for name, depth in sorted(depths.items(), key=lambda item: item[1]):
@@ -218,11 +218,11 @@ def chain(shelf: Shelf, file: str, of: Sequence[Rows] = ()) -> list[Step]:
 
 def _readers(read: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """The files made from each file."""
-    found: dict[str, list[str]] = {file: [] for file in read}
+    readers: dict[str, list[str]] = {file: [] for file in read}
     for file, inputs in read.items():
         for name in inputs:
-            found.setdefault(name, []).append(file)
-    return found
+            readers.setdefault(name, []).append(file)
+    return readers
 
 
 def _named(file: str, wanted: Sequence[Rows]) -> tuple[Rows, ...]:

@@ -39,12 +39,12 @@ def main() -> None:
     if not arguments.wanted.strip():
         raise UserError("give a number: make trace NUMBER=97.31 (or 'Figure 3', a file, a key of numbers.tex)")
     try:
-        found = Question(Shelf(Path()), arguments.all).answer(arguments.wanted.strip())
+        success = Question(Shelf(Path()), arguments.all).answer(arguments.wanted.strip())
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        found = True
-    sys.exit(0 if found else 1)
+        success = True
+    sys.exit(0 if success else 1)
 
 
 class Question:
@@ -72,7 +72,7 @@ class Question:
         files = self._files(wanted)
         if len(files) == 1:
             return self.file(files[0])
-        return self._candidates(wanted, files, {file: name for name, of in shown.items() for file in of})
+        return self._candidates(wanted, files, {file: name for name, members in shown.items() for file in members})
 
     def _files(self, wanted: str) -> list[str]:
         """Results with this path, or with this name, with or without its suffix."""
@@ -97,8 +97,8 @@ class Question:
         print(f"'{wanted}' can be:\n")
         places = {key: f"{printed(self.numbers[key])}, {places(self.quoted[key])}" for key in in_text}
         self._list("quoted in the text", places)
-        said = {file: f"{count} cells" if count > 1 else "one cell" for file, count in in_tables.items()}
-        self._list("in tables", {file: f"{shown.get(file, 'not in the paper')}, {text}" for file, text in said.items()})
+        hits = {file: f"{count} cells" if count > 1 else "one cell" for file, count in in_tables.items()}
+        self._list("in tables", {file: f"{shown.get(file, 'not in the paper')}, {text}" for file, text in hits.items()})
         self._list("files", dict.fromkeys(files, ""))
         rest = {key: printed(self.numbers[key]) for key in matching if key not in self.quoted}
         if in_text and not self.everything:
@@ -169,20 +169,20 @@ class Question:
         stages: dict[str, list[Step]] = {}
         for step in steps:
             stages.setdefault(self._stage(step.file), []).append(step)
-        for stage, of in stages.items():
-            self._print_stage(stage, of, problems)
+        for stage, members in stages.items():
+            self._print_stage(stage, members, problems)
         self._print_data([step.file for step in steps])
         records = [record for step in steps if (record := self.shelf.record(step.file))]
         self._print_circumstances(records)
-        wrong = {file: found for file, found in problems.items() if found}
+        wrong = {file: reasons for file, reasons in problems.items() if reasons}
         print(f"{'✗' if 'NOT' in verdict else '✓'} {verdict}" if verdict else "", end="\n" if verdict else "")
         if not wrong:
             checked = sum(self.shelf.checksum(step.file) is not None for step in steps)
             print(f"✓ All files ({checked}) have the checksums with which they were written and read, and were made by")
             print("  the current code.")
             self._print_elsewhere(records, [step.file for step in steps])
-        for name, found in wrong.items():
-            print(f"✗ {name} {'; '.join(found)}.")
+        for name, reasons in wrong.items():
+            print(f"✗ {name} {'; '.join(reasons)}.")
         if wrong:
             print("  Run the workflow again: it makes these results again, and all that depend on them.")
         return not wrong
@@ -202,7 +202,7 @@ class Question:
 
     def _print_stage(self, stage: str, steps: Sequence[Step], problems: dict[str, list[str]]) -> None:
         record = self.shelf.record(steps[0].file)
-        codes = {of["code"]["sha256"] for step in steps if (of := self.shelf.record(step.file))}
+        codes = {entry["code"]["sha256"] for step in steps if (entry := self.shelf.record(step.file))}
         about = f"({record['program']}, code {listed(self._short(code) for code in sorted(codes))})" if record else ""
         print(f"{stage} {about}".rstrip())
         keys = record and configuration_keys(record["settings"], present(self.shelf.record(NUMBERS))["settings"])
@@ -210,13 +210,13 @@ class Question:
             print(f"  settings: {keys}")
         shown = steps if self.everything else steps[:SHOWN]
         for step in shown:
-            found = self.shelf.checksum(step.file)
-            mark = "✗" if problems[step.file] else "?" if is_elsewhere(step.file) and not found else "✓"
-            sha256 = self._short(step.sha256 if mark == "?" else found)
+            checksum = self.shelf.checksum(step.file)
+            mark = "✗" if problems[step.file] else "?" if is_elsewhere(step.file) and not checksum else "✓"
+            sha256 = self._short(step.sha256 if mark == "?" else checksum)
             rows = "" if step.matching is None else f"  {step.matching} row{'s' * (step.matching != 1)}"
             print(f"  {mark} {sha256}  {step.file}{rows}")
-            if self.everything and (of := self.shelf.record(step.file)):
-                print(f"      python {of['program']} {' '.join(map(quoted_argument, of['arguments']))}")
+            if self.everything and (entry := self.shelf.record(step.file)):
+                print(f"      python {entry['program']} {' '.join(map(quoted_argument, entry['arguments']))}")
         if len(steps) > len(shown):
             print(f"    and {len(steps) - len(shown)} more (ARGS=--all)")
         print()
@@ -234,10 +234,10 @@ class Question:
     def _print_circumstances(self, records: Sequence[dict]) -> None:
         seeds = sorted({seed for record in records for seed in record["seeds"] or ()})
         devices = dict.fromkeys(described_device(record["device"]) for record in records if record["device"])
-        versions = {name: of for record in records for name, of in record["versions"].items()}
+        versions = {name: version for record in records for name, version in record["versions"].items()}
         self._say("seeds", ", ".join(map(str, seeds)) or "none")
         self._say("device", "; ".join(devices) or "none: tables and text only")
-        self._say("versions", ", ".join(f"{name} {of}" for name, of in sorted(versions.items())) + "\n")
+        self._say("versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "\n")
 
     def _say(self, name: str, text: str) -> None:
         print(f"{name:14} {text}")

@@ -70,9 +70,9 @@ def main() -> None:
     def tables_at(level: float) -> dict[str, pd.DataFrame]:
         return tensor_tables(finished.once(repr(level), lambda: tables_of(at_level(level), level, job))["tables"])
 
-    found = [tables_at(level) for level in counted(job.levels, len(job.levels), "levels")]
+    results = [tables_at(level) for level in counted(job.levels, len(job.levels), "levels")]
     for table in ("confidence", "agreement"):
-        rows = pd.concat([tables[table] for tables in found], ignore_index=True)
+        rows = pd.concat([tables[table] for tables in results], ignore_index=True)
         write_table(getattr(arguments, table), rows, COLUMNS[f"explanation_{table}"])
     finished.remove()
     training_checkpoint(0.0).remove()

@@ -34,9 +34,9 @@ def main() -> None:
     for path in arguments.tables:
         if path.stem not in TABLES:
             raise UserError(f"--tables takes {', '.join(TABLES)}, found '{path}'. Give those only.")
-    given = {path.stem: path for path in arguments.tables}
+    paths = {path.stem: path for path in arguments.tables}
     tables = {
-        name: read_table(given[name], COLUMNS[name]) if name in given else pd.DataFrame(columns=list(COLUMNS[name]))
+        name: read_table(paths[name], COLUMNS[name]) if name in paths else pd.DataFrame(columns=list(COLUMNS[name]))
         for name in TABLES
     }
     densities = {

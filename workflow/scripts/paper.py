@@ -136,11 +136,11 @@ def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
     if not log.is_file():
         return []
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    found = []
+    matches = []
     for index, line in enumerate(lines):
         if pattern.match(line):
-            found += [line, *(f"  {later}" for later in lines[index + 1 : index + 1 + following] if later.strip())]
-    return found[:20]
+            matches += [line, *(f"  {later}" for later in lines[index + 1 : index + 1 + following] if later.strip())]
+    return matches[:20]
 
 
 def hint(lines: Sequence[str]) -> str:

@@ -29,10 +29,10 @@ def main() -> None:
     explained = any("explanation" in study.analyses for study in arguments.settings.studies.values())
     names = [name for name in COLUMNS if explained or name not in EXPLANATION]
     readers = published.retention, published.pruning, publications.published
-    theirs = tuple(read(arguments.published) for read in readers)
+    literature = tuple(read(arguments.published) for read in readers)
     tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
     findings = findings_by_study(arguments.settings, tables)
-    results = collect(arguments.settings, tables, theirs, findings)
+    results = collect(arguments.settings, tables, literature, findings)
     failed = claims.unsupported(findings, results)
     write_text(arguments.output, render(results) + claims.render(failed, arguments.settings.claims))
 

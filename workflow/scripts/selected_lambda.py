@@ -19,8 +19,8 @@ def main() -> None:
     arguments = parser.parse_args()
     retention = read_table(arguments.retention, COLUMNS["retention"])
     if arguments.split not in set(retention["split"]):
-        found = ", ".join(sorted(set(retention["split"]))) or "no rows at all"
-        raise UserError(f"{arguments.retention} has no rows of split {arguments.split}, found {found}. {REMAKE}")
+        splits = ", ".join(sorted(set(retention["split"]))) or "no rows at all"
+        raise UserError(f"{arguments.retention} has no rows of split {arguments.split}, found {splits}. {REMAKE}")
     write_table(arguments.output, select_lambda(retention, arguments.split), COLUMNS["selected_lambda"])
 
 

@@ -45,10 +45,10 @@ def read_shard(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     declared = SHARD.match(path.name)
     if declared:
         expected = set(range(int(declared[1]), int(declared[2]) + 1))
-        found = set(frame["seed"])
-        if found != expected:
+        seeds = set(frame["seed"])
+        if seeds != expected:
             raise UserError(
-                f"{path} contains the seeds {sorted(found)}, but its name declares {sorted(expected)}: it is truncated "
+                f"{path} contains the seeds {sorted(seeds)}, but its name declares {sorted(expected)}: it is truncated "
                 f"or was renamed. {REMAKE}"
             )
     return frame.assign(file=str(path))

@@ -68,14 +68,16 @@ def load(path: str | Path, padding: int = 0) -> Dataset:
         raise UserError(f"{path} contains {sorted(tensors)}, not a data set ({', '.join(ROLES)}). {REMAKE}")
     for part in ("train", "test"):
         images, labels = tensors[f"{part}_images"], tensors[f"{part}_labels"]
-        found = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
+        contents = f"{part}_images {_described(images)}, {part}_labels {_described(labels)}"
         if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or images.ndim not in (3, 4) or labels.ndim != 1:
             raise UserError(
-                f"{path} contains {found}; expected uint8 (N, height, width) or (N, channels, height, width), and "
+                f"{path} contains {contents}; expected uint8 (N, height, width) or (N, channels, height, width), and "
                 f"uint8 (N,). {REMAKE}"
             )
         if not len(images) or len(images) != len(labels):
-            raise UserError(f"{path} contains {found}; expected equally many images and labels, at least one. {REMAKE}")
+            raise UserError(
+                f"{path} contains {contents}; expected equally many images and labels, at least one. {REMAKE}"
+            )
     if padding:
         for part in ("train_images", "test_images"):
             tensors[part] = pad(tensors[part], (padding,) * 4)

@@ -198,8 +198,8 @@ class Accumulator:
                 f"the state is of {names}, expected one of {expected}: give the accumulators the same names"
             )
         for key, total in mine["sums"].items():
-            found = state["sums"].get(key)
-            if not key.partition("/")[2].startswith("open/") and (found is None or found.shape != total.shape):
+            other = state["sums"].get(key)
+            if not key.partition("/")[2].startswith("open/") and (other is None or other.shape != total.shape):
                 raise UserError(f"the state is of another network, or of other options: '{key}' does not fit")
         states: list[dict[str, Tensor]] = [{} for _ in self._sums]
         for key, value in state["sums"].items():
@@ -221,15 +221,15 @@ class Accumulator:
         Raises:
             UserError: see :func:`weight_importance.estimate`.
         """
-        found, total, single = batches(data, labels)
+        items, total, single = batches(data, labels)
         if single:
-            self.add(*found)
+            self.add(*items)
         else:
             with keeping_random_numbers():
                 probe = drawn(data, PROBE)
                 if probe is not None:
                     self._look(probe)
-                for each in found if total is None else counted(found, total, "batches"):
+                for each in items if total is None else counted(items, total, "batches"):
                     self.update(each)
         self._move_on()
 

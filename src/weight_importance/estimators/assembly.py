@@ -73,7 +73,7 @@ def sums_of(
         if isinstance(each, MomentEstimator)
     } | {name: (Moment(each.gauss_newton, 2, False, True), 1) for name, each in curved.items()}
     alike: dict[str, str] = {}
-    found: list[Sums] = [
+    sums: list[Sums] = [
         BatchSums(forward, name, BatchMoment(each, size), generator, ignored)
         for name, (each, size) in moment.items()
         if size > 1
@@ -83,19 +83,19 @@ def sums_of(
         # estimators that differ only in ``finish`` share one mean
         first = {each: name for name, each in reversed(by_sample.items())}
         alike = {name: first[each] for name, each in by_sample.items()}
-        found.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
+        sums.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
     if curved:
         if generator is None:
             raise UserError(f"{', '.join(curved)} draws probes: pass generator=torch.Generator().manual_seed(...)")
         draw = generator.clone_state()
-        found.append(CurvatureSums(forward, [*curved], signs(forward, draw), ignored))
-        found[-1].draws = {"probes": draw}
-    found += [
+        sums.append(CurvatureSums(forward, [*curved], signs(forward, draw), ignored))
+        sums[-1].draws = {"probes": draw}
+    sums += [
         ReadingSums(forward, name, estimator.reading)
         for name, estimator in estimators.items()
         if isinstance(estimator, StateEstimator) and estimator.reading is not None
     ]
-    return found, alike
+    return sums, alike
 
 
 def finished(name: str, estimator: Sampled, means: Means, parameter: str, value: Tensor) -> Tensor:

@@ -136,10 +136,10 @@ class ProductSums(FactoredSums):
             total += values.view_as(total)
 
     def _factors(self, key: str, name: str) -> Factors:
-        found = super()._factors(key, name)
-        if name not in self._products or found.columns is None:
-            return found
-        return Factors(found.rows * found.columns.sum(), found.columns * found.rows.sum())
+        factors = super()._factors(key, name)
+        if name not in self._products or factors.columns is None:
+            return factors
+        return Factors(factors.rows * factors.columns.sum(), factors.columns * factors.rows.sum())
 
 
 class FactoredAccumulator(Accumulator):

@@ -29,12 +29,12 @@ def factor_correlation(importance: Tensor) -> Tensor:
         ``(R,)``.
     """
     matrices = importance.flatten(2)
-    found = []
+    correlations = []
     for matrix, model in zip(matrices, rank_one(matrices), strict=True):
         positive = matrix > 0
         pair = torch.stack([matrix[positive].double().log(), model[positive].log()])
-        found.append(torch.corrcoef(pair)[0, 1])
-    return torch.stack(found)
+        correlations.append(torch.corrcoef(pair)[0, 1])
+    return torch.stack(correlations)
 
 
 def log_slope(first: Tensor, second: Tensor) -> Tensor:

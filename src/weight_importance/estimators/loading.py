@@ -70,12 +70,12 @@ def _from_file(name: str, file: Path) -> Estimator:
                 f"one of the kinds in {kinds.__name__}; fix the file, then run the same command again."
             ) from error
         sys.modules[module_name] = module
-    found = getattr(module, "ESTIMATOR", None)
-    if not isinstance(found, Estimator):
+    estimator = getattr(module, "ESTIMATOR", None)
+    if not isinstance(estimator, Estimator):
         raise UserError(
-            f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {found!r}. Fix the file."
+            f"{file} must define ESTIMATOR, one of the kinds in {kinds.__name__}; found {estimator!r}. Fix the file."
         )
-    return found
+    return estimator
 
 
 class _Catalogue(Mapping[str, Estimator]):

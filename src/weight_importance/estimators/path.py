@@ -205,12 +205,12 @@ class PathRecorder:
 
     def recorded(self) -> dict[str, dict[str, Tensor]]:
         """Return record name → parameter name → value after all steps so far, with the displacement."""
-        found: dict[str, dict[str, Tensor]] = {}
+        values: dict[str, dict[str, Tensor]] = {}
         first = 0
         for name, record in self.records.items():
-            found[name] = {parameter: states[first] for parameter, states in self._states.items()}
+            values[name] = {parameter: states[first] for parameter, states in self._states.items()}
             first += 1 + record.hidden
-        return found | {DISPLACEMENT: dict(self._displacement)}
+        return values | {DISPLACEMENT: dict(self._displacement)}
 
 
 class ImportanceRecorder(PathRecorder):

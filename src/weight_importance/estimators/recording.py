@@ -55,7 +55,7 @@ class Recording:
     def before(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Store weights and gradients before a step."""
         # the first argument is the optimiser itself
-        if any(callable(given) for given in [*args[1:], *kwargs.values()]):
+        if any(callable(argument) for argument in [*args[1:], *kwargs.values()]):
             raise UserError(
                 "an optimiser that computes gradients inside its step (step(closure), as LBFGS) cannot be recorded; "
                 "call backward() before step()"
@@ -80,14 +80,14 @@ class Recording:
     def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Record the change of the weights after a step."""
         moved = {name: _whole(parameter) - self._before[name] for name, parameter in self._parameters.items()}
-        given = self._gradients or {"gradients": moved}  # placeholder: no record uses it
-        self._recorder.step(given.pop("gradients"), moved, **given)
+        arguments = self._gradients or {"gradients": moved}  # placeholder: no record uses it
+        self._recorder.step(arguments.pop("gradients"), moved, **arguments)
         self._before, self._gradients = {}, {}
 
     def _differentiated(self, loss: Tensor) -> dict[str, Tensor]:
         with torch.enable_grad():
-            found = torch.autograd.grad(loss, list(self._parameters.values()), materialize_grads=True)
-        return {name: _whole(gradient) for name, gradient in zip(self._parameters, found, strict=True)}
+            gradients = torch.autograd.grad(loss, list(self._parameters.values()), materialize_grads=True)
+        return {name: _whole(gradient) for name, gradient in zip(self._parameters, gradients, strict=True)}
 
     def result(self) -> dict[str, dict[str, Tensor]]:
         """Return the importances from all steps so far.
@@ -100,12 +100,12 @@ class Recording:
         """
         if self._recorder.steps == 0:
             raise UserError("the optimiser has not made a step: put the training loop into the block of 'with record'")
-        recorded, found = self._recorder.recorded(), {}
+        recorded, importances = self._recorder.recorded(), {}
         for name, estimator in self._estimators.items():
             records = recorded | self._kept(estimator)
             stack = {record: {key: value[None] for key, value in each.items()} for record, each in records.items()}
-            found[name] = {key: value[0] for key, value in importance(estimator, stack).items()}
-        return found
+            importances[name] = {key: value[0] for key, value in importance(estimator, stack).items()}
+        return importances
 
     def _kept(self, estimator: PathEstimator) -> dict[str, dict[str, Tensor]]:
         """Return the records held in the optimiser's state: moving averages with Adam's bias correction."""

@@ -51,10 +51,10 @@ def estimate(
         UserError: unknown name; path estimator, which must be recorded during training; wrong shape of inputs or
             labels; samples that influence each other; random output in evaluation mode.
     """
-    found = estimate_all(
+    importances = estimate_all(
         [name], network, inputs, labels, generator=generator, chunk=chunk, ignore_index=ignore_index, forward=forward
     )
-    return found[name]
+    return importances[name]
 
 
 def estimate_all(

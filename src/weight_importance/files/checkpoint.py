@@ -79,14 +79,14 @@ class Checkpoint:
         """
         if self._steps is None:
             self._steps = self.load()
-        found = {name: value for name, value in self._steps.items() if name.partition("/")[0] == step}
-        if found:
+        tensors = {name: value for name, value in self._steps.items() if name.partition("/")[0] == step}
+        if tensors:
             print(f"{step}: loaded from a checkpoint", file=sys.stderr, flush=True)
         else:
-            found = {f"{step}/{name}": value.detach().cpu() for name, value in compute().items()}
-            self._steps |= found
+            tensors = {f"{step}/{name}": value.detach().cpu() for name, value in compute().items()}
+            self._steps |= tensors
             self.save(self._steps)
-        return {name.partition("/")[2]: value for name, value in found.items()}
+        return {name.partition("/")[2]: value for name, value in tensors.items()}
 
     def remove(self) -> None:
         """Remove the checkpoint, after the result is written."""

@@ -94,13 +94,13 @@ def completed(values: Mapping[str, str], maker: str, **where: Value) -> dict[str
     Raises:
         TypeError: a value has no sources.
     """
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     for key, value in values.items():
         if not isinstance(value, Derived):
             raise TypeError(f"{maker} gives no sources of '{key}'; pass it through derived()")
         sources = tuple(_narrowed(source, where) if isinstance(source, Rows) else source for source in value.sources)
-        found[key] = Derived(value, sources, value.maker or maker)
-    return found
+        results[key] = Derived(value, sources, value.maker or maker)
+    return results
 
 
 def _narrowed(source: Rows, where: Mapping[str, Value]) -> Rows:

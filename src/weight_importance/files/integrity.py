@@ -28,7 +28,7 @@ def judged(path: str | Path) -> tuple[str | None, str | None]:
     path = Path(path)
     if not path.is_file():
         return None, "does not exist"
-    found, seal = checksum(path), seal_of(path)
-    if not seal.is_file() or seal.read_bytes().strip() == found.encode():
-        return found, None
-    return found, "has changed since it was written (truncated or altered)"
+    sha256, seal = checksum(path), seal_of(path)
+    if not seal.is_file() or seal.read_bytes().strip() == sha256.encode():
+        return sha256, None
+    return sha256, "has changed since it was written (truncated or altered)"

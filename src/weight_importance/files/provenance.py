@@ -101,8 +101,8 @@ def note_readings(readings: Path) -> None:
 def record(sha256: str) -> str:
     """JSON record of a result with this checksum."""
     program, arguments = _command()
-    given = (json.loads(argument) for argument in arguments if argument.startswith("{"))
-    settings: dict[str, Any] = next(given, {})
+    objects = (json.loads(argument) for argument in arguments if argument.startswith("{"))
+    settings: dict[str, Any] = next(objects, {})
     about = {
         "sha256": sha256,
         "program": program,
@@ -171,18 +171,18 @@ def code_hash() -> str:
 
 def _own_files() -> list[Path]:
     """Loaded project modules with the main program or, in a notebook's kernel, with the notebook."""
-    given = os.environ.get(COMMAND_VARIABLE)
-    roots = (PACKAGE,) if given else ("__main__", PACKAGE)
+    command = os.environ.get(COMMAND_VARIABLE)
+    roots = (PACKAGE,) if command else ("__main__", PACKAGE)
     own = [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
     files = {Path(file).resolve() for module in own if (file := getattr(module, "__file__", None))}
     files = {file for file in files if file.is_file()}  # code from standard input has no file
-    return sorted(files | {Path(file).resolve() for file in (json.loads(given)[1] if given else ())})
+    return sorted(files | {Path(file).resolve() for file in (json.loads(command)[1] if command else ())})
 
 
 def _command() -> tuple[str, list[str]]:
     """Program and arguments of this process or, in a notebook's kernel, of the program that started it."""
-    given = os.environ.get(COMMAND_VARIABLE)
-    program, *arguments = json.loads(given)[0] if given else sys.argv
+    command = os.environ.get(COMMAND_VARIABLE)
+    program, *arguments = json.loads(command)[0] if command else sys.argv
     return _shown(program), arguments
 
 
@@ -198,9 +198,9 @@ class _Watch(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.partition(".")[0] == PACKAGE:
-            found = PathFinder.find_spec(name, path)
-            if found and found.origin and Path(found.origin).is_file():
-                note_code(Path(found.origin))
+            spec = PathFinder.find_spec(name, path)
+            if spec and spec.origin and Path(spec.origin).is_file():
+                note_code(Path(spec.origin))
         return None
 
 

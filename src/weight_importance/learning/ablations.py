@@ -41,11 +41,11 @@ def ablated(ablation: Ablation, importances: Sequence[Importance], seeds: Sequen
     Returns:
         parameter name → ``(R, *shape)``.
     """
-    found = []
+    results = []
     for replica, seed in enumerate(seeds):
         of_one = [{name: values[replica] for name, values in stacked.items()} for stacked in importances]
-        found.append(_of_one(ablation, of_one, seed))
-    return {name: torch.stack([one[name] for one in found]) for name in importances[0]}
+        results.append(_of_one(ablation, of_one, seed))
+    return {name: torch.stack([one[name] for one in results]) for name in importances[0]}
 
 
 def _of_one(ablation: Ablation, importances: Sequence[Importance], seed: int) -> dict[str, Tensor]:

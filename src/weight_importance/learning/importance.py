@@ -51,8 +51,8 @@ def stacked_importances(
             inputs = to_inputs(samples.images)
         labels = generator("label sampling", replicas.seeds[replica], *draw)
         network = replicas.network(replica)
-        for name, found in estimate_all(sampled, network, inputs, samples.labels, generator=labels).items():
-            for parameter, value in found.items():
+        for name, tensors in estimate_all(sampled, network, inputs, samples.labels, generator=labels).items():
+            for parameter, value in tensors.items():
                 values[name][parameter][replica] = value
     return {name: of_path[name] if name in of_path else values[name] for name in names}
 

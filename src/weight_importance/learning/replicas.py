@@ -126,11 +126,11 @@ def require_fit(
     """
     for name, like in network.named_parameters() if wanted is None else wanted:
         shape = ", ".join(map(str, ["R", *like.shape]))
-        found = tensors.get(name)
-        if found is None or found.shape[1:] != like.shape:
+        tensor = tensors.get(name)
+        if tensor is None or tensor.shape[1:] != like.shape:
             raise UserError(
                 f"{what} do not fit the network {type(network).__name__}: '{name}' is "
-                f"{'missing' if found is None else tuple(found.shape)}, expected ({shape}). They belong to another "
+                f"{'missing' if tensor is None else tuple(tensor.shape)}, expected ({shape}). They belong to another "
                 "network: give those of this one, or set the study's network to the other one."
             )
 

@@ -20,9 +20,9 @@ class Settings(dict):
 def json_object(text: str) -> Settings:
     """Parse a JSON object; for ``type=`` of ``add_argument``."""
     try:
-        found = json.loads(text, object_hook=Settings)
+        value = json.loads(text, object_hook=Settings)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"'{text}' is not JSON ({error}); allowed is {FORM}") from error
-    if not isinstance(found, Settings):
+    if not isinstance(value, Settings):
         raise argparse.ArgumentTypeError(f"'{text}' is not an object; allowed is {FORM}")
-    return found
+    return value

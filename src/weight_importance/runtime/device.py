@@ -61,18 +61,18 @@ def prepare(threads: int) -> torch.device:
 
 def choose(wanted: str) -> torch.device:
     """The device named ``wanted``; ``auto`` selects the GPU if present, else the CPU."""
-    there = torch.cuda.device_count()
+    count = torch.cuda.device_count()
     if wanted == "auto":
-        return torch.device("cuda" if there else "cpu")
+        return torch.device("cuda" if count else "cpu")
     kind, _, index = wanted.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
         raise UserError(
             f"{VARIABLE} is '{wanted}'; allowed are auto, cpu, cuda, and cuda: with a number. Set it to one of "
             f"these, or remove it: unset {VARIABLE}"
         )
-    if kind == "cuda" and int(index or 0) >= there:
+    if kind == "cuda" and int(index or 0) >= count:
         raise UserError(
-            f"{VARIABLE} is '{wanted}', but torch sees {there or 'no'} CUDA device{'s' * (there != 1)}; set it to auto "
+            f"{VARIABLE} is '{wanted}', but torch sees {count or 'no'} CUDA device{'s' * (count != 1)}; set it to auto "
             "or cpu, or install a torch for your GPU and driver (python -c 'import torch; print(torch.version.cuda)')"
         )
     return torch.device(wanted)

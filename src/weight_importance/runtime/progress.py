@@ -69,10 +69,10 @@ def counted(parts: Iterable[Part], total: int, what: str, every: float = 10.0) -
         what: name of the parts, for the line.
         every: seconds between lines.
     """
-    start = said = time.monotonic()
+    start = last_report = time.monotonic()
     for done, part in enumerate(parts):
         now = time.monotonic()
-        if done and now - said >= every:
-            said, left = now, (now - start) / done * (total - done)
+        if done and now - last_report >= every:
+            last_report, left = now, (now - start) / done * (total - done)
             print(f"{done}/{total} {what}, {left:,.0f} s left", file=sys.stderr, flush=True)
         yield part

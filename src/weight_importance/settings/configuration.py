@@ -123,7 +123,9 @@ def stand_in(study: str, settings: Mapping[str, Study]) -> str:
     """
     if study not in settings:
         raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
-    followers = [name for name, of in settings.items() if of.companion_of == study and of.protocol == KUTALEV_LAPINA]
+    followers = [
+        name for name, other in settings.items() if other.companion_of == study and other.protocol == KUTALEV_LAPINA
+    ]
     return followers[0] if followers and settings[study].protocol != KUTALEV_LAPINA else study
 
 

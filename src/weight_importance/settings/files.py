@@ -27,8 +27,8 @@ def given(arguments: Sequence[str]) -> list[str]:
     """The configuration files of a Snakemake command: the working folder's, and all after ``--configfile``."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="*", action="extend", default=[])
-    here = [DEFAULT] if Path(DEFAULT).exists() else []  # otherwise Snakemake reads the one next to the Snakefile
-    return [*here, *parser.parse_known_args(list(arguments))[0].configfile]
+    defaults = [DEFAULT] if Path(DEFAULT).exists() else []  # otherwise Snakemake reads the one next to the Snakefile
+    return [*defaults, *parser.parse_known_args(list(arguments))[0].configfile]
 
 
 def require(files: Sequence[str | Path]) -> None:
@@ -132,11 +132,11 @@ def pitfalls(root: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[int, str]]:
         lines: dict[str, int] = {}
         for name, value in root.value:
             key = str(name.value) if isinstance(name, yaml.ScalarNode) else "?"
-            here, line = (*path, key), name.start_mark.line + 1
+            key_path, line = (*path, key), name.start_mark.line + 1
             if key in lines and key != "<<":
-                yield line, f"{dotted(here)} appears twice, first on line {lines[key]}; remove one."
+                yield line, f"{dotted(key_path)} appears twice, first on line {lines[key]}; remove one."
             lines[key] = line
-            yield from pitfalls(value, here)
+            yield from pitfalls(value, key_path)
     elif isinstance(root, yaml.SequenceNode):
         for position, value in enumerate(root.value):
             yield from pitfalls(value, (*path, position))

@@ -54,10 +54,10 @@ def _line(node: yaml.Node, path: KeyPath) -> int:
     mark = node.start_mark
     for key in path:
         if isinstance(node, yaml.MappingNode):
-            there = [(name.start_mark, value) for name, value in node.value if _is(name, key)]
-            if not there:
+            matches = [(name.start_mark, value) for name, value in node.value if _is(name, key)]
+            if not matches:
                 break
-            mark, node = there[-1]
+            mark, node = matches[-1]
         else:
             mark, node = node.value[key].start_mark, node.value[key]
     return mark.line + 1

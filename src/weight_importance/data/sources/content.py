@@ -82,8 +82,8 @@ def read_checked(stream: Stream, file: DataFile, place: str) -> bytes:
     except (EOFError, zlib.error, OSError, tarfile.TarError) as error:
         damage = f" (reading stopped: {error})"
     content = b"".join(blocks)
-    found = hashlib.sha256(content).hexdigest()
-    if found == file.sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest == file.sha256:
         return content
     if len(content) == file.size:
         # different data sets can share file names and sizes
@@ -94,7 +94,7 @@ def read_checked(stream: Stream, file: DataFile, place: str) -> bytes:
         kind, size = "too long", f"more than {file.size} bytes"
     raise SourceError(
         f"{file.name} is {kind}{damage}: expected {file.size} bytes with SHA-256 {file.sha256}, "
-        f"found {size} with SHA-256 {found} in {place}"
+        f"found {size} with SHA-256 {digest} in {place}"
     )
 
 

@@ -129,9 +129,9 @@ def run_client(
     except subprocess.TimeoutExpired:
         raise SourceError(f"'{program} {command[1]}' did not finish within {limit} s") from None
     except subprocess.CalledProcessError as error:
-        said = shorten(" ".join(line for line in error.stderr.splitlines() if not is_aside(line)))
+        message = shorten(" ".join(line for line in error.stderr.splitlines() if not is_aside(line)))
         hint = f" ({if_failed})" if if_failed else ""
-        raise SourceError(f"'{program} {command[1]}' failed: {said}{hint}") from None
+        raise SourceError(f"'{program} {command[1]}' failed: {message}{hint}") from None
     except OSError as error:
         raise SourceError(f"cannot run {command[0]}: {error.strerror}") from error
 

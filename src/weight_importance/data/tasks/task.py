@@ -71,13 +71,13 @@ def plain_task(
     available, test_available = len(dataset.train_labels), len(dataset.test_labels)
     training = available if training is None else training
     test = test_available if test is None else test
-    for name, count, there, part in (
+    for name, count, size, part in (
         ("training", training, available, "training"),
         ("validation", validation, available, "training"),
         ("test", test, test_available, "test"),
     ):
-        if count > there:
-            raise UserError(f"images.{name} is {count}, but the {part} set has {there} images; lower it in the config")
+        if count > size:
+            raise UserError(f"images.{name} is {count}, but the {part} set has {size} images; lower it in the config")
     if not train_on_validation and training + validation > available:
         raise UserError(
             f"images.training is {training} and images.validation is {validation}, but the training set has "

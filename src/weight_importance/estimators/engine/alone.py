@@ -35,13 +35,13 @@ def pull_back(
     leaves = {name: forward.parameters[name].detach().requires_grad_() for name in names}
 
     def back(logits: Tensor) -> Tensor:
-        given = [cotangents(logits.detach())] if callable(cotangents) else cotangents
-        for index, cotangent in enumerate(given):
-            more = index + 1 < len(given)
-            at_logits, found = cotangent.to(logits.dtype), {}
+        vectors = [cotangents(logits.detach())] if callable(cotangents) else cotangents
+        for index, cotangent in enumerate(vectors):
+            more = index + 1 < len(vectors)
+            at_logits, gradients = cotangent.to(logits.dtype), {}
             if logits.requires_grad:
-                found = _gradients(logits, leaves, at_logits, more, forward.reentrant)
-            take(index, found)
+                gradients = _gradients(logits, leaves, at_logits, more, forward.reentrant)
+            take(index, gradients)
         return logits.detach()
 
     with torch.enable_grad():
@@ -58,13 +58,13 @@ def pull_back(
 def _gradients(logits: Tensor, leaves: dict[str, Tensor], cotangent: Tensor, keep: bool, reentrant: bool) -> Gradients:
     if reentrant:
         logits.backward(cotangent, retain_graph=keep)
-        found: Sequence[Tensor | None] = [leaf.grad for leaf in leaves.values()]
+        gradients: Sequence[Tensor | None] = [leaf.grad for leaf in leaves.values()]
         for leaf in leaves.values():
             leaf.grad = None
     else:
-        found = pulled_back(logits, list(leaves.values()), cotangent, keep)
+        gradients = pulled_back(logits, list(leaves.values()), cotangent, keep)
     return {
         name: gradient.to_dense() if gradient.is_sparse else gradient
-        for name, gradient in zip(leaves, found, strict=True)
+        for name, gradient in zip(leaves, gradients, strict=True)
         if gradient is not None
     }

@@ -79,14 +79,14 @@ class BatchSums(Sums):
             nonlocal counts
             target = targets(logits, samples.labels, self._ignored)
             counts = target.samples.item()
-            found = blocks(self._wanted.moment, logits.detach(), target, self.draws[key])
-            weighted = (at * weights.reshape(*weights.shape, *[1] * (at.ndim - 2)) for at, weights in found)
+            pairs = blocks(self._wanted.moment, logits.detach(), target, self.draws[key])
+            weighted = (at * weights.reshape(*weights.shape, *[1] * (at.ndim - 2)) for at, weights in pairs)
             return sum((each.sum(0) for each in weighted), torch.zeros(())).to(logits.dtype)
 
-        found: list[dict[str, Tensor]] = []
-        pull_back(self.forward, samples, self.forward.parameters, cotangent, lambda _, values: found.append(values))
+        gradients: list[dict[str, Tensor]] = []
+        pull_back(self.forward, samples, self.forward.parameters, cotangent, lambda _, values: gradients.append(values))
         for name in self.forward.parameters:
-            gradient = found[0].get(name)
+            gradient = gradients[0].get(name)
             if gradient is None:
                 gradient = torch.zeros_like(self.forward.parameters[name])
             # most batches take one pass and stay in single precision
@@ -132,5 +132,5 @@ class BatchSums(Sums):
 
 def _unfinished(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[int, float]]:
     samples, counted = state[FILLED].tolist()
-    found = {name.removeprefix(OPEN): total.clone() for name, total in state.items() if name.startswith(OPEN)}
-    return found, (int(samples), counted)
+    sums = {name.removeprefix(OPEN): total.clone() for name, total in state.items() if name.startswith(OPEN)}
+    return sums, (int(samples), counted)

@@ -104,8 +104,8 @@ def _largest(values: Tensor) -> float:
     if values.numel() == 0:
         return 0.0
     low, high = values.aminmax()
-    found = max(-low.item(), high.item())
-    return found if math.isfinite(found) else values.nan_to_num(0, 0, 0).abs().max().item()
+    largest = max(-low.item(), high.item())
+    return largest if math.isfinite(largest) else values.nan_to_num(0, 0, 0).abs().max().item()
 
 
 def _gradients(call: Call, gradient: Tensor | None, row: int) -> dict[str, Tensor]:
@@ -119,8 +119,8 @@ def _gradients(call: Call, gradient: Tensor | None, row: int) -> dict[str, Tenso
         weight = rows.new_zeros(call.module.weight.shape).index_add_(0, numbers[of_row], rows[of_row])
         return {"weight": weight}
     left, right = output_factor(call, gradient)[row], input_factor(call, slice(row, row + 1))[0]
-    found = {"weight": left @ right.transpose(1, 2), "bias": left.sum(2)}
-    return {name: found[name].reshape(parameter.shape) for name, parameter in owned.items()}
+    gradients = {"weight": left @ right.transpose(1, 2), "bias": left.sum(2)}
+    return {name: gradients[name].reshape(parameter.shape) for name, parameter in owned.items()}
 
 
 def parameter_names(layer: str, network: nn.Module) -> list[str]:
@@ -144,7 +144,7 @@ def refuse_other_parameters(estimator: str, forward: Forward, layers: list[str])
 
 def single_calls(layers: list[str], calls: list[Call], samples: int) -> list[Call] | None:
     """Return the single call of each layer; ``None`` if these samples call a layer differently."""
-    found = [call for call in calls if call.name in layers]
-    if sorted(call.name for call in found) != sorted(layers) or not all(fits(call, samples) for call in found):
+    matches = [call for call in calls if call.name in layers]
+    if sorted(call.name for call in matches) != sorted(layers) or not all(fits(call, samples) for call in matches):
         return None
-    return found
+    return matches

@@ -96,16 +96,16 @@ def blocks(
         return
     flat, labels = logits.flatten(1, -2), target.labels.flatten(1)
     counted = torch.ones_like(labels) if target.counted is None else target.counted.flatten(1)
-    found = (_separate if moment.separate_positions else _joint)(moment, flat, labels, counted, generator)
-    for cotangents, weights in found:
+    pairs = (_separate if moment.separate_positions else _joint)(moment, flat, labels, counted, generator)
+    for cotangents, weights in pairs:
         yield cotangents.unflatten(2, logits.shape[1:-1]), weights
 
 
 def _formula(
     moment: Moment, logits: Tensor, labels: Tensor, generator: Generator | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    found = moment.cotangents(logits, labels, generator)
-    return iter([found]) if isinstance(found, tuple) else found
+    result = moment.cotangents(logits, labels, generator)
+    return iter([result]) if isinstance(result, tuple) else result
 
 
 def _joint(
@@ -149,19 +149,19 @@ def steps(
     precision = torch.float32 if logits.dtype in HALVES else logits.dtype
     streams = [blocks(moment, logits, target, draws[key]) for key, moment in wanted.items()]
     for together in zip_longest(*streams):
-        found: list[tuple[Tensor, list[PullBack]]] = []
+        groups: list[tuple[Tensor, list[PullBack]]] = []
         for (key, moment), block in zip(wanted.items(), together, strict=True):
             if block is None:
                 continue
             cotangents, weights = block[0].to(logits.dtype), block[1].to(precision)
-            same = (each for at, each in found if at.shape == cotangents.shape and torch.equal(at, cotangents))
+            same = (each for at, each in groups if at.shape == cotangents.shape and torch.equal(at, cotangents))
             pull_backs = next(same, None)
             if pull_backs is None:
                 pull_backs = [PullBack(cotangent, []) for cotangent in cotangents]
-                found.append((cotangents, pull_backs))
+                groups.append((cotangents, pull_backs))
             for pull_back, weight in zip(pull_backs, weights, strict=True):
                 pull_back.terms.append(Term(key, moment.power, weight))
-        yield [pull_back for _, pull_backs in found for pull_back in pull_backs]
+        yield [pull_back for _, pull_backs in groups for pull_back in pull_backs]
 
 
 def needed_bytes(

@@ -92,8 +92,8 @@ class CurvatureSums(Sums):
 
     def _add_tensor(self, name: str, leaf: Tensor, gradient: Tensor) -> None:
         def product(vector: Tensor) -> Tensor:
-            (found,) = torch.autograd.grad(gradient, leaf, vector, retain_graph=True, materialize_grads=True)
-            return found
+            (result,) = torch.autograd.grad(gradient, leaf, vector, retain_graph=True, materialize_grads=True)
+            return result
 
         draw = torch.Generator(leaf.device).manual_seed(0)
         if product(torch.empty_like(gradient).normal_(generator=draw)).any():

@@ -29,7 +29,7 @@ class Form:
 
     input_factor: Callable[[Any, Tensor], Tensor]
     output_factor: Callable[[Any, Tensor], Tensor]
-    fits: Callable[[Any, Tensor], bool] = lambda module, given: True
+    fits: Callable[[Any, Tensor], bool] = lambda module, inputs: True
 
 
 def _linear_input(module: nn.Linear, values: Tensor) -> Tensor:
@@ -112,11 +112,11 @@ def _per_entry(module: nn.LayerNorm, values: Tensor) -> Tensor:
     return values.reshape(len(values), -1, module.weight.numel()).transpose(1, 2)[:, :, None]
 
 
-_BATCH_NORM = Form(_batch_normalised, _per_channel, lambda module, given: module.running_mean is not None)
+_BATCH_NORM = Form(_batch_normalised, _per_channel, lambda module, inputs: module.running_mean is not None)
 FORMS: dict[type[nn.Module], Form] = {
     nn.Linear: Form(_linear_input, _linear_output),
-    nn.Conv1d: Form(_patches, _convolution_output, lambda module, given: given.ndim == 3),
-    nn.Conv2d: Form(_patches, _convolution_output, lambda module, given: given.ndim == 4),
+    nn.Conv1d: Form(_patches, _convolution_output, lambda module, inputs: inputs.ndim == 3),
+    nn.Conv2d: Form(_patches, _convolution_output, lambda module, inputs: inputs.ndim == 4),
     nn.BatchNorm1d: _BATCH_NORM,
     nn.BatchNorm2d: _BATCH_NORM,
     nn.LayerNorm: Form(_layer_normalised, _per_entry),

@@ -112,8 +112,8 @@ class Forward:
         named = {f"network.{name}": tensor for name, tensor in tensors.items()}
 
         def run(samples: Samples, then: Callable[[Any], Any]) -> Any:
-            given = samples.copied() if self.changes_inputs else samples
-            return functional_call(self._called, named, (given.inputs, then))
+            batch = samples.copied() if self.changes_inputs else samples
+            return functional_call(self._called, named, (batch.inputs, then))
 
         if len(samples) == 1 and not self.loses_axis:
             result = run(samples, lambda output: self._of_one(output, then))
@@ -160,10 +160,10 @@ def _call(network: nn.Module, inputs: Any) -> Any:
 
 def _logits(output: Any) -> Tensor:
     """Find the logits in a network's output."""
-    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
-    if isinstance(found, Tensor) and found.is_floating_point():
-        return found
-    returned = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else f"a {type(output).__name__}"
+    candidate = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
+    if isinstance(candidate, Tensor) and candidate.is_floating_point():
+        return candidate
+    returned = f"a tensor of {candidate.dtype}" if isinstance(candidate, Tensor) else f"a {type(output).__name__}"
     raise UserError(
         f"the network returns {returned} in place of logits (N, K); say which part they are: "
         "forward=lambda network, inputs: network(inputs)[0], or a module around the network whose forward returns it"

@@ -85,8 +85,8 @@ def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None 
                 return None
             if torch.is_grad_enabled() and not output.requires_grad:
                 output.requires_grad_()
-            given = args[0] if len(args) == 1 and not kwargs and isinstance(args[0], Tensor) else None
-            calls.append(Call(name, module, given, output))
+            inputs = args[0] if len(args) == 1 and not kwargs and isinstance(args[0], Tensor) else None
+            calls.append(Call(name, module, inputs, output))
             # return a copy, so that an in-place activation cannot overwrite the recorded output
             return output.clone()
 

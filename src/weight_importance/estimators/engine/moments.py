@@ -74,8 +74,8 @@ class MomentSums(Sums):
         with torch.enable_grad():
             logits, calls = watch(self.forward, samples)
         if rows is not None:
-            here = (rows >= 0) & (rows < len(samples))
-            refuse_other_size(logits.detach()[rows[here]], plan.logits[here], plan.tolerance)
+            mask = (rows >= 0) & (rows < len(samples))
+            refuse_other_size(logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)
         closed = [] if one_by_one else single_calls(plan.layers, calls, len(samples))
         if closed is None:
             others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]
@@ -116,13 +116,13 @@ class MomentSums(Sums):
         for part in parts(self.forward, names, samples, tensors, recorded):
             some, at_logits = samples.take(part), cotangents[part]
             size = (len(some), len(pull_backs))
-            found, wrong = checked_per_sample(self.forward, plan, names, some, at_logits, size in self._verified)
+            results, wrong = checked_per_sample(self.forward, plan, names, some, at_logits, size in self._verified)
             self._verified.add(size)
             rest = [_of_samples(each, part) for each in pull_backs]
             if wrong:
                 go_alone(plan, sorted(wrong))
                 self._alone(some, rest, wrong)
-            for name, gradients in found.items():
+            for name, gradients in results.items():
                 if name in wrong:
                     continue
                 for index, each in enumerate(rest):

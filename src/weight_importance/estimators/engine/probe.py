@@ -93,8 +93,8 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
         truths: list[Gradients] = []
         one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]] if layers else []
 
-        def keep(_: int, found: Gradients, to: list[Gradients] = truths) -> None:
-            to.append(found)
+        def keep(_: int, truth: Gradients, to: list[Gradients] = truths) -> None:
+            to.append(truth)
 
         own = pull_back(forward, one, forward.parameters, at_logits, keep)
         alone.append(own)
@@ -131,9 +131,9 @@ def _closed_in_double(forward: Forward, samples: Samples) -> set[str]:
 def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call], int]:
     """Run a watched pass on copies, to detect what the network modifies."""
     forward.changes_inputs, forward.changes_weights = False, True
-    given, replaced = samples.copied(), forward.tensors()
+    copies, replaced = samples.copied(), forward.tensors()
     try:
-        logits, calls, size = measured(forward, given, replaced)
+        logits, calls, size = measured(forward, copies, replaced)
     except UserError:
         raise
     except Exception as watched:
@@ -153,7 +153,7 @@ def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call],
     before = forward.fixed | forward.parameters
     limits = any(isinstance(module, nn.Embedding) and module.max_norm for module in forward.network.modules())
     forward.changes_weights = limits or not all(torch.equal(replaced[name], before[name]) for name in before)
-    pairs = zip(tensors(given.inputs), tensors(samples.inputs), strict=True)
+    pairs = zip(tensors(copies.inputs), tensors(samples.inputs), strict=True)
     forward.changes_inputs = not all(torch.equal(after, first) for after, first in pairs)
     return logits, calls, size
 
@@ -183,11 +183,11 @@ def _choose(forward: Forward, plan: Plan, names: list[str], cotangent: Tensor) -
     for part in parts(forward, names, plan.samples, 2, plan.size):
         some = plan.samples.take(part)
         try:
-            found = per_sample(forward, names, some, cotangent[part][:, None])
+            results = per_sample(forward, names, some, cotangent[part][:, None])
         except Exception as error:  # torch.func and the network may fail in any way
             wrong, reason = set(names), f" ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
             break
-        wrong |= _disagreeing(forward, plan, found, some, cotangent[part][:, None])
+        wrong |= _disagreeing(forward, plan, results, some, cotangent[part][:, None])
     plan.vectorised = [name for name in names if name not in wrong]
     go_alone(plan, [name for name in names if name in wrong], reason)
 
@@ -218,14 +218,14 @@ def checked_per_sample(
         verified: gradients of this shape have been checked before.
     """
     try:
-        found = per_sample(forward, names, samples, cotangents)
+        results = per_sample(forward, names, samples, cotangents)
     except Exception:  # as in the probe, for data not in it
         return {}, set(names)
-    return found, set() if verified else _disagreeing(forward, plan, found, samples, cotangents)
+    return results, set() if verified else _disagreeing(forward, plan, results, samples, cotangents)
 
 
 def _disagreeing(
-    forward: Forward, plan: Plan, found: dict[str, Tensor], samples: Samples, cotangents: Tensor
+    forward: Forward, plan: Plan, results: dict[str, Tensor], samples: Samples, cotangents: Tensor
 ) -> set[str]:
     """Return the names of gradients ``(N, C, ...)`` that differ from plain automatic differentiation."""
     wrong: set[str] = set()
@@ -235,7 +235,7 @@ def _disagreeing(
             known = Truth(truth)
             wrong.update(
                 name
-                for name, gradients in found.items()
+                for name, gradients in results.items()
                 if not known.agrees(name, gradients[row, index].clone(), plan.tolerance)
             )
 
@@ -246,7 +246,7 @@ def _disagreeing(
         return wrong
     try:
         samples, cotangents = samples.in_double(), cotangents.double()
-        found = per_sample(double, sorted(wrong), samples, cotangents)
-        return _disagreeing(double, plan, found, samples, cotangents)
+        results = per_sample(double, sorted(wrong), samples, cotangents)
+        return _disagreeing(double, plan, results, samples, cotangents)
     except Exception:  # the network may fail in any way in another precision
         return wrong

@@ -116,15 +116,15 @@ def _first_difference(
     def alike(tensors: list[Tensor], others: list[Tensor]) -> bool:
         return all(same(row(tensor), other, tolerance) for tensor, other in zip(tensors, others, strict=False))
 
-    for (name, module, given, output), (_, _, other_given, other_output) in zip(first, second, strict=False):
-        if alike(given, other_given) and not alike(output, other_output):
+    for (name, module, inputs, output), (_, _, other_inputs, other_output) in zip(first, second, strict=False):
+        if alike(inputs, other_inputs) and not alike(output, other_output):
             return f"'{name}' ({type(module).__name__})" if name else f"the network itself ({type(module).__name__})"
     return f"the network itself ({type(forward.network).__name__})"
 
 
 def _recorded(forward: Forward, samples: Samples) -> list[tuple[str, nn.Module, list[Tensor], list[Tensor]]]:
     """Return every module with its inputs and outputs, in the order in which calls end: innermost first."""
-    found: list[tuple[str, nn.Module, list[Tensor], list[Tensor]]] = []
+    records: list[tuple[str, nn.Module, list[Tensor], list[Tensor]]] = []
 
     def kept(values: Any) -> list[Tensor]:
         values = values if isinstance(values, tuple | list) else (values,)
@@ -132,7 +132,7 @@ def _recorded(forward: Forward, samples: Samples) -> list[tuple[str, nn.Module, 
 
     def hook(name: str) -> Callable[[nn.Module, tuple, Any], None]:
         def note(module: nn.Module, args: tuple, output: Any) -> None:
-            found.append((name, module, kept(args), kept(output)))
+            records.append((name, module, kept(args), kept(output)))
 
         return note
 
@@ -142,4 +142,4 @@ def _recorded(forward: Forward, samples: Samples) -> list[tuple[str, nn.Module, 
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return records

@@ -102,44 +102,44 @@ def mapped(inputs: Any, change: Callable[[Tensor], Any]) -> Any:
 
 def tensors(inputs: Any) -> list[Tensor]:
     """List all tensors of the inputs, in order."""
-    found: list[Tensor] = []
+    leaves: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+        leaves.append(tensor)
         return tensor
 
     mapped(inputs, note)
-    return found
+    return leaves
 
 
-def batch(given: Any, labels: Tensor | None = None) -> Samples:
+def batch(data: Any, labels: Tensor | None = None) -> Samples:
     """Convert a user's batch: inputs, ``(inputs, labels)``, or a dictionary that may contain ``labels``.
 
     Args:
-        given: the batch.
+        data: the batch.
         labels: labels, unless the batch contains them.
 
     Raises:
         UserError: the batch is something else, or empty.
     """
-    inputs = _of_numpy(given)
+    inputs = _of_numpy(data)
     if isinstance(inputs, list | tuple) and labels is None and len(inputs) == 2 and _is_labelled(inputs):
         inputs, labels = inputs
     if isinstance(inputs, Mapping):
         inputs = dict(inputs)
         labels = inputs.pop(LABELS, None) if labels is None else labels
     inputs = tuple(inputs) if isinstance(inputs, list) else inputs
-    found = [tensor for tensor in tensors(inputs) if tensor.ndim]
-    if not found:
+    leaves = [tensor for tensor in tensors(inputs) if tensor.ndim]
+    if not leaves:
         raise UserError(
-            f"a batch is a tensor, a pair (inputs, labels) or a dictionary of tensors; found {type(given).__name__}. "
+            f"a batch is a tensor, a pair (inputs, labels) or a dictionary of tensors; found {type(data).__name__}. "
             "Let the data set or the loader's collate_fn return one of these."
         )
     if labels is not None and not isinstance(labels, Tensor):
         labels = torch.as_tensor(labels)
-    if len(found[0]) == 0:
+    if len(leaves[0]) == 0:
         raise UserError("an importance needs at least one sample; the inputs are empty")
-    return Samples(inputs, labels, len(found[0]))
+    return Samples(inputs, labels, len(leaves[0]))
 
 
 def _is_labelled(pair: Sequence) -> bool:
@@ -148,12 +148,12 @@ def _is_labelled(pair: Sequence) -> bool:
     return isinstance(labels, Tensor | np.ndarray) or (isinstance(inputs, Tensor | Mapping) and labels is None)
 
 
-def _of_numpy(given: Any) -> Any:
-    if isinstance(given, np.ndarray):
-        return torch.as_tensor(given)
-    if isinstance(given, list | tuple):
-        return type(given)(map(_of_numpy, given)) if type(given) in (list, tuple) else tuple(map(_of_numpy, given))
-    return given
+def _of_numpy(data: Any) -> Any:
+    if isinstance(data, np.ndarray):
+        return torch.as_tensor(data)
+    if isinstance(data, list | tuple):
+        return type(data)(map(_of_numpy, data)) if type(data) in (list, tuple) else tuple(map(_of_numpy, data))
+    return data
 
 
 def batches(data: Any, labels: Tensor | None) -> tuple[Iterable[Any], int | None, bool]:

@@ -185,8 +185,8 @@ class Captured:
             if recorded:
                 recorded(parameters, buffers, inputs, labels, memory)
                 return
-            found = loss_gradient(template, parameters, buffers, inputs, labels, self._label_smoothing)
-            for name, gradient in found.items():
+            gradients = loss_gradient(template, parameters, buffers, inputs, labels, self._label_smoothing)
+            for name, gradient in gradients.items():
                 memory[name].copy_(gradient)
 
         def run() -> None:

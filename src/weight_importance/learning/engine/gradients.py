@@ -42,8 +42,8 @@ def loss_gradient(
     with torch.enable_grad():
         logits = functional_call(network, leaves | dict(buffers), (inputs,))
         loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    return dict(zip(leaves, found, strict=True))
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(leaves, gradients, strict=True))
 
 
 def groups(replicas: int, size: int) -> list[slice]:
@@ -71,10 +71,10 @@ class OneByOne:
     def __call__(self, rows: slice, inputs: Tensor, labels: Tensor) -> Tensor:
         """Compute gradients ``(1, size)`` for inputs ``(1, B, ...)`` and labels ``(1, B)``."""
         parameters, buffers = self._states[rows.start]
-        found = loss_gradient(
+        gradients = loss_gradient(
             self._template, parameters, buffers, channels_last(inputs[0]), labels[0], self._label_smoothing
         )
-        for name, gradient in found.items():
+        for name, gradient in gradients.items():
             self._into[name].copy_(gradient)
         return self._row
 
@@ -110,9 +110,9 @@ class SideBySide:
                 logits.flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=self._label_smoothing
             )
             loss = losses / labels.shape[1]
-            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         memory = self._rows[: rows.stop - rows.start]
-        for view, gradient in zip(self._layout.views(memory).values(), found, strict=True):
+        for view, gradient in zip(self._layout.views(memory).values(), gradients, strict=True):
             view.copy_(gradient)
         return memory
 

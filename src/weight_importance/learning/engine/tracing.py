@@ -75,17 +75,17 @@ def trace(
         recorded = Trace(module)
         other = inputs.flip(0).mul(0.5), labels.roll(1)
         state = [{name: buffer.clone() for name, buffer in buffers.items()} for _ in range(2)]
-        found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
-        recorded(parameters, state[0], *other, found)
+        observed = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
+        recorded(parameters, state[0], *other, observed)
     except Exception as error:  # recording runs user modules, which may fail in any way
         raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
     expected = loss_gradient(network, parameters, state[1], *other, label_smoothing)
-    _require_equal(found, expected)
+    _require_equal(observed, expected)
     _require_equal(state[0], state[1])
     return recorded
 
 
-def _require_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _require_equal(observed: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Raise Untraceable for a tensor that repeated operations change beyond rounding.
 
     GPUs do not always add in the same order, so rounding there is relative to the largest value of all tensors: the
@@ -95,7 +95,7 @@ def _require_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
         largest = 1.0
         if value.device.type == "cuda":
             largest = max(1.0, *(other.abs().max().nan_to_num(0).item() for other in expected.values()))
-        if not torch.allclose(found[name], value, rtol=1e-4, atol=1e-6 * largest, equal_nan=True):
+        if not torch.allclose(observed[name], value, rtol=1e-4, atol=1e-6 * largest, equal_nan=True):
             raise Untraceable(f"'{name}' comes out differently for another batch when the operations are repeated")
 
 
@@ -142,14 +142,14 @@ def trace_stack(
         _write_into_memory(module.graph)
         recorded = Trace(module)
         other = inputs.flip(1).mul(0.5), labels.roll(1, 1)
-        found = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
-        recorded(parameters, {}, *other, found)
+        observed = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
+        recorded(parameters, {}, *other, observed)
     except Exception as error:  # recording runs user modules, which may fail in any way
         raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
     for replica in {0, len(inputs) - 1}:
         one = {name: parameter[replica] for name, parameter in parameters.items()}
         expected = loss_gradient(network, one, {}, other[0][replica], other[1][replica], label_smoothing)
-        _require_equal({name: value[replica] for name, value in found.items()}, expected)
+        _require_equal({name: value[replica] for name, value in observed.items()}, expected)
     return recorded
 
 
@@ -158,9 +158,9 @@ def _leave_out_equal_views(graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         if node.op != "call_function" or node.target not in VIEWS:
             continue
-        given = node.args[0]
-        if given.meta["tensor_meta"].shape == node.meta["tensor_meta"].shape:
-            node.replace_all_uses_with(given)
+        source = node.args[0]
+        if source.meta["tensor_meta"].shape == node.meta["tensor_meta"].shape:
+            node.replace_all_uses_with(source)
             graph.erase_node(node)
 
 
@@ -169,11 +169,11 @@ def _simplify(graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
-        given = node.args[0]
+        source = node.args[0]
         if node.target in ALIASES:
-            node.replace_all_uses_with(given)
-        elif node.target is aten.t.default and given.target is aten.t.default:
-            node.replace_all_uses_with(given.args[0])
+            node.replace_all_uses_with(source)
+        elif node.target is aten.t.default and source.target is aten.t.default:
+            node.replace_all_uses_with(source.args[0])
     for node in reversed(graph.nodes):
         if not node.users and node.target in (*ALIASES, aten.t.default):
             graph.erase_node(node)
