@@ -276,8 +276,8 @@ MODULES = (
         (RANKING, 'at_selected_lambda(final_accuracy(retention, "validation"), selected)', 'at_selected_lambda(final_accuracy(retention, "test"), selected)'),
         (TENSORS, "and not NORMALISATION.search(layer)", ""),
         (CLAIMS, "(outcomes == outcome).all()", "(outcomes == outcome).any()"),
-        (CLAIMS, 'found["low_gain"].iloc[0] > 0', "True"),
-        (CLAIMS, 'found["at_edge"].eq(False).all()', "True"),
+        (CLAIMS, 'recoveries["low_gain"].iloc[0] > 0', "True"),
+        (CLAIMS, 'recoveries["at_edge"].eq(False).all()', "True"),
     ),
     module(
         "analysis: correlation", "correlation",

@@ -19,7 +19,7 @@ from weight_importance.findings.atlas import (
     retention_scores,
     similarity,
 )
-from weight_importance.findings.mantel import alike_do_alike
+from weight_importance.findings.mantel import mantel_test
 from weight_importance.findings.relations import Relation, relations
 from weight_importance.findings.study import Findings
 from weight_importance.paper.atlas import atlas as atlas_numbers
@@ -209,7 +209,7 @@ def test_the_mantel_test_over_families():
         return pd.Series([square.iat[pair] for pair in pairs]).corr(near, method="spearman")
 
     every = [statistic(order) for order in permutations(range(4))]
-    result = alike_do_alike(square, scores)
+    result = mantel_test(square, scores)
     assert result.r == pytest.approx(every[0])
     assert result.p == pytest.approx(np.mean(np.abs(every) >= abs(every[0]) - 1e-9)) and result.n == 4
 
@@ -223,7 +223,7 @@ def test_variants_of_one_formula_count_once():
     scores["fisher_empirical"] = scores["fisher_exact"]
     once = twice.drop(index=["ggn", "fisher_empirical"], columns=["ggn", "fisher_empirical"])
     both = pd.concat([scores, scores[["fisher_exact"]].set_axis(["ggn"])])
-    assert vars(alike_do_alike(twice, both)) == pytest.approx(vars(alike_do_alike(once, scores)))
+    assert vars(mantel_test(twice, both)) == pytest.approx(vars(mantel_test(once, scores)))
 
 
 def test_importances_are_correlated_as_they_are_used():
@@ -251,7 +251,7 @@ def test_one_estimator_has_no_groups():
 @pytest.mark.parametrize("count", [2, 3])
 def test_too_few_estimators_have_no_mantel_statistic(count):
     square = similarity(correlation_table()).iloc[:count, :count]
-    assert math.isnan(alike_do_alike(square, pd.Series(range(count), index=square.index, dtype=float)).r)
+    assert math.isnan(mantel_test(square, pd.Series(range(count), index=square.index, dtype=float)).r)
 
 
 def used() -> pd.DataFrame:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quotations import cells, floats, numbers, printed, quotations, says
+from quotations import cells, floats, is_printed_as, numbers, printed, quotations
 
 TEXT = r"""
 \newcommand{\mlp}[1]{\result{mlp_permuted_mnist/#1}}
@@ -51,7 +51,7 @@ def paper(tmp_path) -> Path:
     ],
 )
 def test_a_number_matches_what_a_reader_would_type(value, wanted, expected):
-    assert says(value, wanted) == expected
+    assert is_printed_as(value, wanted) == expected
 
 
 def test_values_as_printed():

@@ -304,7 +304,7 @@ def test_a_missing_record_is_named():
         PathRecorder(["path_integrl"])
     watcher = PathRecorder(["absolute_gradient"])
     watcher.step({"w": torch.ones(2)}, {"w": torch.ones(2)})
-    with pytest.raises(UserError, match="'SI' needs the record path_integral, which training has not made"):
+    with pytest.raises(UserError, match="'SI' needs the record path_integral, which training did not record"):
         importance(ESTIMATORS["si"], watcher.recorded())
 
 

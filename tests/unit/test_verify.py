@@ -37,7 +37,7 @@ def run():
 def test_intact_results_and_other_files_are_unchanged(folder):
     (folder / "summary/notes.csv").write_text("")
     (folder / "summary/.b.csv.sha256").write_text("of a result that is not there")
-    assert run() == (0, f"All {len(RESULTS)} results are as they were written.\n")
+    assert run() == (0, f"All {len(RESULTS)} results match their checksums.\n")
     assert all((folder / name).exists() for name in [*RESULTS, "summary/notes.csv"])
 
 
@@ -51,7 +51,7 @@ def test_damaged_results_are_named_and_set_aside(folder):
     for name, cut in cuts.items():
         assert f"results/{name}: has changed since it was written (truncated or altered); renamed to" in output
         assert not (folder / name).exists() and (folder / f"{name}.altered").read_text() == cut
-    assert run() == (0, "All 1 results are as they were written.\n")
+    assert run() == (0, "All 1 results match their checksums.\n")
 
 
 RECORD_DAMAGE = {

@@ -166,9 +166,9 @@ within each claim and each study (Holm).
 
 ## Claims
 
-`quantities` is the outcome of the numbers that the claim rests on. `power` is the least probability that a new run
-of as many `networks` as in the reference supports the claim, if mean and variance are those of the reference; below
-{WANTED} it is low. `needed` is the number of networks for {WANTED}.
+`quantities` is the outcome of the numbers behind the claim. `power` is a lower bound on the probability
+that a new run with the reference's number of `networks` supports the claim, given the reference's mean and variance;
+below {WANTED} it is low. `needed` is the number of networks for {WANTED}.
 
 {markdown(claims)}
 

@@ -171,8 +171,8 @@ def _add_files(crate: ROCrate, shelf: Shelf, jobs: Sequence[Job]) -> dict[str, E
             if file == LICENCES:
                 properties |= {
                     "@type": ["File", "CreativeWork"],
-                    "name": "MIT for code, and for each other part the licence that this file states",
-                    "description": "Which licence every part of this folder is under.",
+                    "name": "MIT for code; this file states the licence of every other part",
+                    "description": "The licence of every part of this folder.",
                 }
             entities[file] = crate.add_file(path, file, properties=properties)
     return entities

@@ -17,9 +17,9 @@ def licences(text: str) -> dict[str, tuple[str, str | None]]:
     """
     rows = [line.split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
     by_pattern: dict[str, tuple[str, str | None]] = {}
-    for _, what, licence, *_ in rows[1:]:
+    for _, parts, licence, *_ in rows[1:]:
         stated = re.search(r"\[(.*?)\]\((.*?)\)", licence)
-        for pattern in re.findall(r"`(.*?)`", what):
+        for pattern in re.findall(r"`(.*?)`", parts):
             by_pattern[f"{pattern}*" if pattern.endswith("/") else pattern] = (
                 (stated[1], stated[2]) if stated else (licence.strip(), None)
             )

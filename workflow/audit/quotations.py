@@ -71,7 +71,7 @@ def printed(value: str) -> str:
     return re.sub(r"\\([_%&])", r"\1", text).replace(r"$\lambda$", "λ")
 
 
-def says(value: str, wanted: str) -> bool:
+def is_printed_as(value: str, wanted: str) -> bool:
     """Whether a value matches a reader's text: the same words, or the same number rounded."""
     shown, wanted = printed(value), " ".join(wanted.replace("%", " ").split())
     if wanted.replace("\N{EN DASH}", "-") in (shown, shown.replace(" to ", "-")):
@@ -117,7 +117,9 @@ def _labels(auxiliary: Path) -> Iterator[tuple[str, str]]:
 def cells(tables: Path, wanted: str) -> dict[str, int]:
     """Tables of the paper that contain a number, with the number of cells."""
     counts: Mapping[str, int] = {
-        f"results/tables/{file.name}": sum(says(rf"\num{{{groups[0]}}}", wanted) for groups in NUMBER.findall(text))
+        f"results/tables/{file.name}": sum(
+            is_printed_as(rf"\num{{{groups[0]}}}", wanted) for groups in NUMBER.findall(text)
+        )
         for file in sorted(tables.glob("*.tex"))
         for text in [file.read_text(encoding="utf-8")]
     }

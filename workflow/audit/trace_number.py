@@ -15,7 +15,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from formatting import SHOWN, configuration_keys, described_device, listed, place, places, quoted_argument, summarised
-from quotations import cells, floats, numbers, printed, quotations, says
+from quotations import cells, floats, is_printed_as, numbers, printed, quotations
 from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
 from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
 from weight_importance.files.tables import COLUMNS
@@ -82,7 +82,7 @@ class Question:
 
     def _candidates(self, wanted: str, files: Sequence[str], shown: dict[str, str]) -> bool:
         """List the candidates; answer at once if there is exactly one number of the text."""
-        matching = [key for key, value in self.numbers.items() if says(value, wanted)]
+        matching = [key for key, value in self.numbers.items() if is_printed_as(value, wanted)]
         matching = matching or [key for key in self.numbers if wanted in key]
         in_text = [key for key in matching if key in self.quoted]
         in_tables = cells(self.shelf.root / "results/tables", wanted)
@@ -118,22 +118,22 @@ class Question:
 
     def number(self, key: str) -> bool:
         """Print where a number comes from; return whether it and its files agree with their records."""
-        again = recomputed(self.shelf)
-        value = again.get(key)
+        values = recomputed(self.shelf)
+        value = values.get(key)
         print(f"{key} = {printed(self.numbers[key])}\n")
-        self._say("in the paper", places(self.quoted.get(key, [])) or "not quoted in the text")
-        self._say("macro", f"\\result{{{key}}} of {NUMBERS}")
+        self._print_entry("in the paper", places(self.quoted.get(key, [])) or "not quoted in the text")
+        self._print_entry("macro", f"\\result{{{key}}} of {NUMBERS}")
         if not isinstance(value, Derived):
             raise UserError(f"the current code does not compute '{key}'. Run the workflow again.")
-        self._say("made by", f"{value.maker}, {place(value.maker)}")
+        self._print_entry("made by", f"{value.maker}, {place(value.maker)}")
         tables = [source for source in value.sources if isinstance(source, Rows)]
         for source in value.sources:
-            self._say("from", self._source(source))
+            self._print_entry("from", self._source(source))
         same = str(value) == self.numbers[key]
         verdict = "the same" if same else f"NOT the same: {printed(value)}. Run the workflow again."
         wanted = tuple(tables) or (Rows("no table"),)
         return (
-            self._goes_back(chain(self.shelf, NUMBERS, wanted), f"Computed again from these tables now: {verdict}")
+            self._print_chain(chain(self.shelf, NUMBERS, wanted), f"Computed again from these tables now: {verdict}")
             and same
         )
 
@@ -160,9 +160,9 @@ class Question:
     def file(self, file: str) -> bool:
         """Print where a file comes from; return whether it agrees with its record."""
         print(file + "\n")
-        return self._goes_back(chain(self.shelf, file))
+        return self._print_chain(chain(self.shelf, file))
 
-    def _goes_back(self, steps: Sequence[Step], verdict: str = "") -> bool:
+    def _print_chain(self, steps: Sequence[Step], verdict: str = "") -> bool:
         """Print the files of these steps, stage by stage, and the outcome of the checks."""
         print("\ndepends on, nearest first\n")
         problems = {step.file: self.shelf.problems(step.file, step.sha256) for step in steps}
@@ -235,11 +235,13 @@ class Question:
         seeds = sorted({seed for record in records for seed in record["seeds"] or ()})
         devices = dict.fromkeys(described_device(record["device"]) for record in records if record["device"])
         versions = {name: version for record in records for name, version in record["versions"].items()}
-        self._say("seeds", ", ".join(map(str, seeds)) or "none")
-        self._say("device", "; ".join(devices) or "none: tables and text only")
-        self._say("versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "\n")
+        self._print_entry("seeds", ", ".join(map(str, seeds)) or "none")
+        self._print_entry("device", "; ".join(devices) or "none: tables and text only")
+        self._print_entry(
+            "versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "\n"
+        )
 
-    def _say(self, name: str, text: str) -> None:
+    def _print_entry(self, name: str, text: str) -> None:
         print(f"{name:14} {text}")
 
     def _short(self, sha256: str | None) -> str:

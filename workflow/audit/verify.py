@@ -30,7 +30,7 @@ def main() -> None:
         sys.exit(
             f"{len(damaged)} of {len(results)} results are damaged and were set aside; 'make paper' makes them again."
         )
-    print(f"All {len(results)} results are as they were written.")
+    print(f"All {len(results)} results match their checksums.")
 
 
 def sealed(folder: Path) -> Iterator[Path]:

@@ -3,9 +3,9 @@
 
 rule pruning:
     input:
-        unpack(of(grid.weights)),
-        data=of(grid.datasets),
-        importance=of(grid.pruning_importance),
+        unpack(from_wildcards(grid.weights)),
+        data=from_wildcards(grid.datasets),
+        importance=from_wildcards(grid.pruning_importance),
     output:
         "results/runs/{study}/pruning/{criterion}/{shard}.csv",
     log:
@@ -22,8 +22,8 @@ rule pruning:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        code=of(dependencies.pruning, OWN_ESTIMATORS),
-        settings=of(jobs.pruning),
+        code=from_wildcards(dependencies.pruning, OWN_ESTIMATORS),
+        settings=from_wildcards(jobs.pruning),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Pruning {wildcards.study} by {wildcards.criterion} ({wildcards.shard})"
@@ -35,7 +35,7 @@ rule pruning:
 
 rule correlation:
     input:
-        importances=of(grid.importances),
+        importances=from_wildcards(grid.importances),
     output:
         table="results/runs/{study}/correlation/{shard}.csv",
         null="results/runs/{study}/correlation/{shard}.null.csv",
@@ -52,8 +52,8 @@ rule correlation:
         runtime=growing(60),
     params:
         code=dependencies.program("correlation"),
-        settings=of(jobs.correlation),
-        importances=of(grid.named_importances),
+        settings=from_wildcards(jobs.correlation),
+        importances=from_wildcards(grid.named_importances),
     message:
         "Correlating importances of {wildcards.study} ({wildcards.shard})"
     shell:
@@ -63,7 +63,7 @@ rule correlation:
 
 rule study_table:
     input:
-        tables=of(grid.shard_tables),
+        tables=from_wildcards(grid.shard_tables),
     output:
         "results/summary/{study}/{table}.csv",
     log:
@@ -103,7 +103,7 @@ rule selected_lambda:
         runtime=10,
     params:
         code=dependencies.program("selected_lambda"),
-        split=of(jobs.selected_on),
+        split=from_wildcards(jobs.selected_on),
     message:
         "Selecting lambda of {wildcards.study} on {params.split} data"
     shell:
@@ -113,7 +113,7 @@ rule selected_lambda:
 
 use rule study_table as summary_table with:
     input:
-        tables=of(grid.study_tables),
+        tables=from_wildcards(grid.study_tables),
     output:
         "results/summary/{table}.csv",
     log:

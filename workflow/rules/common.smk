@@ -53,7 +53,7 @@ SUMMARIES = grid.summaries(CONFIGURATION)
 PUBLISHED = sorted(map(str, notebooks.PUBLISHED.glob("*.csv")))
 
 
-def of(function: Callable, *arguments) -> Callable:
+def from_wildcards(function: Callable, *arguments) -> Callable:
     """A function of a job's wildcards: ``function`` of the configuration, ``arguments``, and the wildcards it names."""
     names = list(signature(function).parameters)[1 + len(arguments) :]
     return lambda wildcards: function(CONFIGURATION, *arguments, **{name: wildcards[name] for name in names})

@@ -3,8 +3,8 @@
 
 rule confidence:
     input:
-        unpack(of(grid.changed_networks)),
-        data=of(grid.datasets),
+        unpack(from_wildcards(grid.changed_networks)),
+        data=from_wildcards(grid.datasets),
     output:
         confidence="results/runs/{study}/confidence/{condition}/{shard}.confidence.csv",
         agreement="results/runs/{study}/confidence/{condition}/{shard}.agreement.csv",
@@ -22,8 +22,8 @@ rule confidence:
         runtime=growing(120),
         gpu=GPUS,
     params:
-        code=of(dependencies.explanation, OWN_ESTIMATORS, "confidence", ()),
-        settings=of(jobs.confidence),
+        code=from_wildcards(dependencies.explanation, OWN_ESTIMATORS, "confidence", ()),
+        settings=from_wildcards(jobs.confidence),
         trained=lambda wildcards, input: f"--trained {input.parameters}" if "parameters" in input.keys() else "",
     message:
         "Explaining agreement in {wildcards.study} by confidence: {wildcards.condition} ({wildcards.shard})"
@@ -34,8 +34,8 @@ rule confidence:
 
 rule decomposition:
     input:
-        unpack(of(grid.networks)),
-        data=of(grid.datasets),
+        unpack(from_wildcards(grid.networks)),
+        data=from_wildcards(grid.datasets),
     output:
         **{
             name: f"results/runs/{{study}}/decomposition/{{shard}}.{name}.csv"
@@ -53,8 +53,8 @@ rule decomposition:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        code=of(dependencies.explanation, OWN_ESTIMATORS, "decomposition", ("total_signal",)),
-        settings=of(jobs.decomposition),
+        code=from_wildcards(dependencies.explanation, OWN_ESTIMATORS, "decomposition", ("total_signal",)),
+        settings=from_wildcards(jobs.decomposition),
     message:
         "Explaining agreement in {wildcards.study} by factors, signal and noise ({wildcards.shard})"
     shell:
@@ -65,8 +65,8 @@ rule decomposition:
 
 rule trajectories:
     input:
-        unpack(of(grid.networks)),
-        data=of(grid.datasets),
+        unpack(from_wildcards(grid.networks)),
+        data=from_wildcards(grid.datasets),
     output:
         trajectories="results/runs/{study}/trajectories/{shard}.trajectories.csv",
         shared="results/runs/{study}/trajectories/{shard}.shared.csv",
@@ -82,8 +82,8 @@ rule trajectories:
         runtime=growing(120),
         gpu=GPUS,
     params:
-        code=of(dependencies.explanation, OWN_ESTIMATORS, "trajectories", ()),
-        settings=of(jobs.trajectories),
+        code=from_wildcards(dependencies.explanation, OWN_ESTIMATORS, "trajectories", ()),
+        settings=from_wildcards(jobs.trajectories),
     message:
         "Explaining agreement in {wildcards.study} by trajectories ({wildcards.shard})"
     shell:

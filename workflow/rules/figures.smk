@@ -8,8 +8,8 @@ for name, notebook in REGISTRY.items():
             f"notebook_{name}"
         input:
             notebook=places.source(f"notebooks/{name}.ipynb"),
-            summaries=of(notebooks.summaries, notebook),
-            importances=of(notebooks.importances, notebook),
+            summaries=from_wildcards(notebooks.summaries, notebook),
+            importances=from_wildcards(notebooks.importances, notebook),
             published=notebooks.published(notebook),
         output:
             html=reported_page(name, notebook),
@@ -28,7 +28,7 @@ for name, notebook in REGISTRY.items():
             runtime=growing(20),
         params:
             code=dependencies.notebook(OWN_ESTIMATORS, name),
-            parameters=of(jobs.notebook, notebook),
+            parameters=from_wildcards(jobs.notebook, notebook),
         message:
             f"Executing notebook notebooks/{name}.ipynb ({{wildcards.study}})"
         shell:

@@ -3,8 +3,8 @@
 
 rule importance:
     input:
-        unpack(of(grid.networks)),
-        data=of(grid.datasets),
+        unpack(from_wildcards(grid.networks)),
+        data=from_wildcards(grid.datasets),
     output:
         "results/runs/{study}/{part}/{estimator}/{shard}.safetensors",
     log:
@@ -23,8 +23,8 @@ rule importance:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        code=of(dependencies.importance, OWN_ESTIMATORS),
-        settings=of(jobs.importance),
+        code=from_wildcards(dependencies.importance, OWN_ESTIMATORS),
+        settings=from_wildcards(jobs.importance),
     message:
         "Computing {wildcards.estimator} of {wildcards.study} for {wildcards.part} ({wildcards.shard})"
     shell:

@@ -5,9 +5,9 @@
 
 rule retention:
     input:
-        unpack(of(grid.weights)),
-        data=of(grid.datasets),
-        importance=of(grid.penalty_importances),
+        unpack(from_wildcards(grid.weights)),
+        data=from_wildcards(grid.datasets),
+        importance=from_wildcards(grid.penalty_importances),
     output:
         "results/runs/{study}/retention/{estimator}/{shard}.csv",
     log:
@@ -27,9 +27,9 @@ rule retention:
         runtime=growing(480),
         gpu=GPUS,
     params:
-        code=of(dependencies.retention, OWN_ESTIMATORS),
-        settings=of(jobs.retention),
-        estimator=of(grid.condition),
+        code=from_wildcards(dependencies.retention, OWN_ESTIMATORS),
+        settings=from_wildcards(jobs.retention),
+        estimator=from_wildcards(grid.condition),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Learning the later tasks of {wildcards.study} under {wildcards.estimator} ({wildcards.shard})"

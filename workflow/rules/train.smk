@@ -3,7 +3,7 @@
 
 rule baseline:
     input:
-        data=of(grid.datasets),
+        data=from_wildcards(grid.datasets),
     output:
         parameters="results/runs/{study}/baseline/{shard}.safetensors",
         state="results/runs/{study}/baseline/{shard}.state.safetensors",
@@ -22,8 +22,8 @@ rule baseline:
         runtime=growing(120),
         gpu=GPUS,
     params:
-        code=of(dependencies.on_tasks, "baseline"),
-        settings=of(jobs.training, records),
+        code=from_wildcards(dependencies.on_tasks, "baseline"),
+        settings=from_wildcards(jobs.training, records),
     message:
         "Training {wildcards.study} on its first task ({wildcards.shard})"
     shell:
@@ -33,8 +33,8 @@ rule baseline:
 
 rule evaluation:
     input:
-        unpack(of(grid.weights)),
-        data=of(grid.datasets),
+        unpack(from_wildcards(grid.weights)),
+        data=from_wildcards(grid.datasets),
     output:
         "results/runs/{study}/baseline/{shard}.csv",
     log:
@@ -49,8 +49,8 @@ rule evaluation:
         runtime=growing(30),
         gpu=GPUS,
     params:
-        code=of(dependencies.on_tasks, "evaluation"),
-        settings=of(jobs.evaluation),
+        code=from_wildcards(dependencies.on_tasks, "evaluation"),
+        settings=from_wildcards(jobs.evaluation),
     message:
         "Evaluating {wildcards.study} on its first task ({wildcards.shard})"
     shell:

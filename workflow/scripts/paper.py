@@ -115,11 +115,11 @@ def typeset(build: Path, lock: int) -> None:
     run = subprocess.run(
         command, cwd=build, env=os.environ | fixed, stdout=sys.stderr, stderr=sys.stderr, pass_fds=[lock], check=False
     )
-    errors, undefined = said(build / "main.log", ERROR, 3), said(build / "main.log", UNDEFINED)
+    errors, undefined = matching_lines(build / "main.log", ERROR, 3), matching_lines(build / "main.log", UNDEFINED)
     if run.returncode:
         if shutil.disk_usage(build).free < LEAST_FREE:
             raise full_disk(build / "main.pdf")
-        lines = errors + said(build / "main.blg", BIBTEX_ERROR, 1) or undefined
+        lines = errors + matching_lines(build / "main.blg", BIBTEX_ERROR, 1) or undefined
         lines = lines or [f"(no reason found; the log of LaTeX is {build / 'main.log'})"]
         raise UserError("\n".join(["LaTeX could not typeset the paper:", *lines, hint(lines)]))
     if undefined:
@@ -131,7 +131,7 @@ UNDEFINED = re.compile(r".*Warning: ((Citation|Reference) .* undefined|Label .* 
 BIBTEX_ERROR = re.compile(r".*---line \d+ of file|I (couldn't|found no|was expecting)")
 
 
-def said(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
+def matching_lines(log: Path, pattern: re.Pattern, following: int = 0) -> list[str]:
     """Matching lines of a LaTeX or BibTeX log, each with the next ``following`` lines."""
     if not log.is_file():
         return []

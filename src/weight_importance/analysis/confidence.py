@@ -19,19 +19,19 @@ AGREEMENT = ("pearson", "spearman", "log_slope", "ratio")
 
 
 def confidence(
-    keys: Mapping[str, str | float], sure: Mapping[str, Sequence[float]], seeds: Sequence[int]
+    keys: Mapping[str, str | float], quantities: Mapping[str, Sequence[float]], seeds: Sequence[int]
 ) -> pd.DataFrame:
     """Rows of the table ``explanation_confidence``.
 
     Args:
         keys: ``study``, ``condition`` and ``level``.
-        sure: values per replica, by quantity.
+        quantities: values per replica, by quantity.
         seeds: the seed of each replica.
     """
     rows = [
         dict(keys) | {"quantity": quantity, "seed": seed, "value": values[replica]}
         for replica, seed in enumerate(seeds)
-        for quantity, values in sure.items()
+        for quantity, values in quantities.items()
     ]
     return pd.DataFrame(rows)[list(COLUMNS["explanation_confidence"])]
 

@@ -247,9 +247,9 @@ def _check(importances: Importances, seeds: Sequence[int]) -> None:
         for estimator, tensors in importances.items()
     }
     reference = next(iter(shapes.values()))
-    for estimator, found in shapes.items():
-        if found != reference:
-            raise ValueError(f"importances of '{estimator}' have shapes {found}, those of others {reference}")
+    for estimator, own_shapes in shapes.items():
+        if own_shapes != reference:
+            raise ValueError(f"importances of '{estimator}' have shapes {own_shapes}, those of others {reference}")
     for name, shape in reference.items():
         if shape[0] != len(seeds):
             raise ValueError(f"importances of {name} have {shape[0]} replicas for {len(seeds)} seeds")

@@ -116,8 +116,8 @@ def density(axes: Sequence[Axis]) -> Density:
 
 def _counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Number of entries in each cell, ``(BINS, BINS)``, a along the first axis."""
-    here = (a < BINS) & (b < BINS)
-    cell = a[here].astype(np.intp) * BINS + b[here]
+    inside = (a < BINS) & (b < BINS)
+    cell = a[inside].astype(np.intp) * BINS + b[inside]
     return np.bincount(cell, minlength=BINS * BINS).reshape(BINS, BINS)
 
 

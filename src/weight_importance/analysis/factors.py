@@ -33,7 +33,7 @@ def factors(study: str, importances: Importances, seeds: Sequence[int]) -> pd.Da
     rows = []
     for replica, seed in enumerate(seeds):
         for tensor in weight_names({name: values[replica] for name, values in first.items()}):
-            contributions = factor_contributions(torch.stack([of[tensor][replica] for of in importances.values()]))
+            contributions = factor_contributions(torch.stack([each[tensor][replica] for each in importances.values()]))
             keys = {"study": study, "tensor": tensor, "seed": seed}
             rows.append(pair_rows(keys, list(importances), "quantity", contributions))
     return pd.concat(rows, ignore_index=True)[list(COLUMNS["explanation_factors"])]

@@ -33,11 +33,11 @@ def signal(
         seeds: the seed of each of the R replicas.
     """
     total = importances[TOTAL_SIGNAL]
-    others = {name: of for name, of in importances.items() if name != TOTAL_SIGNAL}
+    others = {name: importance for name, importance in importances.items() if name != TOTAL_SIGNAL}
     rows = []
     for replica, seed in enumerate(seeds):
         for tensor in weight_names({name: values[replica] for name, values in total.items()}):
-            stacked = torch.stack([of[tensor][replica] for of in others.values()])
+            stacked = torch.stack([importance[tensor][replica] for importance in others.values()])
             contributions = signal_contributions(parameters[tensor][replica], total[tensor][replica], stacked)
             keys = {"study": study, "tensor": tensor, "seed": seed}
             rows.append(estimator_rows(keys, list(others), "quantity", contributions))
@@ -75,18 +75,18 @@ def signal_contributions(weight: Tensor, signal: Tensor, importance: Tensor) -> 
     parts = mean, by_input - mean, by_output - mean, magnitude - by_input - by_output + mean
     centred = others.flatten(1) - others.flatten(1).mean(1, keepdim=True)
     scale = centred.norm(dim=1) * (total - total.mean()).norm()
-    found = {"observed": _with(total, others)}
-    found |= {
+    contributions = {"observed": _with(total, others)}
+    contributions |= {
         name: centred @ (part * received).expand_as(total).flatten() / scale
         for name, part in zip(SIGNAL_TERMS, parts, strict=True)
     }
     columns = others.mean(1)
     divided = []
     for one, factor in zip(others, columns, strict=True):
-        there = (received > 0) & (factor > 0)
-        left = one[:, there] / factor[there]
-        divided.append(_with(magnitude[:, there], left[None]).item() if there.any() else torch.nan)
-    return found | {
+        positive = (received > 0) & (factor > 0)
+        left = one[:, positive] / factor[positive]
+        divided.append(_with(magnitude[:, positive], left[None]).item() if positive.any() else torch.nan)
+    return contributions | {
         "input_factors": _with(received, columns),
         "output_factors": _with(by_output, others.mean(2)),
         "divided": torch.tensor(divided, dtype=torch.float64),

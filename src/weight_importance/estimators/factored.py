@@ -112,8 +112,8 @@ class ProductSums(FactoredSums):
     def _add_outputs(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
         outputs = [call.output for call in calls]
         for index, pull_back in enumerate(pull_backs if calls else []):
-            again = keep or index + 1 < len(pull_backs)
-            pulled = pulled_back(logits, outputs, pull_back.cotangent, again)
+            keep_graph = keep or index + 1 < len(pull_backs)
+            pulled = pulled_back(logits, outputs, pull_back.cotangent, keep_graph)
             for call, gradient in zip(calls, pulled, strict=True):
                 if gradient is not None:
                     self._add_output(call, output_factor(call, gradient)[:, 0], pull_back)

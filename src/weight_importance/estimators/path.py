@@ -254,7 +254,7 @@ def importance(estimator: PathEstimator, recorded: Mapping[str, Mapping[str, Ten
     missing = [name for name in estimator.records if name not in recorded]
     if missing:
         raise UserError(
-            f"'{estimator.label}' needs the record {', '.join(missing)}, which training has not made (only "
+            f"'{estimator.label}' needs the record {', '.join(missing)}, which training did not record (only "
             f"{', '.join(recorded)}): train again with a recorder of {', '.join(estimator.records)}."
         )
     values = {

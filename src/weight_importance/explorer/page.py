@@ -55,9 +55,9 @@ def contents(
     for name, study in settings.items():
         of_study = {key: table[table["study"] == name] for key, table in tables.items()}
         tensors = []
-        for tensor, (shape, found) in densities.get(name, {}).items():
-            tensors.append(_tensor(tensor, shape, found, offset))
-            parts.append(found.content.tobytes())
+        for tensor, (shape, density) in densities.get(name, {}).items():
+            tensors.append(_tensor(tensor, shape, density, offset))
+            parts.append(density.content.tobytes())
             offset += len(parts[-1])
         studies.append(_study(name, study, of_study, tensors))
     names = [name for study in studies for name in study["names"]]
@@ -73,15 +73,15 @@ def contents(
     return data, b"".join(parts)
 
 
-def _tensor(name: str, shape: Sequence[int], found: Density, offset: int) -> dict[str, Any]:
+def _tensor(name: str, shape: Sequence[int], density: Density, offset: int) -> dict[str, Any]:
     return {
         "name": name,
         "shape": list(shape),
-        "entries": found.entries,
-        "few": found.few,
-        "ranges": _rounded(found.ranges.tolist()),
-        "positive": found.positive.tolist(),
-        "shown": found.shown.tolist(),
+        "entries": density.entries,
+        "few": density.few,
+        "ranges": _rounded(density.ranges.tolist()),
+        "positive": density.positive.tolist(),
+        "shown": density.shown.tolist(),
         "offset": offset,
     }
 
@@ -130,10 +130,10 @@ def _agreement(estimators: Sequence[str], correlation: pd.DataFrame, null: pd.Da
     """Tensor → coefficient → mean, low, high of each pair, in the order of combinations; central 95 % of the null."""
     if correlation.empty:
         return {}
-    found = beyond_null(correlation, null)
+    means = beyond_null(correlation, null)
     places = {frozenset(pair): place for place, pair in enumerate(combinations(estimators, 2))}
-    agreement: dict[str, dict[str, Any]] = {name: {} for name in tensor_order(found["tensor"])}
-    for (tensor, coefficient), rows in found.groupby(["tensor", "coefficient"], sort=False):
+    agreement: dict[str, dict[str, Any]] = {name: {} for name in tensor_order(means["tensor"])}
+    for (tensor, coefficient), rows in means.groupby(["tensor", "coefficient"], sort=False):
         pairs: list[list[float | None]] = [[None, None, None]] * len(places)
         for row in rows.itertuples():
             pairs[places[frozenset((row.estimator_a, row.estimator_b))]] = _rounded([row.mean, row.low, row.high], 4)
@@ -146,10 +146,10 @@ def _retention(retention: pd.DataFrame) -> dict[str, list[list[float | None]]]:
     """Estimator → rows of λ, mean test accuracy over all tasks, its interval and the number of networks, by λ."""
     if retention.empty:
         return {}
-    found = final_means(retention, "test")
+    means = final_means(retention, "test")
     return {
         name: _rounded(rows.sort_values("lambda")[["lambda", *MEAN]].values.tolist())
-        for name, rows in found.groupby("estimator", sort=False)
+        for name, rows in means.groupby("estimator", sort=False)
     }
 
 
@@ -157,13 +157,13 @@ def _pruning(pruning: pd.DataFrame) -> dict[str, dict[str, list[list[float | Non
     """Scope → criterion → rows of fraction, mean test accuracy, its interval and the number of networks."""
     if pruning.empty:
         return {}
-    found = pruning_means(pruning)
+    means = pruning_means(pruning)
     return {
         scope: {
             name: _rounded(rows.sort_values("fraction")[["fraction", *MEAN]].values.tolist())
-            for name, rows in here.groupby("criterion", sort=False)
+            for name, rows in scope_means.groupby("criterion", sort=False)
         }
-        for scope, here in found.groupby("scope", sort=False)
+        for scope, scope_means in means.groupby("scope", sort=False)
     }
 
 
@@ -196,8 +196,9 @@ def looks(name: str, place: int) -> dict[str, Any]:
             "marker": MARKERS[place % len(MARKERS)],
         }
         parts = parse(name)
-        of = label(parts.estimators[-1])
-        text = f"{ablation_label(name, parts.estimators[-1])}{' in ranks of' * (not parts.label)} {of}"
+        estimator = parts.estimators[-1]
+        link = "" if parts.label else " in ranks of"
+        text = f"{ablation_label(name, estimator)}{link} {label(estimator)}"
     else:
         drawn, text = look(name), label(name)
     dashes = drawn["linestyle"]

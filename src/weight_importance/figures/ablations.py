@@ -31,20 +31,20 @@ PERCENT = 100.0
 FILLED = ("equivalent", "better")
 
 
-def ablations_recovery(found: pd.DataFrame) -> Figure:
+def ablations_recovery(recoveries: pd.DataFrame) -> Figure:
     """Recovery of each ablation with its interval: one panel per estimator.
 
     Args:
-        found: result of :func:`weight_importance.findings.ablations.recovery` for one study.
+        recoveries: result of :func:`weight_importance.findings.ablations.recovery` for one study.
     """
-    found = found[found["ablation"] != found["estimator"]]
-    estimators = in_order(found["estimator"])
-    counts = [int((found["estimator"] == name).sum()) for name in estimators]
+    recoveries = recoveries[recoveries["ablation"] != recoveries["estimator"]]
+    estimators = in_order(recoveries["estimator"])
+    counts = [int((recoveries["estimator"] == name).sum()) for name in estimators]
     with figure(0.19 * sum(counts) + 0.32 * len(counts) + 0.75) as drawn:
         grid = drawn.subplots(len(estimators), 1, squeeze=False, sharex=True, height_ratios=counts)[:, 0]
-        limits = _limits(found)
+        limits = _limits(recoveries)
         for axes, name in zip(grid, estimators, strict=True):
-            rows = found[found["estimator"] == name].set_index("ablation")
+            rows = recoveries[recoveries["estimator"] == name].set_index("ablation")
             names = in_ablation_order(rows.index)
             for height, ablation in enumerate(names):
                 _recovery(axes, rows.loc[ablation], height, limits)
@@ -59,10 +59,10 @@ def ablations_recovery(found: pd.DataFrame) -> Figure:
     return drawn
 
 
-def _limits(found: pd.DataFrame) -> tuple[float, float]:
+def _limits(recoveries: pd.DataFrame) -> tuple[float, float]:
     """Axis limits that include all means, 0 and 1; the frame cuts longer intervals."""
-    shown = np.array([0.0, 1.0, *found["mean_recovery"].dropna()])
-    ends = found[["low_recovery", "high_recovery"]].to_numpy().flatten()
+    shown = np.array([0.0, 1.0, *recoveries["mean_recovery"].dropna()])
+    ends = recoveries[["low_recovery", "high_recovery"]].to_numpy().flatten()
     ends = ends[np.isfinite(ends)].clip(shown.min() - 0.3, shown.max() + 0.3)
     shown = np.concatenate([shown, ends])
     room = 0.06 * np.ptp(shown)
@@ -106,17 +106,17 @@ def ablations_frontier(retention: pd.DataFrame, selected: pd.DataFrame) -> Figur
         retention: the table ``retention`` of one study.
         selected: the table ``selected_lambda`` of the same study.
     """
-    found, of = frontier(retention), ablations_of(retention)
-    estimators = in_order(of)
-    looks = _looks([name for names in of.values() for name in names])
+    table, ablations = frontier(retention), ablations_of(retention)
+    estimators = in_order(ablations)
+    looks = _looks([name for names in ablations.values() for name in names])
     rows, columns = grid_shape(len(estimators), 2)
     with figure(3.0 * rows + 0.2 * (len(looks) // 3 + 2)) as drawn:
         grid = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, estimator in zip(grid.flat, estimators, strict=False):
-            for name in [*in_ablation_order(of[estimator]), estimator]:
+            for name in [*in_ablation_order(ablations[estimator]), estimator]:
                 chosen = selected.loc[selected["estimator"] == name, "lambda"]
-                _line(axes, found[found["estimator"] == name], chosen, looks.get(name, OWN))
-            none = found[found["estimator"] == "none"]
+                _line(axes, table[table["estimator"] == name], chosen, looks.get(name, OWN))
+            none = table[table["estimator"] == "none"]
             axes.plot(none["mean_new"] * PERCENT, none["mean_old"] * PERCENT, **NONE)
             axes.set_title(f"{label(estimator)} and its ablations", pad=3)
             axes.set_xlabel("accuracy on the newest task (%)")
@@ -125,9 +125,9 @@ def ablations_frontier(retention: pd.DataFrame, selected: pd.DataFrame) -> Figur
             axes.set_axis_off()
         for axes in grid[:, 0]:
             axes.set_ylabel("average accuracy on\nall earlier tasks (%)")
-        for what in ("old", "new"):
-            means = pd.DataFrame(dict.fromkeys(("mean", "low", "high"), found[f"mean_{what}"])).assign(n=found["n"])
-            error_axis(grid[0, 0], means, across=what == "new")
+        for group in ("old", "new"):
+            means = pd.DataFrame(dict.fromkeys(("mean", "low", "high"), table[f"mean_{group}"])).assign(n=table["n"])
+            error_axis(grid[0, 0], means, across=group == "new")
         drawn.legend(**_frontier_legend(looks), loc="outside lower center", ncols=3)
     return drawn
 
@@ -164,8 +164,8 @@ def _line(axes: Axes, rows: pd.DataFrame, chosen: pd.Series, look: Look) -> None
     kept = rows.dropna(subset=["mean_old", "mean_new"]).sort_values("lambda")
     new, old = kept["mean_new"] * PERCENT, kept["mean_old"] * PERCENT
     axes.plot(new, old, **look)
-    here = kept["lambda"].isin(chosen)
-    axes.plot(new[here], old[here], **CHOSEN)
+    selected = kept["lambda"].isin(chosen)
+    axes.plot(new[selected], old[selected], **CHOSEN)
 
 
 def _frontier_legend(looks: Mapping[str, Look]) -> dict[str, list]:

@@ -27,14 +27,14 @@ RIGHT = 0.12
 PERCENT = 100.0
 
 
-def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared: pd.DataFrame) -> Figure:
+def atlas(square: pd.DataFrame, coefficient: str, retention: pd.DataFrame, pruning: pd.DataFrame) -> Figure:
     """Clustered matrix of mean correlations with each estimator's scores alongside.
 
     Args:
         square: result of :func:`weight_importance.findings.atlas.similarity`.
         coefficient: coefficient in the matrix.
-        retained: result of :func:`weight_importance.findings.atlas.retention_scores`.
-        spared: result of :func:`weight_importance.findings.atlas.pruning_scores`.
+        retention: result of :func:`weight_importance.findings.atlas.retention_scores`.
+        pruning: result of :func:`weight_importance.findings.atlas.pruning_scores`.
     """
     names = clustered(square)
     margin = 0.058 * max(len(label(name)) for name in names) + 0.05
@@ -55,9 +55,9 @@ def atlas(square: pd.DataFrame, coefficient: str, retained: pd.DataFrame, spared
         named = [label(name) for name in names]
         name_cells(matrix, named, named, size=min(7, 0.85 * 72 * cell))
         left = margin + size + GAP
-        _scores(place(left, SIDE, bottom, size), names, retained, "average\naccuracy (%)")
+        _scores(place(left, SIDE, bottom, size), names, retention, "average\naccuracy (%)")
         left += SIDE + GAP
-        _scores(place(left, SIDE, bottom, size), names, spared, "mean accuracy\nafter pruning (%)")
+        _scores(place(left, SIDE, bottom, size), names, pruning, "mean accuracy\nafter pruning (%)")
         bar = drawn.colorbar(
             scale, cax=place(margin + size + GAP + 0.1, 2 * SIDE - 0.1, 0.32, 0.08), orientation="horizontal",
             ticks=[-1, -0.5, 0, 0.5, 1],
@@ -78,9 +78,9 @@ def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> N
 
     A dashed line marks this score if it is in view; a ring marks a λ at an end of its grid.
     """
-    found = scores.set_index(scores.columns[0]).to_dict("index")
-    rows = {name: found[name] for name in names if name in found}
-    without = next((name for name in found if name in ABLATIONS), None)
+    by_name = scores.set_index(scores.columns[0]).to_dict("index")
+    rows = {name: by_name[name] for name in names if name in by_name}
+    without = next((name for name in by_name if name in ABLATIONS), None)
     axes.set(ylim=(len(names), 0))
     axes.set_yticks(np.arange(len(names)) + 0.5, [])
     axes.tick_params(axis="y", length=0)
@@ -100,7 +100,7 @@ def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> N
     room = 0.06 * np.ptp(seen) + 0.2
     axes.set_xlim(np.nanmin(seen) - room, min(np.nanmax(seen) + room, 100.2))
     if without:
-        level = found[without]["mean"] * PERCENT
+        level = by_name[without]["mean"] * PERCENT
         axes.set_title(f"{label(without)}: {level:.0f} %", fontsize=6.5, color=GREY, pad=3)
         if level > axes.get_xlim()[0]:
             axes.axvline(level, color=GREY, linestyle=(0, (2, 2)), linewidth=0.9)

@@ -27,10 +27,10 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
     with figure(2.6) as drawn:
         panels = drawn.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
         for axes, scenario in zip(panels, scenarios, strict=True):
-            theirs = published[published["scenario"] == scenario]
-            here = compared[compared["scenario"] == scenario]
-            ours = here[["method"]].assign(**{part: here[f"{part}_ours"] for part in ("mean", "low", "high")})
-            for rows, shift, look in ((theirs, 0.15, THEIRS), (ours, -0.15, OURS)):
+            published_rows = published[published["scenario"] == scenario]
+            both = compared[compared["scenario"] == scenario]
+            observed_rows = both[["method"]].assign(**{part: both[f"{part}_ours"] for part in ("mean", "low", "high")})
+            for rows, shift, look in ((published_rows, 0.15, THEIRS), (observed_rows, -0.15, OURS)):
                 half = ((rows["high"] - rows["low"]) / 2 * PERCENT).astype(float).fillna(0.0)
                 places = [names.index(name) + shift for name in rows["method"]]
                 axes.errorbar(
@@ -39,10 +39,10 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
                 )  # fmt: skip
             axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nall tasks (%)")
             # intervals over two networks often exceed the range of accuracies; the frame cuts them
-            means = [*theirs["mean"], *ours["mean"].dropna()]
+            means = [*published_rows["mean"], *observed_rows["mean"].dropna()]
             axes.set_xlim(PERCENT * min(means) - 4, 101 if max(means) > 0.9 else PERCENT * max(means) + 4)
             axes.set_yticks(range(len(names)), [METHODS[name] for name in names])
             axes.grid(axis="x")
-        handles = {"published": Line2D([], [], **THEIRS), "here": Line2D([], [], **OURS)}
+        handles = {"published": Line2D([], [], **THEIRS), "this run": Line2D([], [], **OURS)}
         drawn.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
     return drawn

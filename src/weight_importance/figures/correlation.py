@@ -114,8 +114,8 @@ def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
         grid = drawn.subplots(rows, columns, squeeze=False, sharey=True).flat
         for axes, coefficient in zip(grid, coefficients, strict=False):
             for height, tensor in enumerate(tensors):
-                here = (null["tensor"] == tensor) & (null["coefficient"] == coefficient)
-                values = null.loc[here, "value"].dropna()
+                selection = (null["tensor"] == tensor) & (null["coefficient"] == coefficient)
+                values = null.loc[selection, "value"].dropna()
                 seen = means[(means["tensor"] == tensor) & (means["coefficient"] == coefficient)]
                 _null_row(axes, height, values, seen)
             axes.axvline(CHANCE.get(coefficient, 0.0), color=GREY, linewidth=0.5, zorder=0)

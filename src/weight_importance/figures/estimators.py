@@ -52,9 +52,9 @@ def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) ->
         ends = np.array([left, right])
         axes.plot(ends, y.mean() + slope * (ends - x.mean()), color="#CC3311", linewidth=1.2)
     axes.set(xlim=(left, right), ylim=(bottom, top + 0.3 * (top - bottom)))  # room for the text above the points
-    said = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
+    text = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
     axes.text(
-        0.04, 0.96, said,
+        0.04, 0.96, text,
         transform=axes.transAxes, va="top", fontsize=7, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.5},
     )  # fmt: skip
 
@@ -73,15 +73,15 @@ def estimator_factors(factors: pd.DataFrame) -> Figure:
         factors: columns ``estimator``, ``tensor``, ``seed``, ``value`` of
             :func:`weight_importance.findings.estimators.factor_correlations`.
     """
-    found = intervals(factors, ["estimator", "tensor"], "value")
-    estimators = in_order(found["estimator"])
-    tensors = list(dict.fromkeys(found["tensor"]))
+    means = intervals(factors, ["estimator", "tensor"], "value")
+    estimators = in_order(means["estimator"])
+    tensors = list(dict.fromkeys(means["tensor"]))
     left = min(0, factors["value"].min() - 0.05)
     rows, _ = grid_shape(len(tensors), MOST_COLUMNS)
     with figure(rows * (0.2 * len(estimators) + 0.4) + 0.35) as drawn:
         for axes, tensor in panels(drawn, tensors, sharey=True):
             for height, name in enumerate(estimators):
-                mean = found[(found["tensor"] == tensor) & (found["estimator"] == name)].iloc[0]
+                mean = means[(means["tensor"] == tensor) & (means["estimator"] == name)].iloc[0]
                 seeds = factors[(factors["tensor"] == tensor) & (factors["estimator"] == name)]["value"]
                 colour = look(name)["color"]
                 axes.plot([0, mean["mean"]], [height] * 2, color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")

@@ -42,12 +42,12 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
             of_pair = along[(along["estimator_a"] == a) & (along["estimator_b"] == b)]
             for axes, coefficient in zip(grid[:, column], ROWS, strict=True):
                 for name, (text, colour, marker) in CONDITIONS.items():
-                    here = of_pair[(of_pair["coefficient"] == coefficient) & (of_pair["condition"] == name)]
-                    here = here.sort_values("level")
-                    doubt, several = 1 - here["max_probability"], here["n"] > 2
-                    low, high = here["low"].where(several), here["high"].where(several)
-                    axes.fill_between(doubt, low, high, color=colour, alpha=0.2, linewidth=0)
-                    axes.plot(doubt, here["mean"], marker=marker, color=colour, label=text)
+                    curve = of_pair[(of_pair["coefficient"] == coefficient) & (of_pair["condition"] == name)]
+                    curve = curve.sort_values("level")
+                    uncertainty, several = 1 - curve["max_probability"], curve["n"] > 2
+                    low, high = curve["low"].where(several), curve["high"].where(several)
+                    axes.fill_between(uncertainty, low, high, color=colour, alpha=0.2, linewidth=0)
+                    axes.plot(uncertainty, curve["mean"], marker=marker, color=colour, label=text)
                 axes.grid(axis="y")
             if slope is not None:
                 grid[-1, column].axhline(slope, color="black", linewidth=0.8, linestyle=(0, (4, 2)))
@@ -60,8 +60,8 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
             _fit(axes, [*shown, *slopes])
         lowest = grid[-1, 0]
         lowest.set_xscale("log")
-        doubt = 1 - along["max_probability"]
-        ticks = [tick for tick in (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3) if _within(tick, doubt)]
+        uncertainty = 1 - along["max_probability"]
+        ticks = [tick for tick in (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3) if _within(tick, uncertainty)]
         lowest.set_xticks(ticks)
         lowest.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         lowest.xaxis.set_minor_formatter(NullFormatter())
@@ -151,10 +151,10 @@ def explanation_trajectories(trajectories: pd.DataFrame) -> Figure:
     with figure(rows * (0.19 * len(pairs) + 0.35) + 0.6) as drawn:
         for axes, tensor in panels(drawn, tensors, sharex=True, sharey=True):
             for height, (a, b) in enumerate(pairs):
-                found = means[(tensor, a, b)]
-                axes.plot([found["same"], found["own"]], [height] * 2, color="#BBBBBB", linewidth=2, zorder=1)
+                row = means[(tensor, a, b)]
+                axes.plot([row["same"], row["own"]], [height] * 2, color="#BBBBBB", linewidth=2, zorder=1)
                 for quantity, (_, marker, colour, fill) in QUANTITIES.items():
-                    axes.plot(found[quantity], height, marker, color=colour, fillstyle=fill, markersize=4.5)
+                    axes.plot(row[quantity], height, marker, color=colour, fillstyle=fill, markersize=4.5)
             axes.axvline(0, color="black", linewidth=0.6)
             axes.set(ylim=(len(pairs) - 0.4, -0.6))
             axes.set_yticks(range(len(pairs)), [f"{label(a)}, {label(b)}" for a, b in pairs])

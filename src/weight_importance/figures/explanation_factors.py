@@ -99,13 +99,13 @@ def _name_parts(drawn: Figure, parts: dict[str, tuple[str, str]]) -> None:
     drawn.supxlabel("contribution to the Pearson correlation", fontsize=7.5)
 
 
-def _stack(axes: Axes, height: int, found: pd.Series, parts: dict[str, tuple[str, str]]) -> None:
+def _stack(axes: Axes, height: int, values: pd.Series, parts: dict[str, tuple[str, str]]) -> None:
     """Stack positive parts to the right of zero, negative parts to the left."""
     ends = {1: 0.0, -1: 0.0}
     for part, (_, colour) in parts.items():
-        value = found[part]
+        value = values[part]
         if np.isfinite(value):
             side = 1 if value > 0 else -1
             axes.barh(height, value, left=ends[side], height=0.72, color=colour)
             ends[side] += value
-    axes.plot(found["observed"], height, "D", color="black", markersize=2.6)
+    axes.plot(values["observed"], height, "D", color="black", markersize=2.6)

@@ -18,9 +18,9 @@ def pruning(table: pd.DataFrame) -> Figure:
     with figure(2.6) as drawn:
         panels = drawn.subplots(1, 2, sharey=True)
         for axes, (scope, title) in zip(panels, SCOPE_LABELS.items(), strict=True):
-            here = means[means["scope"] == scope]
-            for name in in_order(here["criterion"]):
-                rows = here[here["criterion"] == name].sort_values("fraction")
+            scope_means = means[means["scope"] == scope]
+            for name in in_order(scope_means["criterion"]):
+                rows = scope_means[scope_means["criterion"] == name].sort_values("fraction")
                 band(axes, name, rows["fraction"] * 100, rows, scale=100)
             axes.set(xlabel="weights removed (%)", title=title)
             axes.grid(axis="y")

@@ -29,102 +29,108 @@ PERCENT = 100.0
 NONE = (0, (2, 2))
 
 
-def reproduction_lambda(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
+def reproduction_lambda(observed: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Mean test accuracy over all tasks against λ, one panel per published estimator.
 
     Args:
-        ours: result of :func:`weight_importance.findings.reproduction.retention_means` for the run that replaces it.
-        theirs: result of :func:`weight_importance.findings.published.retention` for the study; λ = 0 is a horizontal
-            line, next to ours without a penalty.
+        observed: means of this run, from :func:`weight_importance.findings.reproduction.retention_means`.
+        published: the study's rows of :func:`weight_importance.findings.published.retention`; λ = 0 is a horizontal
+            line, next to training without a penalty in this run.
     """
-    if theirs.empty:
+    if published.empty:
         return sentence("No retention results are published for this study.")
-    tasks = last_common_task(ours, theirs) or theirs["tasks_learnt"].max()
-    best = published_best(theirs)
+    tasks = last_common_task(observed, published) or published["tasks_learnt"].max()
+    best = published_best(published)
     estimators = in_order(best)
-    ours = ours[ours["tasks_learnt"] == tasks]
-    none, ours = ours[ours["estimator"] == "none"], ours[ours["estimator"].isin(estimators)]
-    theirs = theirs[theirs["tasks_learnt"] == tasks]
+    observed = observed[observed["tasks_learnt"] == tasks]
+    none, observed = observed[observed["estimator"] == "none"], observed[observed["estimator"].isin(estimators)]
+    published = published[published["tasks_learnt"] == tasks]
     with figure(2.6 * grid_shape(len(estimators), 2)[0]) as drawn:
         for axes, name in _panels(
             drawn, estimators, 2, "penalty strength λ", f"average test accuracy,\n{tasks} tasks (%)"
         ):
-            here = ours[(ours["estimator"] == name) & (ours["lambda"] > 0)]
-            there = theirs[theirs["estimator"] == name].sort_values("lambda")
-            level, curve = there[there["lambda"] == 0], there[there["lambda"] > 0]
+            points = observed[(observed["estimator"] == name) & (observed["lambda"] > 0)]
+            band = published[published["estimator"] == name].sort_values("lambda")
+            level, curve = band[band["lambda"] == 0], band[band["lambda"] > 0]
             _published(axes, curve["lambda"], curve)
             for rows, colour in ((level, GREY), (none if len(level) else none.head(0), look(name)["color"])):
                 _level(axes, rows.dropna(subset="mean"), colour)
             marked = curve[curve["lambda"] == best[name]]
             axes.plot(marked["lambda"], marked["mean"] * PERCENT, **CHOSEN)
-            _points(axes, name, here["lambda"], here)
-            mark_diverged(axes, here.loc[here["mean"].isna(), "lambda"])
-            _log_axis(axes, [*curve["lambda"], *here["lambda"]])
+            _points(axes, name, points["lambda"], points)
+            mark_diverged(axes, points.loc[points["mean"].isna(), "lambda"])
+            _log_axis(axes, [*curve["lambda"], *points["lambda"]])
             axes.set_title(label(name))
-        levels = theirs["lambda"].eq(0).any()
+        levels = published["lambda"].eq(0).any()
         ours_too = levels and none["mean"].notna().any()
         extra = {"published best λ": Line2D([], [], **CHOSEN)}
         extra |= {"published, λ = 0": Line2D([], [], color=GREY, linestyle=NONE, linewidth=0.9)} if levels else {}
-        extra |= {"here, no penalty": Line2D([], [], color="black", linestyle=NONE, linewidth=0.9)} if ours_too else {}
-        extra |= {"λ that diverged here": Line2D([], [], **DIVERGED)} if ours["mean"].isna().any() else {}
-        _legend(drawn, ours, extra)
+        extra |= (
+            {"this run, no penalty": Line2D([], [], color="black", linestyle=NONE, linewidth=0.9)} if ours_too else {}
+        )
+        extra |= {"λ that diverged here": Line2D([], [], **DIVERGED)} if observed["mean"].isna().any() else {}
+        _legend(drawn, observed, extra)
     return drawn
 
 
-def reproduction_tasks(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
+def reproduction_tasks(observed: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Mean test accuracy over the tasks learnt so far at the published best λ, one panel per published estimator.
 
     Args:
-        ours, theirs: as for :func:`reproduction_lambda`.
+        observed, published: as for :func:`reproduction_lambda`.
     """
-    if theirs.empty:
+    if published.empty:
         return sentence("No retention results are published for this study.")
-    best = published_best(theirs)
+    best = published_best(published)
     estimators = in_order(best)
-    ours, theirs = (frame[frame["lambda"] == frame["estimator"].map(best)] for frame in (ours, theirs))
+    observed, published = (frame[frame["lambda"] == frame["estimator"].map(best)] for frame in (observed, published))
     with figure(2.4 * grid_shape(len(estimators), 2)[0]) as drawn:
         for axes, name in _panels(
             drawn, estimators, 2, "tasks learnt", "average test accuracy,\ntasks learnt so far (%)"
         ):
-            here, there = (frame[frame["estimator"] == name].sort_values("tasks_learnt") for frame in (ours, theirs))
-            _published(axes, there["tasks_learnt"], there)
-            _points(axes, name, here["tasks_learnt"], here)
-            mark_diverged(axes, here.loc[here["mean"].isna(), "tasks_learnt"])
-            if here.empty:
+            points, band = (
+                frame[frame["estimator"] == name].sort_values("tasks_learnt") for frame in (observed, published)
+            )
+            _published(axes, band["tasks_learnt"], band)
+            _points(axes, name, points["tasks_learnt"], points)
+            mark_diverged(axes, points.loc[points["mean"].isna(), "tasks_learnt"])
+            if points.empty:
                 _remark(axes, "λ not run here")
             axes.set_title(f"{label(name)}, λ = {best[name]:g}")
-            axes.set_xticks(sorted(theirs["tasks_learnt"].unique()))
+            axes.set_xticks(sorted(published["tasks_learnt"].unique()))
             axes.grid(axis="y")
-        diverged = ours["mean"].isna().any()
-        _legend(drawn, ours, {"diverged here": Line2D([], [], **DIVERGED)} if diverged else {})
+        diverged = observed["mean"].isna().any()
+        _legend(drawn, observed, {"diverged here": Line2D([], [], **DIVERGED)} if diverged else {})
     return drawn
 
 
-def reproduction_pruning(ours: pd.DataFrame, theirs: pd.DataFrame) -> Figure:
+def reproduction_pruning(observed: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Test accuracy against the share of each weight matrix removed, one panel per published criterion.
 
     Args:
-        ours: result of :func:`weight_importance.findings.pruning.pruning_means` for the run that replaces it.
-        theirs: result of :func:`weight_importance.findings.published.pruning` for the study.
+        observed: means of this run, from :func:`weight_importance.findings.pruning.pruning_means`.
+        published: the study's rows of :func:`weight_importance.findings.published.pruning`.
     """
-    if theirs.empty:
+    if published.empty:
         return sentence("No pruning results are published for this study.")
-    criteria = in_order(theirs["criterion"])
-    ours = ours[ours["criterion"].isin(criteria) & ours["scope"].isin(theirs["scope"])]
+    criteria = in_order(published["criterion"])
+    observed = observed[observed["criterion"].isin(criteria) & observed["scope"].isin(published["scope"])]
     with figure(1.7 * grid_shape(len(criteria), 3)[0] + 0.3) as drawn:
         for axes, name in _panels(drawn, criteria, 3, "weights removed (%)", "test accuracy (%)"):
-            here, there = (frame[frame["criterion"] == name].sort_values("fraction") for frame in (ours, theirs))
-            _published(axes, there["fraction"] * PERCENT, there)
-            _points(axes, name, here["fraction"] * PERCENT, here)
-            if here["mean"].notna().sum() == 0:
+            points, band = (
+                frame[frame["criterion"] == name].sort_values("fraction") for frame in (observed, published)
+            )
+            _published(axes, band["fraction"] * PERCENT, band)
+            _points(axes, name, points["fraction"] * PERCENT, points)
+            if points["mean"].notna().sum() == 0:
                 _remark(axes, "not run here")
             axes.set(title=label(name), ylim=(0, 103), xticks=range(0, 101, 20))
             axes.grid(axis="y")
-        _legend(drawn, ours)
+        _legend(drawn, observed)
     return drawn
 
 
-def _panels(drawn: Figure, names: list[str], columns: int, across: str, up: str) -> Iterator[tuple[Axes, str]]:
+def _panels(drawn: Figure, names: list[str], columns: int, xlabel: str, ylabel: str) -> Iterator[tuple[Axes, str]]:
     """One panel per name, labelled on the left and at the bottom of each column."""
     rows, columns = grid_shape(len(names), columns)
     grid = list(drawn.subplots(rows, columns, squeeze=False, sharey=True).flat)
@@ -132,8 +138,8 @@ def _panels(drawn: Figure, names: list[str], columns: int, across: str, up: str)
         if name is None:
             axes.set_axis_off()
             continue
-        axes.set_xlabel(across if place + columns >= len(names) else "")
-        axes.set_ylabel(up if place % columns == 0 else "")
+        axes.set_xlabel(xlabel if place + columns >= len(names) else "")
+        axes.set_ylabel(ylabel if place % columns == 0 else "")
         yield axes, name
 
 
@@ -179,15 +185,15 @@ def _log_axis(axes: Axes, strengths: list[float]) -> None:
     axes.grid(axis="y")
 
 
-def _legend(drawn: Figure, ours: pd.DataFrame, extra: dict[str, Line2D] | None = None) -> None:
-    counts = sorted(ours["n"].unique()) if "n" in ours else []
+def _legend(drawn: Figure, observed: pd.DataFrame, extra: dict[str, Line2D] | None = None) -> None:
+    counts = sorted(observed["n"].unique()) if "n" in observed else []
     seeds = f" ({counts[0]:g} seeds)" if len(counts) == 1 and counts[0] > 1 else ""
     single = counts == [1]
     handles = {
         "published, mean and 95 % band": (
             Patch(color=GREY, alpha=0.3, linewidth=0), Line2D([], [], color=GREY, linewidth=0.9),
         ),
-        "here, one seed" if single else f"here, mean and 95 % bar{seeds}": Line2D(
+        "this run, one seed" if single else f"this run, mean and 95 % bar{seeds}": Line2D(
             [], [], linestyle="", marker="o", color="black", markersize=4
         ),
     } | (extra or {})  # fmt: skip

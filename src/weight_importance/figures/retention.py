@@ -42,9 +42,9 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     with figure(1.45 * rows) as drawn:
         grid = drawn.subplots(rows, columns, squeeze=False, sharey=True)
         for axes, name in zip(grid.flat, estimators, strict=False):
-            ours = final[final["estimator"] == name].sort_values("lambda")
+            curve = final[final["estimator"] == name].sort_values("lambda")
             chosen = selected.loc[selected["estimator"] == name, "lambda"]
-            _strengths(axes, name, ours, chosen)
+            _strengths(axes, name, curve, chosen)
             if len(none):
                 axes.axhspan(none["low"].item() * PERCENT, none["high"].item() * PERCENT, color=GREY, alpha=0.25, lw=0)
                 axes.axhline(none["mean"].item() * PERCENT, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8)
@@ -59,9 +59,9 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     return drawn
 
 
-def _strengths(axes: Axes, name: str, ours: pd.DataFrame, chosen: pd.Series) -> None:
-    kept, diverged = ours[ours["mean"].notna()], ours[ours["mean"].isna()]
-    strength_axis(axes, ours["lambda"])
+def _strengths(axes: Axes, name: str, rows: pd.DataFrame, chosen: pd.Series) -> None:
+    kept, diverged = rows[rows["mean"].notna()], rows[rows["mean"].isna()]
+    strength_axis(axes, rows["lambda"])
     band(axes, name, kept["lambda"], kept, scale=PERCENT)
     if len(kept) == 1:
         half = (kept["high"] - kept["low"]) / 2 * PERCENT

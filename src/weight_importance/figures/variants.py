@@ -39,12 +39,12 @@ def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
     Args:
         study, settings, retention: as for :func:`weight_importance.findings.variants.compared`.
     """
-    found = curves(study, settings, retention)
+    accuracies = curves(study, settings, retention)
     ranges = usable_range(study, settings, retention)
     panels = [
         (variant, name)
         for variant in variants_of(study, settings)
-        for name in in_order(found.loc[found["study"] == variant, "estimator"])
+        for name in in_order(accuracies.loc[accuracies["study"] == variant, "estimator"])
         if name != "none"
     ]
     if not panels:
@@ -56,14 +56,14 @@ def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
         above, below = list(grid[::2].flat), list(grid[1::2].flat)
         for place, (axes, strip, (variant, name)) in enumerate(zip(above, below, panels, strict=False)):
             axes.set_title(f"{short_name(variant, study)}: {label(name)}")
-            here = found[found["study"].isin([study, variant])]
-            of_name = here[here["estimator"] == name]
+            both = accuracies[accuracies["study"].isin([study, variant])]
+            of_name = both[both["estimator"] == name]
             usable = ranges[(ranges["variant"] == variant) & (ranges["estimator"] == name)]
-            for row, (which, who) in enumerate(((study, "counterpart"), (variant, "variant"))):
-                style = _style(name, variant=which == variant)
-                none = here[(here["study"] == which) & (here["estimator"] == "none")]
-                _curve(axes, of_name[of_name["study"] == which], none, style)
-                _range(strip, usable, who, style, row)
+            for row, (member, side) in enumerate(((study, "counterpart"), (variant, "variant"))):
+                style = _style(name, variant=member == variant)
+                none = both[(both["study"] == member) & (both["estimator"] == "none")]
+                _curve(axes, of_name[of_name["study"] == member], none, style)
+                _range(strip, usable, side, style, row)
             for part in (axes, strip):
                 strength_axis(part, of_name["plain_lambda"])
             axes.tick_params(labelbottom=False)
@@ -74,8 +74,8 @@ def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
         for axes in [*above[len(panels) :], *below[len(panels) :]]:
             axes.set_axis_off()
         for axes in above[::columns]:
-            error_axis(axes, found)
-        _legend(drawn, diverged=found["mean"].isna().any(), none=(found["estimator"] == "none").any())
+            error_axis(axes, accuracies)
+        _legend(drawn, diverged=accuracies["mean"].isna().any(), none=(accuracies["estimator"] == "none").any())
     return drawn
 
 
@@ -102,12 +102,12 @@ def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Look) -> N
         axes.axhline(none["mean"].item() * PERCENT, color=GREY, linestyle=dashes, linewidth=0.8, zorder=1)
 
 
-def _range(axes: Axes, usable: pd.DataFrame, who: str, style: Look, height: float) -> None:
+def _range(axes: Axes, usable: pd.DataFrame, side: str, style: Look, height: float) -> None:
     """A bar from the lowest to the highest usable strength, with an arrow where the range may extend further."""
-    for row in usable.dropna(subset=f"low_{who}").to_dict("records"):
-        ends = [row[f"low_{who}"], row[f"high_{who}"]]
+    for row in usable.dropna(subset=f"low_{side}").to_dict("records"):
+        ends = [row[f"low_{side}"], row[f"high_{side}"]]
         axes.plot(ends, [height] * 2, color=style["color"], linewidth=2.2, solid_capstyle="butt")
-        for end, is_open, arrow in zip(ends, (row[f"open_low_{who}"], row[f"open_high_{who}"]), "<>", strict=True):
+        for end, is_open, arrow in zip(ends, (row[f"open_low_{side}"], row[f"open_high_{side}"]), "<>", strict=True):
             axes.plot(end, height, marker=arrow if is_open else "|", markersize=5, color=style["color"], mew=1.5)
 
 

@@ -195,7 +195,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def read_table_if_there(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_optional_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Like :func:`read_table`; an empty table if there is no file."""
     import pandas as pd
 

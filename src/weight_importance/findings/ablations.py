@@ -44,11 +44,11 @@ def ablations_of(retention: pd.DataFrame) -> dict[str, list[str]]:
 
     Plain L2 with one strength per layer is a baseline, not an ablation.
     """
-    found: dict[str, list[str]] = {}
+    ablations: dict[str, list[str]] = {}
     for name in retention["estimator"].unique():
         for estimator in parse(name).estimators if is_ablation(name) and not is_of_l2(name) else ():
-            found.setdefault(estimator, []).append(name)
-    return found
+            ablations.setdefault(estimator, []).append(name)
+    return ablations
 
 
 def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
@@ -73,31 +73,31 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
         :data:`OUTCOMES`, follows from the adjusted p values: ``equivalent``, else ``worse`` or ``better`` than the
         estimator, else ``undecided``; ``diverged`` if every λ of either one diverged.
     """
-    found = with_baselines(curves(retention, selected["criterion"].iloc[0]))
+    conditions = with_baselines(curves(retention, selected["criterion"].iloc[0]))
     strengths = retention.groupby("estimator")["lambda"].unique()
     rows = []
     for estimator, names in ablations_of(retention).items():
         for name in [estimator, *names]:
-            strength = found[name].best[1] if name in found else math.nan
+            strength = conditions[name].best[1] if name in conditions else math.nan
             at_edge = is_at_edge(strength, strengths[name])
             row = {"estimator": estimator, "ablation": name, "lambda": strength, "at_edge": at_edge}
-            rows.append(row | _compared(found, name, estimator))
+            rows.append(row | _compared(conditions, name, estimator))
     table = _adjusted(pd.DataFrame(rows, columns=RECOVERED))
     return table.assign(outcome=[_outcome(row) for row in table.to_dict("records")])
 
 
-def _compared(found: Mapping[str, Curve], name: str, estimator: str) -> dict[str, object]:
+def _compared(conditions: Mapping[str, Curve], name: str, estimator: str) -> dict[str, object]:
     nothing = change = Contrast(math.nan, math.nan, math.nan, 0, math.nan, math.nan)
-    ablation, whole = found.get(name), found.get(estimator)
+    ablation, whole = conditions.get(name), conditions.get(estimator)
     values: dict[str, Interval] = dict.fromkeys(("accuracy", "gain", *FROM), nothing)
     if ablation is not None:
-        values |= {"accuracy": interval(ablation.by_seed), "gain": contrast(ablation, found[NONE])}
+        values |= {"accuracy": interval(ablation.by_seed), "gain": contrast(ablation, conditions[NONE])}
     if ablation is not None and whole is not None:
         change = contrast(ablation, whole)
-        there = {what: found[baseline] for what, baseline in FROM.items() if baseline in found}
-        values |= {what: recovered(ablation, whole, baseline) for what, baseline in there.items()}
+        baselines = {suffix: conditions[baseline] for suffix, baseline in FROM.items() if baseline in conditions}
+        values |= {suffix: recovered(ablation, whole, baseline) for suffix, baseline in baselines.items()}
     values["difference"] = change
-    row = {f"{part}_{what}": getattr(of, part) for what, of in values.items() for part in PARTS}
+    row = {f"{part}_{suffix}": getattr(estimate, part) for suffix, estimate in values.items() for part in PARTS}
     tests = {"tost_p": change.equivalence(MARGIN), "difference_p": change.p} if name != estimator else {}
     return row | tests | {"n": values["accuracy"].n}
 

@@ -20,7 +20,7 @@ COEFFICIENT = "spearman"
 SCOPE = "network"
 """Scope of the pruning score: weights are ranked over the whole network."""
 
-KEPT_TOGETHER = 0.9
+GROUP_CORRELATION = 0.9
 """Lowest mean correlation at which estimators form a group."""
 
 ENDS = ("mean", "low", "high", "n")
@@ -67,7 +67,7 @@ def clustered(square: pd.DataFrame) -> list[str]:
     return [square.index[leaf] for leaf in leaves_list(tree(square))]
 
 
-def groups(square: pd.DataFrame, least: float = KEPT_TOGETHER) -> list[list[str]]:
+def groups(square: pd.DataFrame, least: float = GROUP_CORRELATION) -> list[list[str]]:
     """Groups of two or more estimators whose branches join at a mean correlation of at least ``least``.
 
     Args:
@@ -89,8 +89,8 @@ def groups(square: pd.DataFrame, least: float = KEPT_TOGETHER) -> list[list[str]
             top.pop(int(right), None)
             top[len(square) + step] = members[-1]
     order = clustered(square)
-    found = [sorted(names, key=order.index) for names in top.values()]
-    return sorted(found, key=lambda names: order.index(names[0]))
+    ordered = [sorted(names, key=order.index) for names in top.values()]
+    return sorted(ordered, key=lambda names: order.index(names[0]))
 
 
 def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
@@ -108,10 +108,10 @@ def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.Data
         return pd.DataFrame(columns=["estimator", "lambda", *ENDS, "at_edge"])
     retention = retention[retention["estimator"].isin([*estimators_of(retention["estimator"].unique()), NONE])]
     final = final_accuracy(retention, "test")
-    found = intervals(at_selected_lambda(final, selected), ["estimator", "lambda"], "accuracy")
+    scores = intervals(at_selected_lambda(final, selected), ["estimator", "lambda"], "accuracy")
     tried = final.groupby("estimator")["lambda"].unique()
-    edges = [is_at_edge(row["lambda"], tried[row["estimator"]]) for row in found.to_dict("records")]
-    return found.assign(at_edge=edges)
+    edges = [is_at_edge(row["lambda"], tried[row["estimator"]]) for row in scores.to_dict("records")]
+    return scores.assign(at_edge=edges)
 
 
 def pruning_scores(pruning: pd.DataFrame, scope: str = SCOPE) -> pd.DataFrame:

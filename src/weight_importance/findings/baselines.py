@@ -35,22 +35,22 @@ def is_of_l2(name: str) -> bool:
     return name == L2 or (is_ablation(name) and parse(name).estimators == (L2,))
 
 
-def with_baselines(found: Mapping[str, Curve]) -> dict[str, Curve]:
+def with_baselines(curves: Mapping[str, Curve]) -> dict[str, Curve]:
     """Curves of a study's conditions, with all strength ratios of L2 merged into :data:`PER_LAYER`."""
-    of_l2 = [curve for name, curve in found.items() if is_of_l2(name)]
-    kept = {name: curve for name, curve in found.items() if name == L2 or not is_of_l2(name)}
+    of_l2 = [curve for name, curve in curves.items() if is_of_l2(name)]
+    kept = {name: curve for name, curve in curves.items() if name == L2 or not is_of_l2(name)}
     return kept | ({PER_LAYER: joined(of_l2)} if len(of_l2) > 1 else {})
 
 
-def gains(found: Mapping[str, Curve]) -> dict[str, dict[str, Contrast]]:
+def gains(curves: Mapping[str, Curve]) -> dict[str, dict[str, Contrast]]:
     """Test accuracy of each estimator minus each baseline, both at their selected strengths, by baseline and estimator.
 
     Args:
-        found: result of :func:`with_baselines`.
+        curves: result of :func:`with_baselines`.
     """
-    names = estimators_of(name for name in found if name != PER_LAYER)
-    there = [baseline for baseline in BASELINES if baseline in found]
-    return {baseline: {name: contrast(found[name], found[baseline]) for name in names} for baseline in there}
+    names = estimators_of(name for name in curves if name != PER_LAYER)
+    available = [baseline for baseline in BASELINES if baseline in curves]
+    return {baseline: {name: contrast(curves[name], curves[baseline]) for name in names} for baseline in available}
 
 
 def above(of_baseline: Mapping[str, Contrast]) -> list[str]:
@@ -59,18 +59,18 @@ def above(of_baseline: Mapping[str, Contrast]) -> list[str]:
     return [name for name, change in of_baseline.items() if adjusted[name] < LEVEL and change.mean > 0]
 
 
-def recoveries(found: Mapping[str, Curve]) -> pd.DataFrame:
+def recoveries(curves: Mapping[str, Curve]) -> pd.DataFrame:
     """Fraction of the gap between each baseline and joint training that each estimator closes, with Fieller's interval.
 
     Args:
-        found: result of :func:`with_baselines`.
+        curves: result of :func:`with_baselines`.
 
     Returns:
         columns baseline, estimator, mean, low, high, n; no rows without joint training.
     """
     rows = []
-    for baseline in BASELINES if JOINT in found else ():
-        for name in estimators_of(name for name in found if name != PER_LAYER) if baseline in found else ():
-            share = recovered(found[name], found[JOINT], found[baseline])
+    for baseline in BASELINES if JOINT in curves else ():
+        for name in estimators_of(name for name in curves if name != PER_LAYER) if baseline in curves else ():
+            share = recovered(curves[name], curves[JOINT], curves[baseline])
             rows.append({"baseline": baseline, "estimator": name} | vars(share))
     return pd.DataFrame(rows, columns=["baseline", "estimator", *PARTS, "n"])

@@ -58,15 +58,15 @@ def final(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFram
     for name, study in benchmark_studies(settings).items():
         own = retention[retention["study"] == name]
         if len(own):
-            found = final_accuracy(own, "test")
-            methods = [method(study, estimator) for estimator in found["estimator"]]
+            accuracies = final_accuracy(own, "test")
+            methods = [method(study, estimator) for estimator in accuracies["estimator"]]
             keys = {"publication": present(nearest(study)).name, "scenario": scenario(study)}
-            parts.append(found.assign(**keys, method=methods).dropna(subset="method"))
+            parts.append(accuracies.assign(**keys, method=methods).dropna(subset="method"))
     columns = ["study", "estimator", "lambda", "seed", "accuracy", *KEYS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Compare each published value with its counterpart in this run, one per row.
 
     The counterpart has the same λ. If λ was not published, it is the λ with the best mean test accuracy, as in the
@@ -75,28 +75,30 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, theirs: pd.
     Args:
         settings: settings by study.
         retention: the table ``retention`` of these studies.
-        theirs: result of :func:`weight_importance.findings.publications.published`.
+        published: result of :func:`weight_importance.findings.publications.published`.
 
     Returns:
         columns :data:`COLUMNS`; accuracies are between 0 and 1. ``difference`` is ours minus published, with Welch's
         95 % interval; ``tost_p`` is the p value of equivalence within the margin of
         :mod:`weight_importance.findings.reproduction`; the verdict uses p values adjusted for all comparisons (Holm).
     """
-    ours = intervals(final(settings, retention), [*KEYS, "study", "estimator", "lambda"], "accuracy")
-    best = ours.sort_values("mean", na_position="first", kind="stable").drop_duplicates([*KEYS, "study"], keep="last")
-    free = theirs["lambda"].isna()
+    observed = intervals(final(settings, retention), [*KEYS, "study", "estimator", "lambda"], "accuracy")
+    best = observed.sort_values("mean", na_position="first", kind="stable").drop_duplicates(
+        [*KEYS, "study"], keep="last"
+    )
+    free = published["lambda"].isna()
     suffixes = {"suffixes": ("_ours", "_published")}
-    at_lambda = ours.merge(theirs[~free], on=[*KEYS, "lambda"], **suffixes)
-    at_best = best.merge(theirs[free].drop(columns="lambda"), on=KEYS, **suffixes)
+    at_lambda = observed.merge(published[~free], on=[*KEYS, "lambda"], **suffixes)
+    at_best = best.merge(published[free].drop(columns="lambda"), on=KEYS, **suffixes)
     both = [*at_lambda.to_dict("records"), *at_best.to_dict("records")]
     tested = [row | against_published(row, MARGIN) for row in both]
     adjusted = [holm({place: row[name] for place, row in enumerate(tested)}) for name in ("tost_p", "difference_p")]
-    found = pd.DataFrame(
+    results = pd.DataFrame(
         [row | _judged(row, settings[row["study"]], *(p[place] for p in adjusted)) for place, row in enumerate(tested)],
         columns=list(COLUMNS),
     )
     order = {name: place for place, name in enumerate([*SCENARIOS, *METHODS])}
-    return found.sort_values(KEYS, key=lambda column: column.map(order), kind="stable").reset_index(drop=True)
+    return results.sort_values(KEYS, key=lambda column: column.map(order), kind="stable").reset_index(drop=True)
 
 
 def _judged(row: Mapping, settings: Study, equivalent: float, different: float) -> dict[str, object]:
@@ -106,9 +108,9 @@ def _judged(row: Mapping, settings: Study, equivalent: float, different: float) 
     return {"outcome": outcome, "verdict": verdict}
 
 
-def tally(found: pd.DataFrame) -> dict[str, int]:
+def tally(results: pd.DataFrame) -> dict[str, int]:
     """Number of comparisons by outcome."""
-    return {outcome: int((found["outcome"] == outcome).sum()) for outcome in OUTCOMES}
+    return {outcome: int((results["outcome"] == outcome).sum()) for outcome in OUTCOMES}
 
 
 def anchors(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
@@ -123,15 +125,15 @@ def anchors(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFr
         EWC.
     """
     each = final(settings, retention)
-    found = []
+    rows = []
     for (where, strength), group in each.groupby(["scenario", "lambda"]):
         by_seed = {name: group[group["method"] == name].set_index("seed")["accuracy"] for name in ("ewc", "online_ewc")}
         both = sorted(set.intersection(*(set(values.index) for values in by_seed.values())))
         if both:
             change = paired(*(values.loc[both] for values in by_seed.values()))
             row = {"mean": change.mean, "low": change.low, "high": change.high, "n": len(both)}
-            found.append({"scenario": where, "lambda": strength} | row)
+            rows.append({"scenario": where, "lambda": strength} | row)
     columns = ["scenario", "lambda", "mean", "low", "high", "n"]
-    return pd.DataFrame(found, columns=columns).sort_values(
+    return pd.DataFrame(rows, columns=columns).sort_values(
         "scenario", key=lambda column: column.map(SCENARIOS.index), kind="stable", ignore_index=True
     )

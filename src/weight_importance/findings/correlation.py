@@ -46,17 +46,17 @@ def fisher_intervals(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         as :func:`weight_importance.findings.statistics.intervals`, with ``p``: the two-sided p value of a zero mean of
         z (``nan`` for coefficients :data:`WITHOUT_Z`, which have Student's interval on the values).
     """
-    found = intervals(frame, by, "value").assign(p=math.nan)
-    plain = found["coefficient"].isin(WITHOUT_Z) if "coefficient" in found else pd.Series(False, index=found.index)
+    means = intervals(frame, by, "value").assign(p=math.nan)
+    plain = means["coefficient"].isin(WITHOUT_Z) if "coefficient" in means else pd.Series(False, index=means.index)
     z = np.arctanh(frame["value"].clip(-1 + NEAR_ONE, 1 - NEAR_ONE))
     on_z = intervals(frame.assign(value=z), by, "value")
     half = (on_z["high"] - on_z["low"]) / 2
-    centre = np.arctanh(found["mean"].clip(-1 + NEAR_ONE, 1 - NEAR_ONE))
+    centre = np.arctanh(means["mean"].clip(-1 + NEAR_ONE, 1 - NEAR_ONE))
     error = half / stats.t.ppf(0.975, (on_z["n"] - 1).clip(lower=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * stats.t.sf(on_z["mean"].abs() / error, (on_z["n"] - 1).clip(lower=1))
     bounds = {"low": np.tanh(centre - half), "high": np.tanh(centre + half), "p": p}
-    return found.assign(**{name: found[name].where(plain, values) for name, values in bounds.items()})
+    return means.assign(**{name: means[name].where(plain, values) for name, values in bounds.items()})
 
 
 def null_means(null: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +116,8 @@ def pair_properties(means: pd.DataFrame) -> pd.DataFrame:
         negative, positive = (tensors["sign"] < 0).any(), (tensors["sign"] > 0).any()
         strong = len(weights) > 0 and (weights["mean"] >= STRONG).all()
         values = (strong, negative, negative and positive, negative and (tensors["mean"] >= STRONG).any())
-        there = weights.dropna(subset="mean")
-        lowest = [math.nan] * 3 if there.empty else there.loc[there["mean"].idxmin(), ["mean", "low", "high"]]
+        defined = weights.dropna(subset="mean")
+        lowest = [math.nan] * 3 if defined.empty else defined.loc[defined["mean"].idxmin(), ["mean", "low", "high"]]
         rows.append((*key, *map(bool, values), *lowest))
     return pd.DataFrame(rows, columns=["coefficient", *PAIR, *PROPERTIES, "lowest", "low", "high"])
 

@@ -36,10 +36,10 @@ def predicted_pairs(agreement: pd.DataFrame) -> Sequence[tuple[str, str, float |
     Args:
         agreement: table with ``estimator_a`` and ``estimator_b``.
     """
-    there = list(agreement[PAIR].drop_duplicates().itertuples(index=False, name=None))
+    pairs = list(agreement[PAIR].drop_duplicates().itertuples(index=False, name=None))
     both_ways = [*PREDICTED, *((second, first, 1 / slope) for first, second, slope in PREDICTED)]
-    found = [pair for pair in both_ways if pair[:2] in there]
-    return found or [(first, second, None) for first, second in there[: len(PREDICTED)]]
+    predicted = [pair for pair in both_ways if pair[:2] in pairs]
+    return predicted or [(first, second, None) for first, second in pairs[: len(PREDICTED)]]
 
 
 def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequence[str]) -> pd.DataFrame:
@@ -57,8 +57,8 @@ def along_confidence(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors:
     keys = ["condition", "level"]
     chosen = agreement[agreement["tensor"].isin(list(tensors))]
     of_seed = chosen.groupby([*keys, "coefficient", *PAIR, "seed"], sort=False)["value"].mean().reset_index()
-    sure = confidence.groupby([*keys, "quantity"])["value"].mean().unstack("quantity").reset_index()
-    return intervals(of_seed, [*keys, "coefficient", *PAIR], "value").merge(sure, on=keys)
+    probabilities = confidence.groupby([*keys, "quantity"])["value"].mean().unstack("quantity").reset_index()
+    return intervals(of_seed, [*keys, "coefficient", *PAIR], "value").merge(probabilities, on=keys)
 
 
 @dataclass(frozen=True)
@@ -117,19 +117,21 @@ def predictions(agreement: pd.DataFrame, confidence: pd.DataFrame, tensors: Sequ
         columns prediction, condition, tensor, first and last (means at the lowest and the highest confidence), limited
         (the prediction has a limit), moved, outcome. Missing pairs and conditions with a single level are omitted.
     """
-    sure = confidence[confidence["quantity"] == "max_probability"]
-    sure = sure.groupby(["condition", "level"])["value"].mean()
+    confidences = confidence[confidence["quantity"] == "max_probability"]
+    confidences = confidences.groupby(["condition", "level"])["value"].mean()
     rows = []
     for name, prediction in PREDICTIONS.items():
         values = _of_pair(agreement[agreement["coefficient"] == prediction.coefficient], prediction)
         limited = bool(np.isfinite(prediction.limit))
         for condition in values["condition"].unique():
-            least, most = sure[condition].idxmin(), sure[condition].idxmax()
+            least, most = confidences[condition].idxmin(), confidences[condition].idxmax()
             if least == most:
                 continue
             for tensor in tensors:
-                here = values[(values["condition"] == condition) & (values["tensor"] == tensor)]
-                ends = [here[here["level"] == level].set_index("seed")["value"].sort_index() for level in (least, most)]
+                group = values[(values["condition"] == condition) & (values["tensor"] == tensor)]
+                ends = [
+                    group[group["level"] == level].set_index("seed")["value"].sort_index() for level in (least, most)
+                ]
                 first, last = map(interval, ends)
                 change = paired(*(_distance(end, prediction) for end in reversed(ends)))
                 moved = TOWARDS if change.high < 0 else AWAY if change.low > 0 else OPEN
@@ -167,11 +169,11 @@ def _of_pair(rows: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
     Ratios are inverted; a reversed slope is a different slope, so those rows are dropped.
     """
     a, b = prediction.pair
-    there = rows[(rows["estimator_a"] == a) & (rows["estimator_b"] == b)]
+    same_order = rows[(rows["estimator_a"] == a) & (rows["estimator_b"] == b)]
     turned = rows[(rows["estimator_a"] == b) & (rows["estimator_b"] == a)]
-    if there.empty and prediction.coefficient == "ratio":
+    if same_order.empty and prediction.coefficient == "ratio":
         return turned.assign(value=1 / turned["value"])
-    return turned if there.empty and prediction.coefficient == "pearson" else there
+    return turned if same_order.empty and prediction.coefficient == "pearson" else same_order
 
 
 def _distance(values: pd.Series, prediction: Prediction) -> pd.Series:

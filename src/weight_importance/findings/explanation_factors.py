@@ -77,9 +77,9 @@ def signal_signs(signal: pd.DataFrame) -> pd.DataFrame:
     chosen = signal[signal["estimator"].isin(list(kinds))]
     wide = chosen.pivot(index=[*keys, "seed"], columns="quantity", values="value").reindex(columns=SIGNAL)
     surplus = (wide["by_signal"] - wide["observed"]).rename("value").reset_index().assign(quantity="surplus")
-    found = intervals(pd.concat([chosen, surplus]), [*keys, "quantity"], "value").set_index([*keys, "quantity"])
+    estimates = intervals(pd.concat([chosen, surplus]), [*keys, "quantity"], "value").set_index([*keys, "quantity"])
     means, low, high = (
-        found[end].unstack("quantity").reindex(columns=[*SIGNAL, "surplus"]) for end in ("mean", "low", "high")
+        estimates[end].unstack("quantity").reindex(columns=[*SIGNAL, "surplus"]) for end in ("mean", "low", "high")
     )
     rows = means[[*SIGNAL]].assign(low=low["observed"], high=high["observed"])
     rows["sign"] = (rows["low"] > 0).astype(int) - (rows["high"] < 0).astype(int)

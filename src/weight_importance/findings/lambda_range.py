@@ -43,9 +43,9 @@ def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFra
     Returns:
         columns ``curve``, ``lambda``, ``seed``, ``accuracy``.
     """
-    found = final_accuracy(retention, "test")
-    names = [curve(study, settings, name) for study, name in zip(found["study"], found["estimator"], strict=True)]
-    return found.assign(curve=names)[["curve", "lambda", "seed", "accuracy"]]
+    final = final_accuracy(retention, "test")
+    names = [curve(study, settings, name) for study, name in zip(final["study"], final["estimator"], strict=True)]
+    return final.assign(curve=names)[["curve", "lambda", "seed", "accuracy"]]
 
 
 def totals(importances: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int]) -> pd.DataFrame:
@@ -92,11 +92,11 @@ def half_rise(accuracies: pd.Series, none: float) -> float:
     return float(10 ** (x0 + (half - y0) / (y1 - y0) * (x1 - x0)))
 
 
-def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
+def shifts(table: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
     """Compare each curve with :data:`REFERENCE`, before and after the shift predicted by the ratio of sums.
 
     Args:
-        found: result of :func:`curves`.
+        table: result of :func:`curves`.
         summed: result of :func:`totals`.
 
     Returns:
@@ -104,9 +104,9 @@ def shifts(found: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
         importances to the reference (geometric mean over networks with its 95 % interval); the factor that brings the
         curves closest; the :func:`distance` without a shift, with the ratio's shift, and with the closest shift.
     """
-    means = found.assign(x=np.log10(found["lambda"].where(found["lambda"] > 0))).groupby(["curve", "x"])["accuracy"]
+    means = table.assign(x=np.log10(table["lambda"].where(table["lambda"] > 0))).groupby(["curve", "x"])["accuracy"]
     means = means.mean().dropna()
-    none = found.loc[found["curve"] == "none", "accuracy"].mean()
+    none = table.loc[table["curve"] == "none", "accuracy"].mean()
     total = summed.set_index(["curve", "seed"])["total"]
     reference = means.loc[REFERENCE]
     lines = []

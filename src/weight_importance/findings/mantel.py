@@ -66,7 +66,7 @@ def similarity(used: pd.DataFrame, use: str) -> pd.DataFrame:
     return square
 
 
-def alike_do_alike(square: pd.DataFrame, scores: pd.Series) -> Mantel:
+def mantel_test(square: pd.DataFrame, scores: pd.Series) -> Mantel:
     """Test whether similar families of estimators have similar scores (Mantel 1967, with ranks).
 
     Estimators of one family are variants of one formula, with similar scores by construction; they are not independent
@@ -90,16 +90,18 @@ def alike_do_alike(square: pd.DataFrame, scores: pd.Series) -> Mantel:
     values = member @ scores[names].to_numpy(float)
     between = member @ square.loc[names, names].fillna(0.0).to_numpy() @ member.T
     upper = np.triu_indices(len(unique), k=1)
-    alike, apart = between[upper], np.abs(values[:, None] - values[None])
-    if len(unique) < 4 or np.ptp(alike) == 0 or np.ptp(values) == 0:
+    similarities, distances = between[upper], np.abs(values[:, None] - values[None])
+    if len(unique) < 4 or np.ptp(similarities) == 0 or np.ptp(values) == 0:
         return Mantel(math.nan, math.nan, len(unique))
-    near = np.zeros(apart.shape)
-    near[upper] = _standardised(rankdata(-apart[upper]))
+    near = np.zeros(distances.shape)
+    near[upper] = _standardised(rankdata(-distances[upper]))
     near += near.T
-    alike = _standardised(rankdata(alike))
-    found = np.array([alike @ near[order[upper[0]], order[upper[1]]] for order in _orders(len(unique))])
+    similarities = _standardised(rankdata(similarities))
+    correlations = np.array([similarities @ near[order[upper[0]], order[upper[1]]] for order in _orders(len(unique))])
     # the observed order comes first; rounding must not separate it from ties
-    return Mantel(float(found[0]), float((np.abs(found) >= abs(found[0]) - 1e-12).mean()), len(unique))
+    return Mantel(
+        float(correlations[0]), float((np.abs(correlations) >= abs(correlations[0]) - 1e-12).mean()), len(unique)
+    )
 
 
 def _orders(count: int) -> np.ndarray:

@@ -99,8 +99,8 @@ class Publication:
 
     def rows(self, method: str, scenario: str) -> Rows:
         """Rows of the file for one method in one scenario."""
-        theirs = {own: name for name, own in self.names.items()}.get(method, method)
-        named = {"method": theirs, "scenario": scenario} if "method" in self.columns else {}
+        published_name = {own: name for name, own in self.names.items()}.get(method, method)
+        named = {"method": published_name, "scenario": scenario} if "method" in self.columns else {}
         return rows(self.table, **self.only, **named)
 
     def accuracies(self, folder: str | Path) -> pd.DataFrame:

@@ -122,9 +122,9 @@ def pruning(folder: str | Path) -> pd.DataFrame:
 
 def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:
     """Rows of the authors' file behind :func:`retention` for a study; ``none`` uses the rows with λ = 0."""
-    where: dict[str, Values] = {"study": study, "network": [name for name, ours in STUDIES.items() if ours == study]}
+    where: dict[str, Values] = {"study": study, "network": [name for name, own in STUDIES.items() if own == study]}
     if estimator not in (None, "none"):
-        where["estimator"] = [name for name, ours in ESTIMATORS.items() if ours == estimator]
+        where["estimator"] = [name for name, own in ESTIMATORS.items() if own == estimator]
     if strength is not None:
         where["lambda"] = strength
     return rows(LAMBDA_SWEEP, **where)
@@ -166,14 +166,14 @@ def differing(settings: Study, setup: Iterable[tuple[tuple[str, ...], object, st
         settings: settings of the study.
         setup: path of keys in the settings, published value, and name of the setting in words.
     """
-    found = []
+    differences = []
     for path, published, words in setup:
         value = reduce(getattr, path, settings)
         if value != published:
             other = {"epochs": "given in iterations", "iterations": "given in epochs"}
             own = other[path[-1]] if value is None and path[-1] in other else _shown(value)
-            found.append(f"{words}: {own} instead of {_shown(published)}")
-    return found
+            differences.append(f"{words}: {own} instead of {_shown(published)}")
+    return differences
 
 
 def _shown(value: object) -> str:

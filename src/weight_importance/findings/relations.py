@@ -70,15 +70,17 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
     rows = correlation[(correlation["coefficient"] == "pearson") & (correlation["tensor"] == ALL)]
     means = {frozenset(row[name] for name in PAIR): row for row in fisher_intervals(rows, PAIR).to_dict("records")}
     values = {frozenset(pair): group["value"] for pair, group in rows.groupby(PAIR)}
-    found = []
+    tests = []
     for relation in published:
         pair = frozenset(relation.pair)
         if pair in means:
-            theirs = {name: getattr(relation, name) for name in ("least", "most", "decimals", "source")}
-            about = dict(zip(PAIR, relation.pair, strict=True)) | theirs | {name: means[pair][name] for name in ENDS}
-            found.append(about | {"tost_p": _within(values[pair], *_range(relation))})
-    adjusted = holm(dict(enumerate(row["tost_p"] for row in found)))
-    tested = [row | {"holm_tost_p": adjusted[place]} for place, row in enumerate(found)]
+            publication = {name: getattr(relation, name) for name in ("least", "most", "decimals", "source")}
+            about = (
+                dict(zip(PAIR, relation.pair, strict=True)) | publication | {name: means[pair][name] for name in ENDS}
+            )
+            tests.append(about | {"tost_p": _within(values[pair], *_range(relation))})
+    adjusted = holm(dict(enumerate(row["tost_p"] for row in tests)))
+    tested = [row | {"holm_tost_p": adjusted[place]} for place, row in enumerate(tests)]
     judged = [row | {"verdict": _verdict(row)} for row in tested]
     columns = [*PAIR, "least", "most", "decimals", "source", *ENDS, "tost_p", "holm_tost_p", "verdict"]
     return pd.DataFrame(judged, columns=columns)

@@ -52,12 +52,12 @@ def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
     """
     if study not in SETUPS:
         return ["nothing is published of this study"]
-    matters = [
+    compared = [
         (path, *rest)
         for path, *rest in (*SETUPS[study], *SETUP)
         if not (kind == "pruning" and {*path} & {*LATER}) and getattr(settings, path[0]) is not None
     ]
-    return differing(settings, matters)
+    return differing(settings, compared)
 
 
 def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:
@@ -82,20 +82,24 @@ def retention_means(table: pd.DataFrame) -> pd.DataFrame:
     return intervals(average, KEYS, "accuracy")
 
 
-def published_best(theirs: pd.DataFrame) -> dict[str, float]:
+def published_best(published: pd.DataFrame) -> dict[str, float]:
     """Each estimator's λ above zero with the best published mean after the last published task.
 
     Args:
-        theirs: result of :func:`weight_importance.findings.published.retention` for one study.
+        published: result of :func:`weight_importance.findings.published.retention` for one study.
     """
-    penalised = theirs[theirs["lambda"] > 0]
+    penalised = published[published["lambda"] > 0]
     ordered = last_task(penalised).sort_values(["mean", "lambda"], ascending=[True, False])
     return dict(ordered.groupby("estimator")["lambda"].last())
 
 
-def last_common_task(ours: pd.DataFrame, theirs: pd.DataFrame) -> int:
+def last_common_task(observed: pd.DataFrame, published: pd.DataFrame) -> int:
     """Number of tasks for the comparison: as many as both have learnt; 0 if either is empty."""
-    return 0 if ours.empty or theirs.empty else int(min(ours["tasks_learnt"].max(), theirs["tasks_learnt"].max()))
+    return (
+        0
+        if observed.empty or published.empty
+        else int(min(observed["tasks_learnt"].max(), published["tasks_learnt"].max()))
+    )
 
 
 def comparisons(
@@ -133,62 +137,62 @@ def comparisons(
         ``holm_`` adjusted for all comparisons of one kind; ``outcome``, one of :data:`OUTCOMES`, follows from these.
     """
     name_of_run = stand_in(study, settings)
-    ours = retention_means(retention[retention["study"] == name_of_run])
-    theirs = published_retention[published_retention["study"] == study]
-    tasks, best = last_common_task(ours, theirs), published_best(theirs)
+    observed = retention_means(retention[retention["study"] == name_of_run])
+    published = published_retention[published_retention["study"] == study]
+    tasks, best = last_common_task(observed, published), published_best(published)
     values = [
-        _at_every_lambda(ours, theirs, tasks),
-        _after_every_task(ours, theirs, tasks, best),
-        _best_value(ours, theirs, tasks, best),
+        _at_every_lambda(observed, published, tasks),
+        _after_every_task(observed, published, tasks, best),
+        _best_value(observed, published, tasks, best),
         _pruned(pruning_means(pruning[pruning["study"] == name_of_run]), published_pruning, study),
     ]
-    rivals = theirs, published_pruning[published_pruning["scope"] == "tensor"]
+    rivals = published, published_pruning[published_pruning["scope"] == "tensor"]
     rows = [row | _tested(row, rivals) for frame in values for row in frame.to_dict("records")]
-    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    results = pd.DataFrame(rows, columns=list(COLUMNS))
     for name in ("tost_p", "difference_p"):
-        families = found.groupby("kind", sort=False)[name]
+        families = results.groupby("kind", sort=False)[name]
         adjusted = {place: p for _, family in families for place, p in holm(family.to_dict()).items()}
-        found[f"holm_{name}"] = pd.Series(adjusted, index=found.index, dtype=float)
+        results[f"holm_{name}"] = pd.Series(adjusted, index=results.index, dtype=float)
     judged = [
-        _judged(row, is_as_published(study, settings[name_of_run], row["kind"])) for row in found.to_dict("records")
+        _judged(row, is_as_published(study, settings[name_of_run], row["kind"])) for row in results.to_dict("records")
     ]
-    outcomes = pd.DataFrame(judged, columns=["outcome", "verdict"], index=found.index)
-    return found.assign(outcome=outcomes["outcome"], verdict=outcomes["verdict"])
+    outcomes = pd.DataFrame(judged, columns=["outcome", "verdict"], index=results.index)
+    return results.assign(outcome=outcomes["outcome"], verdict=outcomes["verdict"])
 
 
-def _at_every_lambda(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int) -> pd.DataFrame:
+def _at_every_lambda(observed: pd.DataFrame, published: pd.DataFrame, tasks: int) -> pd.DataFrame:
     # a sweep of any estimator may start at λ = 0; these runs are all the same training
-    unpenalised = theirs["lambda"] == 0
-    named = theirs.assign(estimator=theirs["estimator"].mask(unpenalised, "none"))
-    return _beside(ours[ours["tasks_learnt"] == tasks], named.drop_duplicates(KEYS), "lambda")
+    unpenalised = published["lambda"] == 0
+    named = published.assign(estimator=published["estimator"].mask(unpenalised, "none"))
+    return _merged(observed[observed["tasks_learnt"] == tasks], named.drop_duplicates(KEYS), "lambda")
 
 
-def _after_every_task(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
-    between = (ours["tasks_learnt"] > 1) & (ours["tasks_learnt"] < tasks)
-    return _beside(ours[between & (ours["lambda"] == ours["estimator"].map(best))], theirs, "tasks")
+def _after_every_task(observed: pd.DataFrame, published: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
+    between = (observed["tasks_learnt"] > 1) & (observed["tasks_learnt"] < tasks)
+    return _merged(observed[between & (observed["lambda"] == observed["estimator"].map(best))], published, "tasks")
 
 
-def _beside(ours: pd.DataFrame, theirs: pd.DataFrame, kind: str) -> pd.DataFrame:
-    both = ours.merge(theirs, on=KEYS, suffixes=("_ours", "_published"))
+def _merged(observed: pd.DataFrame, published: pd.DataFrame, kind: str) -> pd.DataFrame:
+    both = observed.merge(published, on=KEYS, suffixes=("_ours", "_published"))
     return both.assign(kind=kind, lambda_ours=both["lambda"])
 
 
-def _best_value(ours: pd.DataFrame, theirs: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
-    ours, theirs = ours[ours["tasks_learnt"] == tasks], theirs[theirs["tasks_learnt"] == tasks]
+def _best_value(observed: pd.DataFrame, published: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:
+    observed, published = observed[observed["tasks_learnt"] == tasks], published[published["tasks_learnt"] == tasks]
     # diverged rows sort first, so they are taken only if all rows diverged; ties go to the published best
-    ordered = ours.assign(published_best=ours["lambda"] == ours["estimator"].map(best)).sort_values(
+    ordered = observed.assign(published_best=observed["lambda"] == observed["estimator"].map(best)).sort_values(
         ["mean", "published_best", "lambda"], ascending=[True, True, False], na_position="first"
     )
-    here = ordered.groupby("estimator", as_index=False).nth(-1).rename(columns={"lambda": "lambda_ours"})
-    there = theirs[theirs["lambda"] == theirs["estimator"].map(best)]
-    both = here.merge(there, on=["estimator", "tasks_learnt"], suffixes=("_ours", "_published"))
+    best_observed = ordered.groupby("estimator", as_index=False).nth(-1).rename(columns={"lambda": "lambda_ours"})
+    best_published = published[published["lambda"] == published["estimator"].map(best)]
+    both = best_observed.merge(best_published, on=["estimator", "tasks_learnt"], suffixes=("_ours", "_published"))
     return both[both["lambda_ours"] != both["lambda"]].assign(kind="best_value")
 
 
-def _pruned(ours: pd.DataFrame, theirs: pd.DataFrame, study: str) -> pd.DataFrame:
-    theirs = theirs[(theirs["study"] == study) & (theirs["scope"] == "tensor")]
+def _pruned(observed: pd.DataFrame, published: pd.DataFrame, study: str) -> pd.DataFrame:
+    published = published[(published["study"] == study) & (published["scope"] == "tensor")]
     keys = ["scope", "criterion", "fraction"]
-    both = ours[ours["fraction"] > 0].merge(theirs, on=keys, suffixes=("_ours", "_published"))
+    both = observed[observed["fraction"] > 0].merge(published, on=keys, suffixes=("_ours", "_published"))
     return both.assign(kind="pruning").rename(columns={"criterion": "estimator"})
 
 
@@ -219,8 +223,8 @@ def _judged(row: Mapping, as_published: bool) -> tuple[str, str]:
     outcome, verdict = judge(row["mean_difference"], row["holm_tost_p"], row["holm_difference_p"], row["margin"])
     if as_published:
         return outcome, verdict
-    said = verdict if outcome == "diverged" else _points(row["mean_difference"])
-    return "not judged", f"not judged, computed otherwise: {said}"
+    text = verdict if outcome == "diverged" else _points(row["mean_difference"])
+    return "not judged", f"not judged, computed otherwise: {text}"
 
 
 def judge(change: float, equivalent: float, different: float, margin: float = MARGIN) -> tuple[str, str]:
@@ -267,11 +271,11 @@ def tally(compared: pd.DataFrame) -> pd.DataFrame:
     for (kind, estimator), group in compared.groupby(["kind", "estimator"], sort=False):
         counts = {name: int((group["outcome"] == name).sum()) for name in OUTCOMES}
         largest = group.loc[[group["mean_difference"].astype(float).abs().fillna(-1).idxmax()], place]
-        found = {"different" if name == "differs" else name: number for name, number in counts.items() if number}
-        (first, number), *others = found.items()
-        said = ", ".join([f"{number} of {len(group)} {first}", *(f"{count} {name}" for name, count in others)])
+        named_counts = {"different" if name == "differs" else name: number for name, number in counts.items() if number}
+        (first, number), *others = named_counts.items()
+        text = ", ".join([f"{number} of {len(group)} {first}", *(f"{count} {name}" for name, count in others)])
         if counts["not judged"]:
-            said = "not judged, computed otherwise"
+            text = "not judged, computed otherwise"
         row = {"kind": kind, "estimator": estimator, "count": len(group)} | counts
-        rows.append(row | largest.to_dict("records")[0] | {"verdict": said})
+        rows.append(row | largest.to_dict("records")[0] | {"verdict": text})
     return pd.DataFrame(rows, columns=["kind", "estimator", "count", *OUTCOMES, *place, "verdict"])

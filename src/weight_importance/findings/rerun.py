@@ -78,7 +78,7 @@ def accuracies(findings: Findings) -> list[Quantity]:
     if not findings.has("retention"):
         return []
     values = {name: curve.by_seed for name, curve in findings.curves.items()}
-    return [Quantity(name, of, float(of.sem()), MARGIN) for name, of in values.items()]
+    return [Quantity(name, by_seed, float(by_seed.sem()), MARGIN) for name, by_seed in values.items()]
 
 
 def compared(reference: Sequence[Quantity], rerun: Sequence[Quantity]) -> pd.DataFrame:
@@ -105,7 +105,9 @@ def verdict(outcomes: Sequence[str]) -> str:
 
 def _row(reference: Quantity | None = None, rerun: Quantity | None = None) -> dict[str, object]:
     runs = {"reference": reference, "rerun": rerun}
-    row = {f"{part}_{run}": value for run, of in runs.items() if of for part, value in of.summary.items()}
+    row = {
+        f"{part}_{run}": value for run, quantity in runs.items() if quantity for part, value in quantity.summary.items()
+    }
     if reference is None or rerun is None:
         return row | {"outcome": "missing"}
     change, low, high, equivalent, different = _tested(reference, rerun)
@@ -118,14 +120,14 @@ def _tested(reference: Quantity, rerun: Quantity) -> tuple[float, float, float, 
     margin = reference.margin
     shared = reference.by_seed.index.intersection(rerun.by_seed.index)
     if len(shared) == min(len(reference.by_seed), len(rerun.by_seed)):
-        ours, theirs = rerun.by_seed.loc[shared], reference.by_seed.loc[shared]
-        changes = ours - theirs
-        found = interval(changes)
-        p = float(stats.ttest_1samp(changes, 0).pvalue) if changes.nunique() > 1 else float(found.mean == 0)
-        return found.mean, found.low, found.high, paired_equivalence(ours, theirs, margin), p
-    here, there = rerun.summary, reference.summary
-    a, b = ((of.summary["mean"], of.deviation, len(of.by_seed)) for of in (rerun, reference))
-    return *difference(here, there), equivalence(*a, *b, margin), no_difference(*a, *b)
+        rerun_values, reference_values = rerun.by_seed.loc[shared], reference.by_seed.loc[shared]
+        changes = rerun_values - reference_values
+        change = interval(changes)
+        p = float(stats.ttest_1samp(changes, 0).pvalue) if changes.nunique() > 1 else float(change.mean == 0)
+        return change.mean, change.low, change.high, paired_equivalence(rerun_values, reference_values, margin), p
+    rerun_summary, reference_summary = rerun.summary, reference.summary
+    a, b = ((quantity.summary["mean"], quantity.deviation, len(quantity.by_seed)) for quantity in (rerun, reference))
+    return *difference(rerun_summary, reference_summary), equivalence(*a, *b, margin), no_difference(*a, *b)
 
 
 def _outcome(row: dict[str, float]) -> str:

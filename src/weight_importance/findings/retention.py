@@ -116,7 +116,7 @@ def ranking(retention: pd.DataFrame, selected: pd.DataFrame) -> Ranking:
         retention: the table ``retention`` of one study, with rows of ``none``; ablations are ignored.
         selected: the table ``selected_lambda`` of the same study.
     """
-    found = with_baselines(curves(retention, selected["criterion"].iloc[0]))
+    conditions = with_baselines(curves(retention, selected["criterion"].iloc[0]))
     estimators = estimators_of(selected["estimator"])
     selected = selected[selected["estimator"].isin(estimators)]
     retention = retention[retention["estimator"].isin([*estimators, NONE])]
@@ -130,9 +130,9 @@ def ranking(retention: pd.DataFrame, selected: pd.DataFrame) -> Ranking:
     return Ranking(
         order=order,
         means=means.to_dict("index"),
-        gaps={(first, second): contrast(found[first], found[second]) for first, second in pairs},
-        spread=contrast(found[order[0]], found[order[-1]]),
-        gains={base: {name: change[name] for name in order} for base, change in gains(found).items()},
+        gaps={(first, second): contrast(conditions[first], conditions[second]) for first, second in pairs},
+        spread=contrast(conditions[order[0]], conditions[order[-1]]),
+        gains={base: {name: change[name] for name in order} for base, change in gains(conditions).items()},
         at_edge=_at_edge(test, selected),
         diverged=_diverged(test),
     )

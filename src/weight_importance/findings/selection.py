@@ -74,22 +74,22 @@ def curves(retention: pd.DataFrame, criterion: str = "validation") -> dict[str, 
     """
     keys = ["estimator", "lambda", "seed"]
     parts = [final_accuracy(retention, split).set_index(keys)["accuracy"] for split in (criterion, "test")]
-    found = {}
+    by_condition = {}
     for name in parts[0].index.unique("estimator"):
         chosen, test = (values.loc[[name]].unstack("seed").sort_index() for values in parts)
         if chosen.notna().all(axis=1).any():
-            found[name] = Curve([*chosen.index], tuple(chosen.columns), chosen.to_numpy(), test.to_numpy())
-    return found
+            by_condition[name] = Curve([*chosen.index], tuple(chosen.columns), chosen.to_numpy(), test.to_numpy())
+    return by_condition
 
 
-def joined(found: Iterable[Curve]) -> Curve:
+def joined(parts: Iterable[Curve]) -> Curve:
     """Merge conditions into one that selects among all their strengths."""
-    found = list(found)
+    parts = list(parts)
     return Curve(
-        [setting for curve in found for setting in curve.settings],
-        found[0].seeds,
-        np.concatenate([curve.criterion for curve in found]),
-        np.concatenate([curve.test for curve in found]),
+        [setting for curve in parts for setting in curve.settings],
+        parts[0].seeds,
+        np.concatenate([curve.criterion for curve in parts]),
+        np.concatenate([curve.test for curve in parts]),
     )
 
 
@@ -159,10 +159,10 @@ def recovered(a: Curve, b: Curve, zero: Curve) -> Interval:
     return fieller(y, x, yy, yx, xx, n)
 
 
-def _shared(*found: Curve) -> tuple[np.ndarray, np.ndarray]:
-    if len({one.seeds for one in found}) > 1:
-        raise ValueError(f"the conditions have different networks: {[one.seeds for one in found]}")
-    return resamples(len(found[0].seeds))
+def _shared(*conditions: Curve) -> tuple[np.ndarray, np.ndarray]:
+    if len({one.seeds for one in conditions}) > 1:
+        raise ValueError(f"the conditions have different networks: {[one.seeds for one in conditions]}")
+    return resamples(len(conditions[0].seeds))
 
 
 def _covariance(weights: np.ndarray, first: np.ndarray, second: np.ndarray | None = None) -> float:
@@ -184,7 +184,7 @@ def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     return dict(zip(p, adjusted, strict=True))
 
 
-def peaks(found: Mapping[str, Curve]) -> pd.DataFrame:
+def peaks(conditions: Mapping[str, Curve]) -> pd.DataFrame:
     """Best λ interpolated between the strengths tried, and the accuracy lost to the grid.
 
     For each network, a parabola over log λ passes through the best strength and its neighbours; at an end of the grid,
@@ -192,14 +192,14 @@ def peaks(found: Mapping[str, Curve]) -> pd.DataFrame:
     selected for all networks, on the criterion's images.
 
     Args:
-        found: result of :func:`curves`; curves with fewer than three strengths are omitted.
+        conditions: result of :func:`curves`; curves with fewer than three strengths are omitted.
 
     Returns:
         columns estimator; ``lambda``, ``low``, ``high`` of the maximum (geometric mean over networks with its 95 % t
         interval); ``mean_cost``, ``low_cost``, ``high_cost``; and ``n``.
     """
     rows = []
-    for name, curve in found.items():
+    for name, curve in conditions.items():
         if len(curve.settings) < 3:
             continue
         logs = np.log([strength for _, strength in curve.settings])

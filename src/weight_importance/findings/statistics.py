@@ -196,10 +196,10 @@ def no_difference(mean_a: float, sd_a: float, n_a: float, mean_b: float, sd_b: f
     return float(stats.ttest_ind_from_stats(mean_a, sd_a, n_a, mean_b, sd_b, n_b, equal_var=False).pvalue)
 
 
-def part(row: Mapping[str, float], who: str) -> dict[str, float]:
+def part(row: Mapping[str, float], suffix: str) -> dict[str, float]:
     """Mean, interval and n (if present) from the columns of a row that end in ``_{who}``."""
     names = ("mean", "low", "high", "n")
-    return {name: row[f"{name}_{who}"] for name in names if f"{name}_{who}" in row}
+    return {name: row[f"{name}_{suffix}"] for name in names if f"{name}_{suffix}" in row}
 
 
 def deviation(mean: Mapping[str, float]) -> float:
@@ -214,22 +214,22 @@ def deviation(mean: Mapping[str, float]) -> float:
     return half / stats.t.ppf(0.975, mean["n"] - 1) * np.sqrt(mean["n"])
 
 
-def difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[float, float, float]:
+def difference(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[float, float, float]:
     """Difference ``ours - theirs`` of two means with its 95 % interval (Welch 1947; unequal variances).
 
     Args:
-        ours: ``mean``, ``low``, ``high``, ``n`` of a t interval over seeds.
-        theirs: the same.
+        first: ``mean``, ``low``, ``high``, ``n`` of a t interval over seeds.
+        second: the same.
 
     Returns:
         ``(difference, low, high)``; the bounds are nan if either mean is based on a single run.
     """
-    errors = [deviation(mean) / np.sqrt(mean["n"]) for mean in (ours, theirs)]
-    change = ours["mean"] - theirs["mean"]
+    errors = [deviation(mean) / np.sqrt(mean["n"]) for mean in (first, second)]
+    change = first["mean"] - second["mean"]
     error = np.hypot(*errors)
     if not error > 0:
         return change, change + error, change + error
-    freedom = error**4 / sum(one**4 / (mean["n"] - 1) for one, mean in zip(errors, (ours, theirs), strict=True))
+    freedom = error**4 / sum(one**4 / (mean["n"] - 1) for one, mean in zip(errors, (first, second), strict=True))
     half = stats.t.ppf(0.975, freedom) * error
     return change, change - half, change + half
 
@@ -244,9 +244,9 @@ def against_published(row: Mapping[str, float], margin: float) -> dict[str, floa
     Returns:
         ``mean_difference``, ``low_difference``, ``high_difference``, ``tost_p``, ``difference_p``.
     """
-    ours, theirs = part(row, "ours"), part(row, "published")
-    change, low, high = difference(ours, theirs)
-    a, b = ((mean["mean"], deviation(mean), mean["n"]) for mean in (ours, theirs))
+    observed, published = part(row, "ours"), part(row, "published")
+    change, low, high = difference(observed, published)
+    a, b = ((mean["mean"], deviation(mean), mean["n"]) for mean in (observed, published))
     tests = {"tost_p": equivalence(*a, *b, margin), "difference_p": no_difference(*a, *b)}
     return {"mean_difference": change, "low_difference": low, "high_difference": high} | tests
 

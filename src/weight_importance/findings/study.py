@@ -59,8 +59,8 @@ class Findings:
     @cached_property
     def recovery(self) -> pd.DataFrame:
         """See :func:`weight_importance.findings.ablations.recovery`, by ``estimator`` and ``ablation``."""
-        found = ablations.recovery(self.tables["retention"], self.tables["selected_lambda"])
-        return found.set_index(["estimator", "ablation"], drop=False)
+        table = ablations.recovery(self.tables["retention"], self.tables["selected_lambda"])
+        return table.set_index(["estimator", "ablation"], drop=False)
 
     @cached_property
     def weights(self) -> list[str]:

@@ -37,7 +37,7 @@ def variants(study: str, settings: Mapping[str, Study]) -> list[str]:
         study: original study.
         settings: settings of this study and its companions, by study.
     """
-    return [name for name, of in settings.items() if of.companion_of == study and of.networks_of == study]
+    return [name for name, own in settings.items() if own.companion_of == study and own.networks_of == study]
 
 
 def short_name(variant: str, study: str) -> str:
@@ -69,10 +69,14 @@ def compared(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
     for variant in variants(study, settings):
         both = _matched(_final(variant, settings, retention), base)
         for key, group in both.groupby(["estimator", "lambda_variant", "lambda_counterpart"]):
-            a, b = (group.set_index("seed")[f"accuracy_{who}"] for who in ("variant", "counterpart"))
+            a, b = (group.set_index("seed")[f"accuracy_{side}"] for side in ("variant", "counterpart"))
             row = {"variant": variant} | dict(zip(("estimator", "lambda", "lambda_counterpart"), key, strict=True))
-            for who, found in (("variant", interval(a)), ("counterpart", interval(b)), ("difference", paired(a, b))):
-                row |= {f"{part}_{who}": getattr(found, part) for part in PARTS}
+            for side, estimate in (
+                ("variant", interval(a)),
+                ("counterpart", interval(b)),
+                ("difference", paired(a, b)),
+            ):
+                row |= {f"{part}_{side}": getattr(estimate, part) for part in PARTS}
             rows.append(row | {"n": len(group)})
     return pd.DataFrame(rows, columns=COMPARED)
 
@@ -81,9 +85,9 @@ def _final(name: str, settings: Mapping[str, Study], retention: pd.DataFrame) ->
     """Final accuracies of one study by estimator, ``lambda``, ``plain_lambda`` and seed; no rows if it has none."""
     rows = retention[retention["study"] == name]
     # halving is exact, so strengths written as twice those of another study match them
-    found = final_accuracy(rows, "test") if len(rows) else rows
-    plain = [plain_lambda(strength, settings[name]) for strength in found["lambda"]]
-    return found.assign(plain_lambda=plain)[["estimator", "lambda", "plain_lambda", "seed", "accuracy"]]
+    accuracies = final_accuracy(rows, "test") if len(rows) else rows
+    plain = [plain_lambda(strength, settings[name]) for strength in accuracies["lambda"]]
+    return accuracies.assign(plain_lambda=plain)[["estimator", "lambda", "plain_lambda", "seed", "accuracy"]]
 
 
 def _matched(variant: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
@@ -139,8 +143,8 @@ def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFr
             group = both[both["estimator"] == estimator]
             row = {"variant": variant, "estimator": estimator}
             row |= {"strengths": group["plain_lambda"].nunique(), "n": group["seed"].nunique()}
-            limits = {who: _limits(group, f"accuracy_{who}") for who in ("variant", "counterpart")}
-            row |= {f"{limit}_{who}": value for who, found in limits.items() for limit, value in found.items()}
+            limits = {side: _limits(group, f"accuracy_{side}") for side in ("variant", "counterpart")}
+            row |= {f"{limit}_{side}": value for side, ends in limits.items() for limit, value in ends.items()}
             rows.append(row | {"outcome": _outcome(limits["variant"], limits["counterpart"])})
     return pd.DataFrame(rows, columns=RANGES)
 
@@ -167,7 +171,7 @@ def _outcome(variant: Mapping, counterpart: Mapping) -> str:
     a, b = variant["factor"], counterpart["factor"]
     if math.isnan(a) or math.isnan(b):
         return "undecided"
-    a_open, b_open = (of["open_low"] or of["open_high"] for of in (variant, counterpart))
+    a_open, b_open = (limits["open_low"] or limits["open_high"] for limits in (variant, counterpart))
     if math.isclose(a, b):
         return "undecided" if a_open or b_open else "equal"
     # an open range is at least as wide as it appears: a wider one stays wider, a narrower one need not stay narrower

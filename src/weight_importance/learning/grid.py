@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from weight_importance.settings import RetentionJob
 
 ROWS_KEPT = 14
-"""Numbers per parameter that a replica needs in training: weights, Adam's means, anchor, importances, one path record,
-..."""
+"""Numbers per parameter that a replica needs in training: weights, Adam's means, anchor, importances, a record, ..."""
 
 Cell = tuple[int, float]
 """A seed and a penalty strength."""

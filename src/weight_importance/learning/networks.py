@@ -107,11 +107,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "leaky_relu"
 """Activations of fully connected networks."""
 
 
-def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None" = None) -> Callable[[], nn.Module]:
+def network(
+    architecture: "Network", shape: Shape, classes: int, inputs: "Inputs | None" = None
+) -> Callable[[], nn.Module]:
     """Return a function that builds a network with new weights.
 
     Args:
-        which: a name in :data:`NETWORKS`, or the settings of a fully connected network.
+        architecture: a name in :data:`NETWORKS`, or the settings of a fully connected network.
         shape: image shape.
         classes: number of logits.
         inputs: mean and standard deviation for the normalisation of images.
@@ -120,12 +122,12 @@ def network(which: "Network", shape: Shape, classes: int, inputs: "Inputs | None
         UserError: unknown network; or, when it is built, a misleading parameter name.
     """
     build: Callable[[], nn.Module]
-    if isinstance(which, str):
-        if which not in NETWORKS:
-            raise unknown_name("network", which, NETWORKS)
-        build = partial(NETWORKS[which], shape, classes)
+    if isinstance(architecture, str):
+        if architecture not in NETWORKS:
+            raise unknown_name("network", architecture, NETWORKS)
+        build = partial(NETWORKS[architecture], shape, classes)
     else:
-        build = partial(MLP, shape, classes, which.hidden, ACTIVATIONS[which.activation])
+        build = partial(MLP, shape, classes, architecture.hidden, ACTIVATIONS[architecture.activation])
     named = partial(_named, build)
     return named if inputs is None or (inputs.mean, inputs.sd) == (0, 1) else partial(_normalising, named, inputs)
 

@@ -113,7 +113,7 @@ def restore(build: Callable[[], nn.Module], trained: Trained, device: torch.devi
 def require_fit(
     network: nn.Module,
     tensors: Mapping[str, Tensor],
-    what: str,
+    origin: str,
     wanted: Iterable[tuple[str, Tensor]] | None = None,
 ) -> None:
     """Raise UserError unless every parameter of a network has a tensor ``(R, *shape)``.
@@ -121,7 +121,7 @@ def require_fit(
     Args:
         network: the architecture.
         tensors: tensors by name.
-        what: name or origin of the tensors, for the message.
+        origin: name or origin of the tensors, for the message.
         wanted: named tensors of the network to fit; by default its parameters.
     """
     for name, like in network.named_parameters() if wanted is None else wanted:
@@ -129,7 +129,7 @@ def require_fit(
         tensor = tensors.get(name)
         if tensor is None or tensor.shape[1:] != like.shape:
             raise UserError(
-                f"{what} do not fit the network {type(network).__name__}: '{name}' is "
+                f"{origin} do not fit the network {type(network).__name__}: '{name}' is "
                 f"{'missing' if tensor is None else tuple(tensor.shape)}, expected ({shape}). They belong to another "
                 "network: give those of this one, or set the study's network to the other one."
             )

@@ -6,13 +6,13 @@ from weight_importance.estimators.catalogue.fisher_batched import BATCH
 from weight_importance.files.derivation import Constant, derived, rows
 from weight_importance.findings.atlas import (
     COEFFICIENT,
-    KEPT_TOGETHER,
+    GROUP_CORRELATION,
     SCOPE,
     groups,
     pruning_scores,
     retention_scores,
 )
-from weight_importance.findings.mantel import USES, alike_do_alike, similarity
+from weight_importance.findings.mantel import USES, mantel_test, similarity
 from weight_importance.findings.relations import VERDICTS, relations
 from weight_importance.findings.study import Findings
 from weight_importance.findings.tensors import ALL
@@ -29,7 +29,7 @@ def atlas(findings: Findings) -> Results:
     - ``atlas/{estimators, pairs}/count``; ``atlas/together``, the lowest similarity within a named group;
       ``atlas/groups/{list, count}``, the groups in brackets; ``atlas/alone/{list, count}``, estimators in no group;
     - for ``retention`` and ``pruning``, if available, ``atlas/{score}/mantel/{r, p, n}`` of
-      :func:`weight_importance.findings.mantel.alike_do_alike`; ``atlas/pruning/{best, worst}/{label, mean}`` (for
+      :func:`weight_importance.findings.mantel.mantel_test`; ``atlas/pruning/{best, worst}/{label, mean}`` (for
       retention: :func:`weight_importance.paper.retention.ranking`);
     - ``atlas/batch``: images per gradient of the batched Fisher information;
     - ``atlas/relations/{verdict}/{list, count}``: published relations by verdict, spaces replaced by underscores.
@@ -39,18 +39,18 @@ def atlas(findings: Findings) -> Results:
     alone = [name for name in square.index if not any(name in group for group in members)]
     printed = {"atlas/estimators/count": plain(count), "atlas/pairs/count": plain(count * (count - 1) // 2)}
     printed |= names("atlas/groups", [f"({', '.join(map(label, group))})" for group in members])
-    alike = rows("correlation", coefficient=COEFFICIENT)
-    results = derived(printed | labels("atlas/alone", alone), alike)
-    results |= derived({"atlas/together": number(KEPT_TOGETHER, 1)}, Constant(FINDINGS, "KEPT_TOGETHER"))
+    source_rows = rows("correlation", coefficient=COEFFICIENT)
+    results = derived(printed | labels("atlas/alone", alone), source_rows)
+    results |= derived({"atlas/together": number(GROUP_CORRELATION, 1)}, Constant(FINDINGS, "GROUP_CORRELATION"))
     results |= derived({"atlas/batch": plain(BATCH)}, Constant(BATCHED, "BATCH"))
     results |= _relations(tables["correlation"])
     kept = retention_scores(tables["retention"], tables["selected_lambda"]).set_index("estimator")
-    spared = pruning_scores(tables["pruning"]).set_index("criterion").drop(index="random", errors="ignore")
+    pruning = pruning_scores(tables["pruning"]).set_index("criterion").drop(index="random", errors="ignore")
     sources = {"retention": [rows("retention"), rows("selected_lambda")], "pruning": [rows("pruning", scope=SCOPE)]}
-    for use, scores in zip(USES, (kept.drop(index="none", errors="ignore"), spared), strict=True):
+    for use, scores in zip(USES, (kept.drop(index="none", errors="ignore"), pruning), strict=True):
         printed = _mantel(use, tables["correlation_used"], scores)
         results |= derived(printed, rows("correlation_used", use=use), *sources[use])
-    return results | derived(_ends("pruning", spared), *sources["pruning"])
+    return results | derived(_ends("pruning", pruning), *sources["pruning"])
 
 
 def _relations(correlation: pd.DataFrame) -> Results:
@@ -77,7 +77,7 @@ def _mantel(use: str, used: pd.DataFrame, scores: pd.DataFrame) -> Results:
     """Mantel test between families: similarity in the form used against a score."""
     if scores.empty:
         return {}
-    test = alike_do_alike(similarity(used, use), scores["mean"])
+    test = mantel_test(similarity(used, use), scores["mean"])
     key = f"atlas/{use}/mantel"
     return {
         f"{key}/r": number(test.r, 2),

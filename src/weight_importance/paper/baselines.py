@@ -29,22 +29,22 @@ def baselines(findings: Findings) -> Results:
     - ``grid/{estimator}/{lambda, low, high}``: the interpolated best λ; ``grid/largest/{label, cost}``: the estimator
       that loses most accuracy to the grid on the images that select λ, and the loss.
     """
-    found, ranking = findings.curves, findings.ranking
+    curves, ranking = findings.curves, findings.ranking
     results: Results = {}
     for name in (*BASELINES, JOINT):
-        if name in found:
+        if name in curves:
             key = f"baseline/{name}"
-            results |= mean(key, vars(interval(found[name].by_seed)), scale=PERCENT)
-            results |= {f"{key}/lambda": plain(found[name].best[1])} if name not in (NONE, JOINT) else {}
-    edges = [name for name in BASELINES[1:] if name in found and _is_at_edge(found[name])]
+            results |= mean(key, vars(interval(curves[name].by_seed)), scale=PERCENT)
+            results |= {f"{key}/lambda": plain(curves[name].best[1])} if name not in (NONE, JOINT) else {}
+    edges = [name for name in BASELINES[1:] if name in curves and _is_at_edge(curves[name])]
     results |= names("baseline/edge", [WORDS[name] for name in edges])
     for baseline, changes in ranking.gains.items():
         results |= labels(f"over/{baseline}", ranking.effective(baseline))
         for name, change in changes.items():
             results |= mean(f"over/{baseline}/{name}", vars(change), scale=PERCENT)
-    for row in recoveries(found).to_dict("records"):
+    for row in recoveries(curves).to_dict("records"):
         results |= mean(f"over/{row['baseline']}/{row['estimator']}/recovery", row)
-    tops = peaks({name: found[name] for name in estimators_of(found) if name in ranking.order})
+    tops = peaks({name: curves[name] for name in estimators_of(curves) if name in ranking.order})
     for row in tops.to_dict("records"):
         digits = {part: f"\\num{{{row[part]:.2g}}}" for part in ("lambda", "low", "high")}
         results |= {f"grid/{row['estimator']}/{part}": text for part, text in digits.items()}

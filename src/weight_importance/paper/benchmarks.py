@@ -30,16 +30,16 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         published: result of :func:`weight_importance.findings.publications.published`.
     """
     results: Results = {}
-    found = compared(family, retention, published)
-    for row in found.to_dict("records"):
+    comparisons = compared(family, retention, published)
+    for row in comparisons.to_dict("records"):
         key = f"benchmarks/{row['scenario']}/{row['method']}"
         printed = mean(key, part(row, "difference"), scale=PERCENT)
-        printed |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
+        printed |= {f"{key}/{side}": number(row[f"mean_{side}"] * PERCENT, 2) for side in ("ours", "published")}
         printed |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/verdict": row["verdict"]}
         source = rows("retention", study=row["study"], estimator=row["estimator"], lambda_=row["lambda"], split="test")
         results |= derived(printed, source, named(row["publication"]).rows(row["method"], row["scenario"]))
     all_rows = rows("retention", study=[*benchmark_studies(family)], split="test")
-    counts = {"count": len(found)} | {name.replace(" ", "_"): count for name, count in tally(found).items()}
+    counts = {"count": len(comparisons)} | {name.replace(" ", "_"): count for name, count in tally(comparisons).items()}
     results |= derived({f"benchmarks/{name}": plain(count) for name, count in counts.items()}, all_rows)
     for row in anchors(family, retention).to_dict("records"):
         printed = mean(f"benchmarks/anchors/{row['scenario']}/{row['lambda']:g}", row, scale=PERCENT)

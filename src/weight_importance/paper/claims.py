@@ -60,7 +60,7 @@ class Claim:
             quantities: quantities of the run; ``nan`` without any.
             networks: number of networks of the new run; the run's own number by default.
         """
-        return self.combined([of.power_of(networks or len(of.by_seed)) for of in quantities])
+        return self.combined([quantity.power_of(networks or len(quantity.by_seed)) for quantity in quantities])
 
 
 def _ablations(estimator: str, outcome: str, *transforms: str) -> Claim:
@@ -74,9 +74,9 @@ def _ablations(estimator: str, outcome: str, *transforms: str) -> Claim:
         return lambda mean, sd, n: power_of_difference(-mean, sd, n, level)
 
     def holds(findings: Findings) -> bool:
-        found = findings.recovery.reindex([(estimator, name) for name in (estimator, *names)])
-        outcomes, gains = found["outcome"].iloc[1:], found["low_gain"].iloc[0] > 0
-        return bool((outcomes == outcome).all() and gains and found["at_edge"].eq(False).all())
+        recoveries = findings.recovery.reindex([(estimator, name) for name in (estimator, *names)])
+        outcomes, gains = recoveries["outcome"].iloc[1:], recoveries["low_gain"].iloc[0] > 0
+        return bool((outcomes == outcome).all() and gains and recoveries["at_edge"].eq(False).all())
 
     def quantities(findings: Findings) -> list[Quantity]:
         curves, families = findings.curves, ablations_of(findings.tables["retention"])
@@ -178,7 +178,7 @@ CLAIMS: dict[str, Claim] = {
 }
 """Claims by key, the first argument of ``\\claim`` in the text."""
 
-MACROS = r"""% Claims of the text; one that the numbers do not support says why.
+MACROS = r"""% Claims of the text, and the reasons why claims are not supported.
 \makeatletter
 \newcommand\defineclaim[2]{\expandafter\gdef\csname claim@#1\endcsname{#2}}
 \newcommand\claim[2]{#2\ifcsname claim@#1\endcsname\csname claim@#1\endcsname\else

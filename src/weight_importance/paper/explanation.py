@@ -104,7 +104,9 @@ def _signal(both: pd.DataFrame) -> Results:
     results = _counts(key, signs)
     if len(of_path):
         results |= _counts(f"{key}/path", of_path)
-    results |= {f"{key}/inputs/{end}": number(getattr(signs["input_factors"], how)(), 2) for end, how in ENDS.items()}
+    results |= {
+        f"{key}/inputs/{end}": number(getattr(signs["input_factors"], function)(), 2) for end, function in ENDS.items()
+    }
     of_tensor = signs.groupby("tensor", sort=False)[["observed", "by_signal"]].mean()
     of_tensor["by_weights"] = of_tensor["observed"] - of_tensor["by_signal"]
     for place, row in (("first", of_tensor.iloc[0]), ("last", of_tensor.iloc[-1])):
@@ -134,10 +136,10 @@ def _noise(reliability: pd.DataFrame, noise: pd.DataFrame, weights: list[str]) -
     rise = stage.without_noise(noise, weights)["rise"]
     of_estimators: Results = {}
     for part, quantity in (("importance", "full"), ("residual", "residual_full")):
-        found = stage.reliabilities(reliability[reliability["tensor"].isin(weights)], quantity)["mean"]
-        for estimator, values in found.dropna().groupby("estimator"):
+        means = stage.reliabilities(reliability[reliability["tensor"].isin(weights)], quantity)["mean"]
+        for estimator, values in means.dropna().groupby("estimator"):
             key = f"explanation/reliability/{estimator}/{part}"
-            of_estimators |= {f"{key}/{end}": number(getattr(values, how)(), 2) for end, how in ENDS.items()}
+            of_estimators |= {f"{key}/{end}": number(getattr(values, function)(), 2) for end, function in ENDS.items()}
     return of_estimators | {
         "explanation/reliability/lowest/mean": number(own.min(), 2) if len(own) else "--",
         "explanation/reliability/lowest/label": label(name) if name in ESTIMATORS else "--",

@@ -34,26 +34,26 @@ def reproduction(
         published: the same from :mod:`weight_importance.findings.published`.
     """
     results: Results = {}
-    theirs = published[0][published[0]["study"] == study]
-    best = published_best(theirs)
-    for row in last_task(theirs).to_dict("records"):
+    published_retention = published[0][published[0]["study"] == study]
+    best = published_best(published_retention)
+    for row in last_task(published_retention).to_dict("records"):
         if row["lambda"] == best[row["estimator"]]:
             key = f"published/{row['estimator']}/best"
             printed = mean(key, row, scale=PERCENT)
             printed |= {f"{key}/runs": plain(row["n"]), f"{key}/lambda": plain(row["lambda"])}
             results |= derived(printed, retention_rows(study, row["estimator"]))
     name = stand_in(study, family)
-    found = comparisons(study, family, *observed, *published)
-    for row in found[found["kind"] == "lambda"].to_dict("records"):
+    compared = comparisons(study, family, *observed, *published)
+    for row in compared[compared["kind"] == "lambda"].to_dict("records"):
         key = f"difference/{row['estimator']}/{row['lambda']:g}"
         printed = mean(key, part(row, "difference"), scale=PERCENT)
-        printed |= {f"{key}/{who}": number(row[f"mean_{who}"] * PERCENT, 2) for who in ("ours", "published")}
+        printed |= {f"{key}/{side}": number(row[f"mean_{side}"] * PERCENT, 2) for side in ("ours", "published")}
         printed[f"{key}/verdict"] = row["verdict"]
         where = {"estimator": row["estimator"], "lambda": row["lambda"], "tasks_learnt": row["tasks_learnt"]}
         source = rows("retention", study=name, split="test", **where)
         results |= derived(printed, source, retention_rows(study, row["estimator"], row["lambda"]))
     for kind in ("", "lambda", "tasks", "best_value", "pruning"):
-        group = found if not kind else found[found["kind"] == kind]
+        group = compared if not kind else compared[compared["kind"] == kind]
         key = f"comparisons/{kind}".rstrip("/")
         printed = {f"{key}/count": plain(len(group))}
         printed |= {

@@ -59,30 +59,30 @@ def ranking(findings: Findings) -> Results:
       ``retention/above/list``, ``retention/effective/list``, ``retention/edge/list``, ``retention/diverged/list``; see
       :class:`weight_importance.findings.retention.Ranking`.
     """
-    found = findings.ranking
+    ranked = findings.ranking
     results: Results = {}
-    for place, name in (("best", found.best), ("worst", found.worst)):
-        row = found.means[name]
+    for place, name in (("best", ranked.best), ("worst", ranked.worst)):
+        row = ranked.means[name]
         results |= mean(f"retention/{place}", row, scale=PERCENT)
         results |= {f"retention/{place}/label": label(name), f"retention/{place}/lambda": plain(row["lambda"])}
-    for (first, second), gap in found.gaps.items():
+    for (first, second), gap in ranked.gaps.items():
         results |= mean(f"retention/gap/{first}/{second}", vars(gap), scale=PERCENT)
-    results |= mean("retention/spread", vars(found.spread), scale=PERCENT)
-    results |= labels("retention/indistinguishable", found.indistinguishable)
-    results |= labels("retention/above", found.above) | labels("retention/effective", found.effective())
-    results["retention/compared/count"] = plain(len(found.order))
-    table, tried = findings.tables["retention"], rows("selected_lambda", estimator=found.order)
+    results |= mean("retention/spread", vars(ranked.spread), scale=PERCENT)
+    results |= labels("retention/indistinguishable", ranked.indistinguishable)
+    results |= labels("retention/above", ranked.above) | labels("retention/effective", ranked.effective())
+    results["retention/compared/count"] = plain(len(ranked.order))
+    table, tried = findings.tables["retention"], rows("selected_lambda", estimator=ranked.order)
     test, validation = (after_last_task(table, split) for split in ("test", "validation"))
     return derived(results, test, validation, tried) | derived(_grids(findings), test, tried)
 
 
 def _grids(findings: Findings) -> Results:
-    found = findings.ranking
+    ranked = findings.ranking
     diverged = [
         f"{label(name)} at $\\lambda$ = {listing([plain(value) for value in strengths])}"
-        for name, strengths in found.diverged.items()
+        for name, strengths in ranked.diverged.items()
     ]
-    return labels("retention/edge", found.at_edge) | {
+    return labels("retention/edge", ranked.at_edge) | {
         "retention/diverged/list": listing(diverged, "no estimator at any $\\lambda$"),
         "retention/diverged/count": plain(len(diverged)),
     }

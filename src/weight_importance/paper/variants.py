@@ -38,8 +38,8 @@ def variation(study: str, family: Mapping[str, Study], retention: pd.DataFrame) 
         for row in of_variant:
             strength = "" if row["estimator"] == "none" else f"/{row['lambda']:g}"
             sources = [
-                rows("retention", study=who, split="test", estimator=row["estimator"], lambda_=row[column])
-                for who, column in ((name, "lambda"), (study, "lambda_counterpart"))
+                rows("retention", study=member, split="test", estimator=row["estimator"], lambda_=row[column])
+                for member, column in ((name, "lambda"), (study, "lambda_counterpart"))
             ]
             key = f"variant/{name}/{row['estimator']}{strength}"
             results |= derived(mean(key, part(row, "difference"), scale=PERCENT), *sources)

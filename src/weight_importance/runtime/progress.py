@@ -60,13 +60,13 @@ class ProgressLine:
             self._block_done = 0
 
 
-def counted(parts: Iterable[Part], total: int, what: str, every: float = 10.0) -> Iterator[Part]:
+def counted(parts: Iterable[Part], total: int, unit: str, every: float = 10.0) -> Iterator[Part]:
     """Yield the parts; every few seconds, print the number of finished parts and the time left.
 
     Args:
         parts: parts of the work, each finished before the next is requested.
         total: number of parts.
-        what: name of the parts, for the line.
+        unit: name of the parts, for the line.
         every: seconds between lines.
     """
     start = last_report = time.monotonic()
@@ -74,5 +74,5 @@ def counted(parts: Iterable[Part], total: int, what: str, every: float = 10.0) -
         now = time.monotonic()
         if done and now - last_report >= every:
             last_report, left = now, (now - start) / done * (total - done)
-            print(f"{done}/{total} {what}, {left:,.0f} s left", file=sys.stderr, flush=True)
+            print(f"{done}/{total} {unit}, {left:,.0f} s left", file=sys.stderr, flush=True)
         yield part

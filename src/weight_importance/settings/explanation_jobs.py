@@ -47,8 +47,8 @@ class DecompositionJob(OnSamples):
 class FurtherTraining(Settings):
     """Training of additional networks on the first task, from scratch."""
 
-    images: Count = Field(description="Training images, at most: the last ones.")
-    epochs: Count = Field(description="Passes over them, at most.")
+    images: Count = Field(description="Largest number of training images: the last ones.")
+    epochs: Count = Field(description="Largest number of passes over these images.")
     optimisation: Optimisation
 
 
@@ -57,8 +57,8 @@ class ConfidenceJob(OnSamples):
 
     condition: Condition
     levels: OneOrMore[Number] = Field(description="Temperatures, numbers of epochs, or amounts of label smoothing.")
-    training: FurtherTraining | None = Field(description="Of further networks; null: the trained networks.")
-    unsmoothed: bool = Field(description="Whether the networks of the most epochs are level 0 of label smoothing, too.")
+    training: FurtherTraining | None = Field(description="Training of additional networks; null: the trained networks.")
+    unsmoothed: bool = Field(description="Whether the networks of the most epochs are also level 0 of label smoothing.")
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, condition: Condition) -> Self:

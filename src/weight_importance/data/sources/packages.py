@@ -129,13 +129,13 @@ def run_client(
     except subprocess.TimeoutExpired:
         raise SourceError(f"'{program} {command[1]}' did not finish within {limit} s") from None
     except subprocess.CalledProcessError as error:
-        message = shorten(" ".join(line for line in error.stderr.splitlines() if not is_aside(line)))
+        message = shorten(" ".join(line for line in error.stderr.splitlines() if not is_uninformative(line)))
         hint = f" ({if_failed})" if if_failed else ""
         raise SourceError(f"'{program} {command[1]}' failed: {message}{hint}") from None
     except OSError as error:
         raise SourceError(f"cannot run {command[0]}: {error.strerror}") from error
 
 
-def is_aside(line: str) -> bool:
+def is_uninformative(line: str) -> bool:
     """Whether a line of a client's errors gives no reason: npm's reference to its log, apt-get's warnings."""
     return "complete log of this run" in line or line.startswith("W: ")

@@ -107,8 +107,8 @@ def power_sums(
     merged: dict[tuple[str, int], dict[str, Tensor]] = {}
     outputs = [call.output for call in calls]
     for index, pull_back in enumerate(pull_backs):
-        again = keep or index + 1 < len(pull_backs)
-        pulled = pulled_back(logits, outputs, pull_back.cotangent, again)
+        keep_graph = keep or index + 1 < len(pull_backs)
+        pulled = pulled_back(logits, outputs, pull_back.cotangent, keep_graph)
         for call, gradient in zip(calls, pulled, strict=True):
             if gradient is None:
                 continue

@@ -42,11 +42,11 @@ class Samples:
     def __len__(self) -> int:
         return self.size
 
-    def take(self, which: slice | Tensor) -> "Samples":
+    def take(self, indices: slice | Tensor) -> "Samples":
         """Select samples by a slice or by their indices."""
-        labels = None if self.labels is None else self.labels[which]
-        size = len(range(self.size)[which]) if isinstance(which, slice) else len(which)
-        return Samples(self._each(lambda tensor: tensor[which]), labels, size)
+        labels = None if self.labels is None else self.labels[indices]
+        size = len(range(self.size)[indices]) if isinstance(indices, slice) else len(indices)
+        return Samples(self._each(lambda tensor: tensor[indices]), labels, size)
 
     def split(self, size: int) -> Iterator["Samples"]:
         """Yield the samples in order, ``size`` at a time."""
