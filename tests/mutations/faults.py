@@ -106,7 +106,7 @@ MODULES = (
         (PATH, "if step.number > 1 else 0.0", "if step.number > 1 else 0.1"),
         (PATH, "step.number % RWALK_STEPS == 1", "step.number % RWALK_STEPS == 0"),
         (PATH, ".div_(2).add_(RWALK_DAMPING)", ".add_(RWALK_DAMPING)"),
-        (PATH, "instead = estimator.published if published else {}", "instead = {}"),
+        (PATH, "replacements = estimator.published if published else {}", "replacements = {}"),
         (PATH, '"independent_path_integral": Record(_path_integral, "independent")', '"independent_path_integral": Record(_path_integral, "plain")'),
     ),
     module(

@@ -208,11 +208,11 @@ def chain(shelf: Shelf, file: str, selection: Sequence[Rows] = ()) -> list[Step]
     for reader in TopologicalSorter(_readers(read)).static_order():
         for name in read.get(reader, ()):
             depths[name] = max(depths.get(name, 0), depths[reader] + 1)
-    then = {name: sha256 for inputs in read.values() for name, sha256 in inputs.items()}
+    checksums = {name: sha256 for inputs in read.values() for name, sha256 in inputs.items()}
     steps = []
     for name, depth in sorted(depths.items(), key=lambda item: item[1]):
         counted = wanted[name] if name.endswith(".csv") else ()
-        steps.append(Step(name, depth, then.get(name), _matching(shelf.table(name), counted) if counted else None))
+        steps.append(Step(name, depth, checksums.get(name), _matching(shelf.table(name), counted) if counted else None))
     return steps
 
 

@@ -112,8 +112,8 @@ def code(file: Path) -> str:
 
 
 def _is_infrastructure(file: str) -> bool:
-    _, _, inside = file.rpartition(f"{PACKAGE}/")
-    return inside.partition("/")[0] in INFRASTRUCTURE
+    _, _, module_path = file.rpartition(f"{PACKAGE}/")
+    return module_path.partition("/")[0] in INFRASTRUCTURE
 
 
 @cache

@@ -54,8 +54,8 @@ def main() -> None:
         return Checkpoint(arguments.confidence, origin | {"label smoothing": repr(label_smoothing)})
 
     if job.training:
-        few = once_each(lambda task: replace(task, training=task.training.at_most(job.training.images)), tasks)
-        further = FurtherNetworks(lambda: initialise(build, job.seeds, device), few, job, training_checkpoint)
+        small_tasks = once_each(lambda task: replace(task, training=task.training.at_most(job.training.images)), tasks)
+        further = FurtherNetworks(lambda: initialise(build, job.seeds, device), small_tasks, job, training_checkpoint)
         at_level: Callable[[float], Observation] = (
             further.smoothed if job.condition == "label_smoothing" else lambda level: further.after(int(level))
         )
@@ -83,9 +83,9 @@ def tables_of(observation: Observation, level: float, job: ConfidenceJob) -> dic
     conditions: list[dict[str, str | float]] = [{"study": job.study, "condition": job.condition, "level": float(level)}]
     if job.unsmoothed and level == max(job.levels):
         conditions.append({"study": job.study, "condition": "label_smoothing", "level": 0.0})
-    sure = [confidence(keys, observation.confidence, job.seeds) for keys in conditions]
+    confidences = [confidence(keys, observation.confidence, job.seeds) for keys in conditions]
     agreement = [agreements(keys, observation.importances, job.seeds) for keys in conditions]
-    return {"tables": tables_tensor({"confidence": pd.concat(sure), "agreement": pd.concat(agreement)})}
+    return {"tables": tables_tensor({"confidence": pd.concat(confidences), "agreement": pd.concat(agreement)})}
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ def main() -> None:
     weighting = Weighting(estimators, importances, transform, joint=name == "joint")
     observations = retention(baseline, tasks, weighting, job, kept)
     rows = [
-        (job.study, name, seen.strength, seen.seed, seen.tasks_learnt, seen.task, seen.split, seen.accuracy)
-        for seen in observations
+        (job.study, name, each.strength, each.seed, each.tasks_learnt, each.task, each.split, each.accuracy)
+        for each in observations
     ]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["retention"]), COLUMNS["retention"])
     kept.state.remove()

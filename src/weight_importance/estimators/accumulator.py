@@ -191,13 +191,13 @@ class Accumulator:
 
     def _checked(self, state: Mapping[str, Any]) -> list[dict[str, Tensor]]:
         """Check a state; return its sums in order."""
-        mine = self.state_dict()
-        names, expected = state.get("names"), mine["names"]
+        own_state = self.state_dict()
+        names, expected = state.get("names"), own_state["names"]
         if state.get("format") != FORMAT or names != expected:
             raise UserError(
                 f"the state is of {names}, expected one of {expected}: give the accumulators the same names"
             )
-        for key, total in mine["sums"].items():
+        for key, total in own_state["sums"].items():
             other = state["sums"].get(key)
             if not key.partition("/")[2].startswith("open/") and (other is None or other.shape != total.shape):
                 raise UserError(f"the state is of another network, or of other options: '{key}' does not fit")

@@ -225,8 +225,8 @@ class ImportanceRecorder(PathRecorder):
         self._estimators = dict(estimators)
         self._taken: dict[str, dict[str, str]] = {}
         for name, estimator in estimators.items():
-            instead = estimator.published if published else {}
-            self._taken[name] = {record: instead.get(record, record) for record in estimator.records}
+            replacements = estimator.published if published else {}
+            self._taken[name] = {record: replacements.get(record, record) for record in estimator.records}
         super().__init__([*dict.fromkeys(record for taken in self._taken.values() for record in taken.values())])
 
     def importances(self) -> dict[str, dict[str, Tensor]]:

@@ -63,18 +63,18 @@ class Recording:
         self._before = {name: _whole(parameter).clone() for name, parameter in self._parameters.items()}
         if not self._recorder.records:
             return
-        seen = {name: _gradient(parameter) for name, parameter in self._parameters.items()}
-        plain = seen
+        gradients = {name: _gradient(parameter) for name, parameter in self._parameters.items()}
+        plain = gradients
         if self._penalty is not None:
             parts = self._differentiated(self._penalty(self._network))
-            plain = {name: gradient - parts[name] for name, gradient in seen.items()}
+            plain = {name: gradient - parts[name] for name, gradient in gradients.items()}
         independent = {}
         if self._recorder.needs_independent and self._independent is not None:
             independent["independent"] = self._differentiated(self._independent())
         # a copy: the optimiser may change gradients in place, for weight decay
-        copied = {name: gradient.clone() for name, gradient in seen.items()}
+        copied = {name: gradient.clone() for name, gradient in gradients.items()}
         self._gradients = {
-            "gradients": copied if plain is seen else plain, "penalised": copied, **independent
+            "gradients": copied if plain is gradients else plain, "penalised": copied, **independent
         }  # fmt: skip
 
     def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:

@@ -106,7 +106,7 @@ def made_from(
         files: all input files, in order.
         device: compute device; threads and precision are the current ones.
     """
-    how = {
+    environment = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
         "precision": torch.get_float32_matmul_precision(),
@@ -114,7 +114,7 @@ def made_from(
     }
     return metadata(name, settings, seeds) | {
         "inputs": json.dumps([checksum(Path(file)) for file in files]),
-        "machine": json.dumps(how, sort_keys=True),
+        "machine": json.dumps(environment, sort_keys=True),
     }
 
 

@@ -194,8 +194,8 @@ class Run:
         tasks = [tasks[number - 1].after(tasks[self.learnt - 1]) for tasks in self.tasks]
         with heads(self.replicas, tasks) as headed:
             values = accuracy(headed, once_each(lambda task: task.part(split), tasks))
-        for seen, value in zip(self.accuracies, values, strict=True):
-            seen.append(value)
+        for accuracies, value in zip(self.accuracies, values, strict=True):
+            accuracies.append(value)
 
     def _weights(self, importances: Sequence[Stacked]) -> Stacked:
         """Return the importance that a task adds to the penalty, after the ablation, if any."""

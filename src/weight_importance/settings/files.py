@@ -98,17 +98,17 @@ def _located(error: yaml.YAMLError) -> str:
 def _endless(root: yaml.Node) -> str | None:
     """Why a file's aliases cannot be expanded: a value contains itself, or there are too many values."""
     sizes: dict[int, int] = {}
-    inside: set[int] = set()
+    ancestors: set[int] = set()
 
     def size(node: yaml.Node) -> int:
-        if id(node) in inside:
+        if id(node) in ancestors:
             raise yaml.composer.ComposerError(
                 None, None, "a value contains itself (*name within &name)", node.start_mark
             )
         if id(node) not in sizes:
-            inside.add(id(node))
+            ancestors.add(id(node))
             sizes[id(node)] = 1 + sum(size(child) for child in _children(node))
-            inside.discard(id(node))
+            ancestors.discard(id(node))
         return sizes[id(node)]
 
     count = size(root)

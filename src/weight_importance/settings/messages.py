@@ -277,8 +277,8 @@ def _reading_hint(value: Any, expected: str) -> str:
         if expected in ("int", "float") and (number := _number(value, expected == "int")) is not None:
             return f" It was read as text; write {number!r} in a configuration file."
         if expected == "bool" and value.lower() in ("true", "yes", "on", "false", "no", "off"):
-            meant = "true" if value.lower() in ("true", "yes", "on") else "false"
-            return f" It was read as text; write {meant}, without quotes, in a configuration file."
+            literal = "true" if value.lower() in ("true", "yes", "on") else "false"
+            return f" It was read as text; write {literal}, without quotes, in a configuration file."
     if expected == "string" and isinstance(value, bool | date):
         others = " (as are yes, no, on and off)" if isinstance(value, bool) else ""
         return f" It was read as {kind_of(value)}{others}; put it in quotes if text is meant."

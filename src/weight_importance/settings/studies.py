@@ -210,8 +210,8 @@ class Study(Common):
         if self.retention is None or self.retention.unpenalised:
             return
         if self.companion_of is None or self.retention.ablations:
-            where = "with ablations" if self.retention.ablations else "in a study without companion_of"
-            text = f"must be true {where}, because learning without a penalty is the reference; found false."
+            condition = "with ablations" if self.retention.ablations else "in a study without companion_of"
+            text = f"must be true {condition}, because learning without a penalty is the reference; found false."
             yield ("retention", "unpenalised"), text
 
     @check

@@ -112,15 +112,15 @@ class BatchSums(Sums):
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add another accumulation; its open batch counts as a smaller one, unless one batch holds all samples."""
         super().merge(state)
-        mine = self.open, self.filled
+        open_batch = self.open, self.filled
         self.open, self.filled = _unfinished(state)
         if self._wanted.batch == ALL:
-            for name, total in mine[0].items():
+            for name, total in open_batch[0].items():
                 self.open[name] = self.open[name].to(total.device).double() + total if name in self.open else total
-            self.filled = (self.filled[0] + mine[1][0], self.filled[1] + mine[1][1])
+            self.filled = (self.filled[0] + open_batch[1][0], self.filled[1] + open_batch[1][1])
         else:
             self._close(self.totals)
-            self.open, self.filled = mine
+            self.open, self.filled = open_batch
 
     def means(self) -> Means:
         (key,) = self.names

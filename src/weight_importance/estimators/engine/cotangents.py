@@ -148,9 +148,9 @@ def steps(
     """
     precision = torch.float32 if logits.dtype in HALVES else logits.dtype
     streams = [blocks(moment, logits, target, draws[key]) for key, moment in wanted.items()]
-    for together in zip_longest(*streams):
+    for aligned_blocks in zip_longest(*streams):
         groups: list[tuple[Tensor, list[PullBack]]] = []
-        for (key, moment), block in zip(wanted.items(), together, strict=True):
+        for (key, moment), block in zip(wanted.items(), aligned_blocks, strict=True):
             if block is None:
                 continue
             cotangents, weights = block[0].to(logits.dtype), block[1].to(precision)

@@ -77,10 +77,10 @@ def patches_by_one_copy(
         for length, k, d, s in zip(images.shape[2:], kernel, dilation, stride, strict=True)
     ]
     steps = images.stride()
-    along = [d * step for d, step in zip(dilation, steps[2:], strict=True)]
-    between = [s * step for s, step in zip(stride, steps[2:], strict=True)]
+    kernel_steps = [d * step for d, step in zip(dilation, steps[2:], strict=True)]
+    output_steps = [s * step for s, step in zip(stride, steps[2:], strict=True)]
     view = images.as_strided(
-        (*images.shape[:2], *kernel, *size), (*steps[:2], *along, *between), images.storage_offset()
+        (*images.shape[:2], *kernel, *size), (*steps[:2], *kernel_steps, *output_steps), images.storage_offset()
     )
     return view.reshape(len(images), -1, size[0] * size[1])
 

@@ -41,14 +41,14 @@ class Call:
     output: Tensor
 
 
-def pulled_back(logits: Tensor, towards: Sequence[Tensor], cotangent: Tensor, keep: bool = False) -> tuple:
+def pulled_back(logits: Tensor, targets: Sequence[Tensor], cotangent: Tensor, keep: bool = False) -> tuple:
     """Return the gradients of Σ logits · cotangent, ``None`` for tensors that do not affect the logits.
 
     The sum is explicit because ``autograd.grad`` with a cotangent imports sympy (half a second).
     """
     with torch.enable_grad():
         total = (logits * cotangent).sum()
-    return torch.autograd.grad(total, towards, retain_graph=keep, allow_unused=True)
+    return torch.autograd.grad(total, targets, retain_graph=keep, allow_unused=True)
 
 
 @contextmanager
@@ -119,10 +119,10 @@ def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) ->
     Returns:
         ``(logits, calls, bytes per sample)``.
     """
-    held: dict[int, int] = {}
+    storages: dict[int, int] = {}
 
     def hold(tensor: Tensor) -> Tensor:
-        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         # the tensor itself would create a reference cycle with the graph
         return tensor.detach()
 
@@ -133,8 +133,8 @@ def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) ->
         if call.input is not None:
             hold(call.input)
     for tensor in [*tensors(samples.inputs), *replaced.values()]:
-        held.pop(tensor.untyped_storage().data_ptr(), None)
-    return logits, calls, (sum(held.values()) + sum(call.output.nbytes for call in calls)) // len(samples)
+        storages.pop(tensor.untyped_storage().data_ptr(), None)
+    return logits, calls, (sum(storages.values()) + sum(call.output.nbytes for call in calls)) // len(samples)
 
 
 def recorded_bytes(network: nn.Module, inputs: Tensor) -> int:

@@ -26,11 +26,11 @@ def refuse_batch_statistics(network: nn.Module) -> None:
 def refuse_random_output(forward: Forward, samples: Samples, logits: Tensor, tolerance: float) -> None:
     """Refuse different logits for equal samples."""
     with torch.no_grad():
-        again = forward.logits(samples)
-        if same(again, logits, tolerance):
+        repetition = forward.logits(samples)
+        if same(repetition, logits, tolerance):
             return
         # recording a graph may select another kernel: compare two calls without a graph
-        if same(forward.logits(samples), again, tolerance):
+        if same(forward.logits(samples), repetition, tolerance):
             return
         fault = _first_difference(forward, samples, samples, lambda output: output, tolerance)
     raise UserError(
