@@ -30,13 +30,13 @@ help:
 	@echo 'make test-browser check report, explorer, notebooks and documentation in Chromium (runs make paper first)'
 	@echo 'make test-faults  kill the workflow at random moments and fill its disk (half an hour); table in results/faults.md'
 	@echo 'make test-docs    run the commands of README and docs/ one after another (some need a network)'
-	@echo 'make test-cluster run the workflow on a Slurm with one node, which the test installs (as root, some minutes)'
+	@echo 'make test-cluster run the workflow on a one-node Slurm cluster, which the test installs (as root, a few minutes)'
 	@echo 'make lint         run the style checks only'
 	@echo 'make docs         write results/docs: a website of the documentation, the API and the figures of the last run'
 	@echo 'make benchmark    compare the speed of importances and training with other libraries, in a separate environment'
 	@echo 'make audit        compare public implementations of importances with exact values (docs/audit.md), in a separate environment'
 	@echo 'make environment  create the virtual environment .venv from envs/requirements.lock'
-	@echo 'make lock         pin the versions of the packages in envs/requirements.in again; ARGS=--upgrade for the newest'
+	@echo 'make lock         update the pinned package versions from envs/requirements.in; ARGS=--upgrade for the newest versions'
 	@echo 'make schema       write the schema for editors and config/README.md from the settings models'
 	@echo 'make latex        install missing LaTeX packages (as root; otherwise print the command)'
 	@echo 'make clean        delete all results'
@@ -82,7 +82,7 @@ test-mutations: environment
 test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers
 
-# not part of make test: needs root and some minutes
+# not part of make test: needs root and a few minutes
 test-cluster: environment
 	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
 

@@ -158,7 +158,7 @@ def summary(failures: Sequence[Job], title: str, done: int, waiting: int) -> lis
     for job in failures:
         lines += ["", f"{job.message} (rule {job.rule})"]
         lines += [f"  {line}" for line in cause(job.logs)]
-        lines += [f"  The whole log: {log}" for log in job.logs if log.endswith(".log")]
+        lines += [f"  Full log: {log}" for log in job.logs if log.endswith(".log")]
     kept = f"Finished and kept: {done}; not started: {waiting}."
     return [*lines, "", f"{kept} Fix the causes given above, then run the same command again."]
 

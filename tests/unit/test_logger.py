@@ -138,6 +138,6 @@ def test_the_cause_of_a_failure_comes_last(run, tmp_path, log, shown, hidden):
     run.fail(1)
     output = run.end()
     assert "1 of 4 jobs failed" in output and "Job number 1 (rule train)" in output
-    assert all(text in output for text in [*shown, f"The whole log: {file}", "run the same command again"])
+    assert all(text in output for text in [*shown, f"Full log: {file}", "run the same command again"])
     assert "Finished and kept: 0; not started: 3." in output
     assert hidden not in output and "in a notebook" not in output

@@ -39,14 +39,14 @@ function scale(low, high, from, to) {
 
 /** Ticks of a logarithmic axis, as [decimal logarithm, text]: powers of ten, at most `most`; if few, also 2 and 5 times these. */
 function decades(low, high, most) {
-  const count = Math.floor(high) - Math.ceil(low) + 1, step = Math.max(1, Math.ceil(count / most)), found = [];
+  const count = Math.floor(high) - Math.ceil(low) + 1, step = Math.max(1, Math.ceil(count / most)), ticks = [];
   for (let exponent = Math.floor(low / step) * step; exponent <= high; exponent += step) {
     for (const factor of count < 3 ? [1, 2, 5] : [1]) {
       const at = exponent + Math.log10(factor);
-      if (low <= at && at <= high) found.push([at, `${factor}e${shown(exponent, 0)}`]);
+      if (low <= at && at <= high) ticks.push([at, `${factor}e${shown(exponent, 0)}`]);
     }
   }
-  return found;
+  return ticks;
 }
 
 // Cividis, the colour map of the figures: uniform in lightness and safe for colour-blind readers
@@ -176,7 +176,7 @@ function errorAxis(rows) {
 
 /**
  * Curves of accuracy: { kind (first, second, plain), dashes, marker, label, rows: [x, mean, low, high, n], chosen }.
- * x: { logarithmic, ticks, label, format }; axis: what errorAxis returns; level: [mean, low, high] all along, or null.
+ * x: { logarithmic, ticks, label, format }; axis: result of errorAxis; level: [mean, low, high], or null.
  */
 function curveChart(width, height, { curves, x, axis, level, text }) {
   const left = 42, right = width - 12, top = 8, bottom = height - 46, log = x.logarithmic ? Math.log10 : (value) => value;
@@ -215,8 +215,8 @@ function drawnCurve({ kind, dashes, marker: shape, label, rows, chosen, name }, 
   const group = mark("g", { class: kind }), kept = rows.filter(([, mean]) => mean !== null);
   const spread = kept.filter(([, , low]) => low !== null);
   if (spread.length > 1) {
-    const there = spread.map(([x, , low]) => `${column(x)} ${up(low)}`), back = spread.map(([x, , , high]) => `${column(x)} ${up(high)}`);
-    group.append(mark("path", { d: `M${there.join("L")}L${back.reverse().join("L")}z`, class: "band" }));
+    const lower = spread.map(([x, , low]) => `${column(x)} ${up(low)}`), upper = spread.map(([x, , , high]) => `${column(x)} ${up(high)}`);
+    group.append(mark("path", { d: `M${lower.join("L")}L${upper.reverse().join("L")}z`, class: "band" }));
   } else if (spread.length === 1) {
     const [x, , low, high] = spread[0];
     group.append(mark("path", { d: `M${column(x)} ${up(low)}V${up(high)}`, class: "curve" }));

@@ -44,9 +44,9 @@ function settle() {
 
 /** Reads the choice from the address; returns a sentence about unknown names. */
 function readAddress() {
-  const asked = new URLSearchParams(location.hash.slice(1)), unknown = [];
+  const parameters = new URLSearchParams(location.hash.slice(1)), unknown = [];
   const take = (key, allowed) => {
-    const value = asked.get(key);
+    const value = parameters.get(key);
     if (value === null) return;
     if (allowed.includes(value)) choice[key] = value;
     else unknown.push(`${key} “${value}”`);
@@ -62,10 +62,10 @@ function readAddress() {
 }
 
 function writeAddress() {
-  const asked = new URLSearchParams();
-  for (const key of [...CHOICES, "scope"]) if (choice[key] !== undefined) asked.set(key, choice[key]);
+  const parameters = new URLSearchParams();
+  for (const key of [...CHOICES, "scope"]) if (choice[key] !== undefined) parameters.set(key, choice[key]);
   try {
-    history.replaceState(null, "", `#${asked}`);
+    history.replaceState(null, "", `#${parameters}`);
   } catch {
     // inside another page, such as Snakemake's report, there is no address to write
   }
@@ -174,22 +174,22 @@ function drawDensity() {
 
 /** The cells that hold weights: [column, row, count]. */
 function cellsOf({ offset }, place, turned) {
-  const n = DATA.bins, start = offset + place * n * n, found = [];
+  const n = DATA.bins, start = offset + place * n * n, filled = [];
   for (let cell = 0; cell < n * n; cell += 1) {
     const level = bytes[start + cell], [i, j] = [Math.floor(cell / n), cell % n];
-    if (level) found.push([turned ? j : i, turned ? i : j, Math.round(2 ** ((level - 1) / DATA.steps))]);
+    if (level) filled.push([turned ? j : i, turned ? i : j, Math.round(2 ** ((level - 1) / DATA.steps))]);
   }
-  return found;
+  return filled;
 }
 
 /** Weights one by one, as shares of both axes. */
 function pointsOf({ offset, entries }, estimators) {
-  const [a, b] = [choice.first, choice.second].map((name) => offset + estimators.indexOf(name) * entries), found = [];
+  const [a, b] = [choice.first, choice.second].map((name) => offset + estimators.indexOf(name) * entries), points = [];
   for (let entry = 0; entry < entries; entry += 1) {
     const [x, y] = [bytes[a + entry], bytes[b + entry]];
-    if (x < DATA.levels && y < DATA.levels) found.push([(x + 0.5) / DATA.levels, (y + 0.5) / DATA.levels]);
+    if (x < DATA.levels && y < DATA.levels) points.push([(x + 0.5) / DATA.levels, (y + 0.5) / DATA.levels]);
   }
-  return found;
+  return points;
 }
 
 /** Quartiles of the second estimator for each interval of the first: the density in numbers. */
@@ -214,11 +214,11 @@ function densityTable(weighted, stretches, x, y) {
 
 /** A pair's coefficient in a tensor with its null: { mean, low, high, zero, n }; null if there is none. */
 function agreementOf(tensor, coefficient) {
-  const { agreement, estimators } = study(), found = agreement[tensor]?.[coefficient];
+  const { agreement, estimators } = study(), coefficients = agreement[tensor]?.[coefficient];
   const pair = pairOf(estimators, choice.first, choice.second);
-  if (!found || !pair) return null;
-  const [mean, low, high] = found.pairs[pair.place];
-  return { mean, low, high, zero: found.null.includes(null) ? null : found.null, n: found.n };
+  if (!coefficients || !pair) return null;
+  const [mean, low, high] = coefficients.pairs[pair.place];
+  return { mean, low, high, zero: coefficients.null.includes(null) ? null : coefficients.null, n: coefficients.n };
 }
 
 const cellsOfInterval = ({ mean, low, high, zero }) =>
@@ -236,15 +236,15 @@ function drawAgreement() {
     `Mean over ${networks(rows[0].n)} with its 95 % interval; the grey bar contains 95 % of such means if one importance is permuted at random.`;
   const short = { pearson: "Pearson", spearman: "Spearman", pearson_log: "Pearson, logs", overlap_top10: "Top 10 % shared" };
   const drawn = rows.map((row, place) => ({ ...row, label: short[DATA.coefficients[place][0]] ?? row.label }));
-  const said = rows.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
+  const values = rows.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
   const width = room(byId("agreement")), pair = `${label(choice.first)} and ${label(choice.second)}`;
-  byId("agreement").replaceChildren(intervalChart(width, drawn, `Agreement of ${pair} in ${layerName(choice.layer)}: ${said}.`));
+  byId("agreement").replaceChildren(intervalChart(width, drawn, `Agreement of ${pair} in ${layerName(choice.layer)}: ${values}.`));
   table("agreement-table", `${pair}, ${layerName(choice.layer)}`, ["Coefficient", ...INTERVAL_COLUMNS],
     rows.map((row) => [row.label, ...cellsOfInterval(row)]));
 
   const name = DATA.coefficients.find(([key]) => key === choice.coefficient)[1];
   const layers = study().tensors.map(({ name: tensor }) => {
-    const found = agreementOf(tensor, choice.coefficient);
+    const agreement = agreementOf(tensor, choice.coefficient);
     return { label: layerName(tensor), here: tensor === choice.layer, strong: tensor === choice.layer, ...found };
   });
   const all = layers.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
@@ -258,7 +258,7 @@ function drawRetention() {
   const { retention, selected, tasks, criterion } = study();
   const names = [...new Set([choice.first, choice.second])].filter((name) => retention[name]);
   byId("retention-lead").textContent = "";
-  if (!names.length) return absent("retention", "This study has no retention with these two.");
+  if (!names.length) return absent("retention", "This study has no retention results for these estimators.");
   byId("retention-lead").textContent =
     `Average test accuracy (%) over all ${tasks} tasks, after the last one, against the penalty strength λ.`;
   const none = retention.none?.[0], level = none && none[1] !== null ? none.slice(1, 4) : null;
@@ -297,50 +297,50 @@ function drawRetention() {
 }
 
 function drawPruning() {
-  const { pruning, estimators } = study(), found = pruning[choice.scope] ?? {};
-  const names = [...new Set([choice.first, choice.second])].filter((name) => found[name]);
+  const { pruning, estimators } = study(), rows = pruning[choice.scope] ?? {};
+  const names = [...new Set([choice.first, choice.second])].filter((name) => rows[name]);
   byId("pruning-lead").textContent = "";
   byId("scopes").hidden = !names.length;
   if (!names.length) {
-    return absent("pruning", estimators.length ? "This study has no pruning with these two." : missing());
+    return absent("pruning", estimators.length ? "This study has no pruning results for these estimators." : missing());
   }
   byId("pruning-lead").textContent = "Test accuracy (%) on the first task as the least important weights are removed.";
-  const all = [...names, ...(found.random ? ["random"] : [])], axis = errorAxis(all.flatMap((name) => found[name]));
+  const all = [...names, ...(rows.random ? ["random"] : [])], axis = errorAxis(all.flatMap((name) => rows[name]));
   const kind = (name) => (name === "random" ? "plain" : ROLES[name === choice.first ? 0 : 1]);
   const curves = all.map((name) => ({
-    kind: kind(name), ...look(name), rows: found[name], name: (value) => `${shown(100 * value, 0)} % removed`,
+    kind: kind(name), ...look(name), rows: rows[name], name: (value) => `${shown(100 * value, 0)} % removed`,
   }));
-  const ticks = [...new Set(all.flatMap((name) => found[name].map(([fraction]) => fraction)))].sort((a, b) => a - b);
+  const ticks = [...new Set(all.flatMap((name) => rows[name].map(([fraction]) => fraction)))].sort((a, b) => a - b);
   const x = { logarithmic: false, ticks, label: "weights removed (%)", format: (value) => shown(100 * value, 0) };
-  const ends = names.map((name) => `${label(name)} ${percent(found[name].at(-1)[1])} %`).join(", ");
+  const ends = names.map((name) => `${label(name)} ${percent(rows[name].at(-1)[1])} %`).join(", ");
   const text = `Accuracy as weights are removed; with ${shown(100 * ticks.at(-1), 0)} % removed: ${ends}.`;
   byId("pruning").replaceChildren(curveChart(room(byId("pruning")), 300, { curves, x, axis, level: null, text }));
   legend("pruning-legend", all.map((name) => [sample({ kind: kind(name), ...look(name) }), label(name)]));
   table("pruning-table", `Test accuracy, weights ${DATA.scopes.find(([scope]) => scope === choice.scope)[1]}`,
     ["Criterion", "Removed (%)", "Mean (%)", "Low (%)", "High (%)", "Networks"],
-    all.flatMap((name) => found[name].map(([fraction, mean, low, high, n]) =>
+    all.flatMap((name) => rows[name].map(([fraction, mean, low, high, n]) =>
       [label(name), shown(100 * fraction, 0), percent(mean), percent(low), percent(high), String(n)])));
 }
 
 /** A summary of the charts in one or two sentences, for screen readers. */
 function summarise(notice) {
-  const { retention, selected, text } = study(), said = [];
-  const found = agreementOf(choice.layer, choice.coefficient), title = DATA.coefficients.find(([name]) => name === choice.coefficient)[1];
-  if (found && found.mean !== null) {
-    said.push(`${label(choice.first)} and ${label(choice.second)} in ${layerName(choice.layer)}: ` +
-      `${title} ${interval(found.mean, found.low, found.high)}, ${networks(found.n)}.`);
-  } else said.push(`${label(choice.first)}${choice.second === choice.first ? "" : ` and ${label(choice.second)}`}.`);
+  const { retention, selected, text } = study(), sentences = [];
+  const agreement = agreementOf(choice.layer, choice.coefficient), title = DATA.coefficients.find(([name]) => name === choice.coefficient)[1];
+  if (agreement && agreement.mean !== null) {
+    sentences.push(`${label(choice.first)} and ${label(choice.second)} in ${layerName(choice.layer)}: ` +
+      `${title} ${interval(agreement.mean, agreement.low, agreement.high)}, ${networks(agreement.n)}.`);
+  } else sentences.push(`${label(choice.first)}${choice.second === choice.first ? "" : ` and ${label(choice.second)}`}.`);
   const kept = [...new Set([choice.first, choice.second])].filter((name) => selected[name] && retention[name]);
   const best = kept.map((name) => {
     const [, mean] = retention[name].find(([strength]) => strength === selected[name]);
     return `${label(name)} ${percent(mean)} % at λ = ${plain(selected[name])}`;
   });
   const none = retention.none?.[0]?.[1];
-  if (best.length) said.push(`After all tasks: ${best.join(", ")}${none ? `; without a penalty ${percent(none)} %` : ""}.`);
-  byId("summary").replaceChildren(`${notice}${said.join(" ")} `, element("small", {}, text));
+  if (best.length) sentences.push(`After all tasks: ${best.join(", ")}${none ? `; without a penalty ${percent(none)} %` : ""}.`);
+  byId("summary").replaceChildren(`${notice}${sentences.join(" ")} `, element("small", {}, text));
 }
 
-// -------------------------------------------------------------------------------------------------------- all of it
+// ---------------------------------------------------------------------------------------------------------- the page
 
 function draw() {
   drawDensity();
