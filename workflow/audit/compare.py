@@ -15,7 +15,7 @@ from weight_importance.figures.rerun import differences
 from weight_importance.figures.style import save
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.power import WANTED, necessary
+from weight_importance.findings.power import TARGET_POWER, necessary
 from weight_importance.findings.rerun import OUTCOMES, Quantity, accuracies, compared, verdict
 from weight_importance.findings.study import Findings, by_study, stored
 from weight_importance.paper.claims import CLAIMS, Claim
@@ -123,7 +123,7 @@ def powers(claim: Claim, quantities: list[Quantity]) -> dict[str, object]:
     power, needed = claim.power(quantities), necessary(lambda n: claim.power(quantities, n))
     return {
         "networks": len(quantities[0].by_seed),
-        "power": f"{power:.2f}" if power >= WANTED else f"{power:.2f} (low)",
+        "power": f"{power:.2f}" if power >= TARGET_POWER else f"{power:.2f} (low)",
         "needed": needed or "more than 200",
     }
 
@@ -168,7 +168,7 @@ within each claim and each study (Holm).
 
 `quantities` is the outcome of the numbers behind the claim. `power` is a lower bound on the probability
 that a new run with the reference's number of `networks` supports the claim, given the reference's mean and variance;
-below {WANTED} it is low. `needed` is the number of networks for {WANTED}.
+below {TARGET_POWER} it is low. `needed` is the number of networks for {TARGET_POWER}.
 
 {markdown(claims)}
 

@@ -92,10 +92,10 @@ def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetche
             continue
         return Fetched(entry.arrays(contents), str(source), tuple(failures))
     listed = "\n".join(f"  {number}. {failure}" for number, failure in enumerate(failures, start=1))
-    wanted = "\n".join(f"  {file.name} ({file.size} bytes, SHA-256 {file.sha256})" for file in entry.files.values())
+    expected = "\n".join(f"  {file.name} ({file.size} bytes, SHA-256 {file.sha256})" for file in entry.files.values())
     raise UserError(
         f"could not download data set '{name}' from any source:\n{listed}\n{entry.remedy}\n"
-        f"Its files, each raw or gzipped with the suffix .gz:\n{wanted}"
+        f"Its files, each raw or gzipped with the suffix .gz:\n{expected}"
     )
 
 

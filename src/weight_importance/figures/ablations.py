@@ -161,10 +161,10 @@ def _kind(ablation: str) -> str:
 
 
 def _line(axes: Axes, rows: pd.DataFrame, chosen: pd.Series, look: Look) -> None:
-    kept = rows.dropna(subset=["mean_old", "mean_new"]).sort_values("lambda")
-    new, old = kept["mean_new"] * PERCENT, kept["mean_old"] * PERCENT
+    curve = rows.dropna(subset=["mean_old", "mean_new"]).sort_values("lambda")
+    new, old = curve["mean_new"] * PERCENT, curve["mean_old"] * PERCENT
     axes.plot(new, old, **look)
-    selected = kept["lambda"].isin(chosen)
+    selected = curve["lambda"].isin(chosen)
     axes.plot(new[selected], old[selected], **CHOSEN)
 
 

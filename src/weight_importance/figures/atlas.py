@@ -52,8 +52,8 @@ def atlas(square: pd.DataFrame, coefficient: str, retention: pd.DataFrame, pruni
         written = ~np.eye(len(names), dtype=bool) & (cell >= SMALLEST_CELL)
         cells(matrix, square.loc[names, names].to_numpy(), scale, written)
         matrix.set_facecolor(NO_VALUE)
-        named = [label(name) for name in names]
-        name_cells(matrix, named, named, size=min(7, 0.85 * 72 * cell))
+        labels = [label(name) for name in names]
+        name_cells(matrix, labels, labels, size=min(7, 0.85 * 72 * cell))
         left = margin + size + GAP
         _scores(place(left, SIDE, bottom, size), names, retention, "average\naccuracy (%)")
         left += SIDE + GAP
@@ -96,9 +96,9 @@ def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> N
         axes.plot(row["mean"] * PERCENT, y, marker="o", markersize=3.2, color=PALETTE[0])
         if row.get("at_edge"):
             axes.plot(row["mean"] * PERCENT, y, **CHOSEN)
-    seen = in_view(pd.DataFrame(list(rows.values())))
-    room = 0.06 * np.ptp(seen) + 0.2
-    axes.set_xlim(np.nanmin(seen) - room, min(np.nanmax(seen) + room, 100.2))
+    visible = in_view(pd.DataFrame(list(rows.values())))
+    room = 0.06 * np.ptp(visible) + 0.2
+    axes.set_xlim(np.nanmin(visible) - room, min(np.nanmax(visible) + room, 100.2))
     if without:
         level = by_name[without]["mean"] * PERCENT
         axes.set_title(f"{label(without)}: {level:.0f} %", fontsize=6.5, color=GREY, pad=3)

@@ -116,8 +116,8 @@ def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
             for height, tensor in enumerate(tensors):
                 selection = (null["tensor"] == tensor) & (null["coefficient"] == coefficient)
                 values = null.loc[selection, "value"].dropna()
-                seen = means[(means["tensor"] == tensor) & (means["coefficient"] == coefficient)]
-                _null_row(axes, height, values, seen)
+                pairs = means[(means["tensor"] == tensor) & (means["coefficient"] == coefficient)]
+                _null_row(axes, height, values, pairs)
             axes.axvline(CHANCE.get(coefficient, 0.0), color=GREY, linewidth=0.5, zorder=0)
             axes.set_yticks(range(len(tensors)), tensors)
             axes.set(xlabel=COEFFICIENT_LABELS[coefficient], ylim=(len(tensors) - 0.4, -0.6))
@@ -128,15 +128,15 @@ def correlation_null(correlation: pd.DataFrame, null: pd.DataFrame) -> Figure:
     return drawn
 
 
-def _null_row(axes: Axes, height: int, values: pd.Series, seen: pd.DataFrame) -> None:
+def _null_row(axes: Axes, height: int, values: pd.Series, pairs: pd.DataFrame) -> None:
     if len(values):
         low, high = np.quantile(values, (0.025, 0.975))
         axes.plot([values.min(), values.max()], [height] * 2, color="#888888", linewidth=1, solid_capstyle="butt")
         axes.plot([low, high], [height] * 2, color="#888888", linewidth=6, solid_capstyle="butt", alpha=0.6)
     # spread pairs slightly over the height, in a fixed order, so that equal ones stay visible
-    order = np.linspace(-0.28, 0.28, max(2, len(seen)))
+    order = np.linspace(-0.28, 0.28, max(2, len(pairs)))
     axes.plot(
-        seen["mean"], height + order[: len(seen)], "|", color="#AA3311", markersize=4, markeredgewidth=1.1, zorder=3
+        pairs["mean"], height + order[: len(pairs)], "|", color="#AA3311", markersize=4, markeredgewidth=1.1, zorder=3
     )
 
 

@@ -110,13 +110,13 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
     names = in_order(reliability["estimator"])
     tensors = tensor_order(noise["tensor"])
     rows, _ = grid_shape(len(tensors), 2)
-    scale, named = colours(), [label(name) for name in names]
+    scale, labels = colours(), [label(name) for name in names]
     with figure(rows * (0.24 * len(names) + 0.3) + 1.1) as drawn:
         for axes, tensor in panels(drawn, tensors, 2, sharex=True, sharey=True):
             square = _square(names, pairs[tensor], own[tensor])
             cells(axes, square, scale, np.ones(square.shape, dtype=bool))
             axes.set_facecolor(NO_VALUE)
-            name_cells(axes, named, named)
+            name_cells(axes, labels, labels)
             _frame(axes, square)
         bar = drawn.colorbar(
             scale, ax=drawn.axes, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]

@@ -60,13 +60,15 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
 
 
 def _strengths(axes: Axes, name: str, rows: pd.DataFrame, chosen: pd.Series) -> None:
-    kept, diverged = rows[rows["mean"].notna()], rows[rows["mean"].isna()]
+    finite, diverged = rows[rows["mean"].notna()], rows[rows["mean"].isna()]
     strength_axis(axes, rows["lambda"])
-    band(axes, name, kept["lambda"], kept, scale=PERCENT)
-    if len(kept) == 1:
-        half = (kept["high"] - kept["low"]) / 2 * PERCENT
-        axes.errorbar(kept["lambda"], kept["mean"] * PERCENT, half, color=look(name)["color"], capsize=2, linewidth=0.9)
-    best = kept[kept["lambda"].isin(chosen)]
+    band(axes, name, finite["lambda"], finite, scale=PERCENT)
+    if len(finite) == 1:
+        half = (finite["high"] - finite["low"]) / 2 * PERCENT
+        axes.errorbar(
+            finite["lambda"], finite["mean"] * PERCENT, half, color=look(name)["color"], capsize=2, linewidth=0.9
+        )
+    best = finite[finite["lambda"].isin(chosen)]
     axes.plot(best["lambda"], best["mean"] * PERCENT, **CHOSEN)
     mark_diverged(axes, diverged["lambda"])
 
@@ -92,16 +94,16 @@ def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     average = intervals(average[average["split"] == "test"], ["estimator", "tasks_learnt"], "accuracy")
     names = in_order(average["estimator"])
     with figure(2.6) as drawn:
-        whole, close = drawn.subplots(1, 2)
+        left, right = drawn.subplots(1, 2)
         for name in names:
             rows = average[average["estimator"] == name].sort_values("tasks_learnt")
-            band(whole, name, rows["tasks_learnt"], rows, scale=PERCENT)
+            band(left, name, rows["tasks_learnt"], rows, scale=PERCENT)
             if name != "none":
-                band(close, name, rows["tasks_learnt"], rows, scale=PERCENT)
+                band(right, name, rows["tasks_learnt"], rows, scale=PERCENT)
         penalised = average[average["estimator"] != "none"]
         for axes, rows, title in (
-            (whole, average, "with and without penalty"),
-            (close, penalised, "penalised only, enlarged"),
+            (left, average, "with and without penalty"),
+            (right, penalised, "penalised only, enlarged"),
         ):
             axes.set(xlabel="tasks learnt", title=title)
             shown = in_view(rows)
@@ -110,6 +112,6 @@ def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
                 axes.set_ylim(np.nanmin(shown) - room, np.nanmax(shown) + room)
             axes.set_xticks(sorted(average["tasks_learnt"].unique()))
             axes.grid(axis="y")
-        whole.set_ylabel("average test accuracy,\ntasks learnt so far (%)")
-        drawn.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        left.set_ylabel("average test accuracy,\ntasks learnt so far (%)")
+        drawn.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return drawn

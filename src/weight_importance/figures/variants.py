@@ -87,14 +87,14 @@ def _style(name: str, *, variant: bool) -> Look:
 
 def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Look) -> None:
     rows = rows.sort_values("plain_lambda")
-    kept = rows[rows["mean"].notna()]
-    low, high = (kept[end] * PERCENT for end in ("low", "high"))
-    axes.fill_between(kept["plain_lambda"], low, high, color=style["color"], alpha=0.15, linewidth=0)
-    axes.plot(kept["plain_lambda"], kept["mean"] * PERCENT, **style)
-    if len(kept) == 1 and kept["low"].notna().all():
+    finite = rows[rows["mean"].notna()]
+    low, high = (finite[end] * PERCENT for end in ("low", "high"))
+    axes.fill_between(finite["plain_lambda"], low, high, color=style["color"], alpha=0.15, linewidth=0)
+    axes.plot(finite["plain_lambda"], finite["mean"] * PERCENT, **style)
+    if len(finite) == 1 and finite["low"].notna().all():
         half = (high - low) / 2
         axes.errorbar(
-            kept["plain_lambda"], kept["mean"] * PERCENT, half, color=style["color"], capsize=2, linewidth=0.9
+            finite["plain_lambda"], finite["mean"] * PERCENT, half, color=style["color"], capsize=2, linewidth=0.9
         )
     mark_diverged(axes, rows.loc[rows["mean"].isna(), "plain_lambda"])
     if len(none):

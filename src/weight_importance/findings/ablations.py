@@ -88,14 +88,14 @@ def recovery(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.DataFrame:
 
 def _compared(conditions: Mapping[str, Curve], name: str, estimator: str) -> dict[str, object]:
     nothing = change = Contrast(math.nan, math.nan, math.nan, 0, math.nan, math.nan)
-    ablation, whole = conditions.get(name), conditions.get(estimator)
+    ablation, reference = conditions.get(name), conditions.get(estimator)
     values: dict[str, Interval] = dict.fromkeys(("accuracy", "gain", *FROM), nothing)
     if ablation is not None:
         values |= {"accuracy": interval(ablation.by_seed), "gain": contrast(ablation, conditions[NONE])}
-    if ablation is not None and whole is not None:
-        change = contrast(ablation, whole)
+    if ablation is not None and reference is not None:
+        change = contrast(ablation, reference)
         baselines = {suffix: conditions[baseline] for suffix, baseline in FROM.items() if baseline in conditions}
-        values |= {suffix: recovered(ablation, whole, baseline) for suffix, baseline in baselines.items()}
+        values |= {suffix: recovered(ablation, reference, baseline) for suffix, baseline in baselines.items()}
     values["difference"] = change
     row = {f"{part}_{suffix}": getattr(estimate, part) for suffix, estimate in values.items() for part in PARTS}
     tests = {"tost_p": change.equivalence(MARGIN), "difference_p": change.p} if name != estimator else {}

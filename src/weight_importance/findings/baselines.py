@@ -38,8 +38,8 @@ def is_of_l2(name: str) -> bool:
 def with_baselines(curves: Mapping[str, Curve]) -> dict[str, Curve]:
     """Curves of a study's conditions, with all strength ratios of L2 merged into :data:`PER_LAYER`."""
     of_l2 = [curve for name, curve in curves.items() if is_of_l2(name)]
-    kept = {name: curve for name, curve in curves.items() if name == L2 or not is_of_l2(name)}
-    return kept | ({PER_LAYER: joined(of_l2)} if len(of_l2) > 1 else {})
+    others = {name: curve for name, curve in curves.items() if name == L2 or not is_of_l2(name)}
+    return others | ({PER_LAYER: joined(of_l2)} if len(of_l2) > 1 else {})
 
 
 def gains(curves: Mapping[str, Curve]) -> dict[str, dict[str, Contrast]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-WANTED = 0.9
+TARGET_POWER = 0.9
 """Target power of the paper's claims."""
 
 MOST_NETWORKS = 200
@@ -74,6 +74,6 @@ def of_some(powers: Sequence[float]) -> float:
     return max(powers) - min(powers) if powers else math.nan
 
 
-def necessary(power: Callable[[int], float], wanted: float = WANTED) -> int | None:
-    """Smallest number of networks with the wanted power; ``None`` if :data:`MOST_NETWORKS` are too few."""
-    return next((n for n in range(2, MOST_NETWORKS + 1) if power(n) >= wanted), None)
+def necessary(power: Callable[[int], float], target: float = TARGET_POWER) -> int | None:
+    """Smallest number of networks with the target power; ``None`` if :data:`MOST_NETWORKS` are too few."""
+    return next((n for n in range(2, MOST_NETWORKS + 1) if power(n) >= target), None)

@@ -111,11 +111,11 @@ class Publication:
         frame = frame.reset_index(drop=True)
         if "method" not in frame:  # a table of SI only; λ = 0 is training without a penalty
             frame = frame.assign(method=np.where(frame[self.strength] > 0, "si", "none"), scenario="domain")
-        named = frame[["method", "scenario"]].replace({"method": dict(self.names)}).assign(publication=self.name)
-        named["lambda"] = frame[self.strength].fillna(0.0) if self.strength else np.nan
+        table = frame[["method", "scenario"]].replace({"method": dict(self.names)}).assign(publication=self.name)
+        table["lambda"] = frame[self.strength].fillna(0.0) if self.strength else np.nan
         runs = frame["runs"]
         sd = frame["sd"] if "sd" in frame else frame["sem"] * np.sqrt(runs) if "sem" in frame else runs * np.nan
-        return named.join(intervals_of_runs(frame["average_accuracy"], sd, runs))
+        return table.join(intervals_of_runs(frame["average_accuracy"], sd, runs))
 
 
 _van_de_ven = partial(

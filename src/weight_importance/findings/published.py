@@ -95,11 +95,11 @@ def retention(folder: str | Path) -> pd.DataFrame:
     """
     frame = read(folder, LAMBDA_SWEEP, SWEEP)
     frame = frame[~frame["stabilised"]].reset_index(drop=True)
-    named = pd.DataFrame(
+    table = pd.DataFrame(
         {"study": frame["network"].map(STUDIES), "estimator": frame["estimator"].map(ESTIMATORS)}
         | {name: frame[name] for name in ("lambda", "tasks_learnt")}
     )
-    return named.join(intervals_of_runs(frame["mean_accuracy"], frame["sd"], frame["runs"]))
+    return table.join(intervals_of_runs(frame["mean_accuracy"], frame["sd"], frame["runs"]))
 
 
 def pruning(folder: str | Path) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
         columns ``study``, ``scope``, ``criterion``, ``fraction``, ``mean``, ``low``, ``high``, ``n``.
     """
     frame = read(folder, PRUNING_BY_LAYER, PRUNING)
-    named = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "study": STUDIES["fc"],
             "scope": "tensor",
@@ -117,7 +117,7 @@ def pruning(folder: str | Path) -> pd.DataFrame:
             "fraction": frame["proportion"],
         }
     )
-    return named.join(intervals_of_runs(frame["accuracy"], frame["sd"], frame["runs"]))
+    return table.join(intervals_of_runs(frame["accuracy"], frame["sd"], frame["runs"]))
 
 
 def retention_rows(study: str, estimator: str | None = None, strength: float | None = None) -> Rows:

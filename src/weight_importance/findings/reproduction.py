@@ -163,8 +163,8 @@ def comparisons(
 def _at_every_lambda(observed: pd.DataFrame, published: pd.DataFrame, tasks: int) -> pd.DataFrame:
     # a sweep of any estimator may start at λ = 0; these runs are all the same training
     unpenalised = published["lambda"] == 0
-    named = published.assign(estimator=published["estimator"].mask(unpenalised, "none"))
-    return _merged(observed[observed["tasks_learnt"] == tasks], named.drop_duplicates(KEYS), "lambda")
+    table = published.assign(estimator=published["estimator"].mask(unpenalised, "none"))
+    return _merged(observed[observed["tasks_learnt"] == tasks], table.drop_duplicates(KEYS), "lambda")
 
 
 def _after_every_task(observed: pd.DataFrame, published: pd.DataFrame, tasks: int, best: Mapping) -> pd.DataFrame:

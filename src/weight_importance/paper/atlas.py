@@ -44,10 +44,10 @@ def atlas(findings: Findings) -> Results:
     results |= derived({"atlas/together": number(GROUP_CORRELATION, 1)}, Constant(FINDINGS, "GROUP_CORRELATION"))
     results |= derived({"atlas/batch": plain(BATCH)}, Constant(BATCHED, "BATCH"))
     results |= _relations(tables["correlation"])
-    kept = retention_scores(tables["retention"], tables["selected_lambda"]).set_index("estimator")
+    retention = retention_scores(tables["retention"], tables["selected_lambda"]).set_index("estimator")
     pruning = pruning_scores(tables["pruning"]).set_index("criterion").drop(index="random", errors="ignore")
     sources = {"retention": [rows("retention"), rows("selected_lambda")], "pruning": [rows("pruning", scope=SCOPE)]}
-    for use, scores in zip(USES, (kept.drop(index="none", errors="ignore"), pruning), strict=True):
+    for use, scores in zip(USES, (retention.drop(index="none", errors="ignore"), pruning), strict=True):
         printed = _mantel(use, tables["correlation_used"], scores)
         results |= derived(printed, rows("correlation_used", use=use), *sources[use])
     return results | derived(_ends("pruning", pruning), *sources["pruning"])

@@ -74,8 +74,8 @@ def collect(
     results = completed(configuration(config.model_dump(mode="json")), f"{module}.configuration")
     results |= completed(versions(), f"{module}.versions") | completed(constants(), f"{module}.constants")
     for study, of_study in (findings or findings_by_study(config, tables)).items():
-        made = _of_study(study, config.studies[study], of_study) | _compared(config, study, tables, published)
-        results |= {f"{study}/{key}": value for key, value in made.items()}
+        values = _of_study(study, config.studies[study], of_study) | _compared(config, study, tables, published)
+        results |= {f"{study}/{key}": value for key, value in values.items()}
     return results
 
 

@@ -83,10 +83,10 @@ def plain_task(
             f"images.training is {training} and images.validation is {validation}, but the training set has "
             f"{available} images: lower one of them in the config, or set protocol.train_on_validation to true"
         )
-    whole = Samples(dataset.train_images, dataset.train_labels.long())
+    training_set = Samples(dataset.train_images, dataset.train_labels.long())
     return Task(
-        whole.take(slice(training)),
-        whole.take(slice(available - validation, None)),
+        training_set.take(slice(training)),
+        training_set.take(slice(available - validation, None)),
         Samples(dataset.test_images, dataset.test_labels.long()).take(slice(test)),
     )
 
