@@ -37,6 +37,9 @@ SERVER.set_forkserver_preload(
         "jsonschema",
         "requests",
         "snakemake.cli",
+        "snakemake.profiles",
+        "snakemake.report.html_reporter",
+        "yte",
     ]
 )
 

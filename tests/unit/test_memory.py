@@ -13,7 +13,7 @@ from weight_importance.estimators.engine.vectorised import FALLBACK_BYTES
 from weight_importance.learning.networks import CNN
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = [200, 2000]
+SAMPLES = [200, 1000]
 ALLOWANCE = 16 * 2**20
 """Memory kept by the allocator and the libraries."""
 
