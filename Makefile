@@ -26,7 +26,7 @@ help:
 	@echo 'make provenance   write ro-crate-metadata.json: this folder and its run as an RO-Crate, with checksums'
 	@echo 'make test         run the style checks and the test suite'
 	@echo 'make test-mutations   plant one-line faults in the core modules and check that the tests find each (an hour)'
-	@echo 'make test-peers   compare estimators with BackPACK, NNGeometry and ASDL, in a separate environment'
+	@echo 'make test-peers   compare estimators with BackPACK, NNGeometry and ASDL, try the benchmark, in a separate environment'
 	@echo 'make test-browser check report, explorer, notebooks and documentation in Chromium (runs make paper first)'
 	@echo 'make test-faults  kill the workflow at random moments and fill its disk (half an hour); table in results/faults.md'
 	@echo 'make test-docs    run the commands of README and docs/ one after another (some need a network)'
