@@ -76,7 +76,7 @@ def test_after_an_interrupt_the_same_command_continues(tiny_run):
     target = f"results/runs/{STUDY}/baseline/seeds-2-2.csv"
     longer = {"studies": {STUDY: {"training": {"epochs": 60}}}}
     command = tiny_run.command("--cores", "1", target, change=longer)
-    finished = tiny_run.folder / f"results/runs/{STUDY}/baseline/seeds-0-0.safetensors"
+    finished = tiny_run.folder / f"results/runs/{STUDY}/baseline/seeds-0-1.safetensors"
     log = tiny_run.folder / f"results/logs/baseline/{STUDY}/seeds-2-2.log"
     before = finished.stat().st_mtime_ns
     process = subprocess.Popen(
@@ -160,7 +160,7 @@ def test_a_trace_shows_the_origin_and_names_changed_files(tiny_run, monkeypatch,
     key = f"{STUDY}/retention/mas/selected/test/mean"
     assert trace_number.Question(Shelf(tiny_run.folder)).answer(key)
     output = capsys.readouterr().out
-    shard = f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv"
+    shard = f"results/runs/{STUDY}/retention/mas/seeds-0-1.csv"
     for text in (
         "retention.accuracies",
         "estimator mas",
@@ -199,7 +199,7 @@ def test_a_run_is_described_as_a_crate(tiny_run, monkeypatch):
     results = [action["result"] for action in actions.values()]
     made = {file.id for result in results for file in (result if isinstance(result, list) else [result])}
     assert made >= {"results/paper/main.pdf", "results/paper/numbers.tex", "results/data/mnist_subset.safetensors"}
-    table = described.dereference(f"results/runs/{STUDY}/retention/mas/seeds-0-0.csv")
+    table = described.dereference(f"results/runs/{STUDY}/retention/mas/seeds-0-1.csv")
     assert table["sha256"] == shelf.checksum(table.id)
     assert {step["name"] for step in described.mainEntity["step"]} >= {"baseline", "importance", "retention", "paper"}
 
