@@ -245,7 +245,7 @@ function drawAgreement() {
   const name = DATA.coefficients.find(([key]) => key === choice.coefficient)[1];
   const layers = study().tensors.map(({ name: tensor }) => {
     const agreement = agreementOf(tensor, choice.coefficient);
-    return { label: layerName(tensor), here: tensor === choice.layer, strong: tensor === choice.layer, ...found };
+    return { label: layerName(tensor), here: tensor === choice.layer, strong: tensor === choice.layer, ...agreement };
   });
   const all = layers.map((row) => `${row.label} ${shown(row.mean)}`).join(", ");
   byId("layers").replaceChildren(intervalChart(width, layers, `${name} of ${pair} in every layer: ${all}.`));
