@@ -1,7 +1,7 @@
 """Unbiased Synaptic Intelligence: the path integral uses the gradient of an independent batch.
 
 Benzing (2022), "SIU", as in the author's code (github.com/freedbee/continual_regularisation, ``worker_SI.py``): a step
-follows the noise of its own batch, whose gradient therefore overestimates the decrease of the loss. The gradient h_t of
+follows the noise of its batch, whose gradient therefore overestimates the decrease of the loss. The gradient h_t of
 an independent batch of equal size at the same parameters has the right expectation. Both exclude the penalty. Damping
 and negative values as in ``si_bias``. Every step needs a second gradient.
 """
