@@ -75,7 +75,8 @@ class MomentSums(Sums):
             logits, calls = watch(self.forward, samples)
         if rows is not None:
             mask = (rows >= 0) & (rows < len(samples))
-            refuse_other_size(logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)
+            if mask.any():
+                refuse_other_size(logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)
         closed = [] if one_by_one else single_calls(plan.layers, calls, len(samples))
         if closed is None:
             others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]

@@ -136,10 +136,16 @@ def _products(call: Call, power: int, factors: dict[str, Tensor]) -> Iterator[tu
     """Sum over samples the output factors ``(N, G, O)``, by key, times the input factor to the power."""
     (powered,) = absolute_powers(input_factor(call)[..., 0], [power])
     for key, factor in factors.items():
-        product = torch.bmm(factor.permute(1, 2, 0), powered.to(factor.dtype).transpose(0, 1))
-        yield key, full_name(call, "weight"), product
+        yield key, full_name(call, "weight"), _summed_products(factor, powered.to(factor.dtype))
         if call.module.bias is not None:
             yield key, full_name(call, "bias"), factor.sum(0)
+
+
+def _summed_products(left: Tensor, right: Tensor) -> Tensor:
+    """Sum the products ``(N, G, O)`` × ``(N, G, I)`` over samples: ``(G, O, I)``."""
+    if left.shape[1] == 1:  # bmm would copy its transposed factor
+        return (left[:, 0].T @ right[:, 0])[None]
+    return torch.bmm(left.permute(1, 2, 0), right.transpose(0, 1))
 
 
 def _sums_over_positions(
