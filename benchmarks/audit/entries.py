@@ -102,7 +102,7 @@ ENTRIES = (
     Entry(
         "curvlinops", "KFACLinearOperator, type-2, diagonal", "fisher_exact",
         "E|a|² · E|g|², positions as if independent samples", "two-hook product of `factored` "
-        "(an approximation, as its name says)", EXACT, formulas.kronecker_factors,
+        "(an approximation by design)", EXACT, formulas.kronecker_factors,
         libraries.curvlinops_operator("KFACLinearOperator", fisher_type="type-2"),
     ),
     *(

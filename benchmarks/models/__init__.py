@@ -1,1 +1,1 @@
-"""Importances of networks that people use: time, memory and error. ``python benchmarks/models`` measures them."""
+"""Importances of common networks: time, memory and error. ``python benchmarks/models`` measures them."""

@@ -1,4 +1,4 @@
-"""Measures the library on networks that people use, and writes ``benchmarks/results/models``.
+"""Measures the library on common networks, and writes ``benchmarks/results/models``.
 
 Each method runs in a separate process with one thread, because peak memory is measured per process. Times are processor
 seconds, which other programs disturb little. The methods take turns, and medians are over rounds. Earlier rows of the

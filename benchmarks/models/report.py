@@ -17,7 +17,7 @@ NAMES = {
     "product": "`factored`, product of two hooks",
 }
 
-TEXT = """# Importances of networks that people use
+TEXT = """# Importances of common networks
 
 Random weights and random samples, one thread of a processor {processor}, torch {torch}; written by
 `python benchmarks/models`.
@@ -59,12 +59,12 @@ def page(table: pd.DataFrame) -> str:
             "parameters": [f"{number / 1e6:.1f} M" for number in table.parameters],
             "samples": table.samples,
             "importance": table.estimator,
-            "way": table.way.map(NAMES),
+            "method": table.way.map(NAMES),
             "s per sample": [f"{seconds:.3g}" for seconds in table.seconds_per_sample],
             "fixed s": [f"{max(seconds, 0):.2g}" for seconds in table.seconds_fixed],
             "speed": [f"{ratio:.2f}" for ratio in table.speed],
             "peak memory": [f"{size:,.0f} MiB" for size in table.peak_mib],
-            "numbers held": [f"{number:,}" for number in table.numbers],
+            "stored numbers": [f"{number:,}" for number in table.numbers],
             "error": [f"{error:.1e}" for error in table.error],
             "rank correlation": [f"{value:.3f}" for value in table.spearman],
         }

@@ -46,21 +46,21 @@ def page(measured: pd.DataFrame) -> str:
         f"Medians of {rounds} interleaved rounds; `benchmark.csv` has their range.",
         "**Importances, samples per second**",
         _importance_table(measured),
-        "Every way is checked in this run against per-sample gradients in float64; a wrong one is struck out, with its "
-        "error relative to the largest value. An empty cell: the way computes no such quantity, or failed. The "
+        "Every method is checked in this run against per-sample gradients in float64; a wrong result is struck out, "
+        "with its error relative to the largest value. An empty cell: the method does not compute it, or failed. The "
         "floor is the time of one forward pass, one backward pass per cotangent and the moment product "
         f"at the fastest single-precision matrix product, {_rate(_best(measured)['median'] / 1e9)} GFLOP/s.",
         "**All estimators that need no training**, as multiples of the time of the exact Fisher alone",
         _together_table(measured),
         "**Training of the fully connected network, replica-steps per second** (Adam, batches of "
-        f"{training.BATCH_SIZE}); the loops over one network have all threads, this project's replicas are spread over "
-        "one process a thread, as in the workflow",
+        f"{training.BATCH_SIZE}); the loops over one network use all threads, this project's replicas are spread over "
+        "one process per thread, as in the workflow",
         _training_table(measured),
         *_profile(measured),
         "**Matrix products, GFLOP/s**",
         _floor_table(measured),
         'In default precision and under `torch.set_float32_matmul_precision("medium")`, with the error of each; the '
-        "latter is used, by all contestants, only on machines where it has full single precision.",
+        "latter is used, by all methods, only on machines where it has full single precision.",
     ]
     notes = [note for note in measured["note"] if note]
     parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
