@@ -18,8 +18,6 @@ from pathlib import Path
 PARTS = {
     "correctness": "importances and training steps on the GPU against the CPU, float32 and float64",
     "speed": "importances in samples/s, training in replica-steps/s",
-    "cnn": "the convolutional network under the published protocol",
-    "mlp": "the fully connected network under the published protocol",
 }
 LIMIT = 240.0
 
@@ -28,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/gpu.sh", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[], help=f"of: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--data", type=Path, help="folder with mnist/ and fashion_mnist/ in IDX format (.gz or raw)")
+    parser.add_argument("--data", type=Path, help="folder with mnist/ in IDX format (.gz or raw)")
     parser.add_argument("--device", default="cuda", help="cuda or cpu (default: cuda)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
     parser.add_argument("--quick", action="store_true", help="smoke test with tiny sizes")
@@ -49,16 +47,14 @@ def main() -> None:
 def run(part: str, options: argparse.Namespace) -> bool:
     """Run one part within its limit; returns whether it finished."""
     limit = getattr(options, f"{part}_limit")
-    module = "published" if part in ("cnn", "mlp") else part
-    arguments = ["--output", str(options.output), "--threads", str(options.threads), "--seconds", str(limit)]
-    arguments += [f"--network={part}"] if module == "published" else []
+    arguments = ["--output", str(options.output), "--threads", str(options.threads)]
     arguments += ["--data", str(options.data)] if options.data else []
     arguments += ["--quick"] if options.quick else []
     arguments += shlex.split(getattr(options, f"{part}_options"))
     print(f"== {part}: at most {limit:.0f} s", flush=True)
     environment = os.environ | {"IMPORTANCE_ATLAS_DEVICE": options.device}
     start = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", f"gpu.{module}", *arguments], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", f"gpu.{part}", *arguments], env=environment)
     try:
         code = process.wait(limit)
     except subprocess.TimeoutExpired:

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import torch
 
 from weight_importance.data import catalogue
-from weight_importance.data.image_file import Dataset
 from weight_importance.data.samples import Samples
 from weight_importance.estimators import registry
 from weight_importance.estimators.kinds import PathEstimator
@@ -32,29 +30,21 @@ def parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=240, help="time limit")
     parser.add_argument("--quick", action="store_true")
     return parser
 
 
 def begin(options: argparse.Namespace) -> torch.device:
-    """Choose the device; make the folder of the options the source of data sets; set the deadline."""
+    """Choose the device; make the folder of the options the source of data sets."""
     if options.data:
         os.environ[catalogue.DATA_FOLDER_VARIABLE] = str(options.data.resolve())
-    options.deadline = time.monotonic() + options.seconds
     return prepare(options.threads)
 
 
-def dataset(name: str) -> Dataset:
-    """A data set, every byte checked against its pinned SHA-256."""
-    arrays = catalogue.fetch(name).arrays
-    return Dataset(**{role: torch.from_numpy(array) for role, array in arrays.items()})
-
-
 def training_samples(name: str) -> Samples:
-    """All training images of a data set."""
-    images = dataset(name)
-    return Samples(images.train_images, images.train_labels.long())
+    """All training images of a data set, every byte checked against its pinned SHA-256."""
+    arrays = catalogue.fetch(name).arrays
+    return Samples(torch.from_numpy(arrays["train_images"]), torch.from_numpy(arrays["train_labels"]).long())
 
 
 def repeated(samples: Samples, count: int) -> Samples:

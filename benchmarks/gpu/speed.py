@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gpu.loops import LOOPS
 from gpu.setting import (
     Optimisation,
     Table,
@@ -30,6 +30,7 @@ from gpu.setting import (
     training_samples,
     untrained_estimators,
 )
+from speed.ways import ESTIMATORS, LOOP
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators import registry
 from weight_importance.estimators.path import PathRecorder
@@ -241,13 +242,13 @@ def measure_importances(report: Report, network: str, data: Samples, quick: bool
     trained = copy.deepcopy(replicas.network(0)).eval()
     some = repeated(data, samples)
     inputs = to_inputs(some.images)
-    together = {name: [name] for name in LOOPS} | {"all": untrained_estimators()}
+    together = {name: [name] for name in ESTIMATORS} | {"all": untrained_estimators()}
     for what, names in together.items():
         plain = math.nan
-        if what in LOOPS:
-            rates = timed(
-                lambda run=LOOPS[what]: run(trained, inputs[:alone], some.labels[:alone]), alone, 3, report.device
-            )
+        if what in ESTIMATORS:
+            loop_over = LOOP.prepare(what, trained, 1)
+            run = partial(loop_over, inputs[:alone], some.labels[:alone])
+            rates = timed(run, alone, 3, report.device)
             plain = report.add(Measurement("importance", network, what, PLAIN, alone, rates))
 
         def project(names: Sequence[str] = names) -> None:
