@@ -15,9 +15,7 @@ from weight_importance.estimators.engine.moments import MomentSums
 from weight_importance.estimators.engine.probe import Plan, examine
 from weight_importance.estimators.engine.samples import Samples, batch, batches, drawn, spread
 from weight_importance.estimators.engine.sums import COUNT, Sums
-from weight_importance.estimators.kinds import (
-    CurvatureEstimator,
-)
+from weight_importance.estimators.kinds import CurvatureEstimator
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
 

@@ -12,12 +12,7 @@ from weight_importance.estimators.engine.curvature import RESIDUAL, CurvatureSum
 from weight_importance.estimators.engine.forward import Call, Forward
 from weight_importance.estimators.engine.moments import MomentSums
 from weight_importance.estimators.engine.sums import Means, Sums
-from weight_importance.estimators.kinds import (
-    CurvatureEstimator,
-    MomentEstimator,
-    PathEstimator,
-    StateEstimator,
-)
+from weight_importance.estimators.kinds import CurvatureEstimator, MomentEstimator, PathEstimator, StateEstimator
 from weight_importance.estimators.loading import load
 from weight_importance.runtime.errors import UserError
 
@@ -65,10 +60,7 @@ def sums_of(
     generator, ignored = options.generator, options.ignore_index
     curved = {name: each for name, each in estimators.items() if isinstance(each, CurvatureEstimator)}
     moment = {
-        name: (
-            Moment(each.cotangents, each.power, each.needs_labels, each.separate_positions),
-            each.batch,
-        )
+        name: (Moment(each.cotangents, each.power, each.needs_labels, each.separate_positions), each.batch)
         for name, each in estimators.items()
         if isinstance(each, MomentEstimator)
     } | {name: (Moment(each.gauss_newton, 2, False, True), 1) for name, each in curved.items()}

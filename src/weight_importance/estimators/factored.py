@@ -24,7 +24,6 @@ from weight_importance.estimators.engine.products import (
     full_name,
     input_factor,
     output_factor,
-    power_sums,
 )
 from weight_importance.estimators.engine.sums import COUNT
 from weight_importance.estimators.kinds import MomentEstimator, unchanged
@@ -105,9 +104,7 @@ class ProductSums(FactoredSums):
         if not keep:  # last cotangent
             for call in paired:
                 self._add_inputs(call, pull_backs[0].terms[0])
-        for key, name, part in power_sums(others, logits, pull_backs, keep):
-            if name in self.forward.parameters:
-                self._put(key, name, part)
+        super()._closed(others, logits, pull_backs, keep)
 
     def _add_outputs(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
         outputs = [call.output for call in calls]

@@ -4,22 +4,8 @@ Benzing (2022), "AF", as in the author's code (github.com/freedbee/continual_reg
 all classes, weighted by their probabilities. MAS is close to it.
 """
 
-from collections.abc import Iterator
-
-import torch
-from torch import Generator, Tensor
-from torch.nn.functional import one_hot
-
-from weight_importance.estimators.kinds import MomentEstimator, Weighted, blocks_of_classes
-
-
-def cotangents(logits: Tensor, labels: Tensor, generator: Generator | None) -> Iterator[Weighted]:
-    """e_k − p for every class k, weight p_k."""
-    probabilities = logits.softmax(1)
-    for block in blocks_of_classes(logits):
-        classes = one_hot(torch.tensor(block, device=logits.device), logits.shape[1])
-        yield classes[:, None] - probabilities, probabilities.T[block.start : block.stop]
-
+from weight_importance.estimators.catalogue.fisher_exact import cotangents
+from weight_importance.estimators.kinds import MomentEstimator
 
 ESTIMATOR = MomentEstimator(
     label="absolute Fisher",
