@@ -10,8 +10,9 @@ from pathlib import Path
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS, EXPLANATION
 from weight_importance.findings import publications, published
+from weight_importance.findings.study import by_study
 from weight_importance.paper import claims
-from weight_importance.paper.numbers import collect, findings_by_study, render
+from weight_importance.paper.numbers import collect, render
 from weight_importance.runtime.errors import run_program
 from weight_importance.settings import Configuration
 from weight_importance.settings.jobs import parse
@@ -31,7 +32,7 @@ def main() -> None:
     readers = published.retention, published.pruning, publications.published
     literature = tuple(read(arguments.published) for read in readers)
     tables = {name: read_table(arguments.summary / f"{name}.csv", COLUMNS[name]) for name in names}
-    findings = findings_by_study(arguments.settings, tables)
+    findings = by_study(tables, arguments.settings.studies)
     results = collect(arguments.settings, tables, literature, findings)
     failed = claims.unsupported(findings, results)
     write_text(arguments.output, render(results) + claims.render(failed, arguments.settings.claims))

@@ -10,7 +10,7 @@ from scipy.spatial.distance import squareform
 
 from weight_importance.files.tables import is_weight_tensor
 from weight_importance.findings.baselines import NONE, estimators_of
-from weight_importance.findings.correlation import PAIR
+from weight_importance.findings.correlation import PAIR, square_of_pairs
 from weight_importance.findings.retention import at_selected_lambda, is_at_edge
 from weight_importance.findings.statistics import final_accuracy, intervals
 
@@ -41,12 +41,8 @@ def similarity(correlation: pd.DataFrame, coefficient: str = COEFFICIENT) -> pd.
     """
     rows = correlation[(correlation["coefficient"] == coefficient) & correlation["tensor"].map(is_weight_tensor)]
     of_seed = rows.groupby([*PAIR, "seed"], sort=False)["value"].mean()
-    means = of_seed.groupby(PAIR, sort=False).mean()
     names = list(dict.fromkeys([*rows["estimator_a"], *rows["estimator_b"]]))
-    square = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
-    for (first, second), mean in means.items():
-        square.loc[first, second] = square.loc[second, first] = mean
-    return square
+    return square_of_pairs(of_seed.groupby(PAIR, sort=False).mean(), names)
 
 
 def tree(square: pd.DataFrame) -> np.ndarray:

@@ -131,8 +131,7 @@ def anchors(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFr
         both = sorted(set.intersection(*(set(values.index) for values in by_seed.values())))
         if both:
             change = paired(*(values.loc[both] for values in by_seed.values()))
-            row = {"mean": change.mean, "low": change.low, "high": change.high, "n": len(both)}
-            rows.append({"scenario": where, "lambda": strength} | row)
+            rows.append({"scenario": where, "lambda": strength} | vars(change))
     columns = ["scenario", "lambda", "mean", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns).sort_values(
         "scenario", key=lambda column: column.map(SCENARIOS.index), kind="stable", ignore_index=True

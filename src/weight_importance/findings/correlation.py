@@ -59,6 +59,14 @@ def fisher_intervals(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return means.assign(**{name: means[name].where(plain, values) for name, values in bounds.items()})
 
 
+def square_of_pairs(values: pd.Series, names: Sequence[str]) -> pd.DataFrame:
+    """Values of pairs of estimators, indexed by :data:`PAIR`, as a symmetric matrix with 1 on the diagonal."""
+    square = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
+    for (first, second), value in values.items():
+        square.loc[first, second] = square.loc[second, first] = value
+    return square
+
+
 def null_means(null: pd.DataFrame) -> pd.DataFrame:
     """Null distribution of reported means over seeds: one value per tensor, coefficient, pair and permutation.
 

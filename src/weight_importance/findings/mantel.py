@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from weight_importance.findings.correlation import PAIR
+from weight_importance.findings.correlation import PAIR, square_of_pairs
 
 FAMILIES: Mapping[str, str] = {
     **dict.fromkeys(
@@ -60,10 +60,7 @@ def similarity(used: pd.DataFrame, use: str) -> pd.DataFrame:
     """
     rows = used[used["use"] == use]
     names = list(dict.fromkeys([*rows["estimator_a"], *rows["estimator_b"]]))
-    square = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
-    for (first, second), value in rows.groupby(PAIR, sort=False)["value"].mean().items():
-        square.loc[first, second] = square.loc[second, first] = value
-    return square
+    return square_of_pairs(rows.groupby(PAIR, sort=False)["value"].mean(), names)
 
 
 def mantel_test(square: pd.DataFrame, scores: pd.Series) -> Mantel:

@@ -74,11 +74,9 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
     for relation in published:
         pair = frozenset(relation.pair)
         if pair in means:
-            publication = {name: getattr(relation, name) for name in ("least", "most", "decimals", "source")}
-            about = (
-                dict(zip(PAIR, relation.pair, strict=True)) | publication | {name: means[pair][name] for name in ENDS}
-            )
-            tests.append(about | {"tost_p": _within(values[pair], *_range(relation))})
+            about = dict(zip(PAIR, relation.pair, strict=True)) | vars(relation)
+            about |= {name: means[pair][name] for name in ENDS}
+            tests.append(about | {"tost_p": _within(values[pair], *_range(about))})
     adjusted = holm(dict(enumerate(row["tost_p"] for row in tests)))
     tested = [row | {"holm_tost_p": adjusted[place]} for place, row in enumerate(tests)]
     judged = [row | {"verdict": _verdict(row)} for row in tested]
@@ -86,15 +84,10 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
     return pd.DataFrame(judged, columns=columns)
 
 
-def _range(row: Relation | Mapping) -> tuple[float, float]:
+def _range(row: Mapping[str, float]) -> tuple[float, float]:
     """Range of values that round to the published ones."""
-    least, most, decimals = (
-        (row.least, row.most, row.decimals)
-        if isinstance(row, Relation)
-        else (row["least"], row["most"], row["decimals"])
-    )
-    half = 0.5 * 10**-decimals
-    return least - half, most + half
+    half = 0.5 * 10 ** -row["decimals"]
+    return row["least"] - half, row["most"] + half
 
 
 def _within(values: pd.Series, low: float, high: float) -> float:

@@ -1,7 +1,7 @@
 """Findings of one study, each computed once on first use, for macros and claims."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -87,13 +87,16 @@ class Findings:
         return explanation_factors.signal_signs(self.tables["explanation_signal"])
 
 
-def by_study(tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
-    """Findings of every study in the tables.
+def by_study(tables: Mapping[str, pd.DataFrame], studies: Iterable[str] | None = None) -> dict[str, Findings]:
+    """Findings by study.
 
     Args:
         tables: tables of all studies, by name.
+        studies: names of studies; by default those in the tables, sorted.
     """
-    names = sorted({name for table in tables.values() for name in table["study"].unique()})
+    names = (
+        sorted({name for table in tables.values() for name in table["study"].unique()}) if studies is None else studies
+    )
     return {
         study: Findings({name: table[table["study"] == study] for name, table in tables.items()}) for study in names
     }

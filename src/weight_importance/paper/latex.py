@@ -69,7 +69,6 @@ def escape(text: str) -> str:
 def booktabs(frame: pd.DataFrame, column_format: str, empty: str = "no rows in this configuration") -> str:
     """Format a table of LaTeX strings as a ``tabular`` with booktabs rules, without the index."""
     if frame.empty:
-        frame = pd.DataFrame([[rf"\multicolumn{{{len(frame.columns)}}}{{c}}{{{empty}}}"]])
-        header = rf"\begin{{tabular}}{{{column_format}}}"
-        return f"{header}\n\\toprule\n{frame.iat[0, 0]} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+        row = rf"\multicolumn{{{len(frame.columns)}}}{{c}}{{{empty}}}"
+        return f"\\begin{{tabular}}{{{column_format}}}\n\\toprule\n{row} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
     return frame.style.hide(axis="index").to_latex(hrules=True, column_format=column_format)

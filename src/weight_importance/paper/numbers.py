@@ -11,7 +11,7 @@ import pandas as pd
 
 from weight_importance.files.derivation import completed
 from weight_importance.findings.ablations import ablations_of
-from weight_importance.findings.study import Findings
+from weight_importance.findings.study import Findings, by_study
 from weight_importance.paper.ablations import ablations
 from weight_importance.paper.atlas import atlas
 from weight_importance.paper.baselines import baselines
@@ -42,19 +42,6 @@ def render(results: Results) -> str:
     return MACROS + "\n".join(lines) + "\n"
 
 
-def findings_by_study(config: Configuration, tables: Mapping[str, pd.DataFrame]) -> dict[str, Findings]:
-    """The findings of every study of a configuration.
-
-    Args:
-        config: the whole configuration.
-        tables: summary tables by name, as in :data:`weight_importance.files.tables.COLUMNS`.
-    """
-    return {
-        study: Findings({name: table[table["study"] == study] for name, table in tables.items()})
-        for study in config.studies
-    }
-
-
 def collect(
     config: Configuration,
     tables: Mapping[str, pd.DataFrame],
@@ -68,12 +55,12 @@ def collect(
         tables: summary tables by name, as in :data:`weight_importance.files.tables.COLUMNS`.
         published: tables of retention and pruning from :mod:`weight_importance.findings.published`, and the table from
             :mod:`weight_importance.findings.publications`.
-        findings: result of :func:`findings_by_study`, if already computed.
+        findings: findings of every study of the configuration, if already computed.
     """
     module = f"{__package__}.configuration"
     results = completed(configuration(config.model_dump(mode="json")), f"{module}.configuration")
     results |= completed(versions(), f"{module}.versions") | completed(constants(), f"{module}.constants")
-    for study, of_study in (findings or findings_by_study(config, tables)).items():
+    for study, of_study in (findings or by_study(tables, config.studies)).items():
         values = _of_study(study, config.studies[study], of_study) | _compared(config, study, tables, published)
         results |= {f"{study}/{key}": value for key, value in values.items()}
     return results
