@@ -17,8 +17,8 @@ from weight_importance.analysis.densities import (
     FEW,
     LEVELS,
     NOT_POSITIVE,
+    STEPS_PER_DOUBLING,
     axis,
-    count_of,
     density,
     level_of,
 )
@@ -29,6 +29,11 @@ from weight_importance.settings import Protocol
 
 NAMES = ["fisher_empirical", "mas", "si"]  # in the order of their list
 PAIRS = list(combinations(NAMES, 2))
+
+
+def count_of(levels: np.ndarray) -> np.ndarray:
+    """The counts that levels represent, as the page computes them."""
+    return np.where(levels > 0, np.round(2.0 ** ((levels.astype(float) - 1) / STEPS_PER_DOUBLING)), 0)
 
 
 def importances(n: int, seed: int) -> list[np.ndarray]:

@@ -8,7 +8,14 @@ import pytest
 import grid
 import jobs
 import notebooks
-from weight_importance.settings import KUTALEV_LAPINA, Configuration
+from weight_importance.settings import (
+    KUTALEV_LAPINA,
+    Configuration,
+    DecompositionJob,
+    EvaluationJob,
+    PruningJob,
+    TrajectoriesJob,
+)
 from weight_importance.settings.merging import merged
 
 BASE = {
@@ -257,17 +264,17 @@ def test_captions_are_written_for_the_report_once(tmp_path):
 SHARD = ("base", "seeds-0-1")
 LINES = {
     "baseline": lambda given: jobs.training(given, lambda name: ["path_integral"] * (name == "si"), *SHARD),
-    "evaluation": lambda given: jobs.evaluation(given, *SHARD),
+    "evaluation": lambda given: jobs.of_shard(given, EvaluationJob, *SHARD),
     "importance": lambda given: jobs.importance(given, *SHARD, "importance"),
     "importance_test": lambda given: jobs.importance(given, *SHARD, "importance_test"),
-    "pruning": lambda given: jobs.pruning(given, *SHARD),
+    "pruning": lambda given: jobs.of_shard(given, PruningJob, *SHARD),
     "correlation": lambda given: jobs.correlation(given, *SHARD),
     "none": lambda given: jobs.retention(given, *SHARD, "none"),
     "mas": lambda given: jobs.retention(given, *SHARD, "mas"),
     "temperature": lambda given: jobs.confidence(given, *SHARD, "temperature"),
     "epochs": lambda given: jobs.confidence(given, *SHARD, "epochs"),
-    "decomposition": lambda given: jobs.decomposition(given, *SHARD),
-    "trajectories": lambda given: jobs.trajectories(given, *SHARD),
+    "decomposition": lambda given: jobs.of_shard(given, DecompositionJob, *SHARD),
+    "trajectories": lambda given: jobs.of_shard(given, TrajectoriesJob, *SHARD),
 }
 """The settings of every kind of job of one shard, including two conditions of retention."""
 

@@ -1,7 +1,7 @@
 """Text of a trace: places in the code, rows of tables, settings, devices, arguments."""
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,10 +27,6 @@ def places(quoted: Sequence[Quotation]) -> str:
     return "; ".join(map(str, quoted))
 
 
-def listed(items: Iterable[str]) -> str:
-    return ", ".join(items)
-
-
 def summarised(rows: pd.DataFrame) -> str:
     """A summary of the rows: their range and mean, or the first of them."""
     if rows.empty:
@@ -41,7 +37,7 @@ def summarised(rows: pd.DataFrame) -> str:
         return ": " + "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first)
     value = "mean_accuracy" if "mean_accuracy" in rows else "accuracy" if "accuracy" in rows else last
     column = rows[value]
-    over = f" over seeds {listed(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
+    over = f" over seeds {', '.join(map(str, sorted(rows['seed'].unique())))}" if "seed" in rows else ""
     return f"{over}: {value} from {column.min():.6g} to {column.max():.6g}, mean {column.mean():.6g}"
 
 
@@ -54,7 +50,7 @@ def configuration_keys(settings: dict, config: dict) -> str:
     study = config["studies"][settings["study"]]
     of_study = {name for key, value in settings.items() if (name := _key(key, value, study))}
     others = [f"{section}.{key}" for key in settings for section, values in config.items() if _holds(values, key)]
-    named = [f"studies.{settings['study']}: {listed(sorted(of_study))}"] if of_study else []
+    named = [f"studies.{settings['study']}: {', '.join(sorted(of_study))}"] if of_study else []
     return "; ".join([*named, *others])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from formatting import SHOWN, configuration_keys, described_device, listed, place, places, quoted_argument, summarised
+from formatting import SHOWN, configuration_keys, described_device, place, places, quoted_argument, summarised
 from quotations import cells, floats, is_printed_as, numbers, printed, quotations
 from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
 from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
@@ -67,7 +67,7 @@ class Question:
         shown = floats(root / "paper", root / "results/paper/build")
         named = {name.lower(): files for name, files in shown.items()}
         if wanted.lower() in named:
-            print(f"{wanted.capitalize()} of the paper shows {listed(named[wanted.lower()])}.\n")
+            print(f"{wanted.capitalize()} of the paper shows {', '.join(named[wanted.lower()])}.\n")
             return all([self.file(file) for file in named[wanted.lower()]])
         files = self._files(wanted)
         if len(files) == 1:
@@ -149,7 +149,7 @@ class Question:
             case Package(name):
                 return f"the installed {name}"
         files = [file for file in self.shelf.made_from(NUMBERS) if Path(file).stem == source.table]
-        lines = [f"{listed(files)}: {source}"]
+        lines = [f"{', '.join(files)}: {source}"]
         for file in files:
             rows = source.of(self.shelf.table(file))
             lines.append(f"{len(rows)} row{'s' * (len(rows) != 1)}{summarised(rows)}")
@@ -192,7 +192,7 @@ class Question:
         named = {code for record in records for code in record["code"]["files"]}
         unknown = sorted(file for file in named.union(files) if is_elsewhere(file) and not self.shelf.checksum(file))
         if unknown:
-            print(f"  Not checked, because they are outside the checkout: {listed(unknown)}.")
+            print(f"  Not checked, because they are outside the checkout: {', '.join(unknown)}.")
 
     def _stage(self, file: str) -> str:
         record = self.shelf.record(file)
@@ -203,7 +203,7 @@ class Question:
     def _print_stage(self, stage: str, steps: Sequence[Step], problems: dict[str, list[str]]) -> None:
         record = self.shelf.record(steps[0].file)
         codes = {entry["code"]["sha256"] for step in steps if (entry := self.shelf.record(step.file))}
-        about = f"({record['program']}, code {listed(self._short(code) for code in sorted(codes))})" if record else ""
+        about = f"({record['program']}, code {', '.join(map(self._short, sorted(codes)))})" if record else ""
         print(f"{stage} {about}".rstrip())
         keys = record and configuration_keys(record["settings"], present(self.shelf.record(NUMBERS))["settings"])
         if keys:
@@ -265,7 +265,7 @@ def recomputed(shelf: Shelf) -> dict[str, str]:
     lost = [file.name for file, place in places.items() if place is None]
     if lost:
         raise UserError(
-            f"the numbers were made with {listed(lost)}, outside this checkout. Set its path, then run again:\n"
+            f"the numbers were made with {', '.join(lost)}, outside this checkout. Set its path, then run again:\n"
             f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
         )
     os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))

@@ -23,7 +23,7 @@ rule pruning:
         gpu=GPUS,
     params:
         code=from_wildcards(dependencies.pruning, OWN_ESTIMATORS),
-        settings=from_wildcards(jobs.pruning),
+        settings=from_wildcards(jobs.of_shard, PruningJob),
         importance=lambda wildcards, input: f"--importance {input.importance}" if input.importance else "",
     message:
         "Pruning {wildcards.study} by {wildcards.criterion} ({wildcards.shard})"

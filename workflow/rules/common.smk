@@ -17,6 +17,7 @@ import presets
 from weight_importance.runtime import errors
 from weight_importance.runtime.lock import RunLock
 from weight_importance.settings import L2, UNPENALISED, known
+from weight_importance.settings import DecompositionJob, EvaluationJob, PruningJob, TrajectoriesJob
 
 # `python` in the rules is the interpreter that runs Snakemake, even if its environment is not activated; an environment
 # that Snakemake activates for a job (conda) takes precedence.
@@ -47,10 +48,10 @@ wildcard_constraints:
 
 REGISTRY = notebooks.read()
 PAGES = notebooks.pages(CONFIGURATION, REGISTRY)
-FIGURES = notebooks.all_figures(CONFIGURATION, REGISTRY)
-TABLES = notebooks.all_tables(CONFIGURATION, REGISTRY)
+FIGURES = notebooks.of_all_studies(CONFIGURATION, REGISTRY, notebooks.figures)
+TABLES = notebooks.of_all_studies(CONFIGURATION, REGISTRY, notebooks.tables)
 SUMMARIES = grid.summaries(CONFIGURATION)
-PUBLISHED = sorted(map(str, notebooks.PUBLISHED.glob("*.csv")))
+PUBLISHED = notebooks.published_files()
 
 
 def from_wildcards(function: Callable, *arguments) -> Callable:

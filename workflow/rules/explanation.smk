@@ -54,7 +54,7 @@ rule decomposition:
         gpu=GPUS,
     params:
         code=from_wildcards(dependencies.explanation, OWN_ESTIMATORS, "decomposition", ("total_signal",)),
-        settings=from_wildcards(jobs.decomposition),
+        settings=from_wildcards(jobs.of_shard, DecompositionJob),
     message:
         "Explaining agreement in {wildcards.study} by factors, signal and noise ({wildcards.shard})"
     shell:
@@ -83,7 +83,7 @@ rule trajectories:
         gpu=GPUS,
     params:
         code=from_wildcards(dependencies.explanation, OWN_ESTIMATORS, "trajectories", ()),
-        settings=from_wildcards(jobs.trajectories),
+        settings=from_wildcards(jobs.of_shard, TrajectoriesJob),
     message:
         "Explaining agreement in {wildcards.study} by trajectories ({wildcards.shard})"
     shell:

@@ -25,6 +25,8 @@ from weight_importance.settings import (
 )
 from weight_importance.settings.explanation_jobs import Condition
 
+OfShard = EvaluationJob | PruningJob | DecompositionJob | TrajectoriesJob
+
 
 def training(configuration: Configuration, records: Callable[[str], Sequence[str]], study: str, shard: str) -> str:
     """Settings of training on the first task; ``records`` returns the path records that an estimator needs."""
@@ -32,20 +34,15 @@ def training(configuration: Configuration, records: Callable[[str], Sequence[str
     return TrainingJob.of(study, configuration.studies[study], grid.seeds(shard), sorted(recorded)).sorted_json()
 
 
-def evaluation(configuration: Configuration, study: str, shard: str) -> str:
-    """Settings of the evaluation of trained networks on validation and test images of the first task."""
-    return EvaluationJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
+def of_shard(configuration: Configuration, job: type[OfShard], study: str, shard: str) -> str:
+    """Settings of a kind of job that depend on the study and the shard alone."""
+    return job.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
 
 
 def importance(configuration: Configuration, study: str, shard: str, part: str) -> str:
     """Settings of importances on training images (``importance``) or test images (``importance_test``)."""
     images: Literal["test", "training"] = "test" if part == "importance_test" else "training"
     return ImportanceJob.of(study, configuration.studies[study], grid.seeds(shard), images).sorted_json()
-
-
-def pruning(configuration: Configuration, study: str, shard: str) -> str:
-    """Settings of pruning, which is measured on test images."""
-    return PruningJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
 
 
 def correlation(configuration: Configuration, study: str, shard: str) -> str:
@@ -63,16 +60,6 @@ def retention(configuration: Configuration, study: str, shard: str, estimator: s
 def confidence(configuration: Configuration, study: str, shard: str, condition: Condition) -> str:
     """Settings of agreement under a condition that changes the networks' confidence."""
     return ConfidenceJob.of(study, configuration.studies[study], grid.seeds(shard), condition).sorted_json()
-
-
-def decomposition(configuration: Configuration, study: str, shard: str) -> str:
-    """Settings of factors, total signal and sampling noise in correlations."""
-    return DecompositionJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
-
-
-def trajectories(configuration: Configuration, study: str, shard: str) -> str:
-    """Settings of learning later tasks under each estimator's penalty."""
-    return TrajectoriesJob.of(study, configuration.studies[study], grid.seeds(shard)).sorted_json()
 
 
 def selected_on(configuration: Configuration, study: str) -> str:

@@ -4,7 +4,7 @@ Reads ``notebooks/registry.yaml``, the only list of notebooks, figures, captions
 Snakemake.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -81,22 +81,14 @@ def tables(notebook: Notebook) -> list[str]:
     return [f"results/tables/{name}-{{study}}.tex" for name in notebook.tables]
 
 
-def all_figures(configuration: Configuration, registry: Registry) -> list[str]:
-    """The figures of all notebooks and studies."""
+def of_all_studies(
+    configuration: Configuration, registry: Registry, files: Callable[[Notebook], list[str]]
+) -> list[str]:
+    """The figures or the LaTeX tables (``files``) of all notebooks and studies."""
     return [
         file.format(study=study)
         for notebook in registry.values()
-        for file in figures(notebook)
-        for study in studies(configuration, notebook)
-    ]
-
-
-def all_tables(configuration: Configuration, registry: Registry) -> list[str]:
-    """The LaTeX tables of all notebooks and studies."""
-    return [
-        file.format(study=study)
-        for notebook in registry.values()
-        for file in tables(notebook)
+        for file in files(notebook)
         for study in studies(configuration, notebook)
     ]
 
@@ -137,7 +129,12 @@ def importances(configuration: Configuration, notebook: Notebook, study: str) ->
 
 def published(notebook: Notebook) -> list[str]:
     """The published results that a notebook reads."""
-    return sorted(map(str, PUBLISHED.glob("*.csv"))) if notebook.published else []
+    return published_files() if notebook.published else []
+
+
+def published_files() -> list[str]:
+    """All published results."""
+    return sorted(map(str, PUBLISHED.glob("*.csv")))
 
 
 def write_captions(registry: Registry, folder: Path) -> None:

@@ -50,7 +50,7 @@ rule evaluation:
         gpu=GPUS,
     params:
         code=from_wildcards(dependencies.on_tasks, "evaluation"),
-        settings=from_wildcards(jobs.evaluation),
+        settings=from_wildcards(jobs.of_shard, EvaluationJob),
     message:
         "Evaluating {wildcards.study} on its first task ({wildcards.shard})"
     shell:

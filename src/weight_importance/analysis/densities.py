@@ -125,8 +125,3 @@ def level_of(counts: np.ndarray) -> np.ndarray:
     """Counts on a one-byte scale: 0 for none, else 1 + ``STEPS_PER_DOUBLING`` · log2 of the count, rounded."""
     levels = 1 + np.round(STEPS_PER_DOUBLING * np.log2(np.maximum(counts, 1)))
     return np.where(counts > 0, np.minimum(levels, 255), 0).astype(np.uint8)
-
-
-def count_of(levels: np.ndarray) -> np.ndarray:
-    """The counts that levels represent, within 9 %, rounded to integers."""
-    return np.where(levels > 0, np.round(2.0 ** ((levels.astype(float) - 1) / STEPS_PER_DOUBLING)), 0).astype(int)

@@ -49,7 +49,7 @@ def reliabilities(
             keys = {"study": study, "tensor": tensor, "coefficient": coefficient, "seed": seed}
             if coefficient == "pearson" and tensor in weights:
                 reliable |= residual_reliability(halves, tensor, [*seeds].index(seed), mean)
-            own.append(estimator_rows(keys, names, "quantity", reliable))
+            own.append(estimator_rows(keys, names, reliable))
             pairs.append(pair_rows(keys, names, "quantity", correlations))
     return (
         pd.concat(own, ignore_index=True)[list(COLUMNS["explanation_reliability"])],

@@ -27,13 +27,11 @@ def pair_rows(keys: Mapping[str, Any], estimators: Sequence[str], kind: str, val
     return pd.DataFrame(dict(keys) | pairs)
 
 
-def estimator_rows(
-    keys: Mapping[str, Any], estimators: Sequence[str], kind: str, values: Mapping[str, Any]
-) -> pd.DataFrame:
-    """Rows of every estimator, as :func:`pair_rows`, from vectors ``(E,)``."""
+def estimator_rows(keys: Mapping[str, Any], estimators: Sequence[str], values: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of every estimator, as :func:`pair_rows` with the column ``quantity``, from vectors ``(E,)``."""
     columns = {
         "estimator": np.repeat(np.array(estimators, dtype=object), len(values)),
-        kind: np.tile(np.array(list(values), dtype=object), len(estimators)),
+        "quantity": np.tile(np.array(list(values), dtype=object), len(estimators)),
         "value": np.stack([np.asarray(vector) for vector in values.values()]).T.flatten(),
     }
     return pd.DataFrame(dict(keys) | columns)

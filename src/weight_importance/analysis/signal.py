@@ -40,7 +40,7 @@ def signal(
             stacked = torch.stack([importance[tensor][replica] for importance in others.values()])
             contributions = signal_contributions(parameters[tensor][replica], total[tensor][replica], stacked)
             keys = {"study": study, "tensor": tensor, "seed": seed}
-            rows.append(estimator_rows(keys, list(others), "quantity", contributions))
+            rows.append(estimator_rows(keys, list(others), contributions))
     return pd.concat(rows, ignore_index=True)[list(COLUMNS["explanation_signal"])]
 
 

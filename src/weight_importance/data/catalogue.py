@@ -99,9 +99,9 @@ def fetch(name: str, datasets: Mapping[str, DataSource] | None = None) -> Fetche
     )
 
 
-def save(path: str | Path, name: str, fetched: Fetched, datasets: Mapping[str, DataSource] | None = None) -> None:
+def save(path: str | Path, name: str, fetched: Fetched) -> None:
     """Write a fetched data set as one safetensors file; metadata: data set, source, and SHA-256 of each file."""
-    files = (DATASETS if datasets is None else datasets)[name].files
+    files = DATASETS[name].files
     metadata = {
         "dataset": name,
         "source": fetched.source,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from weight_importance.data.tasks.registry import Sequences
 from weight_importance.estimators.registry import recorder
@@ -110,9 +109,8 @@ def retention(
         _learn(run, cells, steps, progress, kept)
         finished |= dict(zip(cells, run.accuracies, strict=True))
         if kept:
-            kept.finished.save(
-                {f"{seed} {strength!r}": _tensor(values) for (seed, strength), values in finished.items()}
-            )
+            values = {f"{seed} {strength!r}": each for (seed, strength), each in finished.items()}
+            kept.finished.save({name: torch.tensor(each, dtype=torch.float64) for name, each in values.items()})
     return [
         Observation(seed, strength, *name, finished[seed, float(strength)][place])
         for place, name in enumerate(names)
@@ -146,10 +144,6 @@ def _finished(kept: Kept | None, strengths: Sequence[float]) -> dict[Cell, list[
         if float(strength) in wanted:
             finished[int(seed), float(strength)] = values.tolist()
     return finished
-
-
-def _tensor(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def _most(baseline: Replicas, weighting: Weighting, most_bytes: int | None) -> int:

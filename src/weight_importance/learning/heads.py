@@ -6,7 +6,8 @@ network with the same parameter names.
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,7 @@ CLASSES = "head_classes"
 """Name of the buffer with the outputs that the head selects, in order; for joint heads, per image."""
 
 
-@contextmanager
-def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
+def heads(replicas: Replicas, tasks: Sequence[Task]) -> AbstractContextManager[Replicas]:
     """Yield the replicas with the heads of their tasks; afterwards ``replicas`` receives the trained state.
 
     Args:
@@ -27,12 +27,12 @@ def heads(replicas: Replicas, tasks: Sequence[Task]) -> Iterator[Replicas]:
         tasks: one task per replica; either all use all outputs (``classes`` is ``None``), or all have the same number
             of classes.
     """
-    with _selecting(replicas, [task.classes for task in tasks]) as headed:
-        yield headed
+    return _selecting(replicas, [task.classes for task in tasks])
 
 
-@contextmanager
-def joint_heads(replicas: Replicas, tasks: Sequence[Sequence[Task]], batch_size: int) -> Iterator[Replicas]:
+def joint_heads(
+    replicas: Replicas, tasks: Sequence[Sequence[Task]], batch_size: int
+) -> AbstractContextManager[Replicas]:
     """Yield the replicas with the heads of several tasks, for batches of equal parts, one per task.
 
     Args:
@@ -42,8 +42,7 @@ def joint_heads(replicas: Replicas, tasks: Sequence[Sequence[Task]], batch_size:
     """
     share = batch_size // len(tasks[0])
     every = [[task.classes for task in of_one for _ in range(share)] for of_one in tasks]
-    with _selecting(replicas, every if every[0][0] is not None else [None]) as headed:
-        yield headed
+    return _selecting(replicas, every if every[0][0] is not None else [None])
 
 
 @contextmanager
@@ -51,13 +50,11 @@ def _selecting(replicas: Replicas, classes: Sequence) -> Iterator[Replicas]:
     if all(each is None for each in classes):
         yield replicas
         return
-    device = next(iter(replicas.parameters.values())).device
-    selected = torch.tensor(classes, device=device)
+    selected = torch.tensor(classes, device=replicas.device)
     template = copy.deepcopy(replicas.template)
     template.register_buffer(CLASSES, selected[0])
     template.register_forward_hook(_select)
-    buffers = replicas.buffers | {CLASSES: selected}
-    headed = Replicas(template, replicas.parameters, buffers, replicas.seeds, replicas.adam)
+    headed = replace(replicas, template=template, buffers=replicas.buffers | {CLASSES: selected})
     yield headed
     replicas.parameters, replicas.adam = headed.parameters, headed.adam
     replicas.buffers = {name: headed.buffers[name] for name in replicas.buffers}

@@ -8,6 +8,9 @@ from typing import Protocol, TypeVar
 
 Part = TypeVar("Part")
 
+INTERVAL = 10.0
+"""Seconds between lines."""
+
 
 class Progress(Protocol):
     """Receives every optimiser step."""
@@ -23,11 +26,10 @@ class ProgressLine:
         steps: number of steps of each task.
         replicas: number of replicas, trained together or in consecutive blocks.
         first_task: number of the first task, counted from 0.
-        every: seconds between lines.
     """
 
-    def __init__(self, steps: Sequence[int], replicas: int, first_task: int = 0, every: float = 10.0) -> None:
-        self._replicas, self._first, self._every = replicas, first_task, every
+    def __init__(self, steps: Sequence[int], replicas: int, first_task: int = 0) -> None:
+        self._replicas, self._first = replicas, first_task
         self._ends = list(accumulate(steps))
         self._done, self._total = 0, self._ends[-1] * replicas
         self._block_done = self._skipped = 0
@@ -43,7 +45,7 @@ class ProgressLine:
         self._done += replicas
         self._block_done += 1
         now = time.monotonic()
-        if now - self._said >= self._every or self._done == self._total:
+        if now - self._said >= INTERVAL or self._done == self._total:
             self._said = now
             rate = (self._done - self._skipped) / (now - self._start)
             task = next(index for index, end in enumerate(self._ends) if self._block_done <= end)
@@ -60,19 +62,18 @@ class ProgressLine:
             self._block_done = 0
 
 
-def counted(parts: Iterable[Part], total: int, unit: str, every: float = 10.0) -> Iterator[Part]:
+def counted(parts: Iterable[Part], total: int, unit: str) -> Iterator[Part]:
     """Yield the parts; every few seconds, print the number of finished parts and the time left.
 
     Args:
         parts: parts of the work, each finished before the next is requested.
         total: number of parts.
         unit: name of the parts, for the line.
-        every: seconds between lines.
     """
     start = last_report = time.monotonic()
     for done, part in enumerate(parts):
         now = time.monotonic()
-        if done and now - last_report >= every:
+        if done and now - last_report >= INTERVAL:
             last_report, left = now, (now - start) / done * (total - done)
             print(f"{done}/{total} {unit}, {left:,.0f} s left", file=sys.stderr, flush=True)
         yield part
