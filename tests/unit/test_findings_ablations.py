@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ratios import ratio
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.ablations import OUTCOMES, ablations_of, frontier, recovery, without_ablations
-from weight_importance.findings.statistics import final_accuracy, interval, paired, ratio, select_lambda
+from weight_importance.findings.statistics import final_accuracy, interval, paired, select_lambda
 
 NAN = math.nan
 SEEDS = range(100, 105)

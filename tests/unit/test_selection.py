@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ratios import ratio
 from weight_importance.findings.selection import Curve, contrast, curves, holm, joined, peaks, recovered, resamples
-from weight_importance.findings.statistics import paired, paired_equivalence, ratio, select_lambda
+from weight_importance.findings.statistics import paired, paired_equivalence, select_lambda
 
 
 def curve(name: str, strengths: int, seed: int) -> Curve:

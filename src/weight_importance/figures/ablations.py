@@ -17,6 +17,7 @@ from weight_importance.figures.style import (
     GREY,
     MARKERS,
     PALETTE,
+    PERCENT,
     Look,
     error_axis,
     figure,
@@ -27,7 +28,6 @@ from weight_importance.figures.style import (
 from weight_importance.findings.ablations import MARGIN, ablations_of, frontier
 from weight_importance.settings.ablation_names import parse
 
-PERCENT = 100.0
 FILLED = ("equivalent", "better")
 
 

@@ -8,7 +8,7 @@ from scipy.cluster.hierarchy import dendrogram
 
 from weight_importance.figures.labels import COEFFICIENT_LABELS
 from weight_importance.figures.matrix import NO_VALUE, SMALLEST_CELL, cells, colours, name_cells, name_colours
-from weight_importance.figures.style import ABLATIONS, CHOSEN, GREY, PALETTE, WIDTH, figure, in_view, label
+from weight_importance.figures.style import ABLATIONS, CHOSEN, GREY, PALETTE, PERCENT, WIDTH, figure, in_view, label
 from weight_importance.findings.atlas import clustered, tree
 
 LARGEST_CELL = 0.28
@@ -23,8 +23,6 @@ SIDE = 0.95
 GAP = 0.12
 RIGHT = 0.12
 """Inches to the right of the last panel, for half of its last tick label."""
-
-PERCENT = 100.0
 
 
 def atlas(square: pd.DataFrame, coefficient: str, retention: pd.DataFrame, pruning: pd.DataFrame) -> Figure:

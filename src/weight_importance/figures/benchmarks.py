@@ -4,10 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from weight_importance.figures.style import GREY, PALETTE, Look, figure, sentence
+from weight_importance.figures.style import GREY, PALETTE, PERCENT, Look, figure, sentence
 from weight_importance.findings.publications import METHODS, SCENARIOS
 
-PERCENT = 100.0
 OURS: Look = {"color": PALETTE[0], "marker": "o", "linestyle": ""}
 THEIRS: Look = {"color": GREY, "marker": "s", "linestyle": ""}
 

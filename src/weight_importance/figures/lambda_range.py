@@ -4,11 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weight_importance.figures.style import GREY, figure, label, look
+from weight_importance.figures.style import GREY, PERCENT, figure, label, look
 from weight_importance.findings.lambda_range import REFERENCE
 from weight_importance.findings.statistics import intervals
-
-PERCENT = 100.0
 
 
 def curve_label(curve: str) -> str:

@@ -21,7 +21,7 @@ def pruning(table: pd.DataFrame) -> Figure:
             scope_means = means[means["scope"] == scope]
             for name in in_order(scope_means["criterion"]):
                 rows = scope_means[scope_means["criterion"] == name].sort_values("fraction")
-                band(axes, name, rows["fraction"] * 100, rows, scale=100)
+                band(axes, name, rows["fraction"] * 100, rows)
             axes.set(xlabel="weights removed (%)", title=title)
             axes.grid(axis="y")
         low, high = panels[0].get_ylim()

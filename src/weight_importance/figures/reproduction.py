@@ -15,6 +15,7 @@ from weight_importance.figures.style import (
     CHOSEN,
     DIVERGED,
     GREY,
+    PERCENT,
     figure,
     grid_shape,
     in_order,
@@ -25,7 +26,6 @@ from weight_importance.figures.style import (
 )
 from weight_importance.findings.reproduction import last_common_task, published_best
 
-PERCENT = 100.0
 NONE = (0, (2, 2))
 
 

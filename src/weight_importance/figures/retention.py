@@ -11,6 +11,7 @@ from weight_importance.figures.style import (
     CHOSEN,
     DIVERGED,
     GREY,
+    PERCENT,
     band,
     error_axis,
     figure,
@@ -24,8 +25,6 @@ from weight_importance.figures.style import (
 )
 from weight_importance.findings.retention import at_selected_lambda, average_accuracy, final_means
 from weight_importance.findings.statistics import intervals
-
-PERCENT = 100.0
 
 
 def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
@@ -62,7 +61,7 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
 def _strengths(axes: Axes, name: str, rows: pd.DataFrame, chosen: pd.Series) -> None:
     finite, diverged = rows[rows["mean"].notna()], rows[rows["mean"].isna()]
     strength_axis(axes, rows["lambda"])
-    band(axes, name, finite["lambda"], finite, scale=PERCENT)
+    band(axes, name, finite["lambda"], finite)
     if len(finite) == 1:
         half = (finite["high"] - finite["low"]) / 2 * PERCENT
         axes.errorbar(
@@ -97,9 +96,9 @@ def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
         left, right = drawn.subplots(1, 2)
         for name in names:
             rows = average[average["estimator"] == name].sort_values("tasks_learnt")
-            band(left, name, rows["tasks_learnt"], rows, scale=PERCENT)
+            band(left, name, rows["tasks_learnt"], rows)
             if name != "none":
-                band(right, name, rows["tasks_learnt"], rows, scale=PERCENT)
+                band(right, name, rows["tasks_learnt"], rows)
         penalised = average[average["estimator"] != "none"]
         for axes, rows, title in (
             (left, average, "with and without penalty"),

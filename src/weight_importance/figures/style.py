@@ -23,6 +23,8 @@ from weight_importance.files.storage import atomic_path
 WIDTH = 6.5
 """Inches: text width of the paper, so that figures print at the size they are drawn."""
 
+PERCENT = 100.0
+
 MOST_COLUMNS = 4
 """Largest number of panels side by side with legible text."""
 
@@ -141,11 +143,11 @@ def look(name: str) -> Look:
     }
 
 
-def band(axes: Axes, name: str, x: Sequence[float], rows: pd.DataFrame, *, scale: float = 1.0) -> None:
-    """A line of means with its interval as a band; ``rows`` has ``mean``, ``low`` and ``high`` along ``x``."""
+def band(axes: Axes, name: str, x: Sequence[float], rows: pd.DataFrame) -> None:
+    """A line of means in per cent with the interval as a band; ``rows`` has ``mean``, ``low``, ``high`` along ``x``."""
     drawn = look(name)
-    axes.fill_between(x, rows["low"] * scale, rows["high"] * scale, color=drawn["color"], alpha=0.2, linewidth=0)
-    axes.plot(x, rows["mean"] * scale, label=label(name), **drawn)
+    axes.fill_between(x, rows["low"] * PERCENT, rows["high"] * PERCENT, color=drawn["color"], alpha=0.2, linewidth=0)
+    axes.plot(x, rows["mean"] * PERCENT, label=label(name), **drawn)
 
 
 def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:

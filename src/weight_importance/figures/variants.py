@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from weight_importance.figures.style import (
     DIVERGED,
     GREY,
+    PERCENT,
     Look,
     error_axis,
     figure,
@@ -25,7 +26,6 @@ from weight_importance.findings.variants import TOLERANCE, curves, short_name, u
 from weight_importance.findings.variants import variants as variants_of
 from weight_importance.settings import Study
 
-PERCENT = 100.0
 DASHES = (0, (4, 1.5))
 DARK = "#222222"
 

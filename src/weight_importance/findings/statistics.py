@@ -90,32 +90,15 @@ def _differences(a: pd.Series, b: pd.Series) -> pd.Series:
     return a - b.loc[a.index]
 
 
-def ratio(numerator: pd.Series, denominator: pd.Series, level: float = 0.95) -> Interval:
-    """Ratio of two means over the same seeds with Fieller's interval (1954; bivariate normal values).
-
-    The interval contains the ratios r for which a paired t test does not reject a zero mean of numerator - r ·
-    denominator. Unlike the mean of per-seed ratios, it is robust to a small denominator of a single seed. If the
-    denominator's mean is not significantly different from zero at this level, there is no bounded interval: low and
-    high are ``nan``, as for a single seed.
-
-    Args:
-        numerator, denominator: values indexed by seed.
-        level: confidence level, between 0 and 1.
-
-    Raises:
-        ValueError: a seed is missing from one of them, or occurs twice.
-    """
-    _differences(numerator, denominator)
-    y, x = numerator.to_numpy(float), denominator.loc[numerator.index].to_numpy(float)
-    n = len(y)
-    spread = np.cov(y, x) / n if n > 1 else np.full((2, 2), np.nan)
-    return fieller(y.mean(), x.mean(), spread[0, 0], spread[0, 1], spread[1, 1], n, level)
-
-
 def fieller(
     y: float, x: float, variance_y: float, covariance: float, variance_x: float, n: int, level: float = 0.95
 ) -> Interval:
-    """Ratio y / x of two means over n seeds with Fieller's interval: see :func:`ratio`.
+    """Ratio y / x of two means over the same n seeds with Fieller's interval (1954; bivariate normal values).
+
+    The interval contains the ratios r for which a paired t test does not reject a zero mean of y - r · x. Unlike the
+    mean of per-seed ratios, it is robust to a small denominator of a single seed. If the denominator's mean is not
+    significantly different from zero at this level, there is no bounded interval: low and high are ``nan``, as for a
+    single seed.
 
     Args:
         y, x: the means.
