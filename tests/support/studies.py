@@ -4,7 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+import torch
 
+from weight_importance.data.samples import Samples
+from weight_importance.data.tasks.registry import Sequences, sequences
+from weight_importance.data.tasks.task import Task
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.statistics import select_lambda
 from weight_importance.findings.study import Findings
@@ -36,7 +40,7 @@ LEARNING = {
 """The simplest settings for learning later tasks."""
 
 
-def retention_job(learning: LaterTasks, optimisation: Optimisation, **changes: object) -> RetentionJob:
+def retention_job(**changes: object) -> RetentionJob:
     """Settings of retention for functions that receive networks and tasks."""
     settings = {
         "study": "s",
@@ -48,10 +52,25 @@ def retention_job(learning: LaterTasks, optimisation: Optimisation, **changes: o
         "train_on_validation": False,
         "carry_adam": False,
         "penalised_path": False,
-        "samples": 10,
+        "optimisation": Optimisation(batch_size=10, learning_rate=1e-2),
+        "samples": 20,
+        "learning": LaterTasks(images=None, **LEARNING),
         "lambdas": [1.0],
     }
-    return RetentionJob(**settings | {"learning": learning, "optimisation": optimisation} | changes)
+    return RetentionJob(**settings | changes)
+
+
+def small_tasks(seeds: list[int]) -> Sequences:
+    """Three permuted tasks of images of 4 × 4 pixels, four classes of different brightness."""
+    random = torch.Generator().manual_seed(0)
+
+    def samples(count: int) -> Samples:
+        labels = torch.randint(4, (count,), generator=random)
+        images = torch.rand(count, 4, 4, generator=random) * 150 + labels[:, None, None] * 25
+        return Samples(images.to(torch.uint8), labels)
+
+    plain = Task(samples(60), samples(20), samples(80))
+    return sequences(PermutedTasks(kind="permuted", count=3, seed=1), [plain], seeds)
 
 
 PUBLISHED = Study(

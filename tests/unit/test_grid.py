@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from networks_under_test import NormalisedVector as Small
-from studies import retention_job
-from weight_importance.data.samples import Samples
-from weight_importance.data.tasks.registry import sequences
-from weight_importance.data.tasks.task import Task
+from studies import retention_job, small_tasks
 from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.files.trained import AdamState
 from weight_importance.learning import grid
@@ -15,30 +12,19 @@ from weight_importance.learning.ablations import transform
 from weight_importance.learning.grid import Kept, blocks, retention
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Weighting
-from weight_importance.settings import LaterTasks, Optimisation, PermutedTasks
+from weight_importance.settings import LaterTasks
 from weight_importance.settings.ablation_names import parse
 
-LEARNING = LaterTasks(
-    images=None, epochs=1, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
-)
 STRENGTHS = [0.1, 10.0, 1000.0]
 SEEDS = [3, 4]
-JOB = retention_job(LEARNING, Optimisation(batch_size=10, learning_rate=1e-2), samples=20, lambdas=STRENGTHS)
+JOB = retention_job(lambdas=STRENGTHS)
 ONE = 14 * 4 * (16 * 12 + 12 + 12 + 12 + 12 * 4 + 4)
 """Bytes of a replica."""
 
 
 @pytest.fixture(scope="module")
 def tasks():
-    random = torch.Generator().manual_seed(0)
-
-    def samples(count):
-        labels = torch.randint(4, (count,), generator=random)
-        images = torch.rand(count, 4, 4, generator=random) * 150 + labels[:, None, None] * 25
-        return Samples(images.to(torch.uint8), labels)
-
-    plain = Task(samples(60), samples(20), samples(80))
-    return sequences(PermutedTasks(kind="permuted", count=3, seed=1), [plain], SEEDS)
+    return small_tasks(SEEDS)
 
 
 def learn(tasks, estimators, most_bytes=None, ablation=None, kept=None, job=JOB, adam=None):
@@ -110,7 +96,7 @@ def test_runs_interrupted_after_tasks_give_the_same_bits(estimators, ablation, c
     """Each run continues from files alone, like a new process."""
     of_learning = {key: value for key, value in changes.items() if key in LaterTasks.model_fields}
     of_job = {key: value for key, value in changes.items() if key not in of_learning}
-    job = JOB.model_copy(update={"learning": LEARNING.model_copy(update=of_learning)} | of_job)
+    job = JOB.model_copy(update={"learning": JOB.learning.model_copy(update=of_learning)} | of_job)
     adam = None
     if job.carry_adam:
         random = torch.Generator().manual_seed(1)

@@ -4,37 +4,22 @@ import pytest
 import torch
 
 from networks_under_test import NormalisedVector as Small
-from studies import retention_job
-from weight_importance.data.samples import Samples
-from weight_importance.data.tasks.registry import sequences
-from weight_importance.data.tasks.task import Task
+from studies import retention_job, small_tasks
 from weight_importance.learning.ablations import transform
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.importance import stacked_importances
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Run, Weighting, observed
-from weight_importance.settings import LaterTasks, Optimisation, PermutedTasks
 from weight_importance.settings.ablation_names import parse
 
-LEARNING = LaterTasks(
-    images=None, epochs=1, clamp_negative=True, accumulation="sum", decay=1.0, penalty="plain", batch_norm="running"
-)
-JOB = retention_job(LEARNING, Optimisation(batch_size=10, learning_rate=1e-2), samples=20)
+JOB = retention_job()
 SEEDS = [3, 4]
 OBSERVED = observed(3, after_every_task=True)
 
 
 @pytest.fixture(scope="module")
 def tasks():
-    random = torch.Generator().manual_seed(0)
-
-    def samples(count):
-        labels = torch.randint(4, (count,), generator=random)
-        images = torch.rand(count, 4, 4, generator=random) * 150 + labels[:, None, None] * 25
-        return Samples(images.to(torch.uint8), labels)
-
-    plain = Task(samples(60), samples(20), samples(80))
-    return sequences(PermutedTasks(kind="permuted", count=3, seed=1), [plain], SEEDS)
+    return small_tasks(SEEDS)
 
 
 def run(tasks, estimators, ablation=None, job=JOB):
@@ -90,7 +75,7 @@ def test_with_a_penalised_path_si_uses_the_gradient_with_the_penalty(tasks):
 
     def second(name, penalised_path):
         seen = []
-        learning = LEARNING.model_copy(update={"clamp_negative": False})
+        learning = JOB.learning.model_copy(update={"clamp_negative": False})
         job = JOB.model_copy(update={"penalised_path": penalised_path, "learning": learning})
         run(tasks, [name], lambda importances, seeds: seen.append(importances[0]) or importances[0], job)
         return seen[1]
@@ -108,7 +93,7 @@ OBSERVERS = ["si", "mas", "onaf", "fisher_sampled"]
 @pytest.mark.parametrize(("accumulation", "factor"), [("sum", 1.0), ("online", 0.5)])
 def test_observers_accumulate_like_the_penalty_and_change_no_weight(name, accumulation, factor, tasks):
     """After every task including the last; a run resumed after each task has the same bits."""
-    learning = LEARNING.model_copy(update={"accumulation": accumulation, "decay": 0.5})
+    learning = JOB.learning.model_copy(update={"accumulation": accumulation, "decay": 0.5})
     job, baseline = JOB.model_copy(update={"learning": learning}), initialise(Small, SEEDS)
     random = torch.Generator().manual_seed(2)
     first = {

@@ -16,6 +16,7 @@ import yaml
 import documents
 from checkout import REPOSITORY
 from edits import Edit, edit
+from studies import LEARNING
 
 PAGE = "docs/extending.md"
 PACKAGE = "src/weight_importance"
@@ -35,12 +36,7 @@ STUDY = {
     "retention": {
         "seeds": None,
         "images": None,
-        "epochs": 1,
-        "clamp_negative": True,
-        "accumulation": "sum",
-        "decay": 1.0,
-        "penalty": "plain",
-        "batch_norm": "running",
+        **LEARNING,
         "unpenalised": True,
         "lambdas": {"mas": [1], "my_estimator": [1], "halved(mas)": [1]},
         "ablations": ["halved(mas)"],

@@ -8,6 +8,7 @@ import pytest
 import grid
 import jobs
 import notebooks
+from studies import LEARNING
 from weight_importance.settings import (
     KUTALEV_LAPINA,
     Configuration,
@@ -29,12 +30,7 @@ BASE = {
     "retention": {
         "seeds": 2,
         "images": None,
-        "epochs": 1,
-        "clamp_negative": True,
-        "accumulation": "sum",
-        "decay": 1.0,
-        "penalty": "plain",
-        "batch_norm": "running",
+        **LEARNING,
         "unpenalised": True,
         "lambdas": {"mas": [1, 10], "si": []},
     },
