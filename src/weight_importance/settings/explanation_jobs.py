@@ -25,10 +25,10 @@ class OnSamples(OnFirstTask):
     estimators: Several[str]
 
     @classmethod
-    def _of_samples(cls, study: Study) -> dict:
+    def _of_samples(cls, name: str, study: Study, seeds: Seeds) -> dict:
         explanation = present(study.explanation)
         return {
-            **cls._of_first_task(study),
+            **cls._of_first_task(name, study, seeds),
             "images": study.images.training,
             "samples": explanation.samples,
             "estimators": explanation.estimators,
@@ -41,7 +41,7 @@ class DecompositionJob(OnSamples):
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """Settings for one shard of the study ``name``, which has the section ``explanation``."""
-        return cls(study=name, seeds=seeds, **cls._of_samples(study))
+        return cls(**cls._of_samples(name, study, seeds))
 
 
 class FurtherTraining(Settings):
@@ -68,9 +68,7 @@ class ConfidenceJob(OnSamples):
             images=explanation.images, epochs=max(explanation.epochs), optimisation=Optimisation.of(study)
         )
         return cls(
-            study=name,
-            seeds=seeds,
-            **cls._of_samples(study),
+            **cls._of_samples(name, study, seeds),
             condition=condition,
             levels=explanation.levels(condition),
             training=None if condition == "temperature" else training,
@@ -92,7 +90,7 @@ class TrajectoriesJob(OnAllTasks):
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """Settings for one shard of the study ``name``, which has ``retention`` and ``explanation``."""
-        whole, explanation = cls._of_all_tasks(study), present(study.explanation)
+        whole, explanation = cls._of_all_tasks(name, study, seeds), present(study.explanation)
         trajectories = explanation.trajectories
         whole |= {
             "tasks": study.tasks.model_copy(update={"count": trajectories.tasks}),
@@ -100,8 +98,6 @@ class TrajectoriesJob(OnAllTasks):
             "learning": whole["learning"].model_copy(update={"images": trajectories.images}),
         }
         return cls(
-            study=name,
-            seeds=seeds,
             **whole,
             images=study.images.training,
             estimators=explanation.estimators,

@@ -61,8 +61,8 @@ class OnFirstTask(Job):
     first_task: FirstTask
 
     @staticmethod
-    def _of_first_task(study: Study) -> dict:
-        same = {key: getattr(study, key) for key in ("network", "inputs")}
+    def _of_first_task(name: str, study: Study, seeds: Seeds) -> dict:
+        same = {"study": name, "seeds": seeds, "network": study.network, "inputs": study.inputs}
         return same | {"dataset": study.datasets[0], "first_task": study.tasks.first()}
 
 
@@ -93,9 +93,7 @@ class TrainingJob(OnFirstTask):
     def of(cls, name: str, study: Study, seeds: Seeds, records: Sequence[str]) -> Self:
         """Settings for one shard of the study ``name``."""
         return cls(
-            study=name,
-            seeds=seeds,
-            **cls._of_first_task(study),
+            **cls._of_first_task(name, study, seeds),
             images=study.images.training,
             duration=Duration(epochs=study.training.epochs, iterations=study.training.iterations),
             optimisation=Optimisation.of(study),
@@ -113,13 +111,8 @@ class EvaluationJob(OnFirstTask):
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """Settings for one shard of the study ``name``."""
-        return cls(
-            study=name,
-            seeds=seeds,
-            **cls._of_first_task(study),
-            images=study.images,
-            train_on_validation=study.protocol.train_on_validation,
-        )
+        overlap = study.protocol.train_on_validation
+        return cls(**cls._of_first_task(name, study, seeds), images=study.images, train_on_validation=overlap)
 
 
 class ImportanceJob(OnFirstTask):
@@ -135,9 +128,7 @@ class ImportanceJob(OnFirstTask):
     def of(cls, name: str, study: Study, seeds: Seeds, part: Literal["training", "test"] = "training") -> Self:
         """Settings for one shard of the study ``name``, on samples of training images or on test images."""
         return cls(
-            study=name,
-            seeds=seeds,
-            **cls._of_first_task(study),
+            **cls._of_first_task(name, study, seeds),
             part=part,
             images=getattr(study.images, part),
             samples=study.importance.samples if part == "training" else None,
@@ -155,13 +146,8 @@ class PruningJob(OnFirstTask):
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds) -> Self:
         """Settings for one shard of the study ``name``, which has the section ``pruning``."""
-        return cls(
-            study=name,
-            seeds=seeds,
-            **cls._of_first_task(study),
-            images=study.images.test,
-            fractions=present(study.pruning).fractions,
-        )
+        fractions = present(study.pruning).fractions
+        return cls(**cls._of_first_task(name, study, seeds), images=study.images.test, fractions=fractions)
 
 
 class OnAllTasks(Job):
@@ -180,8 +166,10 @@ class OnAllTasks(Job):
     learning: LaterTasks
 
     @staticmethod
-    def _of_all_tasks(study: Study) -> dict:
+    def _of_all_tasks(name: str, study: Study, seeds: Seeds) -> dict:
         return {
+            "study": name,
+            "seeds": seeds,
             **{key: getattr(study, key) for key in ("network", "inputs", "datasets", "tasks")},
             **{key: getattr(study.protocol, key) for key in ("carry_adam", "penalised_path")},
             "optimisation": Optimisation.of(study),
@@ -209,9 +197,7 @@ class RetentionJob(OnAllTasks):
             condition: an estimator, an ablation, or ``none``.
         """
         return cls(
-            study=name,
-            seeds=seeds,
-            **cls._of_all_tasks(study),
+            **cls._of_all_tasks(name, study, seeds),
             images=study.images,
             train_on_validation=study.protocol.train_on_validation,
             lambdas=present(study.retention).strengths(condition),
