@@ -17,7 +17,6 @@ from weight_importance.findings.reproduction import (
     OUTCOMES,
     comparisons,
     departures,
-    is_as_published,
     judge,
     published_best,
     retention_means,
@@ -157,10 +156,10 @@ def test_words_for_departures_need_no_latex_packages():
 
 
 def test_only_a_run_with_all_published_settings_is_as_published():
-    assert is_as_published(STUDY, PUBLISHED)
-    assert is_as_published(CNN, CNN_SETTINGS[CNN])
-    assert not is_as_published(CNN, PUBLISHED)
-    assert not is_as_published("a_study_of_ones_own", PUBLISHED)
+    assert not departures(STUDY, PUBLISHED)
+    assert not departures(CNN, CNN_SETTINGS[CNN])
+    assert departures(CNN, PUBLISHED)
+    assert departures("a_study_of_ones_own", PUBLISHED)
 
 
 def test_every_comparison_has_one_row_and_a_known_outcome(compared):

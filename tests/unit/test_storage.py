@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from weight_importance.files.integrity import damage
+from weight_importance.files.integrity import judged
 from weight_importance.files.storage import atomic_path, load_tensors, read_table, save_tensors, write_table, write_text
 from weight_importance.runtime.errors import UserError
 
@@ -60,7 +60,7 @@ def test_every_truncation_is_detected(tmp_path, write, read):
     content = path.read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        assert damage(path), length
+        assert judged(path)[1], length
         with pytest.raises(UserError, match=r"result.*same command again"):
             read(path)
 
@@ -134,8 +134,8 @@ def test_all_files_are_flushed_before_the_first_is_renamed(tmp_path, monkeypatch
 def test_a_changed_file_is_detected_until_it_is_written_again(tmp_path):
     path = tmp_path / "a.tex"
     write_text(path, "one")
-    assert damage(path) is None
+    assert judged(path)[1] is None
     path.write_text("two")
-    assert damage(path)
+    assert judged(path)[1]
     write_text(path, "two")
-    assert damage(path) is None
+    assert judged(path)[1] is None

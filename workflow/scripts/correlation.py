@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from weight_importance.analysis.correlation import correlate
 from weight_importance.analysis.used import correlation_used
@@ -37,18 +36,12 @@ def main() -> None:
             raise UserError(
                 f"--importance names the estimator '{name}' twice, allowed is once each. Correct the command line."
             )
-        importances[name] = load_importance(name, path, job)
+        importances[name], _ = load_tensors(path, study=job.study, **identity(name, job.seeds))
 
     observed, null = correlate(job.study, importances, job.seeds, job.permutations)
     write_table(arguments.null, null, COLUMNS["correlation_null"])
     write_table(arguments.used, correlation_used(job.study, importances, job.seeds), COLUMNS["correlation_used"])
     write_table(arguments.output, observed, COLUMNS["correlation"])
-
-
-def load_importance(name: str, path: str, job: CorrelationJob) -> dict[str, Tensor]:
-    """Load the importances in ``path``; check that they belong to the job."""
-    tensors, _ = load_tensors(path, study=job.study, **identity(name, job.seeds))
-    return tensors
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from weight_importance.analysis.densities import Axis, Density, axis, density
 from weight_importance.explorer.page import contents, fill
 from weight_importance.figures.style import in_order
 from weight_importance.files.provenance import read_noted
-from weight_importance.files.storage import REMAKE, load_tensors, read_table, write_text
+from weight_importance.files.storage import load_tensors, read_table, write_text
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.tensors import tensor_order
 from weight_importance.runtime.arguments import json_object
@@ -74,9 +74,7 @@ def study_densities(folder: Path, study: str, settings: Mapping) -> dict[str, tu
 
 def load_importance(path: Path, study: str) -> dict[str, np.ndarray]:
     """Load importances, ``(R, ...)`` by parameter; check that they belong to the study."""
-    tensors, metadata = load_tensors(path)
-    if metadata.get("study") != study:
-        raise UserError(f"{path} is of study {metadata.get('study')}, expected {study}. {REMAKE}")
+    tensors, _ = load_tensors(path, study=study)
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 

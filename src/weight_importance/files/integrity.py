@@ -18,13 +18,8 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def damage(path: str | Path) -> str | None:
-    """Describe how a result differs from its seal; ``None`` if it does not, or has no seal."""
-    return judged(path)[1]
-
-
 def judged(path: str | Path) -> tuple[str | None, str | None]:
-    """Return a result's checksum and its :func:`damage`, reading the file once."""
+    """Return a result's checksum, and how it differs from its seal; ``None`` if it does not, or has no seal."""
     path = Path(path)
     if not path.is_file():
         return None, "does not exist"

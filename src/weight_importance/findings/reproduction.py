@@ -60,15 +60,6 @@ def departures(study: str, settings: Study, kind: str = "lambda") -> list[str]:
     return differing(settings, compared)
 
 
-def is_as_published(study: str, settings: Study, kind: str = "lambda") -> bool:
-    """Return whether a run has the published settings and size, so that published results can judge it.
-
-    Args:
-        study, settings, kind: as for :func:`departures`.
-    """
-    return not departures(study, settings, kind)
-
-
 def retention_means(table: pd.DataFrame) -> pd.DataFrame:
     """Mean test accuracy over the tasks learnt so far with 95 % t intervals over seeds, as in the published table.
 
@@ -154,7 +145,7 @@ def comparisons(
         adjusted = {place: p for _, family in families for place, p in holm(family.to_dict()).items()}
         results[f"holm_{name}"] = pd.Series(adjusted, index=results.index, dtype=float)
     judged = [
-        _judged(row, is_as_published(study, settings[name_of_run], row["kind"])) for row in results.to_dict("records")
+        _judged(row, not departures(study, settings[name_of_run], row["kind"])) for row in results.to_dict("records")
     ]
     outcomes = pd.DataFrame(judged, columns=["outcome", "verdict"], index=results.index)
     return results.assign(outcome=outcomes["outcome"], verdict=outcomes["verdict"])
