@@ -21,7 +21,7 @@ def gradients(network: nn.Module, scalar: Tensor) -> Importance:
     return dict(zip(dict(network.named_parameters()), values, strict=True))
 
 
-def total(importances: list[Importance], divisor: float = 1) -> Importance:
+def total(importances: list[Importance], divisor: float) -> Importance:
     return {name: sum(each[name] for each in importances) / divisor for name in importances[0]}
 
 

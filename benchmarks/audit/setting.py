@@ -38,10 +38,10 @@ def convolutional() -> nn.Sequential:
 NETWORKS = {"fully connected": (fully_connected, (6,)), "convolutional": (convolutional, (1, 6, 6))}
 
 
-def case(network: str, batch: int = BATCH, samples: int = SAMPLES, seed: int = 0) -> Case:
+def case(network: str, batch: int = BATCH, samples: int = SAMPLES) -> Case:
     """A network whose predictions are neither uniform nor certain, with random inputs and labels."""
     build, shape = NETWORKS[network]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     made = build().double().eval()
     with torch.no_grad():
         for parameter in made.parameters():

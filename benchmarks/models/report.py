@@ -1,12 +1,13 @@
 """The measurements as a table in a file and as a page to read."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+
+from speed.table import processor
 
 KEY = ["network", "estimator"]
 
@@ -36,19 +37,13 @@ def add(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add rows to ``models.csv``, in place of earlier ones of the same network and estimator; write ``models.md``."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "models.csv"
-    table = pd.DataFrame(rows).assign(processor=processor(), torch=torch.__version__)
+    table = pd.DataFrame(rows).assign(processor=processor(torch.device("cpu")), torch=torch.__version__)
     if file.is_file():
         earlier = pd.read_csv(file)
         replaced = earlier[KEY].apply(tuple, axis=1).isin(table[KEY].apply(tuple, axis=1))
         table = pd.concat([earlier[~replaced], table], ignore_index=True)
     table.to_csv(file, index=False, float_format="%.6g")
     (folder / "models.md").write_text(page(pd.read_csv(file)), encoding="utf-8")
-
-
-def processor() -> str:
-    """The processor's name."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 def page(table: pd.DataFrame) -> str:

@@ -86,7 +86,7 @@ def input_factors(call: Call) -> Iterator[Tensor]:
 
 
 def power_sums(
-    calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool = False
+    calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool
 ) -> Iterator[tuple[str, str, Tensor]]:
     """Sum the terms over samples for the parameters of the called layers.
 
