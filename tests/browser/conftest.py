@@ -80,6 +80,7 @@ def legible() -> Callable[[Page], None]:
     measure = Path(__file__).with_name("legibility.js").read_text(encoding="utf-8")
 
     def check(page: Page) -> None:
+        page.evaluate("document.getAnimations().forEach((animation) => animation.finish())")  # text that fades in
         texts = page.evaluate(measure)
         assert texts
         small = {f"{text['text']}: {text['size']} px" for text in texts if text["size"] < 12}

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ TINY = ["presets/tiny.yaml", "tests/workflow/two-shards.yaml"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 PROMPT = ["--max-jobs-per-timespan", "100/1s"]
 """Ends a run one second after its last job (profiles/default: five seconds)."""
+MANY_JOBS = ["--max-jobs-per-timespan", "1000/10s"]
+"""Selects jobs less often (profiles/default)."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +38,19 @@ class Workflow:
     def command(self, *arguments: str, change: dict | None = None) -> list[str]:
         """Snakemake's command line with a changed configuration; targets come first, to be no further presets."""
         (self.folder / "change.yaml").write_text(yaml.safe_dump(change or {}), encoding="utf-8")
-        return [*SNAKEMAKE, *arguments, *PROMPT, "--configfile", *TINY, "change.yaml"]
+        return [*SNAKEMAKE, *PROMPT, *arguments, "--configfile", *TINY, "change.yaml"]
 
-    def run(self, *arguments: str, change: dict | None = None, **environment: str) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, change: dict | None = None, **environment: str) -> programs.Done:
         """Run Snakemake to its end."""
-        return subprocess.run(
-            self.command(*arguments, change=change),
-            cwd=self.folder,
-            env=os.environ | self.preloaded | environment | self.own_package,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return self._snakemake(self.command(*arguments, change=change), self.preloaded | environment)
+
+    def _snakemake(self, command: list[str], environment: dict[str, str]) -> programs.Done:
+        variables = os.environ | environment | self.own_package
+        return programs.run_module("snakemake", *command[len(SNAKEMAKE) :], cwd=self.folder, env=variables)
 
     def plan(self, *arguments: str, change: dict | None = None) -> set[str]:
         """The messages of the jobs that would run."""
-        command = self.command("--dry-run", *arguments, change=change)
-        environment = os.environ | self.own_package
-        dry = programs.run_module("snakemake", *command[len(SNAKEMAKE) :], cwd=self.folder, env=environment)
+        dry = self._snakemake(self.command("--dry-run", *arguments, change=change), {})
         assert dry.returncode == 0, dry.stdout + dry.stderr
         return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, re.MULTILINE))
 
@@ -89,7 +85,7 @@ def fresh(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Wo
 @pytest.fixture(scope="module")
 def tiny_run(fresh: Workflow) -> Workflow:
     """The checkout with a finished run; its logs list the modules that each job imported."""
-    run = fresh.run("--cores", "2", PYTHONPROFILEIMPORTTIME="1")
+    run = fresh.run("--cores", "2", *MANY_JOBS, PYTHONPROFILEIMPORTTIME="1")
     output = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith("import time")]
     assert run.returncode == 0, "\n".join(output)[-10000:]
     return fresh

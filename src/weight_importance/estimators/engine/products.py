@@ -16,6 +16,9 @@ from weight_importance.estimators.engine.samples import HALVES
 PRODUCT_BYTES = 8 * 2**20
 """Memory bound on one layer's simultaneous per-sample gradients and factors; at least one sample's."""
 
+LARGE = 2**15
+"""Number of weights from which powers of per-sample gradients are summed sample by sample on a CPU."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -76,7 +79,10 @@ def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
         if buffer is None:
             buffer = left.new_empty(len(left), *left.shape[1:3], right.shape[2])
         product = buffer[: len(left)]
-        torch.bmm(left.flatten(0, 1), right.flatten(0, 1).transpose(1, 2), out=product.flatten(0, 1))
+        if left.shape[2] == right.shape[2] == 1:  # many groups of one weight, as in a normalisation's scale
+            torch.linalg.vecdot(left, right, out=product[..., 0])
+        else:
+            torch.bmm(left.flatten(0, 1), right.flatten(0, 1).transpose(1, 2), out=product.flatten(0, 1))
         yield product
 
 
@@ -154,17 +160,33 @@ def _sums_over_positions(
     sums: dict[str, Tensor] = {}
     done = 0
     for gradients in sample_gradients(call, gradient):
-        part = slice(done, done + len(gradients))
-        for term, powered in _powers(gradients.flatten(1), terms, in_place=True):
-            if term.key not in sums:
-                sums[term.key] = powered.new_zeros(powered.shape[1])
-            sums[term.key].addmv_(powered.T, term.weight[part].to(powered.dtype))
+        _add_powers(sums, gradients.flatten(1), terms, slice(done, done + len(gradients)))
         done += len(gradients)
     for key, total in sums.items():
         yield key, full_name(call, "weight"), total
     if call.module.bias is not None:
         for term, powered in _powers(factor.sum(3).flatten(1), terms, in_place=True):
             yield term.key, full_name(call, "bias"), term.weight.to(powered.dtype) @ powered
+
+
+def _add_powers(sums: dict[str, Tensor], gradients: Tensor, terms: list[Term], part: slice) -> None:
+    """Add the terms for per-sample gradients ``(n, W)``, which are overwritten, to sums ``(W,)`` by key."""
+    for term in terms:
+        if term.key not in sums:
+            sums[term.key] = gradients.new_zeros(gradients.shape[1])
+    if gradients.shape[1] < LARGE or gradients.device.type == "cuda":
+        for term, powered in _powers(gradients, terms, in_place=True):
+            sums[term.key].addmv_(powered.T, term.weight[part].to(powered.dtype))
+        return
+    # one sample at a time, whose gradient stays in the processor's cache
+    weights = {term.key: term.weight[part].tolist() for term in terms}
+    for place, row in enumerate(gradients):
+        if all(term.power == 2 for term in terms):
+            for term in terms:
+                sums[term.key].addcmul_(row, row, value=weights[term.key][place])
+        else:
+            for term, powered in _powers(row, terms, in_place=True):
+                sums[term.key].add_(powered, alpha=weights[term.key][place])
 
 
 def rows_used(call: Call, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
