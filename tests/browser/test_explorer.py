@@ -138,8 +138,8 @@ def test_every_study_is_shown(opened):
         assert page.locator("#summary").inner_text()
         if len(study["estimators"]) > 1:
             assert page.locator("#density svg").count() >= 1
-            assert page.locator("#agreement svg .mean").count() >= 1
-            assert page.locator("#layers svg .mean").count() >= 1
+            for chart in ("agreement", "layers"):  # a study without the analysis of correlation has a sentence instead
+                assert page.locator(f"#{chart} svg .mean, #{chart} p").count() >= 1
         else:
             assert page.locator("#density p").inner_text()
         own = chosen(page)
@@ -327,7 +327,7 @@ def test_an_address_restores_the_view(opened):
     study = with_pairs(page)
     page.select_option("#study", study["name"])
     page.select_option("#layer", "all")
-    page.select_option("#first", study["names"][-1])
+    page.select_option("#first", study["estimators"][-1])
     page.select_option("#coefficient", "spearman")
     address, summary = page.url.partition("#")[2], page.locator("#summary").inner_text()
     again = opened(PAGE, hash=f"#{address}")

@@ -31,14 +31,15 @@ function pairOf(names, first, second) {
 
 // ---------------------------------------------------------------------------------------------- choices and address
 
-/** Replaces missing parts of the choice by the first existing ones; the two estimators differ if there are two. */
+/** Replaces missing parts of the choice by the first existing ones, preferably estimators with importances; the two estimators
+    differ if there are two. */
 function settle() {
-  const { names, tensors } = study();
+  const { estimators, names, tensors } = study(), ranked = [...estimators, ...names];
   const layers = tensors.map((tensor) => tensor.name);
   if (!layers.includes(choice.layer)) choice.layer = layers[0];
-  if (!names.includes(choice.first)) choice.first = names.find((name) => name !== choice.second) ?? names[0];
+  if (!names.includes(choice.first)) choice.first = ranked.find((name) => name !== choice.second) ?? names[0];
   if (!names.includes(choice.second) || choice.second === choice.first) {
-    choice.second = names.find((name) => name !== choice.first) ?? names[0];
+    choice.second = ranked.find((name) => name !== choice.first) ?? names[0];
   }
 }
 
@@ -364,6 +365,7 @@ function change(key, value) {
   const other = { first: "second", second: "first" }[key];
   if (other && value === choice[other]) choice[other] = choice[key]; // swap equal estimators, which would show nothing
   choice[key] = value;
+  if (key === "study") for (const role of ROLES) if (!study().estimators.includes(choice[role])) delete choice[role];
   settle();
   writeAddress();
   show();
