@@ -157,6 +157,8 @@ def test_a_trace_shows_the_origin_and_names_changed_files(tiny_run, monkeypatch,
     monkeypatch.chdir(tiny_run.folder)
     assert trace_number.Question(Shelf(tiny_run.folder)).answer(f"{STUDY}/retention/none/test/mean")
     assert "paper/sections" in capsys.readouterr().out, "a number that the text always quotes"
+    assert trace_number.Question(Shelf(tiny_run.folder)).answer("MAS (softmax)")
+    assert re.search(r"can be:\n\nquoted in the text.*paper/sections", capsys.readouterr().out, re.DOTALL)
     key = f"{STUDY}/retention/mas/selected/test/mean"
     assert trace_number.Question(Shelf(tiny_run.folder)).answer(key)
     output = capsys.readouterr().out

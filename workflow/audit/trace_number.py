@@ -95,8 +95,8 @@ class Question:
                 "'Figure 3', 'Table 2', or a file under results/." + (f" Similar: {', '.join(near)}." if near else "")
             )
         print(f"'{wanted}' can be:\n")
-        places = {key: f"{printed(self.numbers[key])}, {places(self.quoted[key])}" for key in in_text}
-        self._list("quoted in the text", places)
+        quotes = {key: f"{printed(self.numbers[key])}, {places(self.quoted[key])}" for key in in_text}
+        self._list("quoted in the text", quotes)
         hits = {file: f"{count} cells" if count > 1 else "one cell" for file, count in in_tables.items()}
         self._list("in tables", {file: f"{shown.get(file, 'not in the paper')}, {text}" for file, text in hits.items()})
         self._list("files", dict.fromkeys(files, ""))

@@ -129,6 +129,10 @@ def isolate(scratch: Path) -> None:
         folder = scratch / variable.lower()
         folder.mkdir()
         os.environ[variable] = str(folder)
+    # a kernel reports the interrupt by which Jupyter ends it as an error
+    profile = scratch / "ipythondir/profile_default"
+    profile.mkdir()
+    (profile / "ipython_kernel_config.json").write_text('{"Application": {"log_level": "CRITICAL"}}', encoding="utf-8")
 
 
 def check(notebook: Path, parameters: dict) -> None:
