@@ -82,7 +82,7 @@ def test_rows_of_pairs_and_of_estimators():
         ["s", "x", "y", "k", 1.0], ["s", "x", "y", "l", -1.0], ["s", "x", "z", "k", 2.0], ["s", "x", "z", "l", -2.0],
         ["s", "y", "z", "k", 5.0], ["s", "y", "z", "l", -5.0],
     ]  # fmt: skip
-    rows = estimator_rows({"study": "s"}, ["x", "y"], "quantity", {"k": matrix[0, :2], "l": -matrix[0, :2]})
+    rows = estimator_rows({"study": "s"}, ["x", "y"], {"k": matrix[0, :2], "l": -matrix[0, :2]})
     assert rows.values.tolist() == [["s", "x", "k", 0], ["s", "x", "l", 0], ["s", "y", "k", 1], ["s", "y", "l", -1]]
 
 

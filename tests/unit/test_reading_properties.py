@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from weight_importance.data import image_file
 from weight_importance.data.sources.content import DataFile, parse_idx, read_archive
 from weight_importance.data.sources.reasons import SourceError
-from weight_importance.files.integrity import damage, seal_of
+from weight_importance.files.integrity import judged, seal_of
 from weight_importance.files.storage import load_tensors, read_table, save_tensors, write_table, write_text
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime import device
@@ -88,18 +88,18 @@ def test_a_flipped_bit_a_cut_and_an_addition_are_detected(text, position, bit, t
     path = tmp_path / "x.tex"
     write_text(path, text)
     whole = path.read_bytes()
-    assert damage(path) is None
+    assert judged(path)[1] is None
     for altered in (
         flipped(whole, position, bit),
         whole[: position % (len(whole) + 1)],
         whole + bytes([position % 256]),
     ):
         path.write_bytes(altered)
-        assert (damage(path) is None) == (altered == whole)
+        assert (judged(path)[1] is None) == (altered == whole)
     path.write_bytes(whole)
     seal = seal_of(path)
     seal.write_bytes(flipped(seal.read_bytes(), position % 64, bit))
-    assert damage(path), "an altered seal fits no file"
+    assert judged(path)[1], "an altered seal fits no file"
 
 
 def flipped(content, position, bit):
