@@ -80,7 +80,7 @@ class Recording:
     def after(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Record the change of the weights after a step."""
         moved = {name: _whole(parameter) - self._before[name] for name, parameter in self._parameters.items()}
-        arguments = self._gradients or {"gradients": moved}  # placeholder: no record uses it
+        arguments = self._gradients or {"gradients": moved}  # path estimators without gradients ignore this argument
         self._recorder.step(arguments.pop("gradients"), moved, **arguments)
         self._before, self._gradients = {}, {}
 
