@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help paper report compare verify trace provenance test test-mutations test-peers test-cluster test-faults test-browser test-docs lint docs benchmark audit lock \
-	schema environment benchmark-environment latex clean
+	schema environment slurm benchmark-environment latex clean
 
 help:
 	@echo 'make paper        run everything, from raw data to results/paper/main.pdf, then make the report'
@@ -36,6 +36,7 @@ help:
 	@echo 'make benchmark    compare the speed of importances and training with other libraries, in a separate environment'
 	@echo 'make audit        compare public implementations of importances with exact values (docs/audit.md), in a separate environment'
 	@echo 'make environment  create the virtual environment .venv from envs/requirements.lock'
+	@echo 'make slurm        add Snakemake'\''s plugin for Slurm to .venv'
 	@echo 'make lock         update the pinned package versions from envs/requirements.in; ARGS=--upgrade for the newest versions'
 	@echo 'make schema       write the schema for editors and config/README.md from the settings models'
 	@echo 'make latex        install missing LaTeX packages (as root; otherwise print the command)'
@@ -84,7 +85,7 @@ test-peers: benchmark-environment
 	OMP_NUM_THREADS=1 .venv-benchmark/bin/python -m pytest tests/peers
 
 # not part of make test: needs root and a few minutes
-test-cluster: environment
+test-cluster: slurm
 	OMP_NUM_THREADS=1 sh tests/cluster/one-node-slurm.sh python -m pytest tests/cluster
 
 # not part of make test: needs a finished run and a browser
@@ -134,6 +135,9 @@ schema: environment
 
 environment:
 	@sh envs/install-python.sh
+
+slurm: environment
+	@python -m pip install -qq --disable-pip-version-check --requirement envs/slurm.txt
 
 benchmark-environment:
 	@sh envs/install-python.sh .venv-benchmark envs/requirements.lock envs/benchmark.txt

@@ -127,7 +127,7 @@ def test_every_key_of_the_default_configuration_has_a_comment():
 
 
 def test_reading_the_configuration_loads_no_heavy_library():
-    """Planning must be fast; Snakemake and its plugin for Slurm load some libraries anyway."""
+    """Planning must be fast; Snakemake loads some libraries anyway."""
     code = "import sys, weight_importance.settings.reading; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "numpy", "pandas", "scipy", "matplotlib", "snakemake"}

@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from functools import cache
 from inspect import signature
 from pathlib import Path
 
@@ -57,9 +58,16 @@ PUBLISHED = notebooks.published_files()
 def from_wildcards(function: Callable, *arguments) -> Callable:
     """A function of a job's wildcards: ``function`` of the configuration, ``arguments``, and the wildcards it names."""
     names = list(signature(function).parameters)[1 + len(arguments) :]
-    return lambda wildcards: function(CONFIGURATION, *arguments, **{name: wildcards[name] for name in names})
+    return signed(lambda wildcards: function(CONFIGURATION, *arguments, **{name: wildcards[name] for name in names}))
 
 
+def signed(function: Callable) -> Callable:
+    """The function with its signature, which Snakemake otherwise derives several times per job (.3 s in a large plan)."""
+    function.__signature__ = signature(function)
+    return function
+
+
+@cache
 def records(name: str) -> list[str]:
     """The records of the optimiser's path that an estimator is formed from."""
     return known.records(name, OWN_ESTIMATORS)
@@ -67,7 +75,7 @@ def records(name: str) -> list[str]:
 
 def growing(amount: int) -> Callable:
     """Memory or time that grows with every attempt at a job, which may have failed for lack of it."""
-    return lambda wildcards, attempt: amount * attempt
+    return signed(lambda wildcards, attempt: amount * attempt)
 
 
 READ_BY_LATEX = {".tex", ".bib", ".bst", ".cls", ".clo", ".sty", ".def", ".pdf", ".png", ".jpg", ".jpeg"}
