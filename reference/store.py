@@ -33,7 +33,10 @@ from weight_importance.runtime.errors import UserError, run_program
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results")
-BENCHMARKS = RESULTS / "benchmarks"
+LOGS = RESULTS / "logs"
+COST = re.compile(r"^([\d.]+) s, processor ([\d.]+) s, memory \d+ MB$", re.MULTILINE)
+"""The last line of the log of a finished job (weight_importance.runtime.errors.run_program)."""
+
 CONTENT = {
     "baseline": "accuracy after the first task",
     "correlation": "correlations of importances after the first task",
@@ -86,7 +89,7 @@ def store(study: str, folder: Path) -> None:
         _write(folder / "totals.csv", _totals(parameters))
     _write(
         folder / "durations.csv",
-        _durations(file for name in settings for file in BENCHMARKS.glob(f"*/{name}/**/*.tsv")),
+        _durations(file for name in settings for file in LOGS.glob(f"*/{name}/**/*.log")),
     )
 
 
@@ -112,7 +115,7 @@ def store_run(folder: Path, study: str = "") -> None:
         large = len(text) > LARGE
         content = gzip.compress(text, mtime=0) if large else text
         (folder / (f"{name}.csv.gz" if large else f"{name}.csv")).write_bytes(content)
-    _write(folder / "durations.csv", _durations(BENCHMARKS.rglob(f"{study}/**/*.tsv" if study else "*.tsv")))
+    _write(folder / "durations.csv", _durations(LOGS.rglob(f"{study}/**/*.log" if study else "*.log")))
     if not study:
         shutil.copyfile(finished, folder / "paper.pdf")
     about = _description(folder, study, finished)
@@ -186,16 +189,20 @@ def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:
     return retention[retention["tasks_learnt"] == retention.groupby("study")["tasks_learnt"].transform("max")]
 
 
-def _durations(files: Iterable[Path]) -> pd.DataFrame:
-    """Jobs, seconds and processor seconds by stage."""
-    parts = [
-        pd.read_csv(file, sep="\t")[["s", "cpu_time"]].assign(
-            stage=file.relative_to(BENCHMARKS).parts[0].removesuffix(".tsv")
-        )
-        for file in files
+def _durations(logs: Iterable[Path]) -> pd.DataFrame:
+    """Jobs, seconds and processor seconds by stage; without the processor time of notebooks' kernels."""
+    costs = ((log, COST.search(log.read_text(encoding="utf-8"))) for log in logs)
+    rows = [
+        (log.relative_to(LOGS).parts[0].removesuffix(".log"), float(cost[1]), float(cost[2]))
+        for log, cost in costs
+        if cost
     ]
-    groups = pd.concat(parts).groupby("stage")
-    return groups.agg(jobs=("s", "size"), seconds=("s", "sum"), cpu_seconds=("cpu_time", "sum")).round(0).reset_index()
+    groups = pd.DataFrame(rows, columns=["stage", "seconds", "cpu_seconds"]).groupby("stage")
+    return (
+        groups.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), cpu_seconds=("cpu_seconds", "sum"))
+        .round(0)
+        .reset_index()
+    )
 
 
 def _totals(parameters: dict) -> pd.DataFrame:

@@ -18,13 +18,15 @@ from pathlib import Path
 PARTS = {
     "correctness": "importances and training steps on the GPU against the CPU, float32 and float64",
     "speed": "importances in samples/s, training in replica-steps/s",
+    "published": "the jobs of a dry run, which --published-options='--plan FILE' names",
 }
+DEFAULT = ("correctness", "speed")
 LIMIT = 240.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/gpu.sh", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=[], help=f"of: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("parts", nargs="*", default=[], help=f"of: {', '.join(PARTS)} (default: {' '.join(DEFAULT)})")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     parser.add_argument("--data", type=Path, help="folder with mnist/ in IDX format (.gz or raw)")
     parser.add_argument("--device", default="cuda", help="cuda or cpu (default: cuda)")
@@ -34,7 +36,7 @@ def main() -> None:
         parser.add_argument(f"--{part}-limit", type=float, default=LIMIT, help=f"seconds for: {what}")
         parser.add_argument(f"--{part}-options", default="", help=f"further options of the part {part}")
     options = parser.parse_args()
-    parts = options.parts or list(PARTS)
+    parts = options.parts or list(DEFAULT)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         parser.error(f"unknown part {', '.join(unknown)}; allowed are {', '.join(PARTS)}")

@@ -43,9 +43,6 @@ SERVER.set_forkserver_preload(
     ]
 )
 
-KERNELS = "TEST_PYTHON_OF_KERNELS"
-"""The environment variable with the program that starts kernels of notebooks."""
-
 LOCK = threading.Lock()
 """Held while a process is started or its exit status is read: neither is thread-safe."""
 
@@ -123,12 +120,6 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = command
-    sys.executable = environment.get(KERNELS, sys.executable)
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [path, *filter(None, own), *LIBRARIES]
-    try:
-        begin(run_name="__main__")
-    finally:
-        if "PYTHONPROFILEIMPORTTIME" in environment:  # with which Python prints every import and its time
-            names = [name for name in sys.modules if name.partition(".")[0] == "weight_importance"]
-            print(*(f"import time: | {name}" for name in names), sep="\n", file=sys.stderr)
+    begin(run_name="__main__")

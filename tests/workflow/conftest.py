@@ -2,7 +2,9 @@
 
 import os
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-import preloaded
 import programs
 from checkout import commit_all, copy_repository
 
+REPOSITORY = Path(__file__).parents[2]
 TINY = ["presets/tiny.yaml", "tests/workflow/two-shards.yaml"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 PROMPT = ["--max-jobs-per-timespan", "100/1s"]
@@ -68,9 +70,19 @@ class Workflow:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[dict[str, str]]:
-    """The environment variables that make jobs forks."""
-    with preloaded.environment() as variables:
+    """The environment variables that make the jobs of several runs forks of one process (workflow/rules/preload.py)."""
+    with preloaded() as variables:
         yield variables
+
+
+@contextmanager
+def preloaded(**environment: str) -> Iterator[dict[str, str]]:
+    """Start the process with an environment."""
+    python = str(Path(sys.executable).parent / "python")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [python, str(REPOSITORY / "workflow/rules/preload.py"), f"{folder}/socket"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | environment, start_new_session=True):
+            yield {"IMPORTANCE_ATLAS_PYTHON": python, "IMPORTANCE_ATLAS_PRELOADED": f"{folder}/socket"}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +97,8 @@ def fresh(forks: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Wo
 @pytest.fixture(scope="module")
 def tiny_run(fresh: Workflow) -> Workflow:
     """The checkout with a finished run; its logs list the modules that each job imported."""
-    run = fresh.run("--cores", "2", *MANY_JOBS, PYTHONPROFILEIMPORTTIME="1")
+    with preloaded(PYTHONPROFILEIMPORTTIME="1") as variables:
+        run = fresh.run("--cores", "2", *MANY_JOBS, **variables)
     output = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith("import time")]
     assert run.returncode == 0, "\n".join(output)[-10000:]
     return fresh

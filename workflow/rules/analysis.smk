@@ -10,8 +10,6 @@ rule pruning:
         "results/runs/{study}/pruning/{criterion}/{shard}.csv",
     log:
         "results/logs/pruning/{study}/{criterion}/{shard}.log",
-    benchmark:
-        "results/benchmarks/pruning/{study}/{criterion}/{shard}.tsv"
     wildcard_constraints:
         criterion="|".join(["random", *grid.estimators(CONFIGURATION)]),
     conda:
@@ -42,8 +40,6 @@ rule correlation:
         used="results/runs/{study}/correlation/{shard}.used.csv",
     log:
         "results/logs/correlation/{study}/{shard}.log",
-    benchmark:
-        "results/benchmarks/correlation/{study}/{shard}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -68,8 +64,6 @@ rule study_table:
         "results/summary/{study}/{table}.csv",
     log:
         "results/logs/summary/{study}/{table}.log",
-    benchmark:
-        "results/benchmarks/summary/{study}/{table}.tsv"
     wildcard_constraints:
         table="|".join(grid.SHARD_TABLES),
     conda:
@@ -93,8 +87,6 @@ rule selected_lambda:
         "results/summary/{study}/selected_lambda.csv",
     log:
         "results/logs/selected_lambda/{study}.log",
-    benchmark:
-        "results/benchmarks/selected_lambda/{study}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -118,8 +110,6 @@ use rule study_table as summary_table with:
         "results/summary/{table}.csv",
     log:
         "results/logs/summary/{table}.log",
-    benchmark:
-        "results/benchmarks/summary/{table}.tsv"
     wildcard_constraints:
         table="|".join(grid.STAGE_OF),
     params:

@@ -2,6 +2,8 @@
 import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -97,8 +99,20 @@ def begin_run():
         presets.claim(CONFIGURATION, FILES)
     except errors.UserError as error:
         sys.exit(f"error: {error}")
+    if workflow.local_exec and "IMPORTANCE_ATLAS_PRELOADED" not in os.environ:
+        preload()
     for file in Path("results").rglob(".*.partial"):
         file.unlink(missing_ok=True)
+
+
+def preload():
+    """Start the process whose forks are the jobs (preload.py); it ends when this one does, because its input ends."""
+    python, place = shutil.which("python"), os.path.abspath(".snakemake/preloaded")
+    os.environ.update(IMPORTANCE_ATLAS_PYTHON=python, IMPORTANCE_ATLAS_PRELOADED=place)
+    command = [python, places.source("workflow/rules/preload.py"), place]
+    preload.process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 CAPTIONS = Path(".snakemake/captions")  # the report needs one file for each

@@ -11,8 +11,6 @@ rule dataset:
         "results/data/{dataset}.safetensors",
     log:
         "results/logs/dataset/{dataset}.log",
-    benchmark:
-        "results/benchmarks/dataset/{dataset}.tsv"
     localrule: True  # nodes of a cluster often have no network
     conda:
         "../../envs/workflow.yaml"

@@ -10,8 +10,6 @@ rule confidence:
         agreement="results/runs/{study}/confidence/{condition}/{shard}.agreement.csv",
     log:
         "results/logs/confidence/{study}/{condition}/{shard}.log",
-    benchmark:
-        "results/benchmarks/confidence/{study}/{condition}/{shard}.tsv"
     wildcard_constraints:
         condition="temperature|epochs|label_smoothing",
     conda:
@@ -43,8 +41,6 @@ rule decomposition:
         },
     log:
         "results/logs/decomposition/{study}/{shard}.log",
-    benchmark:
-        "results/benchmarks/decomposition/{study}/{shard}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -72,8 +68,6 @@ rule trajectories:
         shared="results/runs/{study}/trajectories/{shard}.shared.csv",
     log:
         "results/logs/trajectories/{study}/{shard}.log",
-    benchmark:
-        "results/benchmarks/trajectories/{study}/{shard}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1

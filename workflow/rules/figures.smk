@@ -18,8 +18,6 @@ for name, notebook in REGISTRY.items():
         log:
             notebook=f"results/notebooks/{name}-{{study}}.ipynb",
             messages=f"results/logs/notebook/{name}/{{study}}.log",
-        benchmark:
-            f"results/benchmarks/notebook/{name}/{{study}}.tsv"
         conda:
             "../../envs/workflow.yaml"
         threads: 1
@@ -51,8 +49,6 @@ rule explorer:
         ),
     log:
         "results/logs/explorer.log",
-    benchmark:
-        "results/benchmarks/explorer.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1

@@ -9,8 +9,6 @@ rule importance:
         "results/runs/{study}/{part}/{estimator}/{shard}.safetensors",
     log:
         "results/logs/{part}/{study}/{estimator}/{shard}.log",
-    benchmark:
-        "results/benchmarks/{part}/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
         estimator="|".join(grid.estimators(CONFIGURATION)),
         part="importance|importance_test",

@@ -24,3 +24,12 @@ explain_failure() {
     fi
 }
 trap explain_failure EXIT
+
+# Run programs as forks of the process that the workflow started with this Python (preload.py).
+python() {
+    if [ "$(type -P python)" = "${IMPORTANCE_ATLAS_PYTHON-}" ]; then
+        command python -IS "$WORKFLOW/rules/preloaded.py" "$@"
+    else
+        command python "$@"
+    fi
+}

@@ -9,8 +9,6 @@ rule paper_numbers:
         "results/paper/numbers.tex",
     log:
         "results/logs/paper_numbers.log",
-    benchmark:
-        "results/benchmarks/paper_numbers.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -42,8 +40,6 @@ rule paper:
         ),
     log:
         "results/logs/paper.log",
-    benchmark:
-        "results/benchmarks/paper.tsv"
     conda:
         "../../envs/paper.yaml"
     threads: 1

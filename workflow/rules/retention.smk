@@ -12,8 +12,6 @@ rule retention:
         "results/runs/{study}/retention/{estimator}/{shard}.csv",
     log:
         "results/logs/retention/{study}/{estimator}/{shard}.log",
-    benchmark:
-        "results/benchmarks/retention/{study}/{estimator}/{shard}.tsv"
     wildcard_constraints:
         estimator="|".join(
             map(re.escape, [*UNPENALISED, L2, *grid.estimators(CONFIGURATION), *grid.ablations(CONFIGURATION)])

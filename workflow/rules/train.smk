@@ -10,8 +10,6 @@ rule baseline:
         path="results/runs/{study}/baseline/{shard}.path.safetensors",
     log:
         "results/logs/baseline/{study}/{shard}.log",
-    benchmark:
-        "results/benchmarks/baseline/{study}/{shard}.tsv"
     priority: 2  # short, and long retention jobs depend on it
     conda:
         "../../envs/workflow.yaml"
@@ -39,8 +37,6 @@ rule evaluation:
         "results/runs/{study}/baseline/{shard}.csv",
     log:
         "results/logs/evaluation/{study}/{shard}.log",
-    benchmark:
-        "results/benchmarks/evaluation/{study}/{shard}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1

@@ -17,6 +17,9 @@ from weight_importance.files.storage import write_text
 from weight_importance.runtime.arguments import json_object
 from weight_importance.runtime.errors import UserError, run_program, unknown_name
 
+PRELOADED = Path(__file__).resolve().parents[1] / "rules/preloaded.py"
+"""Starts programs as forks of a process with the libraries, or plainly if there is none."""
+
 LONGEST_FOLDER = 70
 """Longest path (bytes) that leaves room for a folder's and a socket's name (30 bytes)."""
 
@@ -125,10 +128,16 @@ def short_folder() -> str | None:
 
 def isolate(scratch: Path) -> None:
     """Ignore the user's Jupyter and IPython settings."""
-    for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+    for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH", "JUPYTER_RUNTIME_DIR"):
         folder = scratch / variable.lower()
         folder.mkdir()
         os.environ[variable] = str(folder)
+    # the kernel starts like the jobs
+    kernel = scratch / "jupyter_path/kernels/python3"
+    kernel.mkdir(parents=True)
+    launcher = [sys.executable, "-IS", str(PRELOADED), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    specification = {"argv": launcher, "display_name": "Python 3 (ipykernel)", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(specification), encoding="utf-8")
     # a kernel reports the interrupt by which Jupyter ends it as an error
     profile = scratch / "ipythondir/profile_default"
     profile.mkdir()

@@ -15,10 +15,12 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +31,7 @@ from weight_importance.runtime.process import noted_device
 PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "pandas", "safetensors", "matplotlib", "papermill", "nbconvert",
 )  # fmt: skip
-"""Packages whose versions are recorded if the process has loaded them."""
+"""Packages whose versions are recorded."""
 
 COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
 """Environment variable for a notebook's kernel: JSON list of the command that started it, and its code files."""
@@ -135,10 +137,14 @@ def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[st
     }
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the loaded :data:`PACKAGES`."""
-    loaded = {name: version(name) for name in PACKAGES if name in sys.modules}
-    return {"python": platform.python_version()} | loaded
+    """Versions of Python and of those :data:`PACKAGES` that are installed."""
+    installed = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return {"python": platform.python_version()} | installed
 
 
 def device() -> dict[str, str | int] | None:

@@ -5,6 +5,7 @@ Independent of Snakemake and of all stages.
 
 import errno
 import os
+import resource
 import select
 import shutil
 import signal
@@ -70,7 +71,10 @@ def run_program(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _end_with_run()
+        start = time.monotonic()
         main()
+        if RUN in os.environ:
+            _print_cost(time.monotonic() - start)
     except UserError as error:
         sys.exit(f"error: {error}")
     except SystemExit as error:
@@ -88,6 +92,14 @@ def run_program(main: Callable[[], None]) -> None:
             f"error: memory ran out ({error}). Run fewer jobs in parallel (--cores 1), or put fewer networks into a "
             "job (shard_size in the config), then run the same command again: it continues from the finished results."
         )
+
+
+def _print_cost(seconds: float) -> None:
+    """Print how long a job ran, its processor time, and its largest memory; finished child processes are included."""
+    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    processor = sum(part.ru_utime + part.ru_stime for part in parts)
+    memory = max(part.ru_maxrss for part in parts) / 2**10
+    print(f"{seconds:.1f} s, processor {processor:.1f} s, memory {memory:.0f} MB", file=sys.stderr)
 
 
 def _is_about_memory(error: Exception) -> bool:

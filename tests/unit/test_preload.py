@@ -1,0 +1,118 @@
+"""Programs as forks of a process: what they are given, how they end, and what ends them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RULES = Path(__file__).parents[2] / "workflow/rules"
+WITHOUT_LIBRARIES = (
+    f"import sys; sys.path.insert(0, {str(RULES)!r}); import preload; preload.LIBRARIES = (); preload.main()"
+)
+CLIENT = [sys.executable, "-IS", str(RULES / "preloaded.py")]
+
+SHOWN = """
+import os, sys
+print(os.path.basename(sys.argv[0]), sys.argv[1:], os.getcwd(), os.environ["WORD"], sys.stdin.read())
+print(os.getppid(), file=sys.stderr)
+"""
+SLEEPS = """
+import os, pathlib, sys, time
+pathlib.Path("begun").write_text(str(os.getpid()))
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch) -> Iterator[subprocess.Popen]:
+    """The process, without libraries."""
+    place = tmp_path / "socket"
+    with subprocess.Popen([sys.executable, "-c", WITHOUT_LIBRARIES, place], stdin=subprocess.PIPE) as process:
+        eventually(place.exists)
+        monkeypatch.setenv("IMPORTANCE_ATLAS_PRELOADED", str(place))
+        yield process
+
+
+def eventually(condition):
+    """Wait until a condition holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def begun(tmp_path, text: str) -> tuple[subprocess.Popen, int]:
+    """Start a program that writes its process ID; returns the client and that ID."""
+    (tmp_path / "program.py").write_text(text, encoding="utf-8")
+    client = subprocess.Popen([*CLIENT, "program.py"], cwd=tmp_path)
+    file = tmp_path / "begun"
+    eventually(lambda: file.exists() and file.read_text())
+    return client, int(file.read_text())
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("has_server", [True, False])
+def test_a_program_receives_what_a_plain_start_gives_it(tmp_path, has_server, request):
+    parent = request.getfixturevalue("server").pid if has_server else os.getpid()
+    (tmp_path / "shown.py").write_text(SHOWN, encoding="utf-8")
+    for program in (["shown.py"], ["-m", "shown"]):
+        command = [*CLIENT, *program, "a b", "c"]
+        environment = os.environ | {"WORD": "ü", "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, input="in", capture_output=True, text=True)
+        assert done.stdout == f"shown.py ['a b', 'c'] {tmp_path} ü in\n"
+        assert (done.returncode, done.stderr) == (0, f"{parent}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "errors"),
+    [
+        ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; sys.exit('error: why')", 1, "error: why\n"),
+        ("raise ValueError('why')", 1, "ValueError: why\n"),
+        ("import os; os.kill(os.getpid(), 9)", 137, ""),
+        ("import atexit; atexit.register(print, 'last')", 0, ""),
+    ],
+)
+def test_the_exit_status_is_that_of_the_program(server, tmp_path, text, status, errors):
+    (tmp_path / "program.py").write_text(text, encoding="utf-8")
+    done = subprocess.run([*CLIENT, "program.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stderr.endswith(errors) and bool(done.stderr) == bool(errors)
+    assert done.stdout == ("last\n" if "last" in text else "")
+
+
+def test_signals_reach_the_program(server, tmp_path):
+    client, _ = begun(tmp_path, SLEEPS)
+    client.send_signal(signal.SIGINT)
+    assert client.wait(20) == 5
+
+
+def test_a_program_ends_with_its_client(server, tmp_path):
+    client, process = begun(tmp_path, SLEEPS)
+    client.kill()
+    client.wait()
+    eventually(lambda: not is_running(process))
+    assert server.poll() is None
+
+
+def test_programs_end_with_the_run(server, tmp_path):
+    client, process = begun(tmp_path, SLEEPS)
+    server.stdin.close()
+    assert server.wait(20) == 0
+    eventually(lambda: not is_running(process))
+    assert client.wait(20) == 1

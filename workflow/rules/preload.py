@@ -1,0 +1,202 @@
+"""Run programs as forks of this process, in which the libraries are loaded: a job then starts in milliseconds.
+
+Loading PyTorch and the other libraries takes longer than most jobs. For a run on one machine the workflow starts this
+process (common.smk), and ``python`` in the jobs hands its command to it (job.sh, preloaded.py). It loads no module of
+the project, so that every job reads the current code. It ends with the run, whose end it sees at its standard input.
+
+Usage: python preload.py SOCKET
+"""
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+LIBRARIES = (
+    "torch",
+    # loaded by torch when it first takes a trace, in every training
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._inductor.compiler_bisector",
+    "torch._inductor.fx_passes.dedupe_symint_uses",
+    "safetensors.torch",
+    "pandas",
+    "pydantic",
+    "papermill.execute",
+    "nbconvert",
+    "jsonschema",
+    "ipykernel.kernelapp",
+    "seaborn",
+)
+
+STARTED = b"+"
+"""Sent to a client when its program is running."""
+
+
+class Request:
+    """A program that a client wants to run: command, folder, environment, and standard input, output and error."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        content, descriptors, _, _ = socket.recv_fds(connection, 2**16, 3)
+        while not content.endswith(b"\n"):
+            more = connection.recv(2**16)
+            if not more:
+                raise EOFError
+            content += more
+        self.descriptors = descriptors
+        self.command, self.folder, self.environment = json.loads(content)
+
+
+class Jobs:
+    """The running programs, each with the connection to its client."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.clients: dict[int, socket.socket] = {}
+        self.wake, written = socket.socketpair()
+        self.wake.setblocking(False)
+        written.setblocking(False)
+        self.written = written
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(written.fileno())
+        self.selector = selectors.DefaultSelector()
+        for waiting in (listener, self.wake, sys.stdin):
+            self.selector.register(waiting, selectors.EVENT_READ)
+
+    def serve(self) -> Request:
+        """Start programs and report their ends; returns in every fork, with what to run there."""
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.listener:
+                    request = self.start()
+                    if request:
+                        return request
+                elif key.fileobj is self.wake:
+                    self.wake.recv(2**12)
+                    self.report()
+                elif key.fileobj is sys.stdin:  # the run has ended
+                    for process in self.clients:
+                        os.kill(process, signal.SIGTERM)
+                    os._exit(0)
+                else:
+                    self.forward(key.data)
+
+    def start(self) -> Request | None:
+        """Fork for the next client; the request in the fork, nothing here."""
+        connection, _ = self.listener.accept()
+        try:
+            request = Request(connection)
+        except (EOFError, OSError, ValueError):  # the client was killed
+            connection.close()
+            return None
+        process = os.fork()
+        if process == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self.selector.close()
+            for other in (self.listener, self.wake, self.written, connection, *self.clients.values()):
+                other.close()
+            return request
+        for descriptor in request.descriptors:
+            os.close(descriptor)
+        self.clients[process] = connection
+        self.selector.register(connection, selectors.EVENT_READ, process)
+        self.send(connection, STARTED)
+        return None
+
+    def report(self) -> None:
+        """Send the exit status of every program that has ended to its client."""
+        while self.clients:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if not process:
+                return
+            connection = self.clients.pop(process)
+            code = os.waitstatus_to_exitcode(status)
+            self.send(connection, bytes([code if code >= 0 else 128 - code]))
+            if connection in self.selector.get_map():
+                self.selector.unregister(connection)
+            connection.close()
+
+    def forward(self, process: int) -> None:
+        """Pass a signal on to a program, or end it if its client is gone."""
+        connection = self.clients[process]
+        try:
+            received = connection.recv(1)
+        except OSError:
+            received = b""
+        if not received:
+            self.selector.unregister(connection)
+        os.kill(process, received[0] if received else signal.SIGTERM)
+
+    @staticmethod
+    def send(connection: socket.socket, content: bytes) -> None:
+        """Send to a client that may be gone."""
+        with suppress(OSError):
+            connection.sendall(content)
+
+
+def main() -> None:
+    atexit.register(Exit.now)
+    place = Path(sys.argv[1])
+    os.chdir(place.parent)  # a socket's path may have at most 107 bytes
+    place.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o077)  # only this user may connect
+    listener.bind(place.name)
+    os.umask(mask)
+    listener.listen(128)
+    for library in LIBRARIES:
+        import_module(library)
+    gc.collect()
+    gc.freeze()  # later collections leave these pages shared between the forks
+    become(Jobs(listener).serve())
+
+
+def become(request: Request) -> None:
+    """Run the requested program in this process."""
+    own = {*os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    libraries = [place for place in sys.path[1:] if place not in own]
+    for target, descriptor in enumerate(request.descriptors):
+        os.dup2(descriptor, target)
+        os.close(descriptor)
+    os.chdir(request.folder)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    is_module = request.command[0] == "-m"
+    sys.argv = request.command[is_module:]
+    first = request.folder if is_module else str(Path(sys.argv[0]).resolve().parent)
+    given = filter(None, request.environment.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:] = [first, *given, *libraries]
+    try:
+        if is_module:
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        Exit.status = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        Exit.status = end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+class Exit:
+    """Ends a fork after all other exit functions, without deleting every object of the libraries (.3 s)."""
+
+    status = 1
+
+    @classmethod
+    def now(cls) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(cls.status)
+
+
+if __name__ == "__main__":
+    main()
