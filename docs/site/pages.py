@@ -170,7 +170,8 @@ def catalogue() -> str:
 def formula_block(formula: str) -> str:
     """LaTeX as MathML, which browsers draw without a script."""
     sizes = re.sub(r"\\[bB]ig[lr]?(?=\\[lr]vert)", "", formula)  # unknown to the converter
-    return f'<div class="formula" tabindex="0">{convert(sizes, display="block")}</div>'
+    spaced = re.sub(r"\\log ", r"\\log\\, ", sizes)  # MathML has no space between an operator and its argument
+    return f'<div class="formula" tabindex="0">{convert(spaced, display="block")}</div>'
 
 
 def bibliography(text: str) -> dict[str, str]:
@@ -271,7 +272,7 @@ def gallery() -> str:
             parts += [f"## {figure['title']}", "", figure["caption"], ""]
             for each in studies:
                 study = each.partition("-")[2]
-                picture = f"![{figure['title']}, study {study}](finished/pictures/{each}.png){{ loading=lazy }}"
+                picture = f"![{figure['title']}, study {study}](finished/pictures/{each}.png){{ .figure loading=lazy }}"
                 parts += [f"`{study}` ([PDF](finished/figures/{each}.pdf))", "", picture, ""]
     if not drawn:
         parts += [f"The full gallery {UNCOMPUTED}. These pictures are of the default configuration.", ""]

@@ -5,13 +5,14 @@ import re
 import pandas as pd
 import pytest
 
-from weight_importance.paper.display import counted, readable, show_table
-from weight_importance.paper.latex import number, plain, with_bounds, with_interval
+from weight_importance.paper.display import answer, counted, folded, readable, show_table
+from weight_importance.paper.latex import number, p_value, plain, with_bounds, with_interval
 
 CELLS = {
     number(-0.974, 2): "−0.97",
     number(float("nan"), 2): "\u2013",
     plain(1000): "1000",
+    p_value(0.0002): "&lt;0.001",
     plain(1e-15): "1 · 10<sup>−15</sup>",
     with_interval({"mean": -0.5, "low": -0.6, "high": -0.4}, 2): "−0.50(10)",
     with_bounds({"mean": 0.5, "low": -0.1, "high": 1.1}, 2): "0.50 [−0.10, 1.10]",
@@ -47,5 +48,17 @@ def test_a_table_is_written_as_latex_and_displayed_with_column_names_in_every_ce
 
 
 def test_outcomes_are_counted():
-    assert counted(["worse", "held", "held"]) == "2 held, 1 worse"
+    assert counted(["differs", "held", "held"]) == "2 held, 1 different"
     assert counted([]) == "no comparison"
+
+
+def test_long_tables_have_words_for_identifiers():
+    pairs = pd.DataFrame({"estimator_a": ["mas"], "by_input": [0.12345]})
+    for frame in (pairs, pairs.set_index("estimator_a")):
+        shown = folded(frame, "Terms").data
+        assert "Terms (one row)" in shown and not re.search("estimator_a|by_input|>mas<|>0<", shown)
+        assert all(text in shown for text in ("estimator a", "by input", "MAS (softmax)", "0.123"))
+
+
+def test_an_answer_has_minus_signs():
+    assert answer("The lowest is -0.06.", "See well-known.").data.endswith("lowest is −0.06. See well-known.")

@@ -303,9 +303,9 @@ def test_ablations_are_listed_by_estimator_and_change_no_other_number(tables, co
     result = ablations(Findings({"retention": of_study, "selected_lambda": select_lambda(of_study)}))
     assert result["ablations/mas/rank_one(mas)/recovery/mean"] == r"\num{1.00}"
     assert result["ablations/mas/rank_one(mas)/outcome"] == "equivalent"
-    assert result["ablations/mas/equivalent/list"] == r"\texttt{rank\_one}"
+    assert result["ablations/mas/equivalent/list"] == r"\emph{rank one}"
     assert result["ablations/mas/equivalent/count"] == r"\num{1}"
-    assert result["ablations/mas/worse/list"] == r"\texttt{values\_of(si)\_in\_ranks\_of(mas)}"
+    assert result["ablations/mas/worse/list"] == r"\emph{values of SI in ranks of MAS (softmax)}"
     for estimator in ("mas", "si"):
         key = f"ablations/{estimator}/values_of(si)_in_ranks_of(mas)"
         assert result[f"{key}/recovery/mean"] == r"\num{0.00}" and result[f"{key}/outcome"] == "worse"

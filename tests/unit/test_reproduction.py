@@ -308,7 +308,7 @@ def test_a_reduced_run_is_shown_but_not_judged(literature, literature_pruning, c
     pd.testing.assert_frame_equal(reduced[numbers], compared[numbers])
     learnt = reduced[reduced["kind"] != "pruning"]
     assert set(learnt["outcome"]) == {"not judged"}
-    assert learnt["verdict"].str.startswith("not judged, computed otherwise: ").all()
+    assert learnt["verdict"].str.startswith("not judged, settings differ: ").all()
     # pruning needs only the first task, which is not reduced
     assert "not judged" not in set(reduced.loc[reduced["kind"] == "pruning", "outcome"])
 
@@ -373,11 +373,11 @@ def test_without_common_settings_there_are_no_comparisons(literature, literature
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ((0.001, 0.01, 0.5, 0.01), ("reproduced", "reproduced (equivalent within 1 points, p = 0.010)")),
+        ((0.001, 0.01, 0.5, 0.01), ("reproduced", "reproduced (equivalent within 1 point, p = 0.010)")),
         ((0.003, 1e-5, 0.001, 0.0025), ("reproduced", "reproduced (equivalent within 0.25 points, p below 0.001)")),
         ((0.02, 0.9, 0.001), ("differs", "differs by 2.00 points (higher here)")),
         ((-0.02, 0.9, 0.001), ("differs", "differs by 2.00 points (lower here)")),
-        ((0.02, 0.6, 0.2), ("undecided", "undecided within 1 points")),
+        ((0.02, 0.6, 0.2), ("undecided", "undecided (margin: 1 point)")),
         ((NAN, NAN, NAN), ("diverged", "diverged here")),
     ],
 )

@@ -49,7 +49,7 @@ OFFLINE_PAGE = """
   .jp-OutputArea-output { overflow-x: auto; }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
   .jp-CodeCell { padding: 0 0 0 5px; }
-  details > summary { cursor: pointer; color: #555; font: 14px/1.6 system-ui, sans-serif; width: max-content; }
+  details > summary { cursor: pointer; color: #555; font: 14px/1.6 system-ui, sans-serif; width: fit-content; }
   details.code > summary { font-size: 13px; }
   .jp-RenderedHTMLCommon blockquote {
     margin: 0.5rem 0 1rem; padding: 0.75rem 1rem; border-left: 4px solid #332288; background: #f3f3fb;
@@ -74,6 +74,8 @@ OFFLINE_PAGE = """
       color: #555; font: 12px/1.6 system-ui, sans-serif;
     }
     table.paper.plain tbody th, .dataframe tbody th:first-child { position: sticky; left: 0; background: white; }
+    .jp-RenderedHTMLCommon table.plain :is(td.l, th[scope="row"]) { white-space: nowrap; }
+    .jp-RenderedHTMLCommon table.long th[scope="row"] { white-space: normal; min-width: 8.5rem; }
     table.cards thead { display: none; }
     .jp-RenderedHTMLCommon table.cards :is(tbody, tr, td, th) {
       display: block; width: auto; max-width: none; white-space: normal; background: none;

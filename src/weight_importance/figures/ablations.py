@@ -55,7 +55,8 @@ def ablations_recovery(recoveries: pd.DataFrame) -> Figure:
                 axes.axvline(level, color=GREY, linestyle=dashes, linewidth=0.8, zorder=0)
             axes.grid(axis="y")
         grid[-1].set(xlim=limits, xlabel="recovery (0: no penalty, dashed; 1: the estimator itself)")
-        drawn.legend(**_recovery_legend(), loc="outside lower center", ncols=3)
+        legend = _recovery_legend(recoveries)
+        drawn.legend(**legend, loc="outside lower center", ncols=2 if len(legend["labels"]) == 4 else 3)
     return drawn
 
 
@@ -85,7 +86,7 @@ def _recovery(axes: Axes, row: Mapping, height: float, limits: tuple[float, floa
     axes.plot(row["mean_recovery"], height, marker="o", markersize=4.5, color=colour, markerfacecolor=face)
 
 
-def _recovery_legend() -> dict[str, list]:
+def _recovery_legend(recoveries: pd.DataFrame) -> dict[str, list]:
     points = PERCENT * MARGIN
     dot = partial(Line2D, [], [], marker="o", markersize=4.5, linewidth=1.2)
     handles = {
@@ -93,9 +94,12 @@ def _recovery_legend() -> dict[str, list]:
         "worse": dot(color=PALETTE[1]),
         "undecided": dot(color=PALETTE[1], markerfacecolor="white"),
         "mean, 95 % interval": dot(color=GREY),
-        "interval without bounds": Line2D([], [], color=GREY, linestyle=(0, (1, 2)), linewidth=1.2),
-        "every λ diverged": Line2D([], [], **DIVERGED),
     }
+    finite = recoveries["mean_recovery"].notna()
+    if np.isinf(recoveries.loc[finite, "low_recovery"]).any():
+        handles["interval without bounds"] = Line2D([], [], color=GREY, linestyle=(0, (1, 2)), linewidth=1.2)
+    if not finite.all():
+        handles["every λ diverged"] = Line2D([], [], **DIVERGED)
     return {"handles": list(handles.values()), "labels": list(handles)}
 
 

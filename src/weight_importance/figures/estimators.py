@@ -49,14 +49,12 @@ def _hexagons(axes: Axes, first: Tensor, second: Tensor, slope: float | None) ->
     extent = (left, right, bottom, top)
     axes.hexbin(x, y, gridsize=40, bins="log", extent=extent, cmap="cividis", mincnt=1, linewidths=0.1)
     if slope is not None:
-        ends = np.array([left, right])
+        highest = x.mean() + (top - y.mean()) / slope  # no line behind the text
+        ends = np.array([left, min(right, highest)])
         axes.plot(ends, y.mean() + slope * (ends - x.mean()), color="#CC3311", linewidth=1.2)
-    axes.set(xlim=(left, right), ylim=(bottom, top + 0.3 * (top - bottom)))  # room for the text above the points
+    axes.set(xlim=(left, right), ylim=(bottom, top + 0.4 * (top - bottom)))  # room for the text above the points
     text = f"$r$ = {np.corrcoef(x, y)[0, 1]:.2f}" + ("" if slope is None else f"\npredicted slope {slope:g}")
-    axes.text(
-        0.04, 0.96, text,
-        transform=axes.transAxes, va="top", fontsize=7, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.5},
-    )  # fmt: skip
+    axes.text(0.04, 0.98, text, transform=axes.transAxes, va="top", fontsize=7)
 
 
 def _view(values: np.ndarray) -> tuple[float, float]:
@@ -90,5 +88,5 @@ def estimator_factors(factors: pd.DataFrame) -> Figure:
             axes.set(xlim=(left, 1.03), ylim=(len(estimators) - 0.5, -0.5))
             axes.set_yticks(range(len(estimators)), [label(name) for name in estimators])
             axes.grid(axis="x")
-        drawn.supxlabel("correlation of log importance with its rank-one reconstruction", fontsize=7.5)
+        drawn.supxlabel("correlation of the logarithms of an importance and of its rank-one part", fontsize=7.5)
     return drawn

@@ -16,9 +16,11 @@ from weight_importance.figures.style import (
     DIVERGED,
     GREY,
     PERCENT,
+    Look,
     figure,
     grid_shape,
     in_order,
+    in_view,
     label,
     look,
     mark_diverged,
@@ -26,7 +28,9 @@ from weight_importance.figures.style import (
 )
 from weight_importance.findings.reproduction import last_common_task, published_best
 
-NONE = (0, (2, 2))
+PUBLISHED: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 0.9}
+OWN: Look = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 0.9}
+"""Looks of training without a penalty."""
 
 
 def reproduction_lambda(observed: pd.DataFrame, published: pd.DataFrame) -> Figure:
@@ -53,21 +57,20 @@ def reproduction_lambda(observed: pd.DataFrame, published: pd.DataFrame) -> Figu
             band = published[published["estimator"] == name].sort_values("lambda")
             level, curve = band[band["lambda"] == 0], band[band["lambda"] > 0]
             _published(axes, curve["lambda"], curve)
-            for rows, colour in ((level, GREY), (none if len(level) else none.head(0), look(name)["color"])):
-                _level(axes, rows.dropna(subset="mean"), colour)
+            for rows, style in ((level, PUBLISHED), (none if len(level) else none.head(0), OWN)):
+                _level(axes, rows.dropna(subset="mean"), style)
             marked = curve[curve["lambda"] == best[name]]
             axes.plot(marked["lambda"], marked["mean"] * PERCENT, **CHOSEN)
             _points(axes, name, points["lambda"], points)
             mark_diverged(axes, points.loc[points["mean"].isna(), "lambda"])
             _log_axis(axes, [*curve["lambda"], *points["lambda"]])
             axes.set_title(label(name))
+        _limit(axes, pd.concat([observed, none, published]))
         levels = published["lambda"].eq(0).any()
         ours_too = levels and none["mean"].notna().any()
         extra = {"published best λ": Line2D([], [], **CHOSEN)}
-        extra |= {"published, λ = 0": Line2D([], [], color=GREY, linestyle=NONE, linewidth=0.9)} if levels else {}
-        extra |= (
-            {"this run, no penalty": Line2D([], [], color="black", linestyle=NONE, linewidth=0.9)} if ours_too else {}
-        )
+        extra |= {"published, λ = 0": Line2D([], [], **PUBLISHED)} if levels else {}
+        extra |= {"this run, no penalty": Line2D([], [], **OWN)} if ours_too else {}
         extra |= {"λ that diverged here": Line2D([], [], **DIVERGED)} if observed["mean"].isna().any() else {}
         _legend(drawn, observed, extra)
     return drawn
@@ -99,6 +102,7 @@ def reproduction_tasks(observed: pd.DataFrame, published: pd.DataFrame) -> Figur
             axes.set_title(f"{label(name)}, λ = {best[name]:g}")
             axes.set_xticks(sorted(published["tasks_learnt"].unique()))
             axes.grid(axis="y")
+        _limit(axes, pd.concat([observed, published]))
         diverged = observed["mean"].isna().any()
         _legend(drawn, observed, {"diverged here": Line2D([], [], **DIVERGED)} if diverged else {})
     return drawn
@@ -143,6 +147,13 @@ def _panels(drawn: Figure, names: list[str], columns: int, xlabel: str, ylabel: 
         yield axes, name
 
 
+def _limit(axes: Axes, rows: pd.DataFrame) -> None:
+    """Limit the accuracies of panels with a common axis to those that :func:`in_view` selects."""
+    shown = in_view(rows)
+    room = 0.06 * (np.nanmax(shown) - np.nanmin(shown)) + 0.2
+    axes.set_ylim(np.nanmin(shown) - room, np.nanmax(shown) + room)
+
+
 def _published(axes: Axes, x: pd.Series, rows: pd.DataFrame) -> None:
     low, high = (rows[end] * PERCENT for end in ("low", "high"))
     axes.fill_between(x, low, high, color=GREY, alpha=0.3, linewidth=0)
@@ -159,13 +170,13 @@ def _points(axes: Axes, name: str, x: pd.Series, rows: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def _level(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
+def _level(axes: Axes, rows: pd.DataFrame, style: Look) -> None:
     """Training without a penalty as a horizontal line with its interval: a logarithmic axis has no zero."""
     for row in rows.to_dict("records"):
         low, mean, high = (row[name] * PERCENT for name in ("low", "mean", "high"))
         if low < high:
-            axes.axhspan(low, high, color=colour, alpha=0.3, linewidth=0)
-        axes.axhline(mean, color=colour, linestyle=NONE, linewidth=0.9)
+            axes.axhspan(low, high, color=style["color"], alpha=0.15, linewidth=0)
+        axes.axhline(mean, **style)
 
 
 def _remark(axes: Axes, text: str) -> None:

@@ -51,7 +51,8 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
         error_axis(grid.flat[0], final)
         for axes in grid.flat[len(estimators) :]:
             axes.set_axis_off()
-        key = grid.flat[len(estimators)].legend(**_legend(), loc="center left", borderaxespad=0, handlelength=1.6)
+        handles = _legend(diverged=final["mean"].isna().any())
+        key = grid.flat[len(estimators)].legend(**handles, loc="center left", borderaxespad=0, handlelength=1.6)
         key.set_in_layout(False)
         drawn.supxlabel("penalty strength λ", fontsize=7.5)
         drawn.supylabel("average test accuracy, all tasks (%)", fontsize=7.5)
@@ -72,18 +73,21 @@ def _strengths(axes: Axes, name: str, rows: pd.DataFrame, chosen: pd.Series) -> 
     mark_diverged(axes, diverged["lambda"])
 
 
-def _legend() -> dict[str, list]:
+def _legend(*, diverged: bool) -> dict[str, list]:
     handles = {
         "mean, 95 % band": (Patch(color="#4477AA", alpha=0.3, lw=0), Line2D([], [], color="#4477AA")),
         "λ selected on\nvalidation data": Line2D([], [], **CHOSEN),
-        "λ that diverged": Line2D([], [], **DIVERGED),
         "no penalty, 95 %": (Patch(color=GREY, alpha=0.25, lw=0), Line2D([], [], color=GREY, ls=(0, (2, 2)), lw=0.8)),
     }
+    if diverged:
+        handles["λ that diverged"] = Line2D([], [], **DIVERGED)
     return {"handles": list(handles.values()), "labels": list(handles)}
 
 
 def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     """Mean test accuracy over the tasks learnt so far against the number of tasks, each estimator at its selected λ.
+
+    Bands are left out for two networks, whose intervals cover most of the panel.
 
     Args:
         retention: the table ``retention`` of one study.
@@ -91,6 +95,7 @@ def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     """
     average = at_selected_lambda(average_accuracy(retention), selected)
     average = intervals(average[average["split"] == "test"], ["estimator", "tasks_learnt"], "accuracy")
+    average[["low", "high"]] = average[["low", "high"]].where(average["n"] > 2)
     names = in_order(average["estimator"])
     with figure(2.6) as drawn:
         left, right = drawn.subplots(1, 2)

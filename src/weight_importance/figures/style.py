@@ -113,7 +113,10 @@ def show(drawn: Figure, alternative: str) -> Image:
     picture, small = BytesIO(), BytesIO()
     with mpl.rc_context(SETTINGS):
         drawn.savefig(picture, format="png", dpi=200)
-    Picture.open(picture).convert("RGB").quantize(256, dither=Picture.Dither.NONE).save(small, "png", optimize=True)
+    pixels = Picture.open(picture).convert("RGB")
+    # the method keeps rare colours, such as those of a colour bar; one step of k-means brings it close to frequent ones
+    palette = pixels.quantize(256, Picture.Quantize.MAXCOVERAGE, kmeans=1, dither=Picture.Dither.NONE)
+    palette.save(small, "png", optimize=True)
     return Image(small.getvalue(), width=WIDTH * 135, alt=alternative)
 
 
@@ -129,12 +132,14 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def look(name: str) -> Look:
-    """Colour, dashes and marker of an estimator: :data:`FAMILIAR` first, then all others by name.
+    """Colour, dashes and marker of an estimator: :data:`FAMILIAR` first, then all others by name; L2 is black.
 
     Dashes change every nine estimators, when the colours repeat; markers cycle independently.
     """
     if name in ABLATIONS:
         return {"color": GREY, "linestyle": (0, (2, 2)), "marker": "x"}
+    if name == "l2":
+        return {"color": "#000000", "linestyle": DASHES[3], "marker": "D"}
     position = [*FAMILIAR, *(other for other in ESTIMATORS if other not in FAMILIAR)].index(name)
     return {
         "color": PALETTE[position % len(PALETTE)],

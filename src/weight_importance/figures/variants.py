@@ -75,7 +75,8 @@ def variants(study: str, settings: Mapping[str, Study], retention: pd.DataFrame)
             axes.set_axis_off()
         for axes in above[::columns]:
             error_axis(axes, accuracies)
-        _legend(drawn, diverged=accuracies["mean"].isna().any(), none=(accuracies["estimator"] == "none").any())
+        unpenalised = accuracies.loc[accuracies["estimator"] == "none", "study"]
+        _legend(drawn, study, diverged=accuracies["mean"].isna().any(), none=unpenalised)
     return drawn
 
 
@@ -111,18 +112,17 @@ def _range(axes: Axes, usable: pd.DataFrame, side: str, style: Look, height: flo
             axes.plot(end, height, marker=arrow if is_open else "|", markersize=5, color=style["color"], mew=1.5)
 
 
-def _legend(drawn: Figure, *, diverged: bool, none: bool) -> None:
+def _legend(drawn: Figure, study: str, *, diverged: bool, none: pd.Series) -> None:
     handles = {
         "the study itself": Line2D([], [], **_style("fisher_empirical", variant=False)),
         "its variant": Line2D([], [], **_style("fisher_empirical", variant=True)),
         f"λ in common within {PERCENT * TOLERANCE:g} point of the best": Line2D([], [], color="black", linewidth=2.2),
         "range may extend further": Line2D([], [], linestyle="", marker=">", markersize=5, color="black"),
     }
-    if none:
-        handles |= {
-            "no penalty": Line2D([], [], color=GREY, linestyle=(0, (1, 2)), linewidth=0.8),
-            "no penalty, variant": Line2D([], [], color=GREY, linestyle=DASHES, linewidth=0.8),
-        }
+    if none.eq(study).any():
+        handles["no penalty"] = Line2D([], [], color=GREY, linestyle=(0, (1, 2)), linewidth=0.8)
+    if none.ne(study).any():
+        handles["no penalty, variant"] = Line2D([], [], color=GREY, linestyle=DASHES, linewidth=0.8)
     if diverged:
         handles["λ that diverged"] = Line2D([], [], **DIVERGED)
-    drawn.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4 if diverged and none else 3)
+    drawn.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4 if len(handles) > 6 else 3)

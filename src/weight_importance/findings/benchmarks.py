@@ -103,8 +103,9 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: 
 
 def _judged(row: Mapping, settings: Study, equivalent: float, different: float) -> dict[str, object]:
     outcome, verdict = judge(row["mean_difference"], equivalent, different)
-    if named(row["publication"]).departures(settings) or row["method"] == "joint":
-        outcome, verdict = "not judged", "not judged, computed otherwise"
+    differing = bool(named(row["publication"]).departures(settings))
+    if differing or row["method"] == "joint":
+        outcome, verdict = "not judged", f"not judged, {'settings differ' if differing else 'procedures differ'}"
     return {"outcome": outcome, "verdict": verdict}
 
 

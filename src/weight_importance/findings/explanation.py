@@ -83,7 +83,9 @@ PREDICTIONS = {
         ("absolute_fisher", "mas"), "pearson", 1.0, "MAS becomes proportional to absolute Fisher"
     ),
     "equal": Prediction(("absolute_fisher", "mas"), "ratio", 1.0, "MAS becomes as large as absolute Fisher"),
-    "parting": Prediction(("fisher_empirical", "fisher_exact"), "pearson", -np.inf, "empirical and exact Fisher part"),
+    "parting": Prediction(
+        ("fisher_empirical", "fisher_exact"), "pearson", -np.inf, "empirical and exact Fisher diverge"
+    ),
     "excess": Prediction(("fisher_empirical", "fisher_exact"), "ratio", np.inf, "exact Fisher outgrows the empirical"),
     "root_empirical": Prediction(("fisher_empirical", "mas"), "log_slope", 0.5, "MAS is the root of empirical Fisher"),
     "root_exact": Prediction(("fisher_exact", "mas"), "log_slope", 0.5, "MAS is the root of exact Fisher"),

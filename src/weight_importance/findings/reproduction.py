@@ -215,7 +215,7 @@ def _judged(row: Mapping, as_published: bool) -> tuple[str, str]:
     if as_published:
         return outcome, verdict
     text = verdict if outcome == "diverged" else _points(row["mean_difference"])
-    return "not judged", f"not judged, computed otherwise: {text}"
+    return "not judged", f"not judged, settings differ: {text}"
 
 
 def judge(change: float, equivalent: float, different: float, margin: float = MARGIN) -> tuple[str, str]:
@@ -234,12 +234,14 @@ def judge(change: float, equivalent: float, different: float, margin: float = MA
         return "diverged", "diverged here"
     if math.isnan(different):
         return "undecided", "undecided: a single run has no interval"
+    points = f"{100 * margin:.2g}"
+    width = f"{points} point{'s' if points != '1' else ''}"
     if equivalent < LEVEL:
         size = "p below 0.001" if equivalent < 0.001 else f"p = {equivalent:.3f}"
-        return "reproduced", f"reproduced (equivalent within {100 * margin:.2g} points, {size})"
+        return "reproduced", f"reproduced (equivalent within {width}, {size})"
     if different < LEVEL:
         return "differs", f"differs by {_points(change)}"
-    return "undecided", f"undecided within {100 * margin:.2g} points"
+    return "undecided", f"undecided (margin: {width})"
 
 
 def _points(change: float) -> str:
@@ -266,7 +268,7 @@ def tally(compared: pd.DataFrame) -> pd.DataFrame:
         (first, number), *others = named_counts.items()
         text = ", ".join([f"{number} of {len(group)} {first}", *(f"{count} {name}" for name, count in others)])
         if counts["not judged"]:
-            text = "not judged, computed otherwise"
+            text = "not judged, settings differ"
         row = {"kind": kind, "estimator": estimator, "count": len(group)} | counts
         rows.append(row | largest.to_dict("records")[0] | {"verdict": text})
     return pd.DataFrame(rows, columns=["kind", "estimator", "count", *OUTCOMES, *place, "verdict"])

@@ -1,10 +1,11 @@
 """Macros on ablations of importances."""
 
+from weight_importance import ESTIMATORS
 from weight_importance.files.derivation import derived, rows
 from weight_importance.findings.ablations import OUTCOMES
 from weight_importance.findings.statistics import part
 from weight_importance.findings.study import Findings
-from weight_importance.paper.latex import escape, number
+from weight_importance.paper.latex import number
 from weight_importance.paper.macros import PERCENT, Results, after_last_task, mean, names
 from weight_importance.settings.ablation_names import is_ablation, parse
 
@@ -41,6 +42,10 @@ def ablations(findings: Findings) -> Results:
 
 
 def _transform(name: str) -> str:
-    """Ablation without the estimator named in the sentence; an estimator, or an ablation of two, in full."""
-    short = name if not is_ablation(name) or len(parse(name).estimators) > 1 else name.partition("(")[0]
-    return rf"\texttt{{{escape(short)}}}"
+    """Ablation as figures name it, without the estimator named in the sentence; an ablation of two names both."""
+    if not is_ablation(name):
+        return ESTIMATORS[name].label
+    parts = parse(name)
+    values, ranks = (ESTIMATORS[each].label for each in (*parts.estimators, *parts.estimators)[:2])
+    two = len(parts.estimators) > 1
+    return rf"\emph{{{f'values of {values} in ranks of {ranks}' if two else parts.label}}}"

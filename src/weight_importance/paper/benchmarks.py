@@ -20,7 +20,8 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
     - for each published value with a counterpart ``benchmarks/{scenario}/{method}/{ours, published, lambda, verdict}``,
       and ``…/{mean, low, high, interval}`` of the difference;
     - ``benchmarks/{count, outcome}``, the number of comparisons, in total and by outcome (spaces as underscores);
-    - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task minus one anchor;
+    - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task minus one anchor; and
+      their number ``benchmarks/anchors/count``, if not zero;
     - ``benchmarks/departures``: the settings in which the study departs from the published ones.
 
     Args:
@@ -41,7 +42,10 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
     all_rows = rows("retention", study=[*benchmark_studies(family)], split="test")
     counts = {"count": len(comparisons)} | {name.replace(" ", "_"): count for name, count in tally(comparisons).items()}
     results |= derived({f"benchmarks/{name}": plain(count) for name, count in counts.items()}, all_rows)
-    for row in anchors(family, retention).to_dict("records"):
+    pairs = anchors(family, retention)
+    if len(pairs):
+        results |= derived({"benchmarks/anchors/count": plain(len(pairs))}, all_rows)
+    for row in pairs.to_dict("records"):
         printed = mean(f"benchmarks/anchors/{row['scenario']}/{row['lambda']:g}", row, scale=PERCENT)
         source = rows("retention", study=[*benchmark_studies(family)], lambda_=row["lambda"], split="test")
         results |= derived(printed, source)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from weight_importance import ESTIMATORS
 from weight_importance.files.storage import write_text
 from weight_importance.paper.latex import booktabs
 
@@ -20,6 +21,12 @@ CARDS = (12, 9)
 
 NARROW = 4
 """Number of columns that fit on any screen."""
+
+LONG = 20
+"""Largest number of characters in the first column that a narrow screen shows on one line."""
+
+MINUS = (r"(?<![\w\u2013])-(?=[\d.])", "−")
+"""Hyphen before a negative number, and the minus sign."""
 
 COMMANDS = (
     (r"\\num\{(-?[\d.]+)e\+?(-?)0*(\d+)\}", r"\1 · 10<sup>\2\3</sup>"),
@@ -45,7 +52,7 @@ COMMANDS = (
     (r"\\([_%&])", r"\1"),
     (r"\$", ""),
     (r"--", "\u2013"),
-    (r"(?<![\w\u2013])-(?=[\d.])", "−"),
+    MINUS,
 )
 """LaTeX patterns and their HTML, in the order of replacement."""
 
@@ -93,21 +100,34 @@ def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
         ]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     kind = "cards" if len(names) > NARROW and len(lines) <= CARDS[0] and len(names) <= CARDS[1] else "plain"
+    longest = max(len(re.sub(r"<[^>]*>", "", readable(str(cell)))) for cell in frame.iloc[:, 0])
+    kind += " long" if kind == "plain" and longest > LONG else ""
     body = "\n".join(lines)
     return f'<table class="paper {kind}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
 
 
 def folded(frame: pd.DataFrame, title: str, decimals: int = 3) -> HTML:
-    """Long table of values, folded under a title."""
+    """Long table of values with the display names of estimators, folded under a title."""
     rows = {0: "no rows", 1: "one row"}.get(len(frame), f"{len(frame)} rows")
-    return HTML(f"<details><summary>{escape(title)} ({rows})</summary>{frame.round(decimals).to_html()}</details>")
+    labels = {name: estimator.label for name, estimator in ESTIMATORS.items()}
+    frame = frame.round(decimals).replace(labels).rename(columns=_words).rename_axis(columns=None)
+    named = any(frame.index.names)
+    if named:
+        frame = frame.rename(index=labels).rename_axis(index=_words)
+    return HTML(f"<details><summary>{escape(title)} ({rows})</summary>{frame.to_html(index=named)}</details>")
+
+
+def _words(name: str | int) -> str:
+    """A column's name as words: ``tasks learnt`` for ``tasks_learnt``."""
+    return str(name).replace("_", " ")
 
 
 def answer(*sentences: str) -> Markdown:
     """Key results of the run, the notebook's first output."""
-    return Markdown(f"> **This run.** {' '.join(sentences)}")
+    return Markdown(re.sub(*MINUS, f"> **This run.** {' '.join(sentences)}"))
 
 
 def counted(outcomes: Iterable[str]) -> str:
-    """Count each outcome, the most frequent first: ``3 reproduced, 1 undecided``."""
-    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes).most_common()) or "no comparison"
+    """Count each outcome, the most frequent first: ``3 reproduced, 1 different``."""
+    words = ("different" if outcome == "differs" else outcome for outcome in outcomes)
+    return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common()) or "no comparison"

@@ -20,6 +20,11 @@ def number(value: float, decimals: int) -> str:
     return "--" if text is None else rf"\num{{{text}}}"
 
 
+def p_value(value: float) -> str:
+    r"""A p value with three decimals, ``$<$\num{0.001}`` if smaller; an en dash if undefined."""
+    return r"$<$\num{0.001}" if value < 0.001 else number(value, 3)
+
+
 def plain(value: float) -> str:
     r"""A setting (λ, learning rate, count) with all its digits."""
     return rf"\num{{{value:.12g}}}"

@@ -1,4 +1,4 @@
-"""Batched Fisher: the squared gradient of the mean loss of mini-batches. It is WRONG as a Fisher information.
+"""Batched Fisher: the squared gradient of the mean loss of mini-batches. It is not the Fisher information.
 
 The square belongs on per-sample gradients, not on a batch's mean gradient: over batches of B samples the expectation is
 1/B of the gradients' variance plus the squared mean gradient. Scale and ranks change, and both depend on B. Van de Ven
