@@ -21,7 +21,7 @@ HEAD = """
 | kill | round | after (s) | killed | running then | went on, and all identical |
 | ---: | ---: | ---: | --- | --- | --- |
 """
-PER_ROUND = 30
+PER_ROUND = 10
 """Default number of kills during the time of an uninterrupted run."""
 
 
@@ -71,7 +71,8 @@ def test_a_killed_run_continues_to_the_same_bytes(
         if status is None:
             continue
         if status and hit:
-            assert "the job was killed (signal 9)" in run.screen() or SHELL in hit, run.screen()[-5000:]
+            explained = "the job was killed (signal 9)", "the process that runs the jobs has ended"
+            assert any(text in run.screen() for text in explained) or SHELL in hit, run.screen()[-5000:]
             continue
         assert status == 0, f"the same command did not go on (exit status {status}):\n{run.screen()[-5000:]}"
         observed = digests(folder)

@@ -4,11 +4,11 @@ import hashlib
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,8 +28,9 @@ FINAL += ("tables/*.tex", "paper/numbers.tex", "paper/main.pdf", "explorer.html"
 
 LEFTOVERS = ("*.partial", ".*.checkpoint", "*.altered")
 
-EVERYTHING, SNAKEMAKE, PROGRAM, SHELL = "everything", "Snakemake alone", "a job's program", "a job's shell"
-KINDS = (EVERYTHING, SNAKEMAKE, PROGRAM, SHELL)
+EVERYTHING, SNAKEMAKE, STARTER = "everything", "Snakemake alone", "the process that starts jobs"
+PROGRAM, SHELL = "a job's program", "a job's shell"
+KINDS = (EVERYTHING, SNAKEMAKE, STARTER, PROGRAM, SHELL)
 
 TO_DIE = 60.0
 """Seconds within which all processes of a killed run must end, on a busy machine: programs check once loaded."""
@@ -104,16 +105,16 @@ class Run:
         """Kill processes of the wanted kind by SIGKILL, or everything if no job is running."""
         root = psutil.Process(self._process.pid)
         tree = root.children(recursive=True)
-        programs = [process for process in tree if job(process)]
-        kind = wanted if programs else EVERYTHING
-        running = [job(process) for process in programs]
-        if kind == EVERYTHING:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        elif kind == SNAKEMAKE:
-            root.kill()
-        else:
-            program = chance.choice(programs)
-            (program if kind == PROGRAM else program.parent()).kill()
+        clients = [process for process in tree if job(process)]
+        starters = [process for process in tree if "workflow/rules/preload.py" in " ".join(line(process))]
+        kinds = {SNAKEMAKE: [root], STARTER: starters, SHELL: [client.parent() for client in clients]}
+        kinds[PROGRAM] = [process for starter in starters for process in starter.children()]
+        kinds[EVERYTHING] = [root, *tree]
+        kind = wanted if clients and kinds[wanted] else EVERYTHING
+        running = [job(client) for client in clients]
+        for process in kinds[kind] if kind == EVERYTHING else [chance.choice(kinds[kind])]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         if kind in (EVERYTHING, SNAKEMAKE):
             self._process.wait()
             _, alive = psutil.wait_procs(tree, timeout=TO_DIE)
@@ -121,15 +122,21 @@ class Run:
         return Kill(kind, running)
 
 
+def line(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def job(process: psutil.Process) -> str:
     """A short name of a job's program; empty for another process."""
-    try:
-        line = process.cmdline()
-    except psutil.Error:
+    words = line(process)
+    program = next((word for word in words if word.startswith("workflow/scripts/")), "")
+    if not program or words[0].endswith("sh"):
         return ""
-    if len(line) < 2 or not line[1].startswith("workflow/scripts/"):
-        return ""
-    name = Path(line[1]).stem
-    options = dict(pairwise(line))
+    name = Path(program).stem
+    options = dict(pairwise(words))
     more = next((options[key] for key in ("--estimator", "--criterion", "--table", "--notebook") if key in options), "")
     return f"{name} {Path(more).stem if more.endswith('.ipynb') else more}".strip()

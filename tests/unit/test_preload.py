@@ -52,7 +52,7 @@ def eventually(condition):
 def begun(tmp_path, text: str) -> tuple[subprocess.Popen, int]:
     """Start a program that writes its process ID; returns the client and that ID."""
     (tmp_path / "program.py").write_text(text, encoding="utf-8")
-    client = subprocess.Popen([*CLIENT, "program.py"], cwd=tmp_path)
+    client = subprocess.Popen([*CLIENT, "-m", "program"], cwd=tmp_path)
     file = tmp_path / "begun"
     eventually(lambda: file.exists() and file.read_text())
     return client, int(file.read_text())

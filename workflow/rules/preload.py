@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from ctypes import CDLL
 from importlib import import_module
 from pathlib import Path
 
@@ -35,6 +36,9 @@ LIBRARIES = (
     "ipykernel.kernelapp",
     "seaborn",
 )
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 STARTED = b"+"
 """Sent to a client when its program is running."""
@@ -82,8 +86,6 @@ class Jobs:
                     self.wake.recv(2**12)
                     self.report()
                 elif key.fileobj is sys.stdin:  # the run has ended
-                    for process in self.clients:
-                        os.kill(process, signal.SIGTERM)
                     os._exit(0)
                 else:
                     self.forward(key.data)
@@ -176,6 +178,7 @@ def become(request: Request) -> None:
     sys.path[:] = [first, *given, *libraries]
     try:
         if is_module:
+            end_with_parent()
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(sys.argv[0], run_name="__main__")
@@ -184,6 +187,12 @@ def become(request: Request) -> None:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
         Exit.status = end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def end_with_parent() -> None:
+    """Have this process end when its parent ends (Linux); the workflow's programs do that themselves (run_program)."""
+    with suppress(AttributeError, OSError):
+        CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Exit:

@@ -33,8 +33,7 @@ def started(server: socket.socket) -> bool:
             os.path.dirname(os.environ["IMPORTANCE_ATLAS_PRELOADED"])
         )  # a socket's path may have at most 107 bytes
         server.connect(os.path.basename(os.environ["IMPORTANCE_ATLAS_PRELOADED"]))
-        environment = {name: value for name, value in os.environ.items() if name != "JPY_PARENT_PID"}
-        request = json.dumps([sys.argv[1:], folder, environment]).encode() + b"\n"
+        request = json.dumps([sys.argv[1:], folder, dict(os.environ)]).encode() + b"\n"
         sent = socket.send_fds(server, [request], [0, 1, 2])
         server.sendall(request[sent:])
         return server.recv(1) == STARTED
