@@ -57,7 +57,7 @@ if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
     fi
 fi
 
-echo "Creating $environment (a few minutes; with torch about 1.7 GB) ..."
+echo "Creating $environment (a few minutes; with torch 1.8 GB, or several GB with its CUDA libraries) ..."
 put_back() {
     rm -rf "$environment"
     [ ! -e "$before" ] || mv "$before" "$environment"

@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from studies import PUBLISHED, changed, configuration
@@ -22,11 +23,14 @@ from weight_importance.findings.retention import ranking
 from weight_importance.findings.statistics import difference, final_accuracy, interval, select_lambda
 from weight_importance.findings.study import Findings
 from weight_importance.findings.tensors import weight_tensors
+from weight_importance.learning.networks import network
 from weight_importance.paper.ablations import ablations
 from weight_importance.paper.configuration import configuration as settings
+from weight_importance.paper.configuration import layers, scale
+from weight_importance.paper.correlation import correlation
 from weight_importance.paper.latex import listing, number, with_interval
 from weight_importance.paper.numbers import collect, render
-from weight_importance.settings import Configuration
+from weight_importance.settings import Configuration, FullyConnected, Images
 
 STUDY = "mlp_permuted_mnist"
 STABILISED = f"{STUDY}_stabilised"
@@ -232,6 +236,32 @@ def test_the_largest_fraction_is_named_last(results):
     assert results["pruning/tensor/best/last/label"] == "Fisher (empirical)"
     assert results["pruning/tensor/random/last/mean"] == results["pruning/tensor/random/0.9/mean"]
     assert results["pruning/last/percent"] == r"\num{90}"
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "mlp_wide", FullyConnected(kind="mlp", hidden=(30, 15)), "cnn"])
+def test_layers_are_those_of_the_network(architecture):
+    modules = network(architecture, (1, 28, 28), 10)().modules()
+    sizes = [module.out_features for module in modules if isinstance(module, torch.nn.Linear)][:-1]
+    result = layers(STUDY, changed(PUBLISHED, network=architecture))
+    assert re.findall(r"\d+", result.get("network/hidden", "")) == [str(size) for size in sizes]
+    assert (
+        ("leaky" in result.get("network/activation", "")) == ("network/published" in result) == (architecture == "mlp")
+    )
+
+
+@pytest.mark.parametrize(("first", "later", "expected"), [(1000, 10000, "1000"), (1000, None, "1000"), (None, 9, "9")])
+def test_a_later_task_has_no_more_images_than_the_first(first, later, expected):
+    images = Images(training=first, validation=300, test=None)
+    result = scale(STUDY, changed(PUBLISHED, images=images, retention={"images": later, "seeds": 2}))
+    assert value(result["scale/later/images"]) == float(expected) and value(result["scale/later/networks"]) == 2
+    assert scale(STUDY, PUBLISHED)["scale/later/images"] == "all"
+
+
+def test_a_study_with_one_pair_says_so(tables, config, results):
+    pair = {name: tables[name].query("estimator_b != 'si'") for name in ("correlation", "correlation_null")}
+    single = correlation(Findings({name: table[table["study"] == STUDY] for name, table in (tables | pair).items()}))
+    assert single["correlation/pearson/pairs/single"] == "Fisher (empirical) with MAS (softmax)"
+    assert "correlation/pearson/pairs/single" not in results
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -3,14 +3,19 @@
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from inspect import signature
+from typing import Any
 
 from weight_importance import ESTIMATORS
 from weight_importance.files.derivation import Constant, Derived, Package, Setting, derived
 from weight_importance.findings import ablations, correlation, reproduction, variants
-from weight_importance.findings.published import IMAGES
+from weight_importance.findings.published import IMAGES, SETUPS
+from weight_importance.learning.networks import ACTIVATIONS, NETWORKS
 from weight_importance.paper.latex import escape, listing, number, plain
 from weight_importance.paper.macros import PERCENT, Results
-from weight_importance.settings import Study
+from weight_importance.settings import FullyConnected, Study
+
+ACTIVATION_LABELS = {"relu": "ReLU", "leaky_relu": r"leaky ReLU (slope \num{0.01})", "tanh": r"$\tanh$"}
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "matplotlib", "snakemake")
 
@@ -67,13 +72,45 @@ def constants() -> Results:
 
 
 def scale(study: str, settings: Study) -> Results:
-    """``scale/reduced`` if a study uses a subset of the images, and ``penalty/clamped`` if it clamps importances."""
+    """Scale of a study.
+
+    ``scale/reduced`` if it uses a subset of the images; ``scale/later/{networks, images}``, the networks that learn the
+    later tasks and the largest number of training images of each; ``penalty/clamped`` if it clamps importances.
+    """
     results: Results = {}
     images, retention = settings.images, settings.retention
     fewer = images.training is not None and images.training + images.validation < IMAGES
     if fewer or images.test is not None or (retention is not None and retention.images is not None):
         keys = [f"studies.{study}.{key}" for key in ("images.training", "images.test", "retention.images")]
         results |= derived({"scale/reduced": "yes"}, *map(Setting, keys))
-    if retention is not None and retention.clamp_negative:
-        results |= derived({"penalty/clamped": "yes"}, Setting(f"studies.{study}.retention.clamp_negative"))
+    if retention is not None:
+        networks = settings.seeds if retention.seeds is None else retention.seeds
+        keys = [f"studies.{study}.{key}" for key in ("seeds", "retention.seeds")]
+        results |= derived({"scale/later/networks": plain(networks)}, *map(Setting, keys))
+        limits = [limit for limit in (images.training, retention.images) if limit is not None]
+        keys = [f"studies.{study}.{key}" for key in ("images.training", "retention.images")]
+        results |= derived({"scale/later/images": _setting(min(limits, default=None))}, *map(Setting, keys))
+        if retention.clamp_negative:
+            results |= derived({"penalty/clamped": "yes"}, Setting(f"studies.{study}.retention.clamp_negative"))
     return results
+
+
+def layers(study: str, settings: Study) -> Results:
+    """Network of a study.
+
+    ``network/{hidden, activation}`` of a fully connected network; ``network/published`` if the study of Kutalev and
+    Lapina (2021) with the same name used it.
+    """
+    results: Results = {}
+    network = settings.network
+    sizes: dict[str, Any]
+    if isinstance(network, FullyConnected):
+        sizes = {"hidden": network.hidden, "activation": ACTIVATIONS[network.activation]}
+    else:
+        sizes = {name: parameter.default for name, parameter in signature(NETWORKS[network]).parameters.items()}
+    if "hidden" in sizes:
+        [activation] = [name for name, function in ACTIVATIONS.items() if function == sizes["activation"]]
+        results |= {"network/hidden": _setting([*sizes["hidden"]]), "network/activation": ACTIVATION_LABELS[activation]}
+    if any(path == ("network",) and published == network for path, published, _ in SETUPS.get(study, ())):
+        results["network/published"] = "yes"
+    return derived(results, Setting(f"studies.{study}.network"))

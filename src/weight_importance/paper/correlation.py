@@ -12,8 +12,9 @@ def correlation(findings: Findings) -> Results:
 
     - ``correlation/{coefficient}/{a}/{b}/{tensor}/{mean, low, high, interval}`` in both orders of the pair;
     - ``correlation/{coefficient}/{tensor}/{highest, lowest}/{pair, mean, interval}``;
-    - ``correlation/{coefficient}/{property}/{list, count}``, pairs with each of
-      :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count``, all pairs;
+    - ``correlation/{coefficient}/{property}/{list, count}`` (and ``…/any``, if there is one), pairs with each of
+      :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count``, all pairs (``…/pairs/single``,
+      the pair, if it is the only one);
       ``…/{property}/share/{mean, low, high, interval}``, the share of pairs in per cent;
       ``correlation/{coefficient}/{a}/{b}/lowest/{mean, low, high, interval}`` over the weight tensors;
     - ``null/{coefficient}/{tensor}/{low, high, inside}``: the central 95 % of the null, and the number of pairs inside.
@@ -43,9 +44,13 @@ def correlation(findings: Findings) -> Results:
     for coefficient, group in properties.groupby("coefficient"):
         sources = (rows("correlation", coefficient=coefficient), rows("correlation_null", coefficient=coefficient))
         for name in PROPERTIES:
-            pairs = map(pair_label, group[group[name]].to_dict("records"))
-            results |= derived(names(f"correlation/{coefficient}/{name}", pairs, "no pair"), *sources)
-        results |= derived({f"correlation/{coefficient}/pairs/count": plain(len(group))}, sources[0])
+            key, pairs = f"correlation/{coefficient}/{name}", group[group[name]].to_dict("records")
+            printed = names(key, map(pair_label, pairs), "no pair") | ({f"{key}/any": "yes"} if pairs else {})
+            results |= derived(printed, *sources)
+        printed = {f"correlation/{coefficient}/pairs/count": plain(len(group))}
+        if len(group) == 1:
+            printed[f"correlation/{coefficient}/pairs/single"] = pair_label(group.to_dict("records")[0])
+        results |= derived(printed, sources[0])
     return results | _null(findings)
 
 

@@ -16,7 +16,7 @@ from weight_importance.paper.ablations import ablations
 from weight_importance.paper.atlas import atlas
 from weight_importance.paper.baselines import baselines
 from weight_importance.paper.benchmarks import benchmarks
-from weight_importance.paper.configuration import configuration, constants, scale, versions
+from weight_importance.paper.configuration import configuration, constants, layers, scale, versions
 from weight_importance.paper.correlation import correlation
 from weight_importance.paper.explanation import explanation
 from weight_importance.paper.macros import Results
@@ -67,7 +67,7 @@ def collect(
 
 
 def _of_study(study: str, settings: Study, findings: Findings) -> Results:
-    results = _made(scale, study, study, settings)
+    results = _made(scale, study, study, settings) | _made(layers, study, study, settings)
     own = settings.companion_of is None  # a companion appears in the comparisons of another study
     topics: dict[Callable[[Findings], Results], bool] = {
         baseline: findings.has("baseline"),
