@@ -148,9 +148,9 @@ ROWS = {
             *EXPLANATION,
         ],
     ),
-    # an estimator's label or LaTeX: notebooks, tables, paper
-    "label": (edit(SI, 'label="SI"', 'label="Synaptic Intelligence"'), [*EVERY_NOTEBOOK, *SHOWN]),
-    "LaTeX": (edit(SI, r"\Delta\theta_t", r"\delta\theta_t"), [*EVERY_NOTEBOOK, *SHOWN]),
+    # an estimator's label or LaTeX: notebooks of the studies that use it, tables, paper
+    "label": (edit(SI, 'label="SI"', 'label="Synaptic Intelligence"'), [*of_small([], ["*"]), *SHOWN]),
+    "LaTeX": (edit(SI, r"\Delta\theta_t", r"\delta\theta_t"), [*of_small([], ["*"]), *SHOWN]),
     # tasks.count, images.test, images.validation: retention and evaluation; never the training of the first task
     "tasks.count": (settings(tasks__count=5), ["Learning *", *RETENTION]),
     "images.validation": (settings(images__validation=100), ["Learning *", *RETENTION, *EVALUATION]),
@@ -163,6 +163,18 @@ ROWS = {
     "one more strength": (
         settings(retention__lambdas={"fisher_empirical": [10, 100], "si": [0.1, 1, 10]}),
         ["Learning * of small under si *", *SMALL_RETENTION],
+    ),
+    # one more estimator in a study's list: its jobs, the summaries, and notebooks of this study only
+    "one more estimator": (
+        settings(
+            estimators=["fisher_empirical", "si", "mas"],
+            retention__lambdas={"fisher_empirical": [10, 100], "si": [0.1, 1], "mas": []},
+        ),
+        [
+            *("Computing mas of small *", "Pruning * by mas *", "Correlating importances of small (*"),
+            *of_small(["correlation", "correlation_null", "correlation_used", "pruning"], ["*"]),
+            *SHOWN,
+        ],
     ),
     # other settings
     "fractions": (settings(pruning__fractions=[0.0, 0.5]), ["Pruning *", *PRUNING, *notebooks("variants")]),

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import grid
+import notebooks
 import places
 import sources
 from weight_importance.runtime.optional import present
@@ -53,16 +54,17 @@ def explanation(configuration: Configuration, own: Own, name: str, further: Sequ
 
 
 def showing(own: Own, file: str) -> list[str]:
-    """A program or notebook that shows estimators' names but computes no importance.
-
-    It depends on the labels of all estimators, because colours follow the position in the whole list.
-    """
+    """A program that shows the names of any estimators but computes no importance."""
     return sources.fingerprints(places.source(file), labels=_estimators([*known.estimators(), *own], own))
 
 
-def notebook(own: Own, name: str) -> list[str]:
-    """The program that executes notebooks, and a notebook's code; the rule has the notebook file as an input."""
-    return [*program("notebook"), *showing(own, f"notebooks/{name}.ipynb")[1:]]
+def notebook(configuration: Configuration, own: Own, name: str, entry: notebooks.Notebook, study: str) -> list[str]:
+    """The program that executes notebooks, a notebook's code, and the names of the estimators that it shows.
+
+    The rule has the notebook file as an input.
+    """
+    labels = _estimators(notebooks.estimators(configuration, entry, study), own)
+    return [*program("notebook"), *sources.fingerprints(places.source(f"notebooks/{name}.ipynb"), labels=labels)[1:]]
 
 
 def _tasks(configuration: Configuration, study: str) -> str:

@@ -25,7 +25,7 @@ for name, notebook in REGISTRY.items():
             mem_mb=growing(3000),
             runtime=growing(20),
         params:
-            code=dependencies.notebook(OWN_ESTIMATORS, name),
+            code=from_wildcards(dependencies.notebook, OWN_ESTIMATORS, name, notebook),
             parameters=from_wildcards(jobs.notebook, notebook),
         message:
             f"Executing notebook notebooks/{name}.ipynb ({{wildcards.study}})"

@@ -160,12 +160,17 @@ def estimators(configuration: Configuration) -> list[str]:
     return list(dict.fromkeys(name for study in configuration.studies.values() for name in study.estimators))
 
 
+def used(study: Study) -> set[str]:
+    """The estimators in a study's results: listed, explained, and those of penalties (plain L2 need not be listed)."""
+    explained = present(study.explanation).estimators if "explanation" in stages(study) else ()
+    penalties = (estimator for name in study.retained() for estimator in penalised_by(name))
+    return {*study.estimators, *explained, *penalties}
+
+
 def users(configuration: Configuration, study: str) -> list[str]:
-    """Estimators that use a study's networks: its own, explained ones, and estimators of sharing studies."""
-    sharing = [other for name, other in configuration.studies.items() if network_owner(configuration, name) == study]
-    names = {name for other in sharing for name in other.estimators}
-    explained = [present(other.explanation) for other in sharing if "explanation" in stages(other)]
-    return sorted(names | {name for explanation in explained for name in explanation.estimators})
+    """Estimators that use a study's networks: its own, and those of sharing studies."""
+    sharing = (other for name, other in configuration.studies.items() if network_owner(configuration, name) == study)
+    return sorted(set().union(*map(used, sharing)))
 
 
 def ablations(configuration: Configuration) -> dict[str, str]:

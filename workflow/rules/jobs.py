@@ -74,7 +74,7 @@ def notebook(configuration: Configuration, notebook: notebooks.Notebook, study: 
     if notebook.runs:
         values |= {"runs": grid.RUNS, "shards": grid.shards(configuration.studies[study])}
     if notebook.companions:
-        shown = [study, *configuration.companions(study)]
+        shown = notebooks.shown(configuration, notebook, study)
         values["settings"] = {name: configuration.studies[name].model_dump(mode="json") for name in shown}
     if notebook.published:
         values["published"] = str(notebooks.PUBLISHED)

@@ -49,6 +49,7 @@ class Notebook(Entry):
         False, description="whether it reads those of the study that follows the published protocol only"
     )
     published: bool = Field(False, description="whether it reads published results")
+    estimators: list[Text] = Field([], description="estimators that it shows even if no study uses them")
     figures: dict[Text, Figure]
     tables: list[Text]
 
@@ -102,14 +103,23 @@ def pages(configuration: Configuration, registry: Registry) -> list[str]:
     ]
 
 
+def shown(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
+    """The studies that a notebook shows together with a study, which comes first."""
+    return [study, *(configuration.companions(study) if notebook.companions else ())]
+
+
+def estimators(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
+    """The estimators whose names a notebook shows for a study."""
+    used = (grid.used(configuration.studies[name]) for name in shown(configuration, notebook, study))
+    return sorted(set(notebook.estimators).union(*used))
+
+
 def summaries(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
     """The tables that a notebook reads for a study."""
-    shown = [study, *(configuration.companions(study) if notebook.companions else ())]
-    if notebook.stand_in:
-        shown = [stand_in(study, configuration.studies)]
+    read = [stand_in(study, configuration.studies)] if notebook.stand_in else shown(configuration, notebook, study)
     return [
         f"{grid.SUMMARY}/{name}/{table}.csv"
-        for name in shown
+        for name in read
         for table in notebook.summaries
         if grid.has_table(configuration, name, table)
     ]
@@ -117,10 +127,9 @@ def summaries(configuration: Configuration, notebook: Notebook, study: str) -> l
 
 def importances(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
     """The importances of single weights that a notebook reads for a study."""
-    shown = [study, *(configuration.companions(study) if notebook.companions else ())] if notebook.runs else []
     return [
         file
-        for name in shown
+        for name in (shown(configuration, notebook, study) if notebook.runs else ())
         if configuration.studies[name].analyses
         for shard in grid.shards(configuration.studies[name])
         for file in grid.importances(configuration, name, shard)

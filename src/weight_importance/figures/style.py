@@ -6,6 +6,7 @@ from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, Required, TypedDict
+from zlib import crc32
 
 import matplotlib as mpl
 import numpy as np
@@ -33,12 +34,18 @@ ABLATIONS = {"none": "no penalty", "joint": "joint training", "random": "random"
 
 # Paul Tol's "muted" scheme, ordered so that neighbours also differ in lightness
 PALETTE = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499", "#DDAA33")
-FAMILIAR = (
+PLACES = (
     "absolute_fisher", "fisher_empirical", "fisher_exact", "fisher_sampled", "magnitude", "mas", "mas_logits", "si",
     "total_signal",
+    "ewc_dr", "fisher_batched", "fisher_predicted", "ggn", "hessian_diagonal", "l2", "mas_batched",
+    "mas_logits_norm", "masx",
+    "obd", "onaf", "root_fisher", "rwalk", "si_bias", "si_penalised", "si_unbiased", "si_undivided", "snip",
+    "sos", "squisher", "wanda",
 )  # fmt: skip
-"""Estimators with a reserved colour; others share these colours and differ in dashes and markers."""
+"""Estimators with a look of their own: each nine have the nine colours, with other dashes."""
 DASHES: tuple[LineStyleType, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+FURTHER: LineStyleType = (0, (8, 1.5, 1, 1.5))
+"""Dashes of all other estimators."""
 MARKERS = "osD^vP*X"
 GREY = "#555555"
 
@@ -132,19 +139,21 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def look(name: str) -> Look:
-    """Colour, dashes and marker of an estimator: :data:`FAMILIAR` first, then all others by name; L2 is black.
+    """Colour, dashes and marker of an estimator; L2 is black.
 
-    Dashes change every nine estimators, when the colours repeat; markers cycle independently.
+    They follow from the name alone, so that no figure depends on estimators that it does not show: from its place in
+    :data:`PLACES`, or from a hash of the name.
     """
     if name in ABLATIONS:
         return {"color": GREY, "linestyle": (0, (2, 2)), "marker": "x"}
     if name == "l2":
         return {"color": "#000000", "linestyle": DASHES[3], "marker": "D"}
-    position = [*FAMILIAR, *(other for other in ESTIMATORS if other not in FAMILIAR)].index(name)
+    is_placed = name in PLACES
+    place = PLACES.index(name) if is_placed else crc32(name.encode())
     return {
-        "color": PALETTE[position % len(PALETTE)],
-        "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],
-        "marker": MARKERS[position % len(MARKERS)],
+        "color": PALETTE[place % len(PALETTE)],
+        "linestyle": DASHES[place // len(PALETTE)] if is_placed else FURTHER,
+        "marker": MARKERS[place % len(MARKERS)],
     }
 
 
