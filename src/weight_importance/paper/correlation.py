@@ -12,7 +12,7 @@ def correlation(findings: Findings) -> Results:
 
     - ``correlation/{coefficient}/{a}/{b}/{tensor}/{mean, low, high, interval}`` in both orders of the pair;
     - ``correlation/{coefficient}/{tensor}/{highest, lowest}/{pair, mean, interval}``;
-    - ``correlation/{coefficient}/{property}/{list, count}`` (and ``…/any``, if there is one), pairs with each of
+    - ``correlation/{coefficient}/{property}/{list, count, any}``, pairs with each of
       :data:`weight_importance.findings.correlation.PROPERTIES`, and ``…/pairs/count``, all pairs (``…/pairs/single``,
       the pair, if it is the only one);
       ``…/{property}/share/{mean, low, high, interval}``, the share of pairs in per cent;
@@ -44,9 +44,8 @@ def correlation(findings: Findings) -> Results:
     for coefficient, group in properties.groupby("coefficient"):
         sources = (rows("correlation", coefficient=coefficient), rows("correlation_null", coefficient=coefficient))
         for name in PROPERTIES:
-            key, pairs = f"correlation/{coefficient}/{name}", group[group[name]].to_dict("records")
-            printed = names(key, map(pair_label, pairs), "no pair") | ({f"{key}/any": "yes"} if pairs else {})
-            results |= derived(printed, *sources)
+            pairs = map(pair_label, group[group[name]].to_dict("records"))
+            results |= derived(names(f"correlation/{coefficient}/{name}", pairs, "no pair"), *sources)
         printed = {f"correlation/{coefficient}/pairs/count": plain(len(group))}
         if len(group) == 1:
             printed[f"correlation/{coefficient}/pairs/single"] = pair_label(group.to_dict("records")[0])

@@ -32,9 +32,10 @@ def mean(key: str, row: Mapping[str, float], decimals: int = 2, scale: float = 1
 
 
 def names(key: str, items: Iterable[str], nothing: str = "none") -> Results:
-    """``{key}/{list, count}`` of finished names."""
+    """``{key}/{list, count}`` of finished names, and ``{key}/any`` if there are some."""
     items = list(items)
-    return {f"{key}/list": listing(items, nothing), f"{key}/count": plain(len(items))}
+    some = {f"{key}/any": "yes"} if items else {}
+    return some | {f"{key}/list": listing(items, nothing), f"{key}/count": plain(len(items))}
 
 
 def labels(key: str, estimators: Iterable[str]) -> Results:
