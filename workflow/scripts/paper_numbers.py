@@ -1,4 +1,4 @@
-r"""Write every number that the paper's text quotes as a LaTeX macro, ``\result{key}``, and which claims hold.
+r"""Write LaTeX macros: every number that the paper's text quotes (``\result{key}``), which claims hold, all estimators.
 
 Not named ``numbers.py``: a program's folder comes first on Python's path, and would hide the standard ``numbers``.
 """
@@ -11,7 +11,7 @@ from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS, EXPLANATION
 from weight_importance.findings import publications, published
 from weight_importance.findings.study import by_study
-from weight_importance.paper import claims
+from weight_importance.paper import catalogue, claims
 from weight_importance.paper.numbers import collect, render
 from weight_importance.runtime.errors import run_program
 from weight_importance.settings import Configuration
@@ -35,7 +35,8 @@ def main() -> None:
     findings = by_study(tables, arguments.settings.studies)
     results = collect(arguments.settings, tables, literature, findings)
     failed = claims.unsupported(findings, results)
-    write_text(arguments.output, render(results) + claims.render(failed, arguments.settings.claims))
+    text = render(results) + claims.render(failed, arguments.settings.claims) + catalogue.render()
+    write_text(arguments.output, text)
 
 
 if __name__ == "__main__":

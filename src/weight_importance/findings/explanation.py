@@ -253,7 +253,7 @@ def trajectory_means(trajectories: pd.DataFrame, shared: pd.DataFrame, tensors: 
     own, shared = (
         table[table["tensor"].isin(tensors) & (table["coefficient"] == "pearson")] for table in (trajectories, shared)
     )
-    path = [name for name, estimator in ESTIMATORS.items() if isinstance(estimator, PathEstimator)]
+    path = [name for name in pd.unique(shared[PAIR].to_numpy().ravel()) if isinstance(ESTIMATORS[name], PathEstimator)]
     of_path = shared[PAIR].isin(path).sum(axis=1)
     parts = dict(iter(own.groupby("quantity")))
     parts |= {"shared": shared, "path": shared[of_path == 1], "other": shared[of_path == 0]}

@@ -109,7 +109,8 @@ def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
 def folded(frame: pd.DataFrame, title: str, decimals: int = 3) -> HTML:
     """Long table of values with the display names of estimators, folded under a title."""
     rows = {0: "no rows", 1: "one row"}.get(len(frame), f"{len(frame)} rows")
-    labels = {name: estimator.label for name, estimator in ESTIMATORS.items()}
+    values = {value for value in frame.reset_index().to_numpy().ravel() if isinstance(value, str)}
+    labels = {name: ESTIMATORS[name].label for name in values if name in ESTIMATORS}
     frame = frame.round(decimals).replace(labels).rename(columns=_words).rename_axis(columns=None)
     named = any(frame.index.names)
     if named:
