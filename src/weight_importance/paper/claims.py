@@ -187,7 +187,7 @@ MACROS = r"""% Claims of the text, and the reasons why claims are not supported.
 """
 ON_FAILURE = {
     "required": r"\newcommand\unsupported[1]{\PackageError{claims}{#1}{}}",
-    "marked": r"\newcommand\unsupported[1]{\textsuperscript{(not supported by this run)}}",
+    "marked": r"\newcommand\unsupported[1]{ \emph{(not supported by this run)}}",
 }
 """Macro that follows an unsupported sentence, by the key ``claims`` of the configuration."""
 
