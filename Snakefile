@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+from weight_importance.runtime.own_estimators import VARIABLE
 from weight_importance.settings.files import require
 from weight_importance.settings.merging import own_estimators
 from weight_importance.settings.reading import read
@@ -27,7 +28,7 @@ CONFIGURATION = read(config, FILES)
 
 # Estimators in the user's own files, by name; programs find them through the environment variable.
 OWN_ESTIMATORS = own_estimators(config)
-os.environ["IMPORTANCE_ATLAS_ESTIMATORS"] = os.pathsep.join(map(os.path.abspath, OWN_ESTIMATORS.values()))
+os.environ[VARIABLE] = os.pathsep.join(map(os.path.abspath, OWN_ESTIMATORS.values()))
 
 
 include: "workflow/rules/common.smk"

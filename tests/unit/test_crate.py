@@ -10,10 +10,11 @@ from rocrate.rocrate import ROCrate
 
 import crate
 import shelf
-from shelf import OWN_ESTIMATORS, Shelf
+from shelf import Shelf
 from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import ELSEWHERE, record_of
 from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.own_estimators import VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGURATION = {"studies": {"small": {"seeds": 2}}}
@@ -71,7 +72,7 @@ class Checkout:
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Checkout:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(OWN_ESTIMATORS, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     return Checkout(tmp_path)
 
 
@@ -193,7 +194,7 @@ def test_an_estimator_outside_the_repository_has_name_and_checksum(checkout, mon
     assert str(mine.parent) not in (checkout.folder / crate.METADATA).read_text()
     for action in ("#run", f"#job/{table.removeprefix('results/')}"):
         assert {"@id": entity["@id"]} in entities[action]["object"]
-    monkeypatch.setenv(OWN_ESTIMATORS, str(mine))
+    monkeypatch.setenv(VARIABLE, str(mine))
     assert not Shelf(checkout.folder).problems(table)
     mine.write_text("ESTIMATOR = 2\n")
     [problem] = Shelf(checkout.folder).problems(table)

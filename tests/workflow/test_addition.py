@@ -214,6 +214,12 @@ def test_an_edit_of_a_user_s_estimator_computes_only_its_results(fresh, extended
         assert fresh.plan(*targets) == {"Computing my_estimator of mine for importance (seeds-0-1)"}
 
 
+def test_an_estimator_that_fails_is_reported_before_a_run(fresh, extended):
+    with edit("my_estimator.py", "logits.shape[1]", "logit.shape[1]").made(extended):
+        refused = fresh.run("--dry-run", IMPORTANCE_ATLAS_DATA=os.devnull)
+    assert refused.returncode != 0 and "my_estimator.py, line 6: NameError" in refused.stdout + refused.stderr
+
+
 def test_a_misspelt_file_is_reported(fresh):
     change = {"estimators": [*NAMES[:1], "my_estimatr.py"]}
     refused = fresh.run("--dry-run", change=change, IMPORTANCE_ATLAS_DATA=os.devnull)

@@ -136,9 +136,8 @@ def test_reading_the_configuration_loads_no_heavy_library():
 
 def test_an_own_estimator_is_named_after_its_file(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(
-        'ESTIMATOR = MomentEstimator(label="mine", formula="g", source="zenke2017continual")\n', encoding="utf-8"
-    )
+    arguments = 'label="mine", formula="g", source="zenke2017continual", cotangents=None, power=1'
+    file.write_text(f"ESTIMATOR = MomentEstimator({arguments})\n", encoding="utf-8")
     config = changed("estimators", [*default()["estimators"], str(file)])
     for study in config["studies"].values():
         if study["retention"] and "lambdas" in study["retention"]:

@@ -22,10 +22,12 @@ import programs
 from configurations import DEFAULT, STUDY, changed, combined, default
 from studies import LEARNING
 from weight_importance.data import catalogue as datasets
+from weight_importance.estimators import trial
 from weight_importance.files.storage import save_tensors, write_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.learning.networks import MLP
 from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.own_estimators import VARIABLE
 from weight_importance.settings import (
     CorrelationJob,
     EvaluationJob,
@@ -126,9 +128,27 @@ def test_users_estimators(case, tmp_path):
     for study in config["studies"].values():
         if study["retention"] and "lambdas" in study["retention"]:
             study["retention"]["lambdas"] = {"masx": [], file.stem: []} | study["retention"]["lambdas"]
-    [problem] = reading.configuration_problems(config)
-    assert problem.startswith("estimators[8]: ")
-    assert_four_parts(case | {"remedy": "Fix it in"}, problem)
+    problems = reading.configuration_problems(config)
+    assert all(problem.startswith("estimators[8]: ") for problem in problems)
+    [problem] = [problem for problem in problems if str(case["found"]) in problem]
+    assert_four_parts({"remedy": "Fix it in"} | case, problem)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("logits[None]", "logit[None]", "mine.py, line 5: NameError: name 'logit' is not defined"),
+        ("kinds import", "kind import", "mine.py, line 1: ModuleNotFoundError: No module named"),
+        ("logits[None],", "logits.sum(),", "mine.py: "),
+    ],
+)
+def test_a_trial_finds_errors_that_only_running_the_file_shows(old, new, text, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(SOUND.replace(old, new), encoding="utf-8")
+    (tmp_path / "fine.py").write_text(SOUND, encoding="utf-8")
+    monkeypatch.setenv(VARIABLE, os.pathsep.join(map(str, tmp_path.glob("*.py"))))
+    with pytest.raises(UserError) as error:
+        trial.main()
+    assert text in str(error.value) and "fine.py" not in str(error.value)
 
 
 # Programs

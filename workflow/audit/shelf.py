@@ -5,7 +5,6 @@ Read-only; not part of the workflow.
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -17,12 +16,10 @@ from weight_importance.files.derivation import Rows
 from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import ELSEWHERE, record_of
 from weight_importance.runtime.errors import UserError
+from weight_importance.runtime.own_estimators import own_files
 
 SNAKEMAKE = Path(".snakemake/metadata")
 """Snakemake's records of each file's rule and times."""
-
-OWN_ESTIMATORS = "IMPORTANCE_ATLAS_ESTIMATORS"
-"""Environment variable: paths of the user's own estimators, which records only name if outside the checkout."""
 
 KEYS = {"sha256", "program", "arguments", "settings", "seeds", "device", "versions", "code", "inputs"}
 """Keys of every record."""
@@ -48,7 +45,8 @@ class Shelf:
     def checksum(self, file: str) -> str | None:
         """Current SHA-256 of a file; ``None`` if it is missing, or outside the checkout in an unknown folder."""
         if file not in self._checksums:
-            path = own_estimators().get(Path(file).name, Path()) if is_elsewhere(file) else self.root / file
+            own = {path.name: path for path in own_files().values()}
+            path = own.get(Path(file).name, Path()) if is_elsewhere(file) else self.root / file
             self._checksums[file] = checksum(path) if path.is_file() else None
         return self._checksums[file]
 
@@ -126,12 +124,6 @@ class Shelf:
 def is_elsewhere(file: str) -> bool:
     """Whether a path in a record is outside the checkout."""
     return file.startswith(f"{ELSEWHERE}/")
-
-
-def own_estimators() -> dict[str, Path]:
-    """Files in the environment variable, by name."""
-    places = filter(None, os.environ.get(OWN_ESTIMATORS, "").split(os.pathsep))
-    return {Path(place).name: Path(place) for place in places}
 
 
 def _read(path: Path, file: str) -> dict:

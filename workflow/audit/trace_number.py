@@ -16,11 +16,12 @@ from safetensors import safe_open
 
 from formatting import SHOWN, configuration_keys, described_device, place, places, quoted_argument, summarised
 from quotations import cells, floats, is_printed_as, numbers, printed, quotations
-from shelf import OWN_ESTIMATORS, Shelf, Step, chain, is_elsewhere, own_estimators
+from shelf import Shelf, Step, chain, is_elsewhere
 from weight_importance.files.derivation import Constant, Derived, Package, Rows, Setting
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError, run_program
 from weight_importance.runtime.optional import present
+from weight_importance.runtime.own_estimators import VARIABLE, own_files
 
 NUMBERS = "results/paper/numbers.tex"
 HASH = 12
@@ -261,14 +262,14 @@ def recomputed(shelf: Shelf) -> dict[str, str]:
         )
     # the program of the numbers loads the user's own estimators for their labels
     own = [Path(file) for file in record["code"]["files"] if not file.startswith(("src/", "workflow/"))]
-    places = {file: own_estimators().get(file.name) if is_elsewhere(str(file)) else file for file in own}
+    places = {file: own_files().get(file.stem) if is_elsewhere(str(file)) else file for file in own}
     lost = [file.name for file, place in places.items() if place is None]
     if lost:
         raise UserError(
             f"the numbers were made with {', '.join(lost)}, outside this checkout. Set its path, then run again:\n"
-            f"  export {OWN_ESTIMATORS}=/path/to/{lost[0]}"
+            f"  export {VARIABLE}=/path/to/{lost[0]}"
         )
-    os.environ[OWN_ESTIMATORS] = os.pathsep.join(map(str, places.values()))
+    os.environ[VARIABLE] = os.pathsep.join(map(str, places.values()))
     from weight_importance.files.storage import read_table
     from weight_importance.findings import publications, published  # these import PyTorch, which takes seconds
     from weight_importance.paper.numbers import collect

@@ -17,10 +17,13 @@ import jobs
 import notebooks
 import places
 import presets
+import trials
 from weight_importance.runtime import errors
 from weight_importance.runtime.lock import RunLock
 from weight_importance.settings import L2, UNPENALISED, known
 from weight_importance.settings import DecompositionJob, EvaluationJob, PruningJob, TrajectoriesJob
+
+trials.require(OWN_ESTIMATORS)
 
 # `python` in the rules is the interpreter that runs Snakemake, even if its environment is not activated; an environment
 # that Snakemake activates for a job (conda) takes precedence.
@@ -36,7 +39,7 @@ GPUS = gpu.per_job(os.environ[gpu.VARIABLE])
 
 
 envvars:
-    "IMPORTANCE_ATLAS_ESTIMATORS",
+    VARIABLE,
     gpu.VARIABLE,
 
 

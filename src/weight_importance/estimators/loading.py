@@ -1,41 +1,33 @@
 """Estimators by name, their module's name in ``catalogue``: to add an estimator, add a module there.
 
 Catalogue modules are imported on first use, so that one estimator neither loads nor depends on the others, except those
-it builds on. An environment variable lists the user's own files, one estimator each, so that all programs and notebooks
-of a workflow share them.
+it builds on. The user's own estimators follow the catalogue.
 """
 
-import os
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from weight_importance.estimators import catalogue, kinds
-from weight_importance.estimators.kinds import Estimator
+from weight_importance.estimators.kinds import Estimator, PathEstimator
 from weight_importance.files.provenance import note_code
 from weight_importance.runtime.errors import UserError, unknown_name
-
-OWN = "IMPORTANCE_ATLAS_ESTIMATORS"
-"""Environment variable that lists the user's own files, separated as in ``PATH``."""
+from weight_importance.runtime.own_estimators import VARIABLE, own_files
 
 
 def names() -> list[str]:
-    """List the known estimators: the catalogue, sorted, then the user's own."""
-    return [*_catalogued(), *_own()]
+    """List the known estimators: the catalogue, then the user's own, both sorted."""
+    return [*_catalogued(), *own_files()]
 
 
 @cache
 def _catalogued() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(catalogue.__path__))
-
-
-def _own() -> dict[str, Path]:
-    files = (Path(file) for file in os.environ.get(OWN, "").split(os.pathsep) if file)
-    return {file.stem: file for file in files}
 
 
 def load(name: str) -> Estimator:
@@ -47,8 +39,34 @@ def load(name: str) -> Estimator:
     if name not in names():
         raise unknown_name("estimator", name, names())
     if name not in _catalogued():
-        return _from_file(name, _own()[name])
+        return _from_file(name, own_files()[name])
     return import_module(f"{catalogue.__name__}.{name}").ESTIMATOR
+
+
+def load_path(names: Sequence[str]) -> dict[str, PathEstimator]:
+    """Load path estimators.
+
+    Raises:
+        UserError: unknown name, or not a path estimator.
+    """
+    estimators: dict[str, PathEstimator] = {}
+    for name in names:
+        estimator = load(name)
+        if not isinstance(estimator, PathEstimator):
+            raise UserError(
+                f"'{name}' is a {estimator.kind} estimator, which needs no record of training: use estimate('{name}', "
+                "...) after training"
+            )
+        estimators[name] = estimator
+    return estimators
+
+
+def place(error: BaseException, file: str) -> str:
+    """The last line of a file that an error's traceback names, as ``, line 3``; empty if there is none."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f", line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f", line {lines[-1]}" if lines else ""
 
 
 def _from_file(name: str, file: Path) -> Estimator:
@@ -59,15 +77,18 @@ def _from_file(name: str, file: Path) -> Estimator:
         readable = file.suffix == ".py" and file.is_file()
         specification = spec_from_file_location(module_name, file) if readable else None
         if specification is None or specification.loader is None:
-            raise UserError(f"{OWN} names {file}, expected an existing Python file. Correct or unset the variable.")
+            raise UserError(
+                f"{VARIABLE} names {file}, expected an existing Python file. Correct or unset the variable."
+            )
         note_code(file)
         module = module_from_spec(specification)
         try:
             specification.loader.exec_module(module)
         except Exception as error:  # user code may raise anything
+            line = place(error, str(file))
             raise UserError(
-                f"cannot load the estimator's file {file}: {type(error).__name__}: {error}. It must define ESTIMATOR, "
-                f"one of the kinds in {kinds.__name__}; fix the file, then run the same command again."
+                f"cannot load the estimator's file {file}{line}: {type(error).__name__}: {error}. It must define "
+                f"ESTIMATOR, one of the kinds in {kinds.__name__}; fix the file, then run the same command again."
             ) from error
         sys.modules[module_name] = module
     estimator = getattr(module, "ESTIMATOR", None)

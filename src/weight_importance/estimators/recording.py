@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from weight_importance.estimators.engine.samples import HALVES
 from weight_importance.estimators.kinds import PathEstimator
-from weight_importance.estimators.loading import load
+from weight_importance.estimators.loading import load_path
 from weight_importance.estimators.path import PathRecorder, importance
 from weight_importance.runtime.errors import UserError
 
@@ -151,13 +151,7 @@ def record(
     Raises:
         UserError: unknown name, not a path estimator, or ``independent`` required but missing.
     """
-    estimators: dict[str, PathEstimator] = {}
-    for name in names:
-        estimator = load(name)
-        if not isinstance(estimator, PathEstimator):
-            raise UserError(f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) after training")
-        estimators[name] = estimator
-    recording = Recording(optimizer, network, estimators, penalty, independent)
+    recording = Recording(optimizer, network, load_path(names), penalty, independent)
     handles = [
         optimizer.register_step_pre_hook(recording.before), optimizer.register_step_post_hook(recording.after)
     ]  # fmt: skip

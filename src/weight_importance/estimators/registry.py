@@ -7,12 +7,10 @@ from torch import Generator, Tensor, nn
 
 from weight_importance.estimators.accumulator import Accumulator
 from weight_importance.estimators.engine.forward import Call
-from weight_importance.estimators.kinds import PathEstimator
-from weight_importance.estimators.loading import ESTIMATORS, OWN, load, names
+from weight_importance.estimators.loading import ESTIMATORS, load, load_path, names
 from weight_importance.estimators.path import ImportanceRecorder
-from weight_importance.runtime.errors import UserError
 
-__all__ = ["ESTIMATORS", "OWN", "estimate", "estimate_all", "load", "names", "recorder"]
+__all__ = ["ESTIMATORS", "estimate", "estimate_all", "load", "names", "recorder"]
 
 
 def estimate(
@@ -105,12 +103,4 @@ def recorder(*names: str, published: bool = False) -> ImportanceRecorder:
     Raises:
         UserError: unknown name, or not a path estimator.
     """
-    estimators: dict[str, PathEstimator] = {}
-    for name in names:
-        estimator = load(name)
-        if not isinstance(estimator, PathEstimator):
-            raise UserError(
-                f"'{name}' is a {estimator.kind} estimator: use estimate('{name}', ...) instead of a recorder"
-            )
-        estimators[name] = estimator
-    return ImportanceRecorder(estimators, published)
+    return ImportanceRecorder(load_path(names), published)

@@ -6,6 +6,7 @@ Read from the source files without importing them, because planning must not loa
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ def datasets() -> list[str]:
     return _keys(PACKAGE / "data/catalogue.py", "DATASETS")
 
 
-def kinds() -> list[str]:
-    """The kinds of estimators: the classes of kinds.py."""
+def kinds() -> dict[str, dict[str, bool]]:
+    """The kinds of estimators, the classes of kinds.py: their arguments, and whether each is required."""
     tree = ast.parse((PACKAGE / "estimators/kinds.py").read_text(encoding="utf-8"))
-    classes = (node.name for node in tree.body if isinstance(node, ast.ClassDef))
-    return [name for name in classes if name.endswith("Estimator")]
+    classes = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Estimator"))
+    return {
+        node.name: {
+            entry.target.id: entry.value is None
+            for entry in node.body
+            if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name) and entry.target.id != "kind"
+        }
+        for node in classes
+    }
 
 
 def recordable() -> list[str]:
@@ -47,12 +55,12 @@ def estimator_file(name: str, own: Mapping[str, str]) -> str:
 
 def label(name: str, own: Mapping[str, str]) -> str | None:
     """The label in the ``ESTIMATOR`` of an estimator's file; ``None`` if there is none."""
-    return definition(_readable(name, own)).get("label")
+    return definition(_readable(name, own)).literals.get("label")
 
 
 def records(name: str, own: Mapping[str, str]) -> list[str]:
     """Quantities that training must record for an estimator; empty unless it is a path estimator."""
-    return list(definition(_readable(name, own)).get("records", ()))
+    return list(definition(_readable(name, own)).literals.get("records", ()))
 
 
 def _readable(name: str, own: Mapping[str, str]) -> Path:
@@ -60,19 +68,43 @@ def _readable(name: str, own: Mapping[str, str]) -> Path:
     return Path(own[name]) if name in own else PACKAGE / f"estimators/catalogue/{name}.py"
 
 
-def definition(file: str | Path) -> dict[str, Any]:
-    """The ``ESTIMATOR`` of a file: its class under ``class``, and its literal arguments."""
-    arguments: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Definition:
+    """The ``ESTIMATOR`` of a file.
+
+    Attributes:
+        line: its line, 1 if there is none.
+        kind: the name of its class; ``None`` if it is not a call.
+        lines: the line of each named argument.
+        literals: the values of arguments that are literals.
+        unnamed: whether there are arguments without a name, or from ``**``.
+    """
+
+    line: int = 1
+    kind: str | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+    literals: Mapping[str, Any] = field(default_factory=dict)
+    unnamed: bool = False
+
+
+def definition(file: str | Path) -> Definition:
+    """The last ``ESTIMATOR`` at the top level of a file."""
+    found = Definition()
     for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if not any(isinstance(target, ast.Name) and target.id == "ESTIMATOR" for target in targets):
             continue
-        if any(isinstance(target, ast.Name) and target.id == "ESTIMATOR" for target in node.targets):
-            called = node.value.func
-            arguments["class"] = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
-            for keyword in node.value.keywords:
+        found = Definition(node.lineno)
+        if isinstance(call := getattr(node, "value", None), ast.Call):
+            kind = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
+            named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+            literals = {}
+            for name, value in named.items():
                 with suppress(ValueError, TypeError, SyntaxError):  # an expression
-                    arguments[keyword.arg or "**"] = ast.literal_eval(keyword.value)
-    return arguments
+                    literals[name] = ast.literal_eval(value)
+            lines = {name: value.lineno for name, value in named.items()}
+            found = Definition(node.lineno, kind, lines, literals, bool(call.args) or len(named) < len(call.keywords))
+    return found
 
 
 def _keys(file: Path, name: str) -> list[str]:

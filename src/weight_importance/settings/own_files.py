@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from weight_importance.settings.base import Problem
-from weight_importance.settings.known import REPOSITORY, definition, estimators, kinds, recordable
+from weight_importance.settings.base import KeyPath, Problem, nearest
+from weight_importance.settings.known import REPOSITORY, Definition, definition, estimators, kinds, recordable
 from weight_importance.settings.learning import UNPENALISED
 from weight_importance.settings.merging import listed_files
 from weight_importance.settings.messages import unknown
 
+InFile = tuple[int, str]
+"""Line of a mistake in a file, and a sentence on what is allowed."""
 
-def own_file_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
-    """Problems of the user's own estimators."""
+
+def listing_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
+    """Listed files with unusable names, and missing files."""
     files: dict[str, str] = {}
     for path, file in listed_files(config):
         name = Path(file).stem
@@ -28,32 +31,70 @@ def own_file_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
             yield path, f"'{name}', of '{file}', is not a usable name: use lower-case letters, digits and underscores."
         elif not Path(file).is_file():
             yield path, f"there is no file '{file}' (in {Path.cwd()})."
-        else:
-            yield from ((path, f"{file} {text}") for text in _definition_problems(file))
 
 
-def _definition_problems(file: str) -> Iterator[str]:
+def content_problems(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, InFile]]:
+    """Mistakes in existing files, each once: the key path and the file, and the place and text of the mistake."""
+    for file, path in {file: path for path, file in reversed([*listed_files(config)])}.items():
+        if Path(file).is_file():
+            yield from ((path, file, problem) for problem in _in_file(file))
+
+
+def _in_file(file: str) -> Iterator[InFile]:
     try:
-        arguments = definition(file)
-    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or null bytes
-        yield f"is not valid Python: {error}. Fix the file, or list another."
+        estimator = definition(file)
+    except SyntaxError as error:
+        yield error.lineno or 1, f"{file} is not valid Python: {error.msg}."
         return
-    if arguments.get("class") not in kinds():
-        yield f"must define ESTIMATOR = one of {', '.join(f'{kind}(...)' for kind in kinds())} at its top level."
+    except ValueError as error:  # not UTF-8, or null bytes
+        yield 1, f"{file} is not valid Python: {error}."
         return
-    for key in ("label", "formula", "source"):
-        if not isinstance(arguments.get(key), str) or not arguments[key]:
-            yield f"must give ESTIMATOR a {key}, a text in quotes."
-    source = arguments.get("source")
+    known = kinds()
+    if estimator.kind not in known:
+        listed = ", ".join(f"{kind}(...)" for kind in known)
+        yield estimator.line, f"{file} must define ESTIMATOR = one of {listed} at its top level."
+    elif estimator.unnamed:
+        yield estimator.line, f"the arguments of {estimator.kind} need names, such as label='my estimator'."
+    else:
+        yield from _arguments(estimator, known[estimator.kind])
+        yield from _texts(estimator)
+        if estimator.kind == "PathEstimator":
+            yield from _records(estimator)
+
+
+def _arguments(estimator: Definition, known: Mapping[str, bool]) -> Iterator[InFile]:
+    for name, line in estimator.lines.items():
+        if name not in known:
+            allowed = f"Allowed: {', '.join(known)}."
+            yield line, f"{estimator.kind} has no argument '{name}'. {nearest(name, [*known])}{allowed}"
+    checked = (*TEXTS, "records")  # below, with the form of their values
+    for name, required in known.items():
+        if required and name not in estimator.lines and name not in checked:
+            yield estimator.line, f"{estimator.kind} needs the argument '{name}'."
+
+
+TEXTS = ("label", "formula", "source")
+
+
+def _texts(estimator: Definition) -> Iterator[InFile]:
+    for name in TEXTS:
+        text = estimator.literals.get(name)
+        if not isinstance(text, str) or not text:
+            yield estimator.lines.get(name, estimator.line), f"ESTIMATOR needs a {name}, a text in quotes."
+    source = estimator.literals.get("source")
     if isinstance(source, str) and f"{{{source}," not in (REPOSITORY / "paper/references.bib").read_text("utf-8"):
-        yield f"has the source '{source}', which is not in paper/references.bib; add it there."
-    if arguments["class"] == "PathEstimator":
-        known = recordable()
-        recorded, published = arguments.get("records"), arguments.get("published", {})
-        if not isinstance(recorded, tuple):
-            yield f"must give ESTIMATOR its records, a tuple of texts of: {', '.join(known)}."
-        elif not isinstance(published, dict) or not all(name in recorded for name in published):
-            yield "must give ESTIMATOR published, if at all, as {one of its records: the one that takes its place}."
-        else:
-            recorded = (*recorded, *published.values())
-            yield from (f"has records: {unknown('record', name, known)}" for name in recorded if name not in known)
+        yield estimator.lines["source"], f"the source '{source}' is not in paper/references.bib; add it there."
+
+
+def _records(estimator: Definition) -> Iterator[InFile]:
+    known = recordable()
+    recorded, published = estimator.literals.get("records"), estimator.literals.get("published", {})
+    line = estimator.lines.get("records", estimator.line)
+    if not isinstance(recorded, tuple):
+        yield line, f"ESTIMATOR needs records, a tuple of texts of: {', '.join(known)}."
+    elif not isinstance(published, dict) or not all(name in recorded for name in published):
+        text = "published must be {one of its records: the one that takes its place}."
+        yield estimator.lines["published"], text
+    else:
+        recorded = (*recorded, *published.values())
+        yield from ((line, unknown("record", name, known)) for name in recorded if name not in known)

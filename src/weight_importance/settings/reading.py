@@ -18,7 +18,7 @@ from weight_importance.settings.merging import (
     without_source,
 )
 from weight_importance.settings.messages import dotted, problems_of
-from weight_importance.settings.own_files import own_file_problems
+from weight_importance.settings.own_files import content_problems, listing_problems
 from weight_importance.settings.places import Places
 
 
@@ -38,7 +38,8 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
     """All problems of a configuration, one or two sentences each; empty if there are none."""
     places = Places(config, files)
     config, problems = text_keys(config)
-    of_names, of_files = list(name_problems(config)), list(own_file_problems(config))
+    of_names, of_files = list(name_problems(config)), list(listing_problems(config))
+    in_files = list(content_problems(config))
     complete = completed(merged(config))
     own = own_estimators(config)
     context = {"estimators": [*estimators(), *own], "networks": networks(), "datasets": datasets()}
@@ -53,23 +54,26 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
         if not (incomplete & {*path[1:2]} and not holds(config, path))
         and not (text.startswith("lists ") and (path in lists or path[2:] in lists))
     ]
-    unreadable = {file for path, file in listed_files(config) if path in {path for path, _ in of_files}}
-    of_labels = label_problems(complete, {name: file for name, file in own.items() if file not in unreadable})
+    refused = {path for path, _ in of_files} | {path for path, _, _ in in_files}
+    unusable = {file for path, file in listed_files(config) if path in refused}
+    of_labels = label_problems(complete, {name: file for name, file in own.items() if file not in unusable})
     problems += [*of_names, *of_files, *of_labels, *of_values]
     problems = [problem for problem in problems if not is_inherited(problem, problems, config)]
-    return places.pitfalls + [f"{dotted(path)}: {text} Fix it in {places.of(path)}." for path, text in problems]
+    return [
+        *places.pitfalls,
+        *(f"{dotted(path)}: {text} Fix it in {places.of(path)}." for path, text in problems),
+        *(f"{dotted(path)}: {text} Fix it in {file}, line {line}." for path, file, (line, text) in in_files),
+    ]
 
 
 def label_problems(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[Problem]:
-    """Estimators without a unique label, which figures and tables need to identify them."""
+    """Estimators with the same label, by which figures and tables identify them."""
     listed = config.get("estimators")
     owners: dict[str, str] = {}
     for position, name in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(name, str) or name not in {*own, *estimators()}:
             continue
         file, text = estimator_file(name, own), label(name, own)
-        if text is None:
-            yield ("estimators", position), f"{file} does not define ESTIMATOR with a label."
-        elif owners.setdefault(text, name) != name:
+        if text and owners.setdefault(text, name) != name:
             problem = f"'{name}' and '{owners[text]}' have the same label, '{text}': give it another in {file}."
             yield ("estimators", position), problem
