@@ -55,7 +55,7 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
         key = grid.flat[len(estimators)].legend(**handles, loc="center left", borderaxespad=0, handlelength=1.6)
         key.set_in_layout(False)
         drawn.supxlabel("penalty strength λ", fontsize=7.5)
-        drawn.supylabel("average test accuracy, all tasks (%)", fontsize=7.5)
+        drawn.supylabel("average test accuracy,\nall tasks (%)", fontsize=7.5, multialignment="center")
     return drawn
 
 
