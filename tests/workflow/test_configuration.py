@@ -67,6 +67,15 @@ def test_the_reported_place_is_file_and_line_of_the_value(tmp_path):
     assert problem.endswith("Fix it in the --config option on the command line.")
 
 
+def test_missing_strengths_are_reported_where_the_estimator_is_listed(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"studies:\n  {STUDY}:\n    estimators:\n      - mas\n      - masx\n", encoding="utf-8")
+    config = combined(default(), yaml.safe_load(file.read_text(encoding="utf-8")))
+    problems = reading.configuration_problems(config, [DEFAULT, file])
+    [problem] = [problem for problem in problems if problem.startswith(f"studies.{STUDY}.retention.lambdas.masx")]
+    assert problem.endswith(f"Fix it in {os.path.relpath(file)}, line 5.")
+
+
 @pytest.mark.parametrize("path", ["*.training.epochs", "seeds"])
 def test_an_inherited_mistake_is_reported_once(path):
     [problem] = reading.configuration_problems(changed(path, 0), [DEFAULT])

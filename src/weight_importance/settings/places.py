@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,22 @@ class Places:
         traps = ((name, *trap) for name, _, root in self._files for trap in pitfalls(root))
         self.pitfalls = [f"{name}, line {line}: {text}" for name, line, text in traps]
 
-    def of(self, path: KeyPath) -> str:
-        """The place of the value at ``path`` or, without a value, of its nearest parent."""
+    def of(self, *paths: KeyPath) -> str:
+        """The place of the value at a path or, without a value, of its nearest parent; of several, the last set."""
+        return max(map(self._numbered, paths), key=itemgetter(0))[1]
+
+    def _numbered(self, path: KeyPath) -> tuple[int, str]:
+        """The number of the file that sets the value, and the place."""
         while path and not holds(self._config, path):
             path = path[:-1]
         if not path:
-            return self._files[0][0] if self._files else "the configuration"
-        for name, content, root in reversed(self._files):
+            return 0, self._files[0][0] if self._files else "the configuration"
+        for number, (name, content, root) in reversed([*enumerate(self._files)]):
             if holds(content, path) and (
                 isinstance(at(content, path), Mapping) or at(content, path) == at(self._config, path)
             ):
-                return f"{name}, line {_line(root, path)}"
-        return "the --config option on the command line"
+                return number, f"{name}, line {_line(root, path)}"
+        return len(self._files), "the --config option on the command line"
 
 
 def _is(name: yaml.Node, key: str | int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from weight_importance.settings.base import Problem, holds
+from weight_importance.settings.base import KeyPath, Problem, at, holds
 from weight_importance.settings.configuration import Configuration, completed
 from weight_importance.settings.known import datasets, estimator_file, estimators, label, networks
 from weight_importance.settings.merging import (
@@ -61,9 +61,20 @@ def configuration_problems(config: Mapping[str, Any], files: Sequence[str | Path
     problems = [problem for problem in problems if not is_inherited(problem, problems, config)]
     return [
         *places.pitfalls,
-        *(f"{dotted(path)}: {text} Fix it in {places.of(path)}." for path, text in problems),
+        *(f"{dotted(path)}: {text} Fix it in {places.of(path, *causes(path, config))}." for path, text in problems),
         *(f"{dotted(path)}: {text} Fix it in {file}, line {line}." for path, file, (line, text) in in_files),
     ]
+
+
+def causes(path: KeyPath, config: Mapping[str, Any]) -> Iterator[KeyPath]:
+    """Other values that may cause a problem: for missing penalty strengths, the entry in the list of estimators."""
+    if path[-2:-1] != ("lambdas",) or holds(config, path):
+        return
+    for owner in (path[:2], ()):
+        listed = at(config, (*owner, "estimators")) if holds(config, (*owner, "estimators")) else ()
+        for position, entry in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(entry, str) and Path(entry).stem == path[-1]:
+                yield (*owner, "estimators", position)
 
 
 def label_problems(config: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[Problem]:
