@@ -1,10 +1,12 @@
 """Snakemake logger plugin: progress of a run in short lines, causes of failures at its end.
 
 Snakemake finds the plugin by its package name; `logger: importance-atlas` in profiles/default enables it. The plugin
-adds to Snakemake's own messages and sees only the events that Snakemake sends to loggers.
+adds to Snakemake's own messages, shortens the reasons of jobs in them, and sees only the events that Snakemake sends to
+loggers.
 """
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -24,6 +26,16 @@ LAST_LINES = 15
 
 SHOWN = 3
 """Number of rules named in a progress report."""
+
+SNAKEMAKE = "snakemake.logging"
+"""Name of Snakemake's logger."""
+
+LONGEST_REASON = 160
+"""Characters of a reason, unless single paths are longer; `snakemake --verbose` prints reasons in full."""
+
+PARAMETERS = "Params have changed since last execution: "
+FINGERPRINT = re.compile(r"'([^' ]+\.(?:py|ipynb)) (\w+)'")
+"""A file of code and its hash in the parameters of a rule."""
 
 TARGETS = {"all", "figures", "summary", "total"}
 """Entries in Snakemake's job statistics that compute nothing."""
@@ -61,6 +73,8 @@ class LogHandler(LogHandlerBase):
         self._jobs: dict[int, Job] = {}
         self._parallel = 1
         self._ended = threading.Event()
+        if not self.common_settings.verbose:
+            logging.getLogger(SNAKEMAKE).addFilter(_with_short_reason)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Process an event."""
@@ -134,6 +148,7 @@ class LogHandler(LogHandlerBase):
     def close(self) -> None:
         """Print which jobs failed and why, or that the run was interrupted, and what to do."""
         self._ended.set()
+        logging.getLogger(SNAKEMAKE).removeFilter(_with_short_reason)
         done, failed = self._count()
         total = sum(self._planned.values())
         if failed:
@@ -143,6 +158,37 @@ class LogHandler(LogHandlerBase):
             self._write([f"interrupted: {done} of {total} jobs are done; the same command continues"])
         self._planned, self._jobs = {}, {}
         super().close()
+
+
+def _with_short_reason(record: logging.LogRecord) -> bool:
+    """A filter that passes every record, with a short reason."""
+    if reason := vars(record).get("reason"):
+        vars(record)["reason"] = short_reason(str(reason))
+    return True
+
+
+def short_reason(reason: str) -> str:
+    """Shorten Snakemake's reason of a job: which files are missing or updated, which code, whether settings changed."""
+    files, is_changed, parameters = reason.partition(PARAMETERS)
+    parts = [part.partition(": ") for part in files.split("; ") if part]
+    lists = [(kind, names.split(", ") if names else []) for kind, _, names in parts]
+    if is_changed:
+        before, now = (set(FINGERPRINT.findall(part)) for part in parameters.rsplit(" now: ", 1))
+        code = sorted({file for file, _ in before ^ now})
+        lists += [("Code has changed", code)] if code else []
+        lists += [("Settings have changed", [])] if "{" in parameters or not code else []
+    return "; ".join(_few(kind, names, LONGEST_REASON // len(lists)) for kind, names in lists)
+
+
+def _few(kind: str, names: Sequence[str], longest: int) -> str:
+    """The kind and as many names as fit, at least one, and the number of others."""
+    count = len(names)
+    while True:
+        more = f" and {len(names) - count} more" if count < len(names) else ""
+        text = f"{kind}: {', '.join(names[:count])}{more}" if names else kind
+        if len(text) <= longest or count <= 1:
+            return text
+        count -= 1
 
 
 def summary(failures: Sequence[Job], title: str, done: int, waiting: int) -> list[str]:

@@ -117,6 +117,26 @@ def test_a_dry_run_has_no_progress():
     assert run.end() == ""
 
 
+OLD, NEW = "'src/a.py 0123', 'src/b.py 4567'", "'src/a.py 89ab', 'src/b.py 4567', 'src/c.py cdef'"
+REASONS = {
+    "Forced execution": "Forced execution",
+    "Missing output files: " + ", ".join(f"results/{number:040}" for number in range(9)): (
+        f"Missing output files: results/{0:040}, results/{1:040} and 7 more"
+    ),
+    f"Params have changed since last execution: Union of ...: before: [{OLD}] now: [{NEW}] ": (
+        "Code has changed: src/a.py, src/c.py"
+    ),
+    """Updated input files: a, b; Params have changed since last execution: before: '{"x": 1}' now: '{"x": 2}' """: (
+        "Updated input files: a, b; Settings have changed"
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_reasons_name_few_files(run, reason):
+    assert plugin.short_reason(reason) == REASONS[reason]
+
+
 ENDS = {
     "an error message": ("noise\nerror: x is 3.\nChange it.\n", ["error: x is 3.", "Change it."], "noise"),
     "a traceback": (

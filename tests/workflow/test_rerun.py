@@ -218,8 +218,10 @@ class Workflow:
 
     def _snakemake(self, *arguments: str) -> str:
         done = programs.run_module("snakemake", *arguments, cwd=self.folder, env=self.environment)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-10000:]
-        return done.stdout + done.stderr
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output[-10000:]
+        assert all(len(reason) < 400 for reason in re.findall("^Reason: .*", output, re.MULTILINE))
+        return output
 
 
 TABLE = "results/runs/small/retention/si/seeds-0-1.csv"
