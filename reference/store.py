@@ -24,7 +24,7 @@ from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import record_of
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings import lambda_range
+from weight_importance.findings import lambda_range, scale
 from weight_importance.findings.benchmarks import anchors, compared
 from weight_importance.findings.publications import published
 from weight_importance.findings.study import studies
@@ -140,6 +140,7 @@ def _description(folder: Path, study: str, finished: Path) -> dict:
         "device": records[0]["device"],
         "versions": records[0]["versions"] | records[1]["versions"],
         "cpu_minutes": round(durations["cpu_seconds"].sum() / 60),
+        "settings": {name: settings for name, settings in scale.of_run(RESULTS).items() if study in ("", name)},
         "sha256": {file.name: checksum(file) for file in sorted(folder.iterdir())},
     }
 

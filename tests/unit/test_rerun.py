@@ -7,6 +7,7 @@ from scipy import stats
 
 from compare import claims_compared, computed, reference_run
 from studies import TRANSFORMS, ablations
+from weight_importance.findings import scale
 from weight_importance.findings.ablations import MARGIN
 from weight_importance.findings.power import necessary, of_all, of_some, power_above
 from weight_importance.findings.power import power_of_difference as of_difference
@@ -111,3 +112,20 @@ def test_a_missing_reference_or_run_is_reported_with_a_remedy(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no run to compare.*make paper"):
         computed()
+
+
+def test_settings_that_differ_are_named_as_in_the_configuration_with_their_studies():
+    training = {"study": "a", "images": 100, "duration": {"epochs": 2, "iterations": None}}
+    retention = {"images": {"training": 100, "test": None}, "learning": {"epochs": 1}, "network": "mlp"}
+    reference = {name: scale.of_jobs(training, retention) for name in ("a", "b", "only_here")}
+    hidden = {"kind": "mlp", "hidden": [30, 15], "activation": "relu"}
+    rerun = {
+        "a": scale.of_jobs(training | {"duration": {"epochs": 1, "iterations": None}}, retention),
+        "b": scale.of_jobs(retention | {"images": {"training": 100, "test": 9}, "network": hidden}),
+    }
+    assert scale.differences(reference, reference) == []
+    assert scale.differences(reference, rerun) == [
+        "training.epochs: 1 (reference: 2) in a",
+        "images.test: 9 (reference: all) in b",
+        "network: mlp 30-15 relu (reference: mlp) in b",
+    ]

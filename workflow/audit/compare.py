@@ -1,7 +1,7 @@
 """Compare the run in results/ with a reference run: does it agree, and does it support the same claims?
 
-Writes results/compare.md (claims, and the quantities that do not agree), results/compare.csv (all quantities) and
-results/compare.pdf (differences with their intervals).
+Writes results/compare.md (settings that differ, claims, and the quantities that do not agree), results/compare.csv (all
+quantities) and results/compare.pdf (differences with their intervals).
 """
 
 import argparse
@@ -15,6 +15,7 @@ from weight_importance.figures.rerun import differences
 from weight_importance.figures.style import save
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS
+from weight_importance.findings import scale
 from weight_importance.findings.power import TARGET_POWER, necessary
 from weight_importance.findings.rerun import OUTCOMES, Quantity, accuracies, compared, verdict
 from weight_importance.findings.study import Findings, by_study, stored
@@ -50,7 +51,9 @@ def main() -> None:
     write_text(REPORT.with_suffix(".csv"), table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
     save(differences(quantities), REPORT.with_suffix(".pdf"))
     runs = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in arguments.reference]
-    write_text(REPORT, page(runs, claims, studies, other))
+    settings = settings_compared(runs, reference, rerun)
+    write_text(REPORT, page(runs, settings, claims, studies, other))
+    print(settings, end="\n\n")
     print(markdown(claims))
     both, same = (int(claims["same"].isin(answers).sum()) for answers in (["yes", "no"], ["yes"]))
     print(f"\nSame verdict as in the reference: {same} of {both} claims that both runs compute.")
@@ -91,6 +94,26 @@ def computed() -> dict[str, Findings]:
     if all(table.empty for table in tables.values()):
         raise UserError(f"there is no run to compare: {SUMMARY} has no tables. Run the workflow first (make paper)")
     return by_study(tables)
+
+
+def settings_compared(runs: Sequence[Mapping], reference: Mapping[str, Findings], rerun: Mapping[str, Findings]) -> str:
+    """A list of the settings that differ, or a sentence if there are none."""
+    of_reference = {study: settings for run in runs for study, settings in run["settings"].items()}
+    lines = scale.differences(
+        *(
+            {study: {"networks": networks(run[study])} | settings for study, settings in of_run.items() if study in run}
+            for run, of_run in ((reference, of_reference), (rerun, scale.of_run(SUMMARY.parent)))
+        )
+    )
+    if not lines:
+        return "The run has the settings of the reference."
+    heading = "The run has other settings than the reference, so that other results are to be expected:"
+    return "\n".join([heading, "", *(f"- {line}" for line in lines)])
+
+
+def networks(findings: Findings) -> int:
+    """The number of networks in the largest table of a study."""
+    return max(table["seed"].nunique() for table in findings.tables.values() if "seed" in table)
 
 
 def claims_compared(
@@ -142,7 +165,9 @@ def accuracies_compared(
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def page(runs: Sequence[Mapping], claims: pd.DataFrame, studies: pd.DataFrame, other: pd.DataFrame) -> str:
+def page(
+    runs: Sequence[Mapping], settings: str, claims: pd.DataFrame, studies: pd.DataFrame, other: pd.DataFrame
+) -> str:
     """The report in Markdown."""
     shown = [
         {"": row["part"], "quantity": f"`{row['quantity']}`"}
@@ -158,6 +183,12 @@ def page(runs: Sequence[Mapping], claims: pd.DataFrame, studies: pd.DataFrame, o
 The reference:
 
 {made}
+
+## Settings
+
+{settings}
+
+## How to read the outcomes
 
 A quantity *agrees* if two one-sided tests (TOST) show that rerun and reference differ by less than the margin. It
 *differs* if they do not, and a test of no difference rejects; otherwise it is *undecided*. If one run has all seeds of
