@@ -73,6 +73,8 @@ class LogHandler(LogHandlerBase):
         self._jobs: dict[int, Job] = {}
         self._parallel = 1
         self._ended = threading.Event()
+        # with these options Snakemake does not announce finished jobs
+        self._counted = not {"PROGRESS", "ALL"} & {option.name for option in self.common_settings.quiet or ()}
         if not self.common_settings.verbose:
             logging.getLogger(SNAKEMAKE).addFilter(_with_short_reason)
 
@@ -95,7 +97,7 @@ class LogHandler(LogHandlerBase):
                 self._jobs[fields["jobid"]].failed = True
 
     def _report_regularly(self) -> None:
-        while not self._ended.wait(INTERVAL):
+        while self._counted and not self._ended.wait(INTERVAL):
             self.acquire()
             try:
                 self._write(self.progress())
@@ -153,8 +155,9 @@ class LogHandler(LogHandlerBase):
         total = sum(self._planned.values())
         if failed:
             failures = [job for job in self._jobs.values() if job.failed]
-            self._write(summary(failures, f"{failed} of {total} jobs failed", done, total - done - failed))
-        elif self._jobs and done < total:  # a refused run has started no jobs
+            kept = f"Finished and kept: {done}; not started: {total - done - failed}. " if self._counted else ""
+            self._write(summary(failures, f"{failed} of {total} jobs failed", kept))
+        elif self._counted and self._jobs and done < total:  # a refused run has started no jobs
             self._write([f"interrupted: {done} of {total} jobs are done; the same command continues"])
         self._planned, self._jobs = {}, {}
         super().close()
@@ -191,22 +194,20 @@ def _few(kind: str, names: Sequence[str], longest: int) -> str:
         count -= 1
 
 
-def summary(failures: Sequence[Job], title: str, done: int, waiting: int) -> list[str]:
+def summary(failures: Sequence[Job], title: str, kept: str) -> list[str]:
     """List the failed jobs, the end of each log, and what to do.
 
     Args:
         failures: the failed jobs.
         title: heading.
-        done: number of finished jobs.
-        waiting: number of jobs that were not started.
+        kept: sentence on the other jobs.
     """
     lines = ["", f"{'=' * 20} {title} {'=' * 20}"]
     for job in failures:
         lines += ["", f"{job.message} (rule {job.rule})"]
         lines += [f"  {line}" for line in cause(job.logs)]
         lines += [f"  Full log: {log}" for log in job.logs if log.endswith(".log")]
-    kept = f"Finished and kept: {done}; not started: {waiting}."
-    return [*lines, "", f"{kept} Fix the causes given above, then run the same command again."]
+    return [*lines, "", f"{kept}Fix the causes given above, then run the same command again."]
 
 
 def cause(logs: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLogHandlerBase
 
@@ -24,9 +25,9 @@ class TestInterface(TestLogHandlerBase):
 class Run:
     """A run with four jobs on two cores and a mock of the clock."""
 
-    def __init__(self, dryrun=False):
+    def __init__(self, dryrun=False, quiet=()):
         settings = MockOutputSettings()
-        settings.dryrun = dryrun
+        settings.dryrun, settings.quiet = dryrun, quiet
         self.handler = plugin.LogHandler(settings, None)
         self.handler._out, self.handler._clock = io.StringIO(), lambda: self.now
         self.now = 0.0
@@ -135,6 +136,15 @@ REASONS = {
 @pytest.mark.parametrize("reason", REASONS)
 def test_reasons_name_few_files(run, reason):
     assert plugin.short_reason(reason) == REASONS[reason]
+
+
+def test_a_quiet_run_does_not_count_jobs_whose_end_snakemake_does_not_announce():
+    run = Run(quiet=[Quietness.PROGRESS])
+    run.start(1)
+    assert run.end() == ""
+    run = Run(quiet=[Quietness.PROGRESS])
+    run.start(1), run.fail(1)
+    assert "kept" not in run.end()
 
 
 ENDS = {
