@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import vision
 from audit.formulas import Importance
 from audit.setting import Case
 from speed.peers import PEERS
+from weight_importance.data.sources.mirrors import import_torchvision
 
 Run = Callable[[Case], Importance]
 
@@ -68,7 +68,7 @@ def laplace_backend(backend: str) -> Run:
     """The diagonal of the posterior precision without the prior, a sum over samples, divided by their number."""
 
     def compute(case: Case) -> Importance:
-        vision.models()
+        import_torchvision("models")
         from laplace import DiagLaplace, curvature
 
         network = copy.deepcopy(case.network)
@@ -85,7 +85,7 @@ def _with_tasks(case: Case) -> TensorDataset:
 
 
 def avalanche_ewc(case: Case) -> Importance:
-    vision.models()
+    import_torchvision("models")
     from avalanche.training.plugins import EWCPlugin
 
     network = copy.deepcopy(case.network)
@@ -101,7 +101,7 @@ def avalanche_ewc(case: Case) -> Importance:
 
 
 def avalanche_mas(case: Case) -> Importance:
-    vision.models()
+    import_torchvision("models")
     from avalanche.training.plugins import MASPlugin
 
     network = copy.deepcopy(case.network)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from vision import models
+from weight_importance.data.sources.mirrors import import_torchvision
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _images(network: nn.Module) -> Case:
 
 
 def _vit() -> nn.Module:
-    network = models().vit_b_16()
+    network = import_torchvision("models").vit_b_16()
     nn.init.normal_(network.heads.head.weight, std=0.02)  # zero at the start
     return network
 
@@ -114,8 +114,8 @@ def _sequences(kind: type[nn.RNNBase]) -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    "ResNet-18": lambda: _images(models().resnet18()),
-    "MobileNetV2": lambda: _images(models().mobilenet_v2()),
+    "ResNet-18": lambda: _images(import_torchvision("models").resnet18()),
+    "MobileNetV2": lambda: _images(import_torchvision("models").mobilenet_v2()),
     "ViT-B/16": lambda: _images(_vit()),
     "ViT-B/16, adapters only": lambda: _images(_adapted()),
     "language model": _tokens,

@@ -10,13 +10,13 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from reference import assert_close
-from vision import models
 from weight_importance import estimate
+from weight_importance.data.sources.mirrors import import_torchvision
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.probe import SlowWarning, examine
 from weight_importance.estimators.engine.samples import batch
 
-vision = models()
+vision = import_torchvision("models")
 
 
 def shaken(network):

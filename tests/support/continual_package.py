@@ -1,6 +1,7 @@
 """The package's continual run with the interface of ``continual_reference``; the only place that calls its API."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from weight_importance.data.tasks.registry import sequences
 from weight_importance.data.tasks.task import plain_task
 from weight_importance.estimators.registry import recorder
 from weight_importance.files.checkpoint import Checkpoint
-from weight_importance.learning.ablations import transform
+from weight_importance.learning.ablations import ablated
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.grid import Kept, retention
 from weight_importance.learning.heads import heads
@@ -74,7 +75,7 @@ def package_run(
     samples = once_each(lambda task: task.training.last(s.samples), first)
     with heads(replicas, first) as headed:
         importances = stacked_importances(s.estimators, headed, samples, (0,), path.importances())
-    ablation = s.ablation and transform(parse(s.ablation))
+    ablation = s.ablation and partial(ablated, parse(s.ablation))
     weighting = Weighting(s.estimators, [*importances.values()], ablation, s.joint)
     observations = retention(replicas, tasks, weighting, job, kept or Kept(states, States()))
     runs = {(seed, strength): Run() for seed in seeds for strength in strengths}

@@ -165,10 +165,10 @@ def test_stages_that_a_study_lacks_have_no_scores():
     assert pruning_scores(empty["pruning"]).empty
 
 
-def test_published_relations_are_compared_with_the_correlations():
-    table = correlation_table("pearson")
+def test_published_relations_are_compared_with_the_correlations(monkeypatch):
     published = (Relation(("mas", "fisher_exact"), 0.9, 1.0, 1), Relation(("mas", "si"), 1.0, 1.0, 1))
-    result = relations(table, published)
+    monkeypatch.setattr("weight_importance.findings.relations.RELATIONS", published)
+    result = relations(correlation_table("pearson"))
     assert result[["estimator_a", "estimator_b"]].to_numpy().tolist() == [["mas", "fisher_exact"]]
     assert result["mean"].item() == pytest.approx(0.98)  # the tensor all
     assert (result["least"].item(), result["most"].item(), result["n"].item()) == (0.9, 1.0, 2)
@@ -187,7 +187,7 @@ def test_published_relations_are_compared_with_the_correlations():
 def test_a_relation_is_as_published_if_a_test_shows_that_it_rounds_to_the_published_value(values, verdict):
     rows = [("study", "all", "mas", "masx", "pearson", seed, value) for seed, value in enumerate(values)]
     table = pd.DataFrame(rows, columns=COLUMNS["correlation"])
-    row = relations(table, [Relation(("masx", "mas"), 1.0, 1.0, 1)]).iloc[0]
+    row = relations(table).iloc[0]  # published: 1.0
     assert row["verdict"] == verdict
     if len(values) > 1:
         assert row["tost_p"] == pytest.approx(

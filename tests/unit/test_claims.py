@@ -72,9 +72,10 @@ def test_the_message_names_the_claim_and_the_numbers():
 @pytest.mark.parametrize("mode", ["required", "marked"])
 def test_a_claim_without_support_stops_the_paper_or_is_marked(tmp_path, mode):
     preamble = r"\documentclass{article}\input{claims}\begin{document}"
-    text = preamble + "\n\\claim{good}{This holds}.\n\n\\claim{bad}{This does\nnot}.\n\\end{document}\n"
+    good, bad, *_ = CLAIMS
+    text = preamble + f"\n\\claim{{{good}}}{{This holds}}.\n\n\\claim{{{bad}}}{{This does\nnot}}.\n\\end{{document}}\n"
     (tmp_path / "text.tex").write_text(text)
-    (tmp_path / "claims.tex").write_text(render({"bad": "No support for 'bad': a_b(c) = 0.80"}, mode, ("good", "bad")))
+    (tmp_path / "claims.tex").write_text(render({bad: "No support for 'bad': a_b(c) = 0.80"}, mode))
     command = [shutil.which("pdflatex"), "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "text.tex"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == (mode == "required"), run.stdout

@@ -27,9 +27,9 @@ from weight_importance.data import catalogue as datasets
 from weight_importance.data import image_file
 from weight_importance.data.catalogue import DATASETS, RESOURCES, DataSource
 from weight_importance.data.sources import packages
-from weight_importance.data.sources.content import parse_idx, read_archive
+from weight_importance.data.sources.content import DataFile, parse_idx, read_archive
 from weight_importance.data.sources.folders import Folder, FolderOfVariable
-from weight_importance.data.sources.mirrors import TorchvisionMirrors, import_torchvision_datasets
+from weight_importance.data.sources.mirrors import TorchvisionMirrors, import_torchvision
 from weight_importance.data.sources.packages import DebianPackage, NpmPackage
 from weight_importance.data.sources.reasons import SourceError
 from weight_importance.files import provenance
@@ -295,11 +295,22 @@ def test_debian_package(form: str, tmp_path: Path, request: pytest.FixtureReques
 
 @pytest.mark.parametrize(("name", "class_name"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
 def test_torchvision_has_the_same_file_names(name: str, class_name: str) -> None:
-    torchvision_class = getattr(import_torchvision_datasets(), class_name)
+    torchvision_class = getattr(import_torchvision("datasets"), class_name)
     assert TorchvisionMirrors(class_name) in DATASETS[name].sources
     assert len(torchvision_class.mirrors) > 0
     listed = {file for file, _ in torchvision_class.resources}
     assert listed == {f"{file.name}.gz" for file in DATASETS[name].files.values()}
+
+
+def test_a_data_set_in_another_format_converts_its_files(tmp_path: Path) -> None:
+    expected = datasets.fetch("mnist_subset").arrays
+    np.savez(tmp_path / "all.npz", **expected)
+    file = DataFile("all.npz", (tmp_path / "all.npz").stat().st_size, checksum(tmp_path / "all.npz"))
+    entry = DataSource(
+        {"all": file}, (Folder(tmp_path),), "", lambda contents: dict(np.load(io.BytesIO(contents["all"])))
+    )
+    arrays = datasets.fetch("digits", {"digits": entry}).arrays
+    assert all(np.array_equal(arrays[role], values) for role, values in expected.items())
 
 
 # Refused content
@@ -434,7 +445,7 @@ def test_mirror_without_the_file(tmp_path: Path) -> None:
 
 
 def test_a_silent_network_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import_torchvision_datasets()
+    import_torchvision("datasets")
     start = time.monotonic()
     with silent_server() as address:
         assert f"{address}: no answer within 0.5 s" in reason(

@@ -1,5 +1,7 @@
 """Retention over a grid of seeds and strengths: blocks, interruptions and stored results change no bit."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from studies import retention_job, small_tasks
 from weight_importance.files.checkpoint import Checkpoint
 from weight_importance.files.trained import AdamState
 from weight_importance.learning import grid
-from weight_importance.learning.ablations import transform
+from weight_importance.learning.ablations import ablated
 from weight_importance.learning.grid import Kept, blocks, retention
 from weight_importance.learning.replicas import initialise
 from weight_importance.learning.retention import Weighting
@@ -32,7 +34,7 @@ def learn(tasks, estimators, most_bytes=None, ablation=None, kept=None, job=JOB,
     baseline.adam = adam
     random = torch.Generator().manual_seed(2)
     importance = {name: torch.rand(value.shape, generator=random) for name, value in baseline.parameters.items()}
-    weighting = Weighting(estimators, [importance] * len(estimators), ablation and transform(parse(ablation)))
+    weighting = Weighting(estimators, [importance] * len(estimators), ablation and partial(ablated, parse(ablation)))
     return retention(baseline, tasks, weighting, job, kept, most_bytes)
 
 

@@ -1,11 +1,13 @@
 """A run through the tasks: importances of its penalty, and observed accuracies."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from networks_under_test import NormalisedVector as Small
 from studies import retention_job, small_tasks
-from weight_importance.learning.ablations import transform
+from weight_importance.learning.ablations import ablated
 from weight_importance.learning.evaluation import accuracy
 from weight_importance.learning.importance import stacked_importances
 from weight_importance.learning.replicas import initialise
@@ -48,8 +50,8 @@ def test_accuracies_are_observed_on_every_task_after_every_task(tasks):
 @pytest.mark.parametrize("name", ["shuffled_within_neuron", "input_factor", "power_1"])
 def test_an_ablation_replaces_every_task_s_importance(name, tasks):
     """An ablation without effect gives the estimator's results; the others differ after the second task."""
-    plain, ablated = (run(tasks, ["mas"], how) for how in (None, transform(parse(f"{name}(mas)"))))
-    same = [torch.allclose(plain.replicas.parameters[key], value) for key, value in ablated.replicas.parameters.items()]
+    plain, changed = (run(tasks, ["mas"], how) for how in (None, partial(ablated, parse(f"{name}(mas)"))))
+    same = [torch.allclose(plain.replicas.parameters[key], value) for key, value in changed.replicas.parameters.items()]
     assert all(same) if name == "power_1" else not any(same)
 
 
@@ -59,7 +61,7 @@ def test_an_ablation_of_two_estimators_is_computed_after_every_task_but_the_last
 
     def watched(importances, seeds):
         seen.append(([{key: values.clone() for key, values in each.items()} for each in importances], [*seeds]))
-        return transform(parse(name))(importances, seeds)
+        return ablated(parse(name), importances, seeds)
 
     run(tasks, parse(name).estimators, watched)
     (given, seeds), (fresh, same_seeds) = seen

@@ -1,6 +1,7 @@
 """Learn the later tasks of a study under consolidation, for a shard of seeds and a grid of λ at once."""
 
 import argparse
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def main() -> None:
         require_fit(baseline.template, importance, f"the importances in {files[estimator]}")
         importances.append(importance)
     # import by name, so that only ablation jobs load and depend on the module
-    transform = import_module("weight_importance.learning.ablations").transform(ablation) if ablation else None
+    transform = partial(import_module("weight_importance.learning.ablations").ablated, ablation) if ablation else None
     images, overlap = job.images.model_dump(), job.train_on_validation
     plain = [plain_task(dataset, **images, train_on_validation=overlap).to(device) for dataset in datasets]
     tasks = sequences(job.tasks, plain, job.seeds)

@@ -4,7 +4,7 @@ Works on tidy tables in memory; knows nothing of files, drawing or LaTeX.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +51,8 @@ VERDICTS = ("as published", "lower", "higher", "undecided")
 ENDS = ("mean", "low", "high", "n")
 
 
-def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIONS) -> pd.DataFrame:
-    """Published correlations whose estimators a study has, and the study's correlations.
+def relations(correlation: pd.DataFrame) -> pd.DataFrame:
+    """Published correlations (:data:`RELATIONS`) whose estimators a study has, and the study's correlations.
 
     A published value represents the range of values that round to it. Two one-sided t tests on Fisher's z over networks
     test whether the study's correlation is within this range; p values are adjusted for the number of relations (Holm).
@@ -60,7 +60,6 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
 
     Args:
         correlation: the table ``correlation`` of one study.
-        published: published correlations.
 
     Returns:
         columns estimator_a, estimator_b, least, most, decimals, source, mean, low, high, n (interval over networks),
@@ -71,7 +70,7 @@ def relations(correlation: pd.DataFrame, published: Sequence[Relation] = RELATIO
     means = {frozenset(row[name] for name in PAIR): row for row in fisher_intervals(rows, PAIR).to_dict("records")}
     values = {frozenset(pair): group["value"] for pair, group in rows.groupby(PAIR)}
     tests = []
-    for relation in published:
+    for relation in RELATIONS:
         pair = frozenset(relation.pair)
         if pair in means:
             about = dict(zip(PAIR, relation.pair, strict=True)) | vars(relation)

@@ -124,11 +124,11 @@ class Contrast(Interval):
         return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.n - 1))
 
 
-def contrast(a: Curve, b: Curve, level: float = 0.95) -> Contrast:
+def contrast(a: Curve, b: Curve) -> Contrast:
     """Difference a - b of test accuracies, each at its selected λ, over the same networks.
 
     Networks are resampled with replacement, and both strengths are selected again in every resample. The standard error
-    is the standard deviation of the difference over all resamples times sqrt(n / (n - 1)); interval and test are
+    is the standard deviation of the difference over all resamples times sqrt(n / (n - 1)); 95 % interval and test are
     Student's with n - 1 degrees of freedom. With a single λ, this is the paired t interval.
 
     Raises:
@@ -140,7 +140,7 @@ def contrast(a: Curve, b: Curve, level: float = 0.95) -> Contrast:
     if n < 2:
         return Contrast(mean, math.nan, math.nan, n, math.nan, math.nan)
     error = math.sqrt(_covariance(weights, a.at_selected(counts) - b.at_selected(counts)) * n / (n - 1))
-    half = stats.t.ppf((1 + level) / 2, n - 1) * error
+    half = stats.t.ppf(0.975, n - 1) * error
     p = 2 * stats.t.sf(abs(mean) / error, n - 1) if error > 0 else float(mean == 0)
     return Contrast(float(mean), float(mean - half), float(mean + half), n, float(p), error)
 

@@ -8,7 +8,6 @@ estimators, tasks or training.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -19,11 +18,6 @@ from weight_importance.settings.ablation_names import Ablation
 
 Importance = Mapping[str, Tensor]
 """Parameter name → importance, of one network or of a stack ``(R, *shape)``."""
-
-
-def transform(ablation: Ablation) -> Callable[[Sequence[Importance], Sequence[int]], dict[str, Tensor]]:
-    """Return the ablation as a function ``(one stacked importance per estimator, seeds) -> stacked importance``."""
-    return partial(ablated, ablation)
 
 
 def ablated(ablation: Ablation, importances: Sequence[Importance], seeds: Sequence[int]) -> dict[str, Tensor]:

@@ -216,14 +216,13 @@ def _plain(value: str) -> str:
     return re.sub(r"\\[a-z]+\{([^{}]*)\}", r"\1", value).replace("\\_", "_")
 
 
-def render(failed: Mapping[str, str], mode: str, claims: Sequence[str] = tuple(CLAIMS)) -> str:
+def render(failed: Mapping[str, str], mode: str) -> str:
     r"""The macro ``\claim{key}{sentence}``, and for each claim the text after its sentence: empty if the claim holds.
 
     Args:
         failed: result of :func:`unsupported`.
         mode: ``required`` or ``marked``.
-        claims: keys of all claims.
     """
     after = {key: rf"\unsupported{{{message}}}" for key, message in failed.items()}
-    lines = [rf"\defineclaim{{{key}}}{{{after.get(key, '')}}}" for key in claims]
+    lines = [rf"\defineclaim{{{key}}}{{{after.get(key, '')}}}" for key in CLAIMS]
     return "\n".join([MACROS + ON_FAILURE[mode], *lines, ""])

@@ -6,6 +6,7 @@ import threading
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -34,7 +35,7 @@ class TorchvisionMirrors:
         return "torchvision's mirrors"
 
     def fetch(self, files: Mapping[str, DataFile]) -> dict[str, bytes]:
-        torchvision_datasets = import_torchvision_datasets()
+        torchvision_datasets = import_torchvision("datasets")
         reasons = []
         for mirror in self.mirrors or getattr(torchvision_datasets, self.class_name).mirrors:
             try:
@@ -57,28 +58,28 @@ class TorchvisionMirrors:
                     raise SourceError(f"{name}: {describe(error)}") from error
 
 
-def import_torchvision_datasets() -> ModuleType:
-    """Import ``torchvision.datasets``, even with a CUDA build of torchvision and a CPU build of torch.
+def import_torchvision(module: str) -> ModuleType:
+    """Import a module of torchvision, even with a CUDA build of torchvision and a CPU build of torch.
 
     In that case the compiled operators cannot be loaded, and the import fails for lack of two operator schemas that
-    reading a data set never uses; defining these schemas lets the import succeed.
+    data sets and classifiers never use; defining these schemas lets the import succeed.
 
     Raises:
         SourceError: torchvision cannot be imported.
     """
+    name = f"torchvision.{module}"
     try:
         try:
-            import torchvision.datasets
+            return import_module(name)
         except RuntimeError as error:
             if "torchvision::nms" not in str(error):
                 raise
             schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             for operator in ("nms", "qnms"):
                 torch.library.define(f"torchvision::{operator}", schema)
-            import torchvision.datasets
+            return import_module(name)
     except (ImportError, RuntimeError) as error:
         raise SourceError(f"torchvision cannot be imported: {describe(error)}") from error
-    return torchvision.datasets
 
 
 def require_answer(url: str, limit: float) -> None:

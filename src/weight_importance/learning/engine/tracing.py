@@ -5,7 +5,7 @@ or automatic differentiation. Products that compute weight gradients write into 
 3 % of a step and costs seconds of imports, so only GPUs use it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, fx, nn
@@ -61,28 +61,58 @@ def trace(
     Raises:
         Untraceable: the network's operations depend on the data, or cannot be recorded.
     """
-
-    def function(inputs: Tensor, labels: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        leaves = dict(zip(parameters, tensors, strict=False))
-        state = dict(zip(buffers, tensors[len(parameters) :], strict=True))
-        return tuple(loss_gradient(network, leaves, state, inputs, labels, label_smoothing).values())
-
     copies = [tensor.detach().clone() for tensor in (*parameters.values(), *buffers.values())]
-    try:
-        module = make_fx(function)(inputs, labels, *copies)
+    gradients = _gradients(network, parameters, buffers, label_smoothing)
+
+    def record() -> fx.GraphModule:
+        module = make_fx(gradients)(inputs, labels, *copies)
         _simplify(module.graph)
-        _write_into_memory(module.graph)
-        recorded = Trace(module)
-        other = inputs.flip(0).mul(0.5), labels.roll(1)
-        state = [{name: buffer.clone() for name, buffer in buffers.items()} for _ in range(2)]
-        observed = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
-        recorded(parameters, state[0], *other, observed)
-    except Exception as error:  # recording runs user modules, which may fail in any way
-        raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
+        return module
+
+    other = inputs.flip(0).mul(0.5), labels.roll(1)
+    state = [{name: buffer.clone() for name, buffer in buffers.items()} for _ in range(2)]
+    recorded, observed = _repeated(record, parameters, state[0], *other)
     expected = loss_gradient(network, parameters, state[1], *other, label_smoothing)
     _require_equal(observed, expected)
     _require_equal(state[0], state[1])
     return recorded
+
+
+def _gradients(
+    network: nn.Module, parameters: Iterable[str], buffers: Iterable[str], label_smoothing: float
+) -> Callable[..., tuple[Tensor, ...]]:
+    """:func:`loss_gradient` as a function of a batch and of all tensors, parameters first."""
+    names, further = [*parameters], [*buffers]
+
+    def function(inputs: Tensor, labels: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        leaves = dict(zip(names, tensors, strict=False))
+        state = dict(zip(further, tensors[len(names) :], strict=True))
+        return tuple(loss_gradient(network, leaves, state, inputs, labels, label_smoothing).values())
+
+    return function
+
+
+def _repeated(
+    record: Callable[[], fx.GraphModule],
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+) -> tuple[Trace, dict[str, Tensor]]:
+    """Record operations and repeat them for another batch; returns the recording and the gradients.
+
+    Raises:
+        Untraceable: either fails.
+    """
+    try:
+        module = record()
+        _write_into_memory(module.graph)
+        recorded = Trace(module)
+        observed = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
+        recorded(parameters, buffers, inputs, labels, observed)
+    except Exception as error:  # recording runs user modules, which may fail in any way
+        raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
+    return recorded, observed
 
 
 def _require_equal(observed: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -123,29 +153,20 @@ def trace_stack(
     """
     if any(True for _ in network.buffers()):
         raise Untraceable("the network has buffers")
-
-    def function(inputs: Tensor, labels: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        leaves = dict(zip(parameters, tensors, strict=True))
-        return tuple(loss_gradient(network, leaves, {}, inputs, labels, label_smoothing).values())
-
-    def vectorised(*arguments: Tensor) -> tuple[Tensor, ...]:
-        return vmap(lambda *one: single.forward(*one))(*arguments)
-
     copies = [tensor.detach().clone() for tensor in parameters.values()]
-    try:
-        single = make_fx(function)(inputs[0], labels[0], *(copy[0] for copy in copies))
+    gradients = _gradients(network, parameters, (), label_smoothing)
+
+    def record() -> fx.GraphModule:
+        single = make_fx(gradients)(inputs[0], labels[0], *(copy[0] for copy in copies))
         _simplify(single.graph)
         single.recompile()
-        module = make_fx(vectorised)(inputs, labels, *copies)
+        module = make_fx(lambda *arguments: vmap(single.forward)(*arguments))(inputs, labels, *copies)
         _simplify(module.graph)
         _leave_out_equal_views(module.graph)
-        _write_into_memory(module.graph)
-        recorded = Trace(module)
-        other = inputs.flip(1).mul(0.5), labels.roll(1, 1)
-        observed = {name: torch.full_like(parameter, torch.nan) for name, parameter in parameters.items()}
-        recorded(parameters, {}, *other, observed)
-    except Exception as error:  # recording runs user modules, which may fail in any way
-        raise Untraceable(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
+        return module
+
+    other = inputs.flip(1).mul(0.5), labels.roll(1, 1)
+    recorded, observed = _repeated(record, parameters, {}, *other)
     for replica in {0, len(inputs) - 1}:
         one = {name: parameter[replica] for name, parameter in parameters.items()}
         expected = loss_gradient(network, one, {}, other[0][replica], other[1][replica], label_smoothing)
