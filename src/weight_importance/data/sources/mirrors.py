@@ -67,17 +67,17 @@ def import_torchvision(module: str) -> ModuleType:
     Raises:
         SourceError: torchvision cannot be imported.
     """
-    name = f"torchvision.{module}"
     try:
         try:
-            return import_module(name)
+            import torchvision
         except RuntimeError as error:
             if "torchvision::nms" not in str(error):
                 raise
             schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             for operator in ("nms", "qnms"):
                 torch.library.define(f"torchvision::{operator}", schema)
-            return import_module(name)
+            import torchvision
+        return import_module(f"{torchvision.__name__}.{module}")
     except (ImportError, RuntimeError) as error:
         raise SourceError(f"torchvision cannot be imported: {describe(error)}") from error
 
