@@ -71,7 +71,7 @@ def test_a_killed_run_continues_to_the_same_bytes(
         if status is None:
             continue
         if status and hit:
-            explained = "the job was killed (signal 9)", "the process that runs the jobs has ended"
+            explained = "the job was killed (signal 9)", "the process that starts the jobs has ended"
             assert any(text in run.screen() for text in explained) or SHELL in hit, run.screen()[-5000:]
             continue
         assert status == 0, f"the same command did not go on (exit status {status}):\n{run.screen()[-5000:]}"

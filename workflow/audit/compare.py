@@ -107,7 +107,7 @@ def settings_compared(runs: Sequence[Mapping], reference: Mapping[str, Findings]
     )
     if not lines:
         return "The run has the settings of the reference."
-    heading = "The run has other settings than the reference, so that other results are to be expected:"
+    heading = "Settings differ from those of the reference, so results are expected to differ, too:"
     return "\n".join([heading, "", *(f"- {line}" for line in lines)])
 
 

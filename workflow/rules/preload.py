@@ -2,7 +2,7 @@
 
 Loading PyTorch and the other libraries takes longer than most jobs. For a run on one machine the workflow starts this
 process (common.smk), and ``python`` in the jobs hands its command to it (job.sh, preloaded.py). It loads no module of
-the project, so that every job reads the current code. It ends with the run, whose end it sees at its standard input.
+the project, so that every job reads the current code. It ends when the run ends and closes its standard input.
 
 Usage: python preload.py SOCKET
 """
@@ -75,7 +75,7 @@ class Jobs:
             self.selector.register(waiting, selectors.EVENT_READ)
 
     def serve(self) -> Request:
-        """Start programs and report their ends; returns in every fork, with what to run there."""
+        """Start programs and report their ends; returns only in a fork, with the program to run."""
         while True:
             for key, _ in self.selector.select():
                 if key.fileobj is self.listener:
@@ -91,7 +91,7 @@ class Jobs:
                     self.forward(key.data)
 
     def start(self) -> Request | None:
-        """Fork for the next client; the request in the fork, nothing here."""
+        """Fork for the next client; returns its request in the fork, ``None`` in this process."""
         connection, _ = self.listener.accept()
         try:
             request = Request(connection)
@@ -196,7 +196,7 @@ def end_with_parent() -> None:
 
 
 class Exit:
-    """Ends a fork after all other exit functions, without deleting every object of the libraries (.3 s)."""
+    """Ends a fork after all other exit functions, without deleting all objects of the libraries (0.3 s)."""
 
     status = 1
 

@@ -21,7 +21,7 @@ def main() -> None:
             signal.signal(number, lambda number, _: server.send(bytes([number])))
         status = server.recv(1)
     if not status:
-        sys.exit("error: the process that runs the jobs has ended. Run the same command again.")
+        sys.exit("error: the process that starts the jobs has ended. Run the same command again.")
     sys.exit(status[0])
 
 

@@ -1,4 +1,4 @@
-r"""Write LaTeX macros: every number that the paper's text quotes (``\result{key}``), which claims hold, all estimators.
+r"""Write LaTeX macros: the numbers in the paper's text (``\result{key}``), which claims hold, the table of estimators.
 
 Not named ``numbers.py``: a program's folder comes first on Python's path, and would hide the standard ``numbers``.
 """

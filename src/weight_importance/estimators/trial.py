@@ -64,7 +64,7 @@ def attempt(name: str) -> None:
     for parameter, value in network.named_parameters():
         if importances[parameter].shape != value.shape:
             found, expected = tuple(importances[parameter].shape), tuple(value.shape)
-            raise UserError(f"the importance of a tensor of shape {expected} has the shape {found}; make them equal.")
+            raise UserError(f"the importance of a tensor of shape {expected} has shape {found}; the shapes must agree.")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _legend(*, diverged: bool) -> dict[str, list]:
 def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     """Mean test accuracy over the tasks learnt so far against the number of tasks, each estimator at its selected λ.
 
-    Bands are left out for two networks, whose intervals cover most of the panel.
+    With two networks, bands are left out, because they would cover most of the panel.
 
     Args:
         retention: the table ``retention`` of one study.

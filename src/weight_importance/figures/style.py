@@ -42,7 +42,7 @@ PLACES = (
     "obd", "onaf", "root_fisher", "rwalk", "si_bias", "si_penalised", "si_unbiased", "si_undivided", "snip",
     "sos", "squisher", "wanda",
 )  # fmt: skip
-"""Estimators with a look of their own: each nine have the nine colours, with other dashes."""
+"""Estimators with a reserved look: every group of nine uses the nine colours, with different dashes."""
 DASHES: tuple[LineStyleType, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 FURTHER: LineStyleType = (0, (8, 1.5, 1, 1.5))
 """Dashes of all other estimators."""
