@@ -191,13 +191,17 @@ def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:
 
 
 def _durations(logs: Iterable[Path]) -> pd.DataFrame:
-    """Jobs, seconds and processor seconds by stage; without the processor time of notebooks' kernels."""
-    costs = ((log, COST.search(log.read_text(encoding="utf-8"))) for log in logs)
+    """Jobs, seconds and processor seconds by stage; without the processor time of notebooks' kernels that are forks."""
+    costs = ((log, COST.search(log.read_text(encoding="utf-8", errors="replace"))) for log in logs)
     rows = [
         (log.relative_to(LOGS).parts[0].removesuffix(".log"), float(cost[1]), float(cost[2]))
         for log, cost in costs
         if cost
     ]
+    if not rows:
+        raise UserError(
+            f"no log in {LOGS} ends with the cost of its job. Make the results again with the current version."
+        )
     groups = pd.DataFrame(rows, columns=["stage", "seconds", "cpu_seconds"]).groupby("stage")
     return (
         groups.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), cpu_seconds=("cpu_seconds", "sum"))

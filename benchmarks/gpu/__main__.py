@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -56,13 +57,16 @@ def run(part: str, options: argparse.Namespace) -> bool:
     print(f"== {part}: at most {limit:.0f} s", flush=True)
     environment = os.environ | {"IMPORTANCE_ATLAS_DEVICE": options.device}
     start = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", f"gpu.{part}", *arguments], env=environment)
+    command = [sys.executable, "-m", f"gpu.{part}", *arguments]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         code = process.wait(limit)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
         code = "killed at its limit"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # with a program that it has started
+            process.wait()
     seconds = time.monotonic() - start
     print(f"== {part}: {'finished' if code == 0 else code} after {seconds:.0f} s", flush=True)
     describe(options.output / "machine.json", part, shown(part, options, limit), code, seconds)

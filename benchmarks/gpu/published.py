@@ -1,4 +1,4 @@
-"""Run the jobs of a dry run in one process without Snakemake, on a GPU machine without the project's environment.
+"""Run the jobs of a dry run without Snakemake, on a GPU machine without the project's environment.
 
 ``snakemake -n -p published --configfile presets/published.yaml > plan.txt``, where the project is installed, lists the
 jobs. This part runs those that a GPU speeds up, in their order. The next call continues after the last finished file.
@@ -7,16 +7,15 @@ The files are those of the workflow: with ``results/runs`` copied back, Snakemak
 
 import os
 import re
-import runpy
 import shlex
+import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from gpu.setting import begin, parser
+from gpu.setting import parser
+from weight_importance.data import catalogue
 
 ROOT = Path(__file__).parents[2]
 JOB = re.compile(r'^Shell command: python "\$WORKFLOW"/scripts/(\w+)\.py (.*) > (\S+) 2>&1$', re.MULTILINE)
@@ -29,7 +28,8 @@ def main() -> None:
         "--plan", type=Path, required=True, help="output of snakemake -n -p published --configfile FILE"
     )
     given = options.parse_args()
-    begin(given)
+    if given.data:
+        os.environ[catalogue.DATA_FOLDER_VARIABLE] = str(given.data.resolve())
     jobs = [job for job in JOB.findall(given.plan.read_text(encoding="utf-8")) if job[0] in PROGRAMS]
     os.chdir(ROOT)
     failed = []
@@ -48,17 +48,9 @@ def main() -> None:
 def finished(program: str, arguments: Sequence[str], log: Path) -> bool:
     """Run a program of the workflow with its output in a log; returns whether it succeeded."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    sys.argv = [f"workflow/scripts/{program}.py", *arguments]
-    with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        try:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-        except SystemExit as end:
-            print(end.code or "")
-            return not end.code
-        except Exception:
-            traceback.print_exc()
-            return False
-    return True
+    with log.open("w", encoding="utf-8") as file:
+        command = [sys.executable, f"workflow/scripts/{program}.py", *arguments]
+        return subprocess.run(command, stdout=file, stderr=file, check=False).returncode == 0
 
 
 if __name__ == "__main__":

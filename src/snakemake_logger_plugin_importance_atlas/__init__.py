@@ -176,8 +176,8 @@ def short_reason(reason: str) -> str:
     parts = [part.partition(": ") for part in files.split("; ") if part]
     lists = [(kind, names.split(", ") if names else []) for kind, _, names in parts]
     if is_changed:
-        before, now = (set(FINGERPRINT.findall(part)) for part in parameters.rsplit(" now: ", 1))
-        code = sorted({file for file, _ in before ^ now})
+        before, _, now = parameters.rpartition(" now: ")
+        code = sorted({file for file, _ in {*FINGERPRINT.findall(before)} ^ {*FINGERPRINT.findall(now)}})
         lists += [("Code has changed", code)] if code else []
         lists += [("Settings have changed", [])] if "{" in parameters or not code else []
     return "; ".join(_few(kind, names, LONGEST_REASON // len(lists)) for kind, names in lists)

@@ -106,9 +106,10 @@ class Run:
         root = psutil.Process(self._process.pid)
         tree = root.children(recursive=True)
         clients = [process for process in tree if job(process)]
-        starters = [process for process in tree if "workflow/rules/preload.py" in " ".join(line(process))]
-        kinds = {SNAKEMAKE: [root], STARTER: starters, SHELL: [client.parent() for client in clients]}
-        kinds[PROGRAM] = [process for starter in starters for process in starter.children()]
+        starters = [process for process in root.children() if "workflow/rules/preload.py" in " ".join(line(process))]
+        programs = [process for process in tree if process.ppid() in {starter.pid for starter in starters}]
+        shells = [process for process in tree if process.pid in {client.ppid() for client in clients}]
+        kinds = {SNAKEMAKE: [root], STARTER: starters, PROGRAM: programs, SHELL: shells}
         kinds[EVERYTHING] = [root, *tree]
         kind = wanted if clients and kinds[wanted] else EVERYTHING
         running = [job(client) for client in clients]

@@ -1,19 +1,29 @@
 """Programs as forks of a process: what they are given, how they end, and what ends them."""
 
 import os
+import selectors
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import preload
+
 RULES = Path(__file__).parents[2] / "workflow/rules"
-WITHOUT_LIBRARIES = (
-    f"import sys; sys.path.insert(0, {str(RULES)!r}); import preload; preload.LIBRARIES = (); preload.main()"
-)
+WITHOUT_LIBRARIES = f"""
+import sys
+sys.path.insert(0, {str(RULES)!r})
+import preload
+preload.LIBRARIES, preload.PATIENCE = (), 0.5
+preload.main()
+"""
 CLIENT = [sys.executable, "-IS", str(RULES / "preloaded.py")]
 
 SHOWN = """
@@ -36,9 +46,16 @@ def server(tmp_path, monkeypatch) -> Iterator[subprocess.Popen]:
     """The process, without libraries."""
     place = tmp_path / "socket"
     with subprocess.Popen([sys.executable, "-c", WITHOUT_LIBRARIES, place], stdin=subprocess.PIPE) as process:
-        eventually(place.exists)
+        monkeypatch.setenv("IMPORTANCE_ATLAS_PYTHON", sys.executable)
         monkeypatch.setenv("IMPORTANCE_ATLAS_PRELOADED", str(place))
+        eventually(lambda: accepts(place))
         yield process
+
+
+def accepts(place: Path) -> bool:
+    """Whether a socket has a listener; it ignores this connection, which sends nothing."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(place)) == 0
 
 
 def eventually(condition):
@@ -50,12 +67,14 @@ def eventually(condition):
 
 
 def begun(tmp_path, text: str) -> tuple[subprocess.Popen, int]:
-    """Start a program that writes its process ID; returns the client and that ID."""
+    """Start a program that writes its process ID and its parent's; returns the client and its ID."""
     (tmp_path / "program.py").write_text(text, encoding="utf-8")
     client = subprocess.Popen([*CLIENT, "-m", "program"], cwd=tmp_path)
     file = tmp_path / "begun"
     eventually(lambda: file.exists() and file.read_text())
-    return client, int(file.read_text())
+    process = int(file.read_text())
+    assert process != client.pid, "a fork"
+    return client, process
 
 
 def is_running(process: int) -> bool:
@@ -94,6 +113,47 @@ def test_the_exit_status_is_that_of_the_program(server, tmp_path, text, status, 
     assert done.returncode == status
     assert done.stderr.endswith(errors) and bool(done.stderr) == bool(errors)
     assert done.stdout == ("last\n" if "last" in text else "")
+
+
+def test_another_python_starts_the_program_itself(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPORTANCE_ATLAS_PYTHON", "/usr/bin/another")
+    monkeypatch.setenv("WORD", "")
+    (tmp_path / "shown.py").write_text(SHOWN, encoding="utf-8")
+    done = subprocess.run([*CLIENT, "shown.py"], cwd=tmp_path, input="", capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, f"{os.getpid()}\n")
+
+
+def test_a_client_that_sends_nothing_or_half_a_request_stops_no_other(server, tmp_path):
+    place = os.environ["IMPORTANCE_ATLAS_PRELOADED"]
+    with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as ended:
+        silent.connect(place)
+        ended.connect(place)
+        socket.send_fds(ended, [b"[[1,"], [0, 1, 2])
+        ended.close()
+        client, _ = begun(tmp_path, SLEEPS)
+    client.send_signal(signal.SIGINT)
+    assert client.wait(20) == 5
+
+
+def test_a_reported_end_and_a_lost_client_at_the_same_moment_leave_the_server_running():
+    """The selector may return the connection of a program whose end has just been reported."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        jobs = preload.Jobs.__new__(preload.Jobs)
+        jobs.listener, jobs.clients, jobs.wake = listener, {}, socket.socketpair()[0]
+        events = [selectors.SelectorKey(None, 9, 0, 12345)]
+        jobs.selector = SimpleNamespace(select=iter([[(key, 1) for key in events]]).__next__)
+        with pytest.raises(StopIteration):
+            jobs.serve()
+
+
+def test_a_program_ends_when_the_shell_of_its_job_is_killed(server, tmp_path):
+    (tmp_path / "program.py").write_text(SLEEPS, encoding="utf-8")
+    shell = subprocess.Popen(["bash", "-c", f"{shlex.join(CLIENT)} program.py; true"], cwd=tmp_path)
+    file = tmp_path / "begun"
+    eventually(lambda: file.exists() and file.read_text())
+    shell.kill()
+    shell.wait()
+    eventually(lambda: not is_running(int(file.read_text())))
 
 
 def test_signals_reach_the_program(server, tmp_path):

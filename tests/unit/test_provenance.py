@@ -61,7 +61,8 @@ def test_metadata_of_tensors_agree_with_the_record(made):
     _, metadata = load_tensors(made / "made.safetensors")
     about = json.loads(provenance.record_of(made / "made.safetensors").read_text())
     assert json.loads(metadata["device"]) == about["device"]
-    assert json.loads(metadata["versions"]) == about["versions"]
+    computing = {name: about["versions"][name] for name in ("python", "torch", "numpy", "safetensors")}
+    assert json.loads(metadata["versions"]) == computing
     assert metadata["code"] == about["code"]["sha256"]
 
 

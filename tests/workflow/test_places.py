@@ -41,7 +41,7 @@ def test_the_workflow_as_a_module_and_in_a_folder_with_a_space_and_linked_result
     presets = ["--configfile", *(str(fresh.folder / name) for name in TINY)]
 
     def run(*arguments: str) -> str:
-        environment = os.environ | fresh.preloaded | fresh.own_package
+        environment = os.environ | fresh.own_package
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, *presets],
             cwd=elsewhere,
@@ -54,6 +54,7 @@ def test_the_workflow_as_a_module_and_in_a_folder_with_a_space_and_linked_result
         return done.stdout + done.stderr
 
     run("--cores", "2", "own.csv")
+    assert (elsewhere / ".snakemake/preloaded").is_socket(), "without the variables of other tests, jobs are forks too"
     assert (elsewhere / "own.csv").read_text().startswith("study,")
     assert (disk / TARGET.removeprefix("results/")).is_file()
     again = run("-s", str(fresh.folder / "Snakefile"), "--cores", "2", TARGET)

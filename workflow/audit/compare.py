@@ -98,7 +98,7 @@ def computed() -> dict[str, Findings]:
 
 def settings_compared(runs: Sequence[Mapping], reference: Mapping[str, Findings], rerun: Mapping[str, Findings]) -> str:
     """A list of the settings that differ, or a sentence if there are none."""
-    of_reference = {study: settings for run in runs for study, settings in run["settings"].items()}
+    of_reference = {study: settings for run in runs for study, settings in run.get("settings", {}).items()}
     lines = scale.differences(
         *(
             {study: {"networks": networks(run[study])} | settings for study, settings in of_run.items() if study in run}

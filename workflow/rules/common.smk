@@ -102,20 +102,27 @@ def begin_run():
         presets.claim(CONFIGURATION, FILES)
     except errors.UserError as error:
         sys.exit(f"error: {error}")
-    if workflow.local_exec and "IMPORTANCE_ATLAS_PRELOADED" not in os.environ:
+    if workflow.local_exec and sys.platform == "linux" and "IMPORTANCE_ATLAS_PRELOADED" not in os.environ:
         preload()
     for file in Path("results").rglob(".*.partial"):
         file.unlink(missing_ok=True)
 
 
+PRELOADED = []
+"""The process whose forks are the jobs; the reference keeps its input open."""
+
+ONE_THREAD = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"], "1")
+"""As Snakemake sets them for a job with one thread; libraries read them when they are loaded."""
+
+
 def preload():
     """Start the process whose forks are the jobs (preload.py); it ends when this one does, because its input ends."""
     python, place = shutil.which("python"), os.path.abspath(".snakemake/preloaded")
+    command, pipe = [python, places.source("workflow/rules/preload.py"), place], subprocess.PIPE
+    environment = os.environ | ONE_THREAD
+    process = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, env=environment, start_new_session=True)
+    PRELOADED.append(process)
     os.environ.update(IMPORTANCE_ATLAS_PYTHON=python, IMPORTANCE_ATLAS_PRELOADED=place)
-    command = [python, places.source("workflow/rules/preload.py"), place]
-    preload.process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-    )
 
 
 CAPTIONS = Path(".snakemake/captions")  # the report needs one file for each

@@ -25,11 +25,10 @@ explain_failure() {
 }
 trap explain_failure EXIT
 
-# Run programs as forks of the process that the workflow started with this Python (preload.py).
+# Run programs as forks of a process with the libraries loaded (preload.py).
 python() {
-    if [ "$(type -P python)" = "${IMPORTANCE_ATLAS_PYTHON-}" ]; then
-        command python -IS "$WORKFLOW/rules/preloaded.py" "$@"
-    else
-        command python "$@"
-    fi
+    case "${1-}" in
+        *.py) command python -IS "$WORKFLOW/rules/preloaded.py" "$@" ;;
+        *) command python "$@" ;;
+    esac
 }

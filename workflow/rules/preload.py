@@ -29,12 +29,13 @@ LIBRARIES = (
     "torch._inductor.fx_passes.dedupe_symint_uses",
     "safetensors.torch",
     "pandas",
+    "scipy.stats",
     "pydantic",
+    # not matplotlib, which reads MPLBACKEND when it is loaded; kernels set it
     "papermill.execute",
     "nbconvert",
     "jsonschema",
     "ipykernel.kernelapp",
-    "seaborn",
 )
 
 PR_SET_PDEATHSIG = 1
@@ -43,19 +44,33 @@ PR_SET_PDEATHSIG = 1
 STARTED = b"+"
 """Sent to a client when its program is running."""
 
+PATIENCE = 10.0
+"""Seconds within which a client must send its request."""
+
 
 class Request:
-    """A program that a client wants to run: command, folder, environment, and standard input, output and error."""
+    """A program that a client wants to run: command, folder, environment, and standard input, output and error.
+
+    Raises:
+        OSError, ValueError: the client was killed or sent something else.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
-        content, descriptors, _, _ = socket.recv_fds(connection, 2**16, 3)
-        while not content.endswith(b"\n"):
-            more = connection.recv(2**16)
-            if not more:
-                raise EOFError
-            content += more
-        self.descriptors = descriptors
-        self.command, self.folder, self.environment = json.loads(content)
+        self.descriptors: list[int] = []
+        try:
+            content, self.descriptors, _, _ = socket.recv_fds(connection, 2**16, 3)
+            while content and not content.endswith(b"\n"):
+                more = connection.recv(2**16)
+                content = content + more if more else b""
+            self.command, self.folder, self.environment = json.loads(content)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the received descriptors."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
 class Jobs:
@@ -64,12 +79,11 @@ class Jobs:
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
         self.clients: dict[int, socket.socket] = {}
-        self.wake, written = socket.socketpair()
+        self.wake, self.written = socket.socketpair()
         self.wake.setblocking(False)
-        written.setblocking(False)
-        self.written = written
+        self.written.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(written.fileno())
+        signal.set_wakeup_fd(self.written.fileno())
         self.selector = selectors.DefaultSelector()
         for waiting in (listener, self.wake, sys.stdin):
             self.selector.register(waiting, selectors.EVENT_READ)
@@ -87,31 +101,46 @@ class Jobs:
                     self.report()
                 elif key.fileobj is sys.stdin:  # the run has ended
                     os._exit(0)
-                else:
+                elif key.data in self.clients:  # otherwise reported a moment ago
                     self.forward(key.data)
 
     def start(self) -> Request | None:
         """Fork for the next client; returns its request in the fork, ``None`` in this process."""
-        connection, _ = self.listener.accept()
-        try:
-            request = Request(connection)
-        except (EOFError, OSError, ValueError):  # the client was killed
-            connection.close()
-            return None
-        process = os.fork()
-        if process == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self.selector.close()
-            for other in (self.listener, self.wake, self.written, connection, *self.clients.values()):
-                other.close()
-            return request
-        for descriptor in request.descriptors:
-            os.close(descriptor)
-        self.clients[process] = connection
-        self.selector.register(connection, selectors.EVENT_READ, process)
-        self.send(connection, STARTED)
+        with suppress(OSError, ValueError):
+            connection, _ = self.listener.accept()
+            connection.settimeout(PATIENCE)
+            try:
+                request = Request(connection)
+                process = self.fork(request)
+            except (OSError, ValueError):  # the client starts the program itself, if it is still there
+                connection.close()
+                raise
+            if process == 0:
+                self.leave(connection)
+                return request
+            self.clients[process] = connection
+            self.selector.register(connection, selectors.EVENT_READ, process)
         return None
+
+    @staticmethod
+    def fork(request: Request) -> int:
+        """Fork; the process of the fork, or 0 in it. The descriptors of the request stay open only there."""
+        process = 1
+        try:
+            process = os.fork()
+        finally:
+            if process:
+                request.close()
+        return process
+
+    def leave(self, connection: socket.socket) -> None:
+        """In a fork: confirm the start to the client, and close what belongs to the other process."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        send(connection, STARTED)
+        self.selector.close()
+        for other in (self.listener, self.wake, self.written, connection, *self.clients.values()):
+            other.close()
 
     def report(self) -> None:
         """Send the exit status of every program that has ended to its client."""
@@ -121,7 +150,7 @@ class Jobs:
                 return
             connection = self.clients.pop(process)
             code = os.waitstatus_to_exitcode(status)
-            self.send(connection, bytes([code if code >= 0 else 128 - code]))
+            send(connection, bytes([code if code >= 0 else 128 - code]))
             if connection in self.selector.get_map():
                 self.selector.unregister(connection)
             connection.close()
@@ -137,37 +166,42 @@ class Jobs:
             self.selector.unregister(connection)
         os.kill(process, received[0] if received else signal.SIGTERM)
 
-    @staticmethod
-    def send(connection: socket.socket, content: bytes) -> None:
-        """Send to a client that may be gone."""
-        with suppress(OSError):
-            connection.sendall(content)
+
+def send(connection: socket.socket, content: bytes) -> None:
+    """Send to a client that may be gone."""
+    with suppress(OSError):
+        connection.sendall(content)
 
 
 def main() -> None:
-    atexit.register(Exit.now)
+    ending = [1]  # the exit status of a fork
+    atexit.register(end, ending)
     place = Path(sys.argv[1])
-    os.chdir(place.parent)  # a socket's path may have at most 107 bytes
-    place.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o077)  # only this user may connect
-    listener.bind(place.name)
-    os.umask(mask)
-    listener.listen(128)
+    try:
+        os.chdir(place.parent)  # a socket's path may have at most 107 bytes
+        place.unlink(missing_ok=True)
+        mask = os.umask(0o077)  # only this user may connect
+        listener.bind(place.name)
+        os.umask(mask)
+        listener.listen(128)
+    except OSError:  # a file system without sockets: jobs load the libraries themselves
+        os._exit(0)
     for library in LIBRARIES:
-        import_module(library)
+        with suppress(ImportError):  # in an environment for Snakemake alone
+            import_module(library)
     gc.collect()
     gc.freeze()  # later collections leave these pages shared between the forks
-    become(Jobs(listener).serve())
+    become(Jobs(listener).serve(), ending)
 
 
-def become(request: Request) -> None:
+def become(request: Request, ending: list[int]) -> None:
     """Run the requested program in this process."""
-    own = {*os.environ.get("PYTHONPATH", "").split(os.pathsep)}
-    libraries = [place for place in sys.path[1:] if place not in own]
+    loaded_from = {*os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    libraries = [place for place in sys.path[1:] if place not in loaded_from]
     for target, descriptor in enumerate(request.descriptors):
         os.dup2(descriptor, target)
-        os.close(descriptor)
+    request.close()
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
@@ -182,11 +216,14 @@ def become(request: Request) -> None:
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(sys.argv[0], run_name="__main__")
-        Exit.status = 0
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-        Exit.status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        ending[0] = 0
+    except SystemExit as error:
+        if isinstance(error.code, int):
+            ending[0] = error.code
+        elif error.code is None:
+            ending[0] = 0
+        else:
+            print(error.code, file=sys.stderr)
 
 
 def end_with_parent() -> None:
@@ -195,16 +232,15 @@ def end_with_parent() -> None:
         CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-class Exit:
-    """Ends a fork after all other exit functions, without deleting all objects of the libraries (0.3 s)."""
-
-    status = 1
-
-    @classmethod
-    def now(cls) -> None:
+def end(status: list[int]) -> None:
+    """End a fork after all other exit functions, without deleting all objects of the libraries (0.3 s)."""
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(cls.status)
+    except (OSError, ValueError):  # closed by the program, or a full disk
+        status[0] = status[0] or 120
+    finally:
+        os._exit(status[0])
 
 
 if __name__ == "__main__":

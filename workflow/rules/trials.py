@@ -28,6 +28,6 @@ def require(own: Mapping[str, str]) -> None:
         command, env=os.environ | {VARIABLE: os.pathsep.join(new)}, capture_output=True, text=True, check=False
     )
     if trial.returncode:
-        sys.exit(trial.stderr.strip())
+        sys.exit(trial.stderr.strip() or f"error: the trial of {', '.join(new)} ended with status {trial.returncode}")
     TRIED.parent.mkdir(exist_ok=True)
     TRIED.write_text("\n".join(sorted({*passed, *hashes.values()})), encoding="utf-8")

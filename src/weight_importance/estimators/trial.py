@@ -32,7 +32,7 @@ def problem(name: str, file: str) -> str | None:
     """The line and the text of an estimator's first error in a trial; ``None`` if there is none."""
     try:
         attempt(name)
-    except Exception as error:  # user code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         cause = error.__cause__ or error
         kind = "" if isinstance(cause, UserError) else f"{type(cause).__name__}: "
         return f"{place(cause, file)}: {kind}{cause}"

@@ -33,6 +33,9 @@ PACKAGES = (
 )  # fmt: skip
 """Packages whose versions are recorded."""
 
+COMPUTING = ("python", "torch", "numpy", "safetensors")
+"""Those on which tensors depend: a checkpoint is not used with other versions."""
+
 COMMAND_VARIABLE = "IMPORTANCE_ATLAS_COMMAND"
 """Environment variable for a notebook's kernel: JSON list of the command that started it, and its code files."""
 
@@ -132,7 +135,7 @@ def metadata(estimator: str, settings: Mapping, seeds: Sequence[int]) -> dict[st
         **identity(estimator, seeds),
         "config": json.dumps(settings, sort_keys=True),
         "code": code_hash(),
-        "versions": json.dumps(versions(), sort_keys=True),
+        "versions": json.dumps({name: versions()[name] for name in COMPUTING}, sort_keys=True),
         "device": json.dumps(device(), sort_keys=True),
     }
 

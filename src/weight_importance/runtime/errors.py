@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -71,10 +72,10 @@ def run_program(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _end_with_run()
-        start = time.monotonic()
+        start = time.monotonic(), _processor_seconds()
         main()
         if RUN in os.environ:
-            _print_cost(time.monotonic() - start)
+            _print_cost(*start)
     except UserError as error:
         sys.exit(f"error: {error}")
     except SystemExit as error:
@@ -94,12 +95,21 @@ def run_program(main: Callable[[], None]) -> None:
         )
 
 
-def _print_cost(seconds: float) -> None:
-    """Print how long a job ran, its processor time, and its largest memory; finished child processes are included."""
-    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    processor = sum(part.ru_utime + part.ru_stime for part in parts)
-    memory = max(part.ru_maxrss for part in parts) / 2**10
-    print(f"{seconds:.1f} s, processor {processor:.1f} s, memory {memory:.0f} MB", file=sys.stderr)
+def _print_cost(start: float, processor: float) -> None:
+    """Print how long a job ran since ``start``, its processor time, and the largest memory of its processes."""
+    seconds, processor = time.monotonic() - start, _processor_seconds() - processor
+    memory = max(part.ru_maxrss for part in _usage()) / 2**10
+    with suppress(OSError):  # a full disk: the results are complete
+        print(f"{seconds:.1f} s, processor {processor:.1f} s, memory {memory:.0f} MB", file=sys.stderr)
+
+
+def _processor_seconds() -> float:
+    return sum(part.ru_utime + part.ru_stime for part in _usage())
+
+
+def _usage() -> list[resource.struct_rusage]:
+    """Resources that this process and its finished child processes have used."""
+    return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 
 
 def _is_about_memory(error: Exception) -> bool:

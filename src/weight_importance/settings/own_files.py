@@ -49,6 +49,9 @@ def _in_file(file: str) -> Iterator[InFile]:
     except ValueError as error:  # not UTF-8, or null bytes
         yield 1, f"{file} is not valid Python: {error}."
         return
+    except OSError as error:
+        yield 1, f"{file} cannot be read: {error.strerror}. Make it readable."
+        return
     known = kinds()
     if estimator.kind not in known:
         listed = ", ".join(f"{kind}(...)" for kind in known)
