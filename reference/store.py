@@ -176,7 +176,7 @@ def _page(name: str, study: str, about: dict) -> str:
 | processor | {about["processor"]}, {about["cores"]} cores, {about["memory_gib"]} GiB of memory |
 | device | {", ".join(f"{part}: {value}" for part, value in about["device"].items())} |
 | versions | {versions} |
-| processor time of all jobs | {about["cpu_minutes"]} minutes |
+| processor time of all jobs, without the kernels of notebooks | {about["cpu_minutes"]} minutes |
 
 Tables have the columns of `results/summary` ([description](../../results/README.md)), and seven significant digits.
 
