@@ -3,7 +3,6 @@
 import os
 import selectors
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -32,12 +31,10 @@ print(os.path.basename(sys.argv[0]), sys.argv[1:], os.getcwd(), os.environ["WORD
 print(os.getppid(), file=sys.stderr)
 """
 SLEEPS = """
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
 pathlib.Path("begun").write_text(str(os.getpid()))
-try:
-    time.sleep(60)
-except KeyboardInterrupt:
-    sys.exit(5)
+time.sleep(60)
 """
 
 
@@ -131,7 +128,7 @@ def test_a_client_that_sends_nothing_or_half_a_request_stops_no_other(server, tm
         socket.send_fds(ended, [b"[[1,"], [0, 1, 2])
         ended.close()
         client, _ = begun(tmp_path, SLEEPS)
-    client.send_signal(signal.SIGINT)
+    client.terminate()
     assert client.wait(20) == 5
 
 
@@ -158,7 +155,7 @@ def test_a_program_ends_when_the_shell_of_its_job_is_killed(server, tmp_path):
 
 def test_signals_reach_the_program(server, tmp_path):
     client, _ = begun(tmp_path, SLEEPS)
-    client.send_signal(signal.SIGINT)
+    client.terminate()
     assert client.wait(20) == 5
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import places
 import presets
+import programs
 from configurations import changed
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings import Configuration
@@ -41,7 +42,7 @@ def test_the_workflow_as_a_module_and_in_a_folder_with_a_space_and_linked_result
     presets = ["--configfile", *(str(fresh.folder / name) for name in TINY)]
 
     def run(*arguments: str) -> str:
-        environment = os.environ | fresh.own_package
+        environment = os.environ | fresh.preloaded | fresh.own_package
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, *presets],
             cwd=elsewhere,
@@ -54,7 +55,6 @@ def test_the_workflow_as_a_module_and_in_a_folder_with_a_space_and_linked_result
         return done.stdout + done.stderr
 
     run("--cores", "2", "own.csv")
-    assert (elsewhere / ".snakemake/preloaded").is_socket(), "without the variables of other tests, jobs are forks too"
     assert (elsewhere / "own.csv").read_text().startswith("study,")
     assert (disk / TARGET.removeprefix("results/")).is_file()
     again = run("-s", str(fresh.folder / "Snakefile"), "--cores", "2", TARGET)
@@ -93,3 +93,14 @@ def test_own_packages_and_pictures_are_inputs_of_the_paper(fresh):
     text = planned.partition("--text ")[2].partition(" --figures")[0].split()
     assert {"paper/own.sty", "paper/pictures/own.png"} <= {*text} and text[0] == "paper/main.tex"
     assert "paper/main.pdf" not in text
+
+
+def test_a_run_starts_the_process_whose_forks_are_the_jobs(fresh, tmp_path):
+    """Without the variables by which the runs of other tests share one."""
+    target = "results/data/mnist_subset.safetensors"
+    options = ["-s", str(fresh.folder / "Snakefile"), "--directory", str(tmp_path), "--cores", "1", target]
+    options += ["--max-jobs-per-timespan", "100/1s"]  # ends a second after its last job
+    done = programs.run_module("snakemake", *options, cwd=tmp_path, env=os.environ | fresh.own_package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / target).is_file()
+    assert (tmp_path / ".snakemake/preloaded").is_socket()
