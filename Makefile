@@ -44,9 +44,9 @@ help:
 	@echo
 	@echo 'make paper ARGS="--configfile presets/tiny.yaml" runs another configuration.'
 
-# 20s: jobs are selected less often than in profiles/default, where the reason is given
+# 10s: jobs are selected less often than in profiles/default, where the reason is given
 paper: latex environment
-	snakemake --cores $(CORES) --max-jobs-per-timespan 1000/20s $(ARGS)
+	snakemake --cores $(CORES) --max-jobs-per-timespan 1000/10s $(ARGS)
 	$(if $(DRY_RUN),,@$(MAKE) --no-print-directory report)
 	@echo
 	@echo 'paper      results/paper/main.pdf'
