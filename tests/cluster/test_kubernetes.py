@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-TARGET = "results/runs/mlp_permuted_mnist/baseline/seeds-0-0.csv"
+TARGET = "results/runs/mlp_permuted_mnist/baseline/seeds-0-1.safetensors"
 
 # keeps each manifest, runs its command like a pod, and records the end of each job; the first one is evicted
 KUBECTL = """#!{python}
