@@ -18,7 +18,7 @@ STARTED = b"+"
 def main() -> None:
     with socket.socket(socket.AF_UNIX) as server:
         if not started(server):
-            os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606
+            os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606 (no shell is involved)
 
         def forward(number: int, _: object) -> None:
             with suppress(OSError):  # the program has just ended
