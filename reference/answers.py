@@ -3,6 +3,7 @@
 python reference/answers.py
 """
 
+import json
 import math
 import textwrap
 from pathlib import Path
@@ -17,17 +18,20 @@ from weight_importance.findings.correlation import STRONG
 from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
 from weight_importance.findings.reproduction import MARGIN, retention_means
-from weight_importance.findings.statistics import against_published, difference
+from weight_importance.findings.statistics import against_published
 from weight_importance.findings.study import stored
 from weight_importance.paper.claims import CLAIMS, MLP
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- {}: python reference/answers.py -->\n", "<!-- end of the {} -->\n"
-GPU, HSU, LAMBDA_RANGE, DEFAULT, ABLATIONS = (
-    f"reference/{name}/README.md" for name in ("gpu", "hsu", "lambda-range", "default", "ablations")
+REFERENCE = ROOT / "reference"
+GPU, HSU, LAMBDA_RANGE, DEFAULT, ABLATIONS, ZENKE = (
+    f"reference/{name}/README.md" for name in ("gpu", "hsu", "lambda-range", "default", "ablations", "zenke")
 )
 BENCHMARKS = "benchmarks/README.md"
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
+PLACES = {"lambda_ours": "λ", "tasks_learnt": "tasks learnt", "fraction": "share of weights removed"}
+"""Columns that name a comparison with Kutalev and Lapina (2021)."""
 WIDTH = 135
 
 
@@ -41,10 +45,13 @@ def main() -> None:
 
 def parts() -> dict[tuple[str, str], str]:
     """Texts of the computed parts by page and name of the part."""
+    published = {file.parent.name: pd.read_csv(file) for file in REFERENCE.glob("*/comparison.csv")}
     return {
+        **{(f"reference/{name}/README.md", "comparisons"): comparisons(table) for name, table in published.items()},
+        **{("reference/published/README.md", kind): text for kind, text in reproduced().items()},
         ("README.md", "answers"): answers(),
         (GPU, "accuracies"): accuracies(),
-        (HSU, "comparisons"): comparisons(),
+        (ZENKE, "epochs"): epochs(),
         (LAMBDA_RANGE, "curves"): curves(),
         (LAMBDA_RANGE, "shifts"): shifts(),
         (BENCHMARKS, "errors"): errors(),
@@ -70,7 +77,7 @@ def answers() -> str:
 
 def _agreement() -> str:
     estimators = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["estimators"]
-    table = pd.read_csv(ROOT / "reference/gpu/correlation-by-tensor.csv.gz").query("coefficient == 'pearson'")
+    table = pd.read_csv(REFERENCE / "gpu/correlation-by-tensor.csv.gz").query("coefficient == 'pearson'")
     compared = table["estimator_a"].isin(estimators) & table["estimator_b"].isin(estimators)
     table = table[compared & table["tensor"].map(is_weight_tensor)]
     pair = ["study", "estimator_a", "estimator_b"]
@@ -88,7 +95,7 @@ def _agreement() -> str:
 
 def _cause() -> str:
     claim = CLAIMS["rank_one_equivalent"]
-    findings = stored(ROOT / "reference/ablations")[claim.study]
+    findings = stored(REFERENCE / "ablations")[claim.study]
     _require(claim.is_supported(findings), "the rank-one part is as good as the importance")
     whole, part = (findings.recovery.loc[(PRIMARY[0], name)] for name in PRIMARY)
     none = 100 * (whole["mean_accuracy"] - whole["mean_gain"])
@@ -124,24 +131,22 @@ def _published() -> str:
     _require(mas["high_difference"] < 0, "MAS is worse than published in the fully connected network")
     conv = _convolutional().query("estimator == 'fisher_empirical' and tasks_learnt == 4").squeeze()
     _require(conv["low_difference"] > 0, "EWC is better than published in the convolutional network")
-    changes = [
-        "{:+.2f} ({:+.2f} to {:+.2f})".format(*(100 * row[f"{part}_difference"] for part in ("mean", "low", "high")))
-        for row in (ewc, mas)
-    ]
-    observed, published = 100 * conv["mean"], 100 * conv["published"]
+    observed, half, published = (
+        100 * value for value in (conv["mean_ours"], conv["high_ours"] - conv["mean_ours"], conv["mean_published"])
+    )
     return (
         f"**Published accuracies are partly reproduced.** Of {reproduced + undecided} accuracies of Hsu et al. (2018) "
         f"on Split MNIST, {reproduced} are reproduced within one percentage point, and {undecided} are undecided with "
         f"ten networks ([data]({HSU})). In the fully connected network of Kutalev and Lapina (2021), the difference "
-        f"from the published accuracy is {changes[0]} points for EWC and {changes[1]} for MAS ([data]({DEFAULT})); in "
-        f"their convolutional network, EWC has {observed:.1f} ± {100 * (conv['high'] - conv['mean']):.1f} % "
-        f"(published: {published:.1f} %; [data]({GPU}))."
+        f"from the published accuracy is {_change(ewc)} points for EWC and {_change(mas)} for MAS ([data]({DEFAULT})); "
+        f"in their convolutional network, EWC has {observed:.1f} ± {half:.1f} % (published: {published:.1f} %; "
+        f"[data]({GPU}))."
     )
 
 
 def _fully_connected(estimator: str, strength: float) -> dict[str, float]:
     """Difference of average accuracy from the published one under the published protocol, with intervals."""
-    means = retention_means(stored(ROOT / "reference/default")[f"{MLP}_published"].tables["retention"])
+    means = retention_means(stored(REFERENCE / "default")[f"{MLP}_published"].tables["retention"])
     published = retention(ROOT / "workflow/resources/published").query("study == @MLP")
     key = ["estimator", "lambda", "tasks_learnt"]
     rows = means.merge(published, on=key, suffixes=("_ours", "_published"))
@@ -149,20 +154,56 @@ def _fully_connected(estimator: str, strength: float) -> dict[str, float]:
     return against_published(row.to_dict(), MARGIN)
 
 
-def comparisons() -> str:
-    """The accuracies on Split MNIST and the published ones, as a table in Markdown."""
-    rows = [
-        [row["scenario"], METHODS[row["method"]], f"{row['lambda']:g}" if row["lambda"] else "-"]
-        + [f"{100 * row[name]:.2f}" for name in ("mean_published", "mean_ours")]
-        + [
-            "{:+.2f} ({:+.2f} to {:+.2f})".format(
-                *(100 * row[f"{part}_difference"] for part in ("mean", "low", "high"))
-            )
-        ]
-        + [row["outcome"]]
-        for row in _split_mnist().to_dict("records")
-    ]
+def comparisons(table: pd.DataFrame) -> str:
+    """The accuracies on split or permuted MNIST and the published ones, as a table in Markdown."""
+    rows = []
+    for row in table.to_dict("records"):
+        strength = f"{row['lambda']:g}" if row["lambda"] else "-"
+        rows.append([row["scenario"], METHODS[row["method"]], strength, *_next_to(row, "outcome")])
     return _table("scenario, method, λ, published, this run, difference, outcome", rows)
+
+
+def reproduced() -> dict[str, str]:
+    """The comparisons with Kutalev and Lapina (2021) by kind, as tables in Markdown; empty if no run is stored."""
+    file, texts = REFERENCE / "published/reproduction.csv", {}
+    for kind, table in pd.read_csv(file).groupby("kind") if file.is_file() else ():
+        places = [name for name in PLACES if table[name].notna().any()]
+        rows = [
+            [label(row["estimator"]), *(f"{row[name]:g}" for name in places), *_next_to(row, "verdict")]
+            for row in table.to_dict("records")
+        ]
+        columns = ["estimator", *(PLACES[name] for name in places), "published, this run, difference, verdict"]
+        texts[str(kind)] = _table(", ".join(columns), rows)
+    return texts
+
+
+def _next_to(row: dict, result: str) -> list[str]:
+    """Cells of a table: both accuracies, their difference, and the result or, without an interval, the verdict."""
+    accuracies = [_points(row[name]) for name in ("mean_published", "mean_ours")]
+    return [*accuracies, _change(row), row["verdict" if math.isnan(row["low_difference"]) else result]]
+
+
+def _change(row: dict[str, float]) -> str:
+    """Difference of this run from a published accuracy, with its interval if there is one."""
+    change, low, high = (_points(row[f"{part}_difference"], "+") for part in ("mean", "low", "high"))
+    return change if low == "-" else f"{change} ({low} to {high})"
+
+
+def _points(value: float, sign: str = "") -> str:
+    return "-" if math.isnan(value) else f"{100 * value:{sign}.2f}"
+
+
+def epochs() -> str:
+    """SI on permuted MNIST after 2 and 20 epochs per task as a table in Markdown."""
+    rows = []
+    for folder in (REFERENCE / "zenke/two-epochs", REFERENCE / "zenke"):
+        (study,) = json.loads((folder / "settings.json").read_text(encoding="utf-8")).values()
+        total = pd.read_csv(folder / "totals.csv")["total"].item()
+        means = retention_means(pd.read_csv(folder / "retention.csv"))
+        for strength, accuracy in means.set_index("tasks_learnt").groupby("lambda")["mean"]:
+            importances = f"{total:.0f}" if strength else "-"
+            rows.append([study["training"]["epochs"], f"{strength:g}", importances, *map(_points, accuracy[[1, 2, 3]])])
+    return _table("epochs per task, c, sum of importances, after 1 task, after 2 tasks, after 3 tasks", rows)
 
 
 def accuracies() -> str:
@@ -170,18 +211,18 @@ def accuracies() -> str:
     rows = []
     for row in _convolutional().to_dict("records"):
         observed, change = (
-            f"{100 * mean:{sign}.2f} ± {100 * (high - mean):.2f}"
-            for mean, high, sign in ((row["mean"], row["high"], ""), (row["difference"], row["high_difference"], "+"))
+            f"{100 * row[f'mean_{side}']:{sign}.2f} ± {100 * (row[f'high_{side}'] - row[f'mean_{side}']):.2f}"
+            for side, sign in (("ours", ""), ("difference", "+"))
         )
         name = "none" if row["estimator"] == "none" else label(row["estimator"])
-        published = ["-", "-"] if math.isnan(row["published"]) else [f"{100 * row['published']:.2f}", change]
-        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], row["n"], observed, *published])
+        published = ["-", "-"] if math.isnan(row["mean_published"]) else [_points(row["mean_published"]), change]
+        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], row["n_ours"], observed, *published])
     return _table("estimator, λ, tasks learnt, seeds, this run (%), published (%), difference", rows)
 
 
 def curves() -> str:
     """Average accuracies against λ of one network as a table in Markdown."""
-    accuracy = pd.read_csv(ROOT / "reference/lambda-range/retention.csv").query("split == 'test'")
+    accuracy = pd.read_csv(REFERENCE / "lambda-range/retention.csv").query("split == 'test'")
     means = (100 * accuracy.groupby(["lambda", "estimator"])["accuracy"].mean()).unstack()
     shared = means.drop(columns="none").dropna()
     rows = [["0 (no penalty)", *[f"{means.loc[0, 'none']:.2f}"] * shared.shape[1]]]
@@ -191,7 +232,7 @@ def curves() -> str:
 
 def shifts() -> str:
     """The shift test against the exact Fisher information as a table in Markdown."""
-    table = pd.read_csv(ROOT / "reference/lambda-range/shifts.csv").query("curve != 'fisher_exact'")
+    table = pd.read_csv(REFERENCE / "lambda-range/shifts.csv").query("curve != 'fisher_exact'")
     rows = [
         [f"`{row['curve']}`", f"{row['ratio']:.2g}", f"{row['fitted_ratio']:.2g}"]
         + [f"{100 * row[name]:.1f}" for name in ("distance", "distance_shifted", "distance_fitted")]
@@ -232,28 +273,21 @@ def _table(columns: str, rows: list[list]) -> str:
 
 def _convolutional() -> pd.DataFrame:
     """Every estimator at its best λ after two tasks and more, and the published accuracy with Welch's interval."""
-    means = pd.read_csv(ROOT / "reference/gpu/average_accuracy.csv").query("study.str.startswith('cnn')")
+    means = pd.read_csv(REFERENCE / "gpu/average_accuracy.csv").query("study.str.startswith('cnn')")
     last = means[means["tasks_learnt"] == means["tasks_learnt"].max()].sort_values("mean_accuracy")
     best = last.drop_duplicates("estimator", keep="last")[["estimator", "lambda"]]
-    rows = means[means["tasks_learnt"] > 1].merge(best)
+    rows = means[means["tasks_learnt"] > 1].merge(best).sort_values(["estimator", "tasks_learnt"], ignore_index=True)
+    mean, half = rows["mean_accuracy"], rows["half_interval_95"]
+    rows = rows.assign(mean=mean, low=mean - half, high=mean + half, n=rows["seeds"])
     literature = retention(ROOT / "workflow/resources/published").query("study.str.startswith('cnn')")
     literature = literature.assign(estimator=literature["estimator"].mask(literature["lambda"] == 0, "none"))
     key = ["estimator", "lambda", "tasks_learnt"]
-    by_key = {tuple(row[name] for name in key): row for row in literature.to_dict("records")}
-    table = []
-    for row in rows.sort_values(["estimator", "tasks_learnt"]).to_dict("records"):
-        mean, half = row["mean_accuracy"], row["half_interval_95"]
-        observed = {"mean": mean, "low": mean - half, "high": mean + half, "n": row["seeds"]}
-        setting = {name: row[name] for name in key}
-        published = by_key.get(tuple(setting.values()))
-        change = difference(observed, published) if published else (math.nan,) * 3
-        ends = dict(zip(("difference", "low_difference", "high_difference"), change, strict=True))
-        table.append(setting | observed | {"published": published["mean"] if published else math.nan} | ends)
-    return pd.DataFrame(table)
+    both = rows.merge(literature.drop_duplicates(key), "left", on=key, suffixes=("_ours", "_published"))
+    return both.join(pd.DataFrame([against_published(row, MARGIN) for row in both.to_dict("records")]))
 
 
 def _split_mnist() -> pd.DataFrame:
-    return pd.read_csv(ROOT / "reference/hsu/comparison.csv")
+    return pd.read_csv(REFERENCE / "hsu/comparison.csv")
 
 
 def _require(condition: bool, statement: str) -> None:

@@ -3,6 +3,7 @@
 python reference/store.py default --run                    # a complete run in results/: tables, paper, description
 python reference/store.py ablations --run STUDY            # the same of one study, whose notebook was executed
 python reference/store.py hsu --study split_mnist_task     # from results/: settings, accuracies, durations, comparisons
+python reference/store.py published --study mlp_permuted_mnist    # the same of the notebook reproduction, with pruning
 python reference/store.py hsu                              # comparisons alone, from the stored settings and accuracies
 """
 
@@ -14,7 +15,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,12 +25,12 @@ from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import record_of
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings import lambda_range, scale
+from weight_importance.findings import lambda_range, publications, published, reproduction, scale
 from weight_importance.findings.benchmarks import anchors, compared
-from weight_importance.findings.publications import published
 from weight_importance.findings.study import studies
 from weight_importance.paper.claims import CLAIMS
 from weight_importance.runtime.errors import UserError, run_program
+from weight_importance.settings import Study, stand_in
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results")
@@ -50,7 +51,9 @@ CONTENT = {
 FORMAT = "%.7g"
 TABLES = ("baseline", "retention", "selected_lambda", "pruning", "correlation", "correlation_null")
 LARGE = 500_000
-"""Size in bytes above which a table of a complete run is compressed."""
+"""Size in bytes above which a table is compressed."""
+NOTEBOOKS = ("benchmarks", "lambda_range", "reproduction")
+"""Analyses whose settings and comparisons are stored."""
 
 
 def main() -> None:
@@ -68,29 +71,38 @@ def main() -> None:
         store_run(folder, arguments.run)
         return
     if arguments.study:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         store(arguments.study, folder)
     for name, table in comparisons(folder).items():
-        _write(folder / f"{name}.csv", table)
+        _write(folder, name, table)
 
 
 def store(study: str, folder: Path) -> None:
-    """Copy settings, accuracies after the last task, sums of importances, and durations."""
-    notebook = next((RESULTS / "notebooks").glob(f"*-{study}.ipynb"))
+    """Copy settings, accuracies, sums of importances, and durations of the studies in an executed notebook.
+
+    Raises:
+        UserError: there is no such notebook.
+    """
+    executed = {name: RESULTS / f"notebooks/{name}-{study}.ipynb" for name in NOTEBOOKS}
+    analysis, notebook = next(((name, file) for name, file in executed.items() if file.is_file()), (None, Path()))
+    if analysis is None:
+        raise UserError(f"no notebook of {study} was executed. Run the workflow first: {', '.join(NOTEBOOKS)}")
     parameters = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
-    settings = {name: study for name, study in parameters["settings"].items() if study["analyses"]}
-    parameters["settings"] = settings
+    settings = {name: values for name, values in parameters["settings"].items() if values["analyses"]}
+    names = [*settings]
+    if analysis == "reproduction":
+        names = [stand_in(study, studies(settings))]
+        settings = {name: settings[name] for name in (study, *names)}
     (folder / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    files = [RESULTS / "summary" / name / "retention.csv" for name in settings]
+    files = [RESULTS / "summary" / name / "retention.csv" for name in names]
     retention = pd.concat(read_table(file, COLUMNS["retention"]) for file in files if file.is_file())
-    last = _after_last_task(retention)
-    _write(folder / "retention.csv", last[last["split"] == "test"])
-    if "runs" in parameters:
-        _write(folder / "totals.csv", _totals(parameters))
-    _write(
-        folder / "durations.csv",
-        _durations(file for name in settings for file in LOGS.glob(f"*/{name}/**/*.log")),
-    )
+    retention = _after_last_task(retention) if analysis == "lambda_range" else retention
+    _write(folder, "retention", retention[retention["split"] == "test"])
+    if analysis == "reproduction":
+        _write(folder, "pruning", read_table(files[0].with_name("pruning.csv"), COLUMNS["pruning"]))
+    else:
+        _write(folder, "totals", _totals(studies(settings if analysis == "lambda_range" else {study: settings[study]})))
+    _write(folder, "durations", _durations(file for name in names for file in LOGS.glob(f"*/{name}/**/*.log")))
 
 
 def store_run(folder: Path, study: str = "") -> None:
@@ -111,11 +123,8 @@ def store_run(folder: Path, study: str = "") -> None:
         claimed = tables["correlation_null"]["study"].isin({claim.study for claim in CLAIMS.values()})
         tables["correlation_null"] = tables["correlation_null"][claimed]
     for name, table in tables.items():
-        text = table.to_csv(index=False, float_format=FORMAT, na_rep="nan", lineterminator="\n").encode()
-        large = len(text) > LARGE
-        content = gzip.compress(text, mtime=0) if large else text
-        (folder / (f"{name}.csv.gz" if large else f"{name}.csv")).write_bytes(content)
-    _write(folder / "durations.csv", _durations(LOGS.rglob(f"{study}/**/*.log" if study else "*.log")))
+        _write(folder, name, table)
+    _write(folder, "durations", _durations(LOGS.rglob(f"{study}/**/*.log" if study else "*.log")))
     if not study:
         shutil.copyfile(finished, folder / "paper.pdf")
     about = _description(folder, study, finished)
@@ -210,13 +219,11 @@ def _durations(logs: Iterable[Path]) -> pd.DataFrame:
     )
 
 
-def _totals(parameters: dict) -> pd.DataFrame:
-    settings = studies(parameters["settings"])
+def _totals(settings: Mapping[str, Study]) -> pd.DataFrame:
     parts = []
     for name, study in settings.items():
         for estimator in study.estimators:
-            for shard in parameters["shards"]:
-                file = RESULTS / "runs" / name / "importance" / estimator / f"{shard}.safetensors"
+            for file in sorted((RESULTS / "runs" / name / "importance" / estimator).glob("seeds-*.safetensors")):
                 values, metadata = load_tensors(file)
                 curve = lambda_range.curve(name, settings, estimator)
                 parts.append(lambda_range.totals({curve: values}, json.loads(metadata["seeds"])))
@@ -226,16 +233,32 @@ def _totals(parameters: dict) -> pd.DataFrame:
 def comparisons(folder: Path) -> dict[str, pd.DataFrame]:
     """Tables by name, computed from the stored settings and accuracies."""
     settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
-    retention = read_table(folder / "retention.csv", COLUMNS["retention"])
-    totals = folder / "totals.csv"
-    if totals.is_file():
-        return {"shifts": lambda_range.shifts(lambda_range.curves(settings, retention), pd.read_csv(totals))}
-    literature = published(ROOT / "workflow/resources/published")
-    return {"comparison": compared(settings, retention, literature), "anchors": anchors(settings, retention)}
+    retention = _read(folder, "retention")
+    study_of = {analysis: name for name, study in settings.items() for analysis in study.analyses}
+    if "lambda_range" in study_of:
+        totals = pd.read_csv(folder / "totals.csv")
+        return {"shifts": lambda_range.shifts(lambda_range.curves(settings, retention), totals)}
+    literature = ROOT / "workflow/resources/published"
+    if "reproduction" in study_of:
+        observed = retention, _read(folder, "pruning")
+        others = published.retention(literature), published.pruning(literature)
+        return {"reproduction": reproduction.comparisons(study_of["reproduction"], settings, *observed, *others)}
+    comparison = compared(settings, retention, publications.published(literature))
+    pairs = anchors(settings, retention)
+    return {"comparison": comparison} | ({"anchors": pairs} if len(pairs) else {})
 
 
-def _write(path: Path, table: pd.DataFrame) -> None:
-    table.to_csv(path, index=False, float_format=FORMAT, lineterminator="\n")
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    return read_table(next(folder.glob(f"{name}.csv*")), COLUMNS[name])
+
+
+def _write(folder: Path, name: str, table: pd.DataFrame) -> None:
+    text = table.to_csv(index=False, float_format=FORMAT, na_rep="nan", lineterminator="\n").encode()
+    large = len(text) > LARGE
+    content = gzip.compress(text, mtime=0) if large else text
+    for old in folder.glob(f"{name}.csv*"):
+        old.unlink()
+    (folder / (f"{name}.csv.gz" if large else f"{name}.csv")).write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,38 @@ def test_a_study_is_compared_with_the_publication_of_its_settings(preset, study,
     assert {*comparison["method"]} == methods and len(comparison) == len(methods)
 
 
+@pytest.mark.parametrize(
+    ("count", "expected", "departures"),
+    [
+        (3, {"none": 0.8459, "si": 0.9827}, []),
+        (7, {"si": 0.9756}, []),
+        (10, {"none": 0.5741, "si": 0.9694}, []),
+        (12, {}, ["tasks: 12 instead of 2 to 10"]),
+    ],
+)
+def test_a_publication_of_every_number_of_tasks_is_compared_after_as_many_as_the_study_has(count, expected, departures):
+    """Both sides are single runs, so that there is neither an interval nor a verdict."""
+    study = changed(configuration("presets/zenke.yaml").studies["zenke_permuted"], tasks={"count": count})
+    rows = [
+        ("zenke_permuted", estimator, strength, 0, count, task, "test", 0.9)
+        for estimator, strength in (("none", 0.0), ("si", 0.1))
+        for task in range(1, count + 1)
+    ]
+    table, published = pd.DataFrame(rows, columns=COLUMNS["retention"]), publications.published(FOLDER)
+    comparison = benchmarks.compared({"zenke_permuted": study}, table, published).set_index("method")
+    assert dict(comparison["mean_published"]) == expected
+    np.testing.assert_allclose(
+        comparison["mean_difference"].astype(float), 0.9 - comparison["mean_published"].astype(float)
+    )
+    assert {*comparison["verdict"]} <= {"undecided: a single run has no interval"}
+    assert comparison["low_difference"].isna().all() and {*comparison["tasks_learnt"]} <= {count}
+    assert publications.nearest(study).departures(study) == departures
+    results = macros("zenke_permuted", {"zenke_permuted": study}, table, published)
+    assert ("benchmarks/domain/none/published" in results) == ("none" in expected)
+    assert results["benchmarks/tasks"] == rf"\num{{{count}}}"
+    assert not any("nan" in value for value in results.values())
+
+
 def test_without_a_published_strength_the_best_one_is_compared_and_standard_errors_become_intervals():
     studies = {"vandeven_split_task": configuration("presets/vandeven.yaml").studies["vandeven_split_task"]}
     published = publications.published(FOLDER)

@@ -2,11 +2,16 @@
 
 import importlib.util
 import json
+import re
 
 import pandas as pd
 
+from configurations import default
 from weight_importance.files.integrity import checksum
+from weight_importance.findings.study import stored
+from weight_importance.settings import Configuration
 from weight_importance.settings.known import REPOSITORY
+from weight_importance.settings.merging import merged
 
 
 def program(name):
@@ -18,7 +23,7 @@ def program(name):
 
 def test_comparisons_follow_from_the_stored_accuracies():
     store = program("store")
-    for file in sorted((REPOSITORY / "reference").glob("*/settings.json")):
+    for file in sorted((REPOSITORY / "reference").rglob("settings.json")):
         for name, table in store.comparisons(file.parent).items():
             stored = pd.read_csv(file.parent / f"{name}.csv")
             pd.testing.assert_frame_equal(table, stored, check_dtype=False, rtol=1e-5)
@@ -28,6 +33,27 @@ def test_pages_quote_the_stored_tables():
     answers = program("answers")
     for (page, name), text in answers.parts().items():
         assert answers.part_of(page, name) == text, f"{page}: run python reference/answers.py"
+        assert not re.search(r"\bnan\b", text), page
+
+
+def test_the_accuracies_of_a_stored_run_are_next_to_the_published_ones(tmp_path):
+    store, answers = program("store"), program("answers")
+    answers.REFERENCE, folder = tmp_path, tmp_path / "published"
+    folder.mkdir()
+    studies = Configuration.model_validate(merged(default())).studies
+    names = ("mlp_permuted_mnist", "mlp_permuted_mnist_published")
+    settings = {name: studies[name].model_dump(mode="json") for name in names}
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    tables = stored(REPOSITORY / "reference/default")[names[1]].tables
+    for name in ("retention", "pruning"):
+        store._write(folder, name, tables[name])
+    for name, table in store.comparisons(folder).items():
+        store._write(folder, name, table)
+    texts = answers.reproduced()
+    accuracy = 100 * tables["retention"].query("estimator == 'mas' and split == 'test'")["accuracy"].mean()
+    (mas,) = (line for line in texts["lambda"].splitlines() if line.startswith("| MAS"))
+    assert mas.startswith(f"| MAS (softmax) | 4.5 | 10 | 95.53 | {accuracy:.2f} | {accuracy - 95.53:+.2f} (")
+    assert len(texts["pruning"].splitlines()) == 2 + 5 * 9
 
 
 def test_stored_files_match_their_checksums():

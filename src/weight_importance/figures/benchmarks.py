@@ -19,6 +19,7 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
         published: result of :func:`weight_importance.findings.publications.published`.
     """
     published = published[published["publication"].isin(compared["publication"])]
+    published = published[published["tasks_learnt"].isna() | published["tasks_learnt"].isin(compared["tasks_learnt"])]
     names = [name for name in METHODS if name in {*published["method"]}][::-1]
     scenarios = [name for name in SCENARIOS if name in {*compared["scenario"]}]
     if not scenarios:

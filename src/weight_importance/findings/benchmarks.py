@@ -24,7 +24,7 @@ ACCUMULATION = {
 
 KEYS = ["publication", "scenario", "method"]
 COLUMNS = (
-    *KEYS, "study", "estimator", "lambda",
+    *KEYS, "study", "estimator", "lambda", "tasks_learnt",
     "mean_ours", "low_ours", "high_ours", "n_ours", "mean_published", "low_published", "high_published", "n_published",
     "mean_difference", "low_difference", "high_difference", "tost_p", "outcome", "verdict",
 )  # fmt: skip
@@ -61,8 +61,9 @@ def final(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFram
             accuracies = final_accuracy(own, "test")
             methods = [method(study, estimator) for estimator in accuracies["estimator"]]
             keys = {"publication": present(nearest(study)).name, "scenario": scenario(study)}
-            parts.append(accuracies.assign(**keys, method=methods).dropna(subset="method"))
-    columns = ["study", "estimator", "lambda", "seed", "accuracy", *KEYS]
+            accuracies = accuracies.assign(**keys, method=methods, tasks_learnt=study.tasks.count)
+            parts.append(accuracies.dropna(subset="method"))
+    columns = ["study", "estimator", "lambda", "seed", "accuracy", "tasks_learnt", *KEYS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
@@ -70,7 +71,7 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: 
     """Compare each published value with its counterpart in this run, one per row.
 
     The counterpart has the same λ. If λ was not published, it is the λ with the best mean test accuracy, as in the
-    publication.
+    publication. A publication that lists several numbers of tasks is compared after as many tasks as the study has.
 
     Args:
         settings: settings by study.
@@ -82,7 +83,8 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: 
         95 % interval; ``tost_p`` is the p value of equivalence within the margin of
         :mod:`weight_importance.findings.reproduction`; the verdict uses p values adjusted for all comparisons (Holm).
     """
-    observed = intervals(final(settings, retention), [*KEYS, "study", "estimator", "lambda"], "accuracy")
+    by = [*KEYS, "study", "estimator", "lambda", "tasks_learnt"]
+    observed = intervals(final(settings, retention), by, "accuracy")
     best = observed.sort_values("mean", na_position="first", kind="stable").drop_duplicates(
         [*KEYS, "study"], keep="last"
     )
@@ -90,8 +92,10 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: 
     suffixes = {"suffixes": ("_ours", "_published")}
     at_lambda = observed.merge(published[~free], on=[*KEYS, "lambda"], **suffixes)
     at_best = best.merge(published[free].drop(columns="lambda"), on=KEYS, **suffixes)
-    both = [*at_lambda.to_dict("records"), *at_best.to_dict("records")]
-    tested = [row | against_published(row, MARGIN) for row in both]
+    both = pd.concat([at_lambda, at_best], ignore_index=True).rename(columns={"tasks_learnt_ours": "tasks_learnt"})
+    listed = both["tasks_learnt_published"]
+    both = both[listed.isna() | (listed == both["tasks_learnt"])]
+    tested = [row | against_published(row, MARGIN) for row in both.to_dict("records")]
     adjusted = [holm({place: row[name] for place, row in enumerate(tested)}) for name in ("tost_p", "difference_p")]
     results = pd.DataFrame(
         [row | _judged(row, settings[row["study"]], *(p[place] for p in adjusted)) for place, row in enumerate(tested)],

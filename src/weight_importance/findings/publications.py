@@ -30,7 +30,7 @@ SCENARIOS = ("task", "domain", "class")
 """Task-, domain- and class-incremental learning."""
 
 Setup = tuple[tuple[tuple[str, ...], object, str], ...]
-"""Path of keys in a study's settings, published value, and name of the setting in words."""
+"""Path of keys in a study's settings, published value (a range: any of these), and name of the setting in words."""
 
 ALL: Setup = (
     (("datasets",), ("mnist",), "data sets"),
@@ -97,14 +97,14 @@ class Publication:
         """Settings in which a study departs from the published ones: ``training images: 5000 instead of all``."""
         return differing(settings, (*ALL, *self.setup))
 
-    def rows(self, method: str, scenario: str) -> Rows:
-        """Rows of the file for one method in one scenario."""
+    def rows(self, method: str, scenario: str, tasks_learnt: int) -> Rows:
+        """Rows of the file for one method in one scenario after a number of tasks."""
         published_name = {own: name for name, own in self.names.items()}.get(method, method)
-        named = {"method": published_name, "scenario": scenario} if "method" in self.columns else {}
-        return rows(self.table, **self.only, **named)
+        conditions: dict[str, Values] = {"method": published_name, "scenario": scenario, "tasks_learnt": tasks_learnt}
+        return rows(self.table, **self.only, **{name: conditions[name] for name in conditions if name in self.columns})
 
     def accuracies(self, folder: str | Path) -> pd.DataFrame:
-        """Average accuracies after the last task with 95 % t intervals over runs; see :func:`published`."""
+        """Average accuracies with 95 % t intervals over runs; see :func:`published`."""
         frame = read(folder, self.table, self.columns)
         for column, value in self.only.items():
             frame = frame[frame[column] == value]
@@ -113,6 +113,7 @@ class Publication:
             frame = frame.assign(method=np.where(frame[self.strength] > 0, "si", "none"), scenario="domain")
         table = frame[["method", "scenario"]].replace({"method": dict(self.names)}).assign(publication=self.name)
         table["lambda"] = frame[self.strength].fillna(0.0) if self.strength else np.nan
+        table["tasks_learnt"] = frame.get("tasks_learnt", np.nan)
         runs = frame["runs"]
         sd = frame["sd"] if "sd" in frame else frame["sem"] * np.sqrt(runs) if "sem" in frame else runs * np.nan
         return table.join(intervals_of_runs(frame["average_accuracy"], sd, runs))
@@ -162,19 +163,18 @@ PUBLICATIONS = (
         table="zenke-2017-permuted-mnist",
         columns={"c": float, "tasks_learnt": int, "runs": int, "average_accuracy": float},
         kind="permuted",
-        setup=_tasks("mlp_wide", count=10) + _inputs(0) + _training("epochs", 20, 256, 0.001, "plain"),
-        only={"tasks_learnt": 10},
+        setup=_tasks("mlp_wide", count=range(2, 11)) + _inputs(0) + _training("epochs", 20, 256, 0.001, "plain"),
         strength="c",
     ),
 )
 
 
 def published(folder: str | Path) -> pd.DataFrame:
-    """All published average accuracies after the last task with 95 % t intervals over runs.
+    """All published average accuracies over the tasks learnt so far with 95 % t intervals over runs.
 
     Returns:
         columns ``publication``, ``method``, ``scenario``, ``lambda`` (``nan``: not published; 0 for joint training),
-        ``mean``, ``low``, ``high``, ``n``.
+        ``tasks_learnt`` (``nan``: published after the last task only), ``mean``, ``low``, ``high``, ``n``.
     """
     return pd.concat([each.accuracies(folder) for each in PUBLICATIONS], ignore_index=True)
 

@@ -164,12 +164,12 @@ def differing(settings: Study, setup: Iterable[tuple[tuple[str, ...], object, st
 
     Args:
         settings: settings of the study.
-        setup: path of keys in the settings, published value, and name of the setting in words.
+        setup: path of keys in the settings, published value (a range: any of these), and name of the setting in words.
     """
     differences = []
     for path, published, words in setup:
         value = reduce(getattr, path, settings)
-        if value != published:
+        if value != published and not (isinstance(published, range) and value in published):
             other = {"epochs": "given in iterations", "iterations": "given in epochs"}
             own = other[path[-1]] if value is None and path[-1] in other else _shown(value)
             differences.append(f"{words}: {own} instead of {_shown(published)}")
@@ -181,6 +181,8 @@ def _shown(value: object) -> str:
         return described(value)
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
+    if isinstance(value, range):
+        return f"{value[0]} to {value[-1]}"
     if isinstance(value, str):
         return value.replace("_", " ")
     if isinstance(value, bool):

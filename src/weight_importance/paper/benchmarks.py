@@ -22,6 +22,7 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
     - ``benchmarks/{count, outcome}``, the number of comparisons, in total and by outcome (spaces as underscores);
     - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task minus one anchor; and
       their number ``benchmarks/anchors/count``, if not zero;
+    - ``benchmarks/tasks``: the number of tasks learnt;
     - ``benchmarks/departures``: the settings in which the study departs from the published ones.
 
     Args:
@@ -38,7 +39,8 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         printed |= {f"{key}/{side}": number(row[f"mean_{side}"] * PERCENT, 2) for side in ("ours", "published")}
         printed |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/verdict": row["verdict"]}
         source = rows("retention", study=row["study"], estimator=row["estimator"], lambda_=row["lambda"], split="test")
-        results |= derived(printed, source, named(row["publication"]).rows(row["method"], row["scenario"]))
+        published_rows = named(row["publication"]).rows(row["method"], row["scenario"], row["tasks_learnt"])
+        results |= derived(printed, source, published_rows)
     all_rows = rows("retention", study=[*benchmark_studies(family)], split="test")
     counts = {"count": len(comparisons)} | {name.replace(" ", "_"): count for name, count in tally(comparisons).items()}
     results |= derived({f"benchmarks/{name}": plain(count) for name, count in counts.items()}, all_rows)
@@ -50,4 +52,5 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         source = rows("retention", study=[*benchmark_studies(family)], lambda_=row["lambda"], split="test")
         results |= derived(printed, source)
     departed = escape("; ".join(present(nearest(family[study])).departures(family[study])) or "none")
-    return results | derived({"benchmarks/departures": departed}, Setting(f"studies.{study}"))
+    printed = {"benchmarks/tasks": plain(family[study].tasks.count), "benchmarks/departures": departed}
+    return results | derived(printed, Setting(f"studies.{study}"))
