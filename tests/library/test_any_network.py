@@ -129,10 +129,28 @@ def through_numpy(self, x):
     return self.net(x) * float(np.tanh(self.net[0].bias.detach().numpy()).sum() + 3)
 
 
+def overwrites_output(self, x):
+    """An in-place activation in passes larger than the probe only."""
+    hidden = self.other(self.net[1](self.net[0](x)))
+    return self.net[2](hidden.tanh_() if len(x) > 4 else hidden.tanh())
+
+
+def image(flat) -> nn.Module:
+    """A network that flattens a convolution's output by ``flat``, which depends on the order of memory."""
+    return module(
+        lambda self, x: self.head(flat(self.convolution(x.view(-1, 2, 1, 3)))),
+        convolution=nn.Conv2d(2, 4, (1, 2)),
+        head=nn.Linear(8, 3),
+    )
+
+
 FAITHFUL = {
     "changes its input": lambda: module(changes_input, net=body()),
     "changes a buffer": lambda: module(changes_buffer, net=body(), seen=torch.zeros(()), mean=torch.zeros(6)),
     "changes a weight": lambda: module(changes_weight, net=body()),
+    "overwrites an output": lambda: module(overwrites_output, net=body(), other=nn.Linear(8, 8)),
+    "view of an image": lambda: image(lambda hidden: hidden.view(-1, 8)),
+    "memory of an image": lambda: image(lambda hidden: hidden.as_strided((len(hidden), 8), (8, 1))),
     "counts its calls": lambda: module(counts, net=body(), calls=[]),
     "no_grad backbone": lambda: module(without_gradient, net=body()),
     "inference_mode backbone": lambda: module(in_inference_mode, net=body()),

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import unfold
 
 from weight_importance.data.samples import Samples
-from weight_importance.estimators.engine.forms import patches_by_one_copy
+from weight_importance.estimators.engine.forms import patches
 from weight_importance.learning import batches
 from weight_importance.learning.batches import TaskData, batch_indices
 from weight_importance.learning.engine import batch_gradients
@@ -140,8 +140,10 @@ def test_orders_drawn_ahead_equal_those_drawn_in_turn(monkeypatch):
         ((5, 4, 12, 12), (3, 3), (1, 2), (1, 1)),
     ],
 )
-def test_patches_by_one_copy_equal_those_of_unfold(shape, kernel, dilation, stride):
+def test_patches_equal_those_of_unfold(shape, kernel, dilation, stride):
     images = torch.randn(shape)
     for layout in (images, images.to(memory_format=torch.channels_last), images[1:]):
-        patches = patches_by_one_copy(layout, kernel, dilation, stride)
-        assert torch.equal(patches, unfold(layout, kernel, dilation=dilation, stride=stride))
+        expected = unfold(layout, kernel, dilation=dilation, stride=stride)
+        # unfold's order is (C, *kernel), the channels in two groups
+        expected = expected.unflatten(1, (2, shape[1] // 2, kernel[0] * kernel[1])).permute(0, 1, 4, 3, 2).flatten(3)
+        assert torch.equal(patches(layout, 2, kernel, dilation, stride), expected)

@@ -31,7 +31,7 @@ class Accumulator:
         network: any module from a batch of samples to logits ``(N, K)`` or ``(N, ..., K)``; it must not change between
             batches.
         generator: random generator, required by estimators that sample labels or probes.
-        chunk: samples per forward pass; by default limited by a fixed memory bound and by 1,000.
+        chunk: samples per forward pass; by default limited by a fixed memory bound and by 2,500.
         ignore_index: label of ignored positions; required for logits ``(N, ..., K)``.
         forward: ``(network, inputs) -> logits``, by default a call of the network.
 
@@ -140,7 +140,7 @@ class Accumulator:
         means |= {name: means[other] for name, other in self._alike.items()}
         return {
             name: {
-                self._forward.prefix + parameter: finished(name, estimator, means, parameter, value)
+                self._forward.prefix + parameter: finished(name, estimator, means, parameter, value).contiguous()
                 for parameter, value in self._forward.parameters.items()
             }
             for name, estimator in self._estimators.items()

@@ -22,6 +22,7 @@ from weight_importance.estimators.engine.products import (
     PullBack,
     Term,
     full_name,
+    in_weight_order,
     input_factor,
     output_factor,
 )
@@ -123,14 +124,14 @@ class ProductSums(FactoredSums):
                 self._add_to(term.key, call, "bias", ROWS, weight @ factor.sum(2).abs().pow(term.power))
 
     def _add_inputs(self, call: Call, term: Term) -> None:
-        received = input_factor(call)[:, 0]
+        received = input_factor(call).abs().pow(term.power).mean(3).sum(0)
         self._products.add(full_name(call, "weight"))
-        self._add_to(term.key, call, "weight", COLUMNS, received.abs().pow(term.power).mean(2).sum(0))
+        self._add_to(term.key, call, "weight", COLUMNS, in_weight_order(call, received[None]))
 
     def _add_to(self, key: str, call: Call, parameter: str, margin: str, values: Tensor) -> None:
         total = self.totals.get(f"{key}/{full_name(call, parameter)}/{margin}")
         if total is not None:
-            total += values.view_as(total)
+            total += values.reshape(total.shape)
 
     def _factors(self, key: str, name: str) -> Factors:
         factors = super()._factors(key, name)

@@ -7,13 +7,16 @@ from torch.func import functional_call
 
 from weight_importance.data.samples import Samples, to_inputs
 from weight_importance.estimators.engine.layers import (
-    CHUNK,
     PROBE,
+    bound_factor,
     evaluation_mode,
     recorded_bytes,
     samples_per_pass,
 )
 from weight_importance.learning.replicas import Replicas, channels_last
+
+CHUNK = 1000
+"""Maximum number of images per pass on a CPU."""
 
 CONFIDENCE = ("max_probability", "runner_up")
 
@@ -40,7 +43,8 @@ def accuracy(replicas: Replicas, data: Sequence[Samples]) -> list[float]:
 def _correct(replicas: Replicas, chosen: Sequence[int], data: Samples) -> list[int]:
     """Count the samples that each chosen replica classifies correctly."""
     network, images = replicas.template.eval(), data.images
-    chunk = samples_per_pass(recorded_bytes(network, to_inputs(images[:PROBE])), images.device)
+    recorded = recorded_bytes(network, to_inputs(images[:PROBE]))
+    chunk = min(CHUNK * bound_factor(images.device), samples_per_pass(recorded, images.device))
     correct = torch.zeros(len(chosen), dtype=torch.long, device=data.labels.device)
     states = [replicas.state(replica) for replica in chosen]
     for part, labels in zip(images.split(chunk), data.labels.split(chunk), strict=True):

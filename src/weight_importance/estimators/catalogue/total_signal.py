@@ -20,7 +20,7 @@ from torch import Tensor
 from weight_importance.estimators.engine.by_layer import Reading, successions
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.layers import Call, pulled_back
-from weight_importance.estimators.engine.products import input_factors, output_factor
+from weight_importance.estimators.engine.products import output_factor, summed_inputs
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.kinds import StateEstimator
 
@@ -30,10 +30,9 @@ def reading(forward: Forward, probe: Samples, layers: list[str]) -> Reading:
     passing = _layers_whose_units_pass(forward, probe, layers)
 
     def of_weight(call: Call) -> Tensor:
-        parts = (factor.abs().sum((0, 3), dtype=torch.float64) for factor in input_factors(call))
-        signal = sum(parts, torch.zeros(()))
-        magnitude = call.module.weight.detach().abs().reshape(len(signal), -1, signal.shape[1])
-        return magnitude * signal[:, None]
+        signal = summed_inputs(call, torch.abs)
+        magnitude = call.module.weight.detach().abs()
+        return magnitude.reshape(len(signal), -1, *signal.shape[1:]) * signal[:, None]
 
     def of_bias(call: Call, after: Tensor) -> Tensor:
         output = after if call.name in passing else call.output

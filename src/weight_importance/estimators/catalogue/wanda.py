@@ -13,7 +13,7 @@ from torch import Tensor
 from weight_importance.estimators.engine.by_layer import Reading
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.layers import Call
-from weight_importance.estimators.engine.products import input_factors, output_factor
+from weight_importance.estimators.engine.products import output_factor, summed_inputs
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.kinds import StateEstimator
 
@@ -29,10 +29,9 @@ def finish(mean_square: Tensor, parameter: Tensor) -> Tensor:
 
 
 def _squares(call: Call) -> Tensor:
-    """Sum the squared inputs of each weight, ``(G, O, I)``: the same for all outputs O of a group."""
-    square = sum((factor.double().square().sum((0, 3)) for factor in input_factors(call)), torch.zeros(()))
-    outputs = call.module.weight.numel() // square.numel()
-    return square[:, None].expand(-1, outputs, -1).contiguous()
+    """Sum the squared inputs of each weight: the same for all outputs of a group."""
+    square = summed_inputs(call, lambda inputs: inputs.double().square())
+    return square.repeat_interleave(call.module.weight.numel() // square.numel(), 0)
 
 
 def _ones(call: Call, after: Tensor) -> Tensor:

@@ -10,7 +10,13 @@ from weight_importance.estimators.engine.alone import Gradients
 from weight_importance.estimators.engine.forms import FORMS
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.layers import Call
-from weight_importance.estimators.engine.products import full_name, input_factor, output_factor, rows_used
+from weight_importance.estimators.engine.products import (
+    full_name,
+    in_weight_order,
+    input_factor,
+    output_factor,
+    rows_used,
+)
 from weight_importance.runtime.errors import UserError
 
 FLOOR = 8
@@ -121,7 +127,7 @@ def _gradients(call: Call, gradient: Tensor | None, row: int) -> dict[str, Tenso
     left, right = output_factor(call, gradient)[row], input_factor(call, slice(row, row + 1))[0]
     # with one position, the product by broadcasting is several times faster than a matrix product
     weight = left * right.mT if left.shape[2] == 1 else left @ right.mT
-    gradients = {"weight": weight, "bias": left.sum(2)}
+    gradients = {"weight": in_weight_order(call, weight), "bias": left.sum(2)}
     return {name: gradients[name].reshape(parameter.shape) for name, parameter in owned.items()}
 
 

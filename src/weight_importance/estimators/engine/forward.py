@@ -35,6 +35,8 @@ class Forward:
     Attributes:
         parameters: parameters with importances, detached: all that require gradients, or all if none does.
         changes_inputs, changes_weights: a call modifies its inputs or weights (found by a probe) and receives copies.
+        changes_outputs: the network overwrites a layer's output, such as by an in-place activation (found by a pass).
+        any_order: on a CPU, images may have any order of memory, as no probe has shown otherwise.
         loses_axis: the output of a single sample has no sample axis; such a sample is passed twice.
         reentrant: the network uses reentrant checkpoints, which only support ``backward`` (found during a pass).
 
@@ -61,7 +63,27 @@ class Forward:
         self.parameters = {name: working[name] for name in every if name in learnt}
         self.fixed = {name: working[name] for name in every if name not in learnt}
         self.buffers = {name: working[name] for name in buffers}
-        self.changes_inputs = self.changes_weights = self.loses_axis = self.reentrant = False
+        self.changes_inputs = self.changes_weights = self.changes_outputs = False
+        self.loses_axis = self.reentrant = False
+        self.any_order = self.device.type == "cpu"
+
+    def convolutions(self, memory: torch.memory_format) -> dict[str, Tensor]:
+        """Return the weights of two-dimensional convolutions in a memory format; the outputs follow it."""
+        weights = self.fixed | self.parameters
+        modules = (name for name, module in self.network.named_modules() if type(module) is nn.Conv2d)
+        names = (f"{name}.weight" if name else "weight" for name in modules)
+        return {
+            name: torch.empty_like(weights[name], memory_format=memory).copy_(weights[name])
+            for name in names
+            if name in weights
+        }
+
+    def arrange(self, memory: torch.memory_format) -> bool:
+        """Store the weights of two-dimensional convolutions in a memory format; return whether there are any."""
+        weights = self.convolutions(memory)
+        for name, weight in weights.items():
+            (self.parameters if name in self.parameters else self.fixed)[name] = weight
+        return bool(weights)
 
     def _working(self, tensor: Tensor) -> Tensor:
         tensor = tensor.detach()

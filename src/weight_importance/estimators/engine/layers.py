@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.samples import Samples, batch, tensors
 
-CHUNK = 1000
-"""Maximum number of samples per forward pass."""
+CHUNK, GPU_CHUNK = 2500, 16000
+"""Maximum number of samples per forward pass on a CPU and on a GPU."""
 
 PASS_BYTES = 64 * 2**20
 """Memory bound on a forward pass's records and its backward passes' results; at least one sample's."""
 
 GPU_FACTOR = 16
-"""Factor of the bounds on memory and on samples per pass on a GPU, which a small pass leaves idle."""
+"""Factor of the bounds on memory on a GPU, which a small pass leaves idle."""
 
 PROBE = 4
 """Number of samples, drawn from all, on which memory is measured and every way of computing is checked."""
@@ -63,21 +63,37 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None = None) -> tuple[Tensor, list[Call]]:
+def watch(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call]]:
     """Run the network and record each call of a module that owns parameters.
 
     The graph (if gradients are enabled) ends at the layers' outputs and reaches no parameter, so that ``autograd.grad``
-    to the outputs computes no weight gradient.
+    to the outputs computes no weight gradient. If a pass overwrites an output, such as an in-place activation, it is
+    repeated with copies of the outputs, and so are all later passes.
 
     Args:
         forward: the network, in evaluation mode.
         samples: N samples.
-        tensors: see :meth:`Forward.tensors`.
 
     Returns:
         ``(logits (N, ..., K), calls in the order of execution)``.
     """
+    if not forward.changes_outputs:
+        try:
+            logits, calls, changed = _watched(forward, samples, None, copied=False)
+            if not changed:
+                return logits, calls
+        except RuntimeError:  # an output at which the graph starts cannot be overwritten
+            pass
+        forward.changes_outputs = True
+    return _watched(forward, samples, None, copied=True)[:2]
+
+
+def _watched(
+    forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None, copied: bool
+) -> tuple[Tensor, list[Call], bool]:
+    """Run a pass of :func:`watch`; also return whether the network overwrites outputs, or their copies."""
     calls: list[Call] = []
+    passed: list[tuple[Tensor, int]] = []
 
     def hook(name: str) -> Callable[[nn.Module, tuple, dict, Tensor], Tensor | None]:
         def note(module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
@@ -87,8 +103,11 @@ def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None 
                 output.requires_grad_()
             inputs = args[0] if len(args) == 1 and not kwargs and isinstance(args[0], Tensor) else None
             calls.append(Call(name, module, inputs, output))
-            # return a copy, so that an in-place activation cannot overwrite the recorded output
-            return output.clone()
+            if output.is_inference():  # has no version
+                return output.clone()
+            output = output.clone() if copied else output
+            passed.append((output, output._version))
+            return output
 
         return note
 
@@ -102,11 +121,13 @@ def watch(forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None 
     finally:
         for handle in handles:
             handle.remove()
-    return logits, calls
+    return logits, calls, any(output._version != version for output, version in passed)
 
 
 def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) -> tuple[Tensor, list[Call], int]:
     """Run a watched pass with gradients, and measure the bytes per sample of it and its backward pass.
+
+    Notes in ``forward`` whether the network overwrites outputs of layers.
 
     Counts the tensors saved for the backward pass, every watched layer's input and output, and the gradient at that
     output, but neither the network's inputs nor its weights.
@@ -127,7 +148,7 @@ def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) ->
         return tensor.detach()
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        logits, calls = watch(forward, samples, replaced)
+        logits, calls, forward.changes_outputs = _watched(forward, samples, replaced, copied=True)
     for call in calls:
         hold(call.output)
         if call.input is not None:
@@ -155,5 +176,5 @@ def bound_factor(device: torch.device) -> int:
 
 def samples_per_pass(size: int, device: torch.device) -> int:
     """Return the number of samples per forward pass on this device, at ``size`` recorded bytes per sample."""
-    factor = bound_factor(device)
-    return min(CHUNK * factor, max(1, PASS_BYTES * factor // max(1, size)))
+    most = GPU_CHUNK if device.type == "cuda" else CHUNK
+    return min(most, max(1, PASS_BYTES * bound_factor(device) // max(1, size)))

@@ -3,7 +3,7 @@
 Knows no estimators, only weights, powers, and cotangents at the logits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +47,11 @@ def input_factor(call: Call, part: slice = slice(None)) -> Tensor:
     return FORMS[type(call.module)].input_factor(call.module, _whole(call.input.detach()[part]))
 
 
+def in_weight_order(call: Call, values: Tensor) -> Tensor:
+    """Return values for outputs and inputs ``(G, O, I)`` in the order of the call's weight; O may be 1."""
+    return FORMS[type(call.module)].weight(call.module, values)
+
+
 def _whole(values: Tensor) -> Tensor:
     return values.float() if values.dtype in HALVES else values
 
@@ -86,9 +91,16 @@ def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
         yield product
 
 
-def input_factors(call: Call) -> Iterator[Tensor]:
-    """Yield the input factor ``(n, G, I, L)``, for a few samples n at a time."""
-    return (input_factor(call, part) for part in _parts(call, with_gradients=False))
+def summed_inputs(call: Call, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Sum a function of each weight's inputs over samples and positions, in the weight's order and in float64.
+
+    The sums of one output of every group: ``(G, ...)``, as the inputs are the same for all outputs of a group.
+    """
+    sums = (
+        function(input_factor(call, part)).sum((0, 3), dtype=torch.float64)
+        for part in _parts(call, with_gradients=False)
+    )
+    return in_weight_order(call, sum(sums, torch.zeros(()))[:, None])
 
 
 def power_sums(
@@ -142,7 +154,8 @@ def _products(call: Call, power: int, factors: dict[str, Tensor]) -> Iterator[tu
     """Sum over samples the output factors ``(N, G, O)``, by key, times the input factor to the power."""
     (powered,) = absolute_powers(input_factor(call)[..., 0], [power])
     for key, factor in factors.items():
-        yield key, full_name(call, "weight"), _summed_products(factor, powered.to(factor.dtype))
+        product = _summed_products(factor, powered.to(factor.dtype))
+        yield key, full_name(call, "weight"), in_weight_order(call, product)
         if call.module.bias is not None:
             yield key, full_name(call, "bias"), factor.sum(0)
 
@@ -163,7 +176,7 @@ def _sums_over_positions(
         _add_powers(sums, gradients.flatten(1), terms, slice(done, done + len(gradients)))
         done += len(gradients)
     for key, total in sums.items():
-        yield key, full_name(call, "weight"), total
+        yield key, full_name(call, "weight"), in_weight_order(call, total.view_as(gradients[0]))
     if call.module.bias is not None:
         for term, powered in _powers(factor.sum(3).flatten(1), terms, in_place=True):
             yield term.key, full_name(call, "bias"), term.weight.to(powered.dtype) @ powered
