@@ -1,5 +1,6 @@
 """Retention over a grid of seeds and strengths: blocks, interruptions and stored results change no bit."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -48,6 +49,20 @@ def test_blocks_change_neither_results_nor_their_order(estimators, ablation, mos
     assert learn(tasks, estimators, most_bytes, ablation) == whole
     assert len(whole) == len(SEEDS) * len(STRENGTHS) * (1 + 2 + 2 * 3)
     assert len({seen.accuracy for seen in whole}) > 5
+
+
+def test_fewer_test_images_change_only_accuracies_before_the_last_task(tasks):
+    """Half of them: every second image."""
+    whole = learn(tasks, ["mas"])
+    size = len(tasks[0][0].test)
+    few = learn(tasks, ["mas"], job=JOB.model_copy(update={"earlier_test_images": size // 2}))
+    last = [seen.tasks_learnt == 3 for seen in whole]
+    assert [seen for seen, final in zip(whole, last, strict=True) if final] == [
+        seen for seen, final in zip(few, last, strict=True) if final
+    ]
+    halved = [[replace(task, test=task.test.take(slice(0, None, 2))) for task in sequence] for sequence in tasks]
+    before = [seen for seen, final in zip(learn(halved, ["mas"]), last, strict=True) if not final]
+    assert before == [seen for seen, final in zip(few, last, strict=True) if not final]
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])

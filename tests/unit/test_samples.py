@@ -18,6 +18,7 @@ def test_a_selection_shares_the_stored_images_and_transforms_them(samples):
     assert last.images.tolist() == samples.stored[7:].flip(-1).tolist()
     assert last.labels.tolist() == [7, 8, 9]
     assert samples.at_most(3).labels.tolist() == [7, 8, 9]
+    assert samples.spread(4).labels.tolist() == [0, 2, 5, 7] and samples.spread(10) is samples
     assert samples.at_most(None) is samples and samples.at_most(10) is samples
     assert samples.take(torch.tensor([4, 1])).labels.tolist() == [4, 1]
 

@@ -219,10 +219,12 @@ def test_shards_and_conditions_of_a_study():
     settings = study(retention__seeds=2)
     assert settings.shards() == [(0, 1), (2, 3)] and settings.retention_shards() == [(0, 1)]
     assert settings.retained() == ["none", "joint", "l2", "depth_100(l2)", *settings.estimators]
-    assert settings.retention.strengths("depth_100(l2)") == settings.retention.l2.lambdas
+    assert settings.retention.strengths("depth_100(l2)") == (0.01, 0.03, 0.1)
+    same = study(retention__l2={"lambdas": [1, 2], "depth_ratios": [5], "depth_lambdas": None}).retention
+    assert same.strengths("l2") == same.strengths("depth_5(l2)") == (1, 2)
     whole = Configuration.model_validate(merged(DEFAULT))
     assert whole.studies[f"{STUDY}_published"].protocol == KUTALEV_LAPINA
-    assert whole.studies[f"{STUDY}_published"].retained() == ["fisher_empirical", "mas"]
+    assert whole.studies[f"{STUDY}_published"].retained() == ["fisher_empirical"]
     assert whole.companions(STUDY) == [f"{STUDY}_stabilised", f"{STUDY}_published"]
 
 

@@ -74,6 +74,11 @@ class Samples:
         """Select at most the last ``count`` samples; ``None`` for all."""
         return self if count is None or count >= len(self) else self.take(slice(-count, None))
 
+    def spread(self, count: int) -> "Samples":
+        """Select at most ``count`` samples at equal distances."""
+        size = len(self)
+        return self if count >= size else self.take(torch.arange(count, device=self.labels.device) * size // count)
+
     def to(self, device: torch.device) -> "Samples":
         """Copy the samples to a device."""
         return replace(self, stored=self.stored.to(device), labels=self.labels.to(device))

@@ -22,6 +22,7 @@ SECTIONS = {
     "penalised_path": "protocol.penalised_path",
     "train_on_validation": "protocol.train_on_validation",
     "after_every_task": "retention.after_every_task",
+    "earlier_test_images": "retention.earlier_test_images",
 }
 """Keys of the configuration for keys of job settings, where they differ."""
 

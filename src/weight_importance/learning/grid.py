@@ -105,6 +105,7 @@ def retention(
             weighting.take(spread),
             job,
             observed=names,
+            most_images=job.earlier_test_images,
         )
         _learn(run, cells, steps, progress, kept)
         finished |= dict(zip(cells, run.accuracies, strict=True))

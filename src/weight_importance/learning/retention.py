@@ -76,6 +76,7 @@ class Run:
         observers: first-task importances by further estimators; accumulated after every task like the penalty's
             importances, without any effect on the training.
         observed: the accuracies to observe.
+        most_images: largest number of images behind an accuracy before the last task; ``None`` for all.
         learnt: number of tasks learnt so far.
         accuracies: accuracies of each replica so far; ``nan`` after divergence.
     """
@@ -87,6 +88,7 @@ class Run:
     job: "OnAllTasks"
     observers: Mapping[str, Stacked] = field(default_factory=dict)
     observed: Sequence[Observed] = ()
+    most_images: int | None = None
     learnt: int = field(default=0, init=False)
     accuracies: list[list[float]] = field(default_factory=list, init=False)
 
@@ -192,8 +194,11 @@ class Run:
     def _observe(self, number: int, split: str) -> None:
         """Append each replica's accuracy on one part of a task."""
         tasks = [tasks[number - 1].after(tasks[self.learnt - 1]) for tasks in self.tasks]
+        parts = once_each(lambda task: task.part(split), tasks)
+        if (most := self.most_images) and self.learnt < len(self.tasks[0]):
+            parts = once_each(lambda part: part.spread(most), parts)
         with heads(self.replicas, tasks) as headed:
-            values = accuracy(headed, once_each(lambda task: task.part(split), tasks))
+            values = accuracy(headed, parts)
         for accuracies, value in zip(self.accuracies, values, strict=True):
             accuracies.append(value)
 

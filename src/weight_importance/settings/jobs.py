@@ -185,6 +185,7 @@ class RetentionJob(OnAllTasks):
     train_on_validation: bool
     lambdas: Several[Number] = Field(description="Penalty strengths; [0] without a penalty.")
     after_every_task: bool = True
+    earlier_test_images: Count | None = None
 
     @classmethod
     def of(cls, name: str, study: Study, seeds: Seeds, condition: str) -> Self:
@@ -202,6 +203,7 @@ class RetentionJob(OnAllTasks):
             train_on_validation=study.protocol.train_on_validation,
             lambdas=present(study.retention).strengths(condition),
             after_every_task=present(study.retention).after_every_task,
+            earlier_test_images=present(study.retention).earlier_test_images,
         )
 
 

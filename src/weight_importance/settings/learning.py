@@ -102,7 +102,10 @@ class PlainL2(Settings):
     depth_ratios: Several[Positive] = Field(
         (),
         description="Ratios of the last layer's penalty strength to the first layer's; strengths between them form a "
-        "geometric progression. Each ratio is tried with all lambdas. Do not list 1, which is the baseline itself.",
+        "geometric progression. Do not list 1, which is the baseline itself.",
+    )
+    depth_lambdas: OneOrMore[Positive] | None = Field(
+        None, description="Penalty strengths to try with each of these ratios. null: those of lambdas."
     )
 
     @property
@@ -180,6 +183,11 @@ class Retention(LaterTasks):
         description="Whether test accuracies are measured after every task. false: only after the last task. "
         "Validation accuracies, which select lambda, are measured only after the last task.",
     )
+    earlier_test_images: Count | None = Field(
+        None,
+        description="Largest number of test images of each task for accuracies before the last task, at equal "
+        "distances in the test set. null: all of them.",
+    )
     joint: bool = Field(
         False,
         description="Whether the tasks are also learnt jointly, as an upper reference: each task together with all "
@@ -209,7 +217,7 @@ class Retention(LaterTasks):
         if name in UNPENALISED:
             return (0.0,)
         if self.l2 is not None and name in self.l2.conditions:
-            return self.l2.lambdas
+            return self.l2.lambdas if name == L2 else self.l2.depth_lambdas or self.l2.lambdas
         return self.lambdas.get(name, self.ablation_lambdas if is_ablation(name) else ())
 
     @check
