@@ -132,6 +132,7 @@ def test_orders_drawn_ahead_equal_those_drawn_in_turn(monkeypatch):
     assert all(torch.equal(one, other) for one, other in zip(drawn, in_turn, strict=True))
 
 
+@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(
     ("shape", "kernel", "dilation", "stride"),
     [
@@ -140,10 +141,11 @@ def test_orders_drawn_ahead_equal_those_drawn_in_turn(monkeypatch):
         ((5, 4, 12, 12), (3, 3), (1, 2), (1, 1)),
     ],
 )
-def test_patches_equal_those_of_unfold(shape, kernel, dilation, stride):
+def test_patches_equal_those_of_unfold(shape, kernel, dilation, stride, groups):
+    """With two groups, the two channels of the first shapes are depthwise."""
     images = torch.randn(shape)
     for layout in (images, images.to(memory_format=torch.channels_last), images[1:]):
         expected = unfold(layout, kernel, dilation=dilation, stride=stride)
-        # unfold's order is (C, *kernel), the channels in two groups
-        expected = expected.unflatten(1, (2, shape[1] // 2, kernel[0] * kernel[1])).permute(0, 1, 4, 3, 2).flatten(3)
-        assert torch.equal(patches(layout, 2, kernel, dilation, stride), expected)
+        # unfold's order is (C, *kernel)
+        expected = expected.unflatten(1, (groups, shape[1] // groups, kernel[0] * kernel[1])).transpose(2, 3)
+        assert torch.equal(patches(layout, groups, kernel, dilation, stride), expected.flatten(2, 3))

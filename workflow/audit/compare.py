@@ -112,7 +112,7 @@ def settings_compared(runs: Sequence[Mapping], reference: Mapping[str, Findings]
 
 
 def networks(findings: Findings) -> int:
-    """The number of networks that learnt the later tasks or, without retention, of importances compared."""
+    """The number of networks that learnt the later tasks or, without retention, whose importances are compared."""
     table = findings.tables["retention" if findings.has("retention") else "correlation"]
     return table["seed"].nunique()
 

@@ -23,7 +23,7 @@ class Options:
 
     Attributes:
         generator: random generator, required by estimators that sample labels or probes.
-        chunk: samples per pass; by default limited by a fixed memory bound and by 2,500.
+        chunk: samples per pass; by default limited by a fixed memory bound and by 2,500 (16,000 on a GPU).
         ignore_index: label of ignored positions; required for logits ``(N, ..., K)``.
         forward: ``(network, inputs) -> logits``, by default a call of the network.
     """

@@ -105,7 +105,8 @@ class PlainL2(Settings):
         "geometric progression. Do not list 1, which is the baseline itself.",
     )
     depth_lambdas: OneOrMore[Positive] | None = Field(
-        None, description="Penalty strengths to try with each of these ratios. null: those of lambdas."
+        None,
+        description="Penalty strengths (geometric means over the layers) to try with each ratio. null: lambdas.",
     )
 
     @property

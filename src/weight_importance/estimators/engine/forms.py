@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from torch import Tensor, channels_last, nn
+from torch import Tensor, channels_last, contiguous_format, nn
 from torch.nn.functional import batch_norm, group_norm, layer_norm, pad
 
 
@@ -67,34 +67,32 @@ def _patches(module: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
     kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
     if images.ndim == 3:  # a sequence is an image of one row
         images, kernel, dilation, stride = images[:, :, None], (1, *kernel), (1, *dilation), (1, *stride)
-    return patches(images, module.groups, kernel, dilation=dilation, stride=stride).transpose(2, 3)
+    return patches(images, module.groups, kernel, dilation=dilation, stride=stride)
 
 
 def patches(
     images: Tensor, groups: int, kernel: tuple[int, ...], dilation: tuple[int, ...], stride: tuple[int, ...]
 ) -> Tensor:
-    """Extract the patches ``(N, G, L, kernel · C/G)`` of images in one copy of a strided view.
+    """Extract the patches ``(N, G, kernel · C/G, L)`` of images in one copy of a strided view.
 
-    The channels are the last axis, so that the copy moves whole rows of a patch; ``unfold`` is several times slower.
+    The channels are the last axis of the copy, so that it moves whole rows of a patch; ``unfold`` is several times
+    slower. With one channel per group, the positions are the last axis.
     """
-    images = images.contiguous(memory_format=channels_last)
+    depthwise = groups == images.shape[1]
+    images = images.contiguous(memory_format=contiguous_format if depthwise else channels_last)
     samples, channels, *sides = images.shape
     of_sample, of_channel, *steps = images.stride()
     size = [
         (length - d * (k - 1) - 1) // s + 1 for length, k, d, s in zip(sides, kernel, dilation, stride, strict=True)
     ]
-    view = images.as_strided(
-        (samples, groups, *size, *kernel, channels // groups),
-        (
-            of_sample,
-            channels // groups * of_channel,
-            *(s * step for s, step in zip(stride, steps, strict=True)),
-            *(d * step for d, step in zip(dilation, steps, strict=True)),
-            of_channel,
-        ),
-        images.storage_offset(),
-    )
-    return view.reshape(samples, groups, prod(size), -1)
+    positions = [*zip(size, (s * step for s, step in zip(stride, steps, strict=True)), strict=True)]
+    offsets = [*zip(kernel, (d * step for d, step in zip(dilation, steps, strict=True)), strict=True)]
+    inner = [*offsets, *positions] if depthwise else [*positions, *offsets, (channels // groups, of_channel)]
+    axes = [(samples, of_sample), (groups, channels // groups * of_channel), *inner]
+    view = images.as_strided([axis[0] for axis in axes], [axis[1] for axis in axes], images.storage_offset())
+    if depthwise:
+        return view.reshape(samples, groups, prod(kernel), -1)
+    return view.reshape(samples, groups, prod(size), -1).transpose(2, 3)
 
 
 def _convolution_weight(module: nn.Conv1d | nn.Conv2d, values: Tensor) -> Tensor:

@@ -35,8 +35,8 @@ class Forward:
     Attributes:
         parameters: parameters with importances, detached: all that require gradients, or all if none does.
         changes_inputs, changes_weights: a call modifies its inputs or weights (found by a probe) and receives copies.
-        changes_outputs: the network overwrites a layer's output, such as by an in-place activation (found by a pass).
-        any_order: on a CPU, images may have any order of memory, as no probe has shown otherwise.
+        changes_outputs: the network changes a layer's output in place, as some activations do (found by a pass).
+        any_order: weights of convolutions may be stored with channels last: on a CPU, until a pass shows otherwise.
         loses_axis: the output of a single sample has no sample axis; such a sample is passed twice.
         reentrant: the network uses reentrant checkpoints, which only support ``backward`` (found during a pass).
 
@@ -84,6 +84,11 @@ class Forward:
         for name, weight in weights.items():
             (self.parameters if name in self.parameters else self.fixed)[name] = weight
         return bool(weights)
+
+    def use_contiguous(self) -> None:
+        """Use the usual memory format from now on."""
+        self.arrange(torch.contiguous_format)
+        self.any_order = False
 
     def _working(self, tensor: Tensor) -> Tensor:
         tensor = tensor.detach()

@@ -18,7 +18,7 @@ PASS_BYTES = 64 * 2**20
 """Memory bound on a forward pass's records and its backward passes' results; at least one sample's."""
 
 GPU_FACTOR = 16
-"""Factor of the bounds on memory on a GPU, which a small pass leaves idle."""
+"""Factor by which the bounds on memory are larger on a GPU, which small passes would leave idle."""
 
 PROBE = 4
 """Number of samples, drawn from all, on which memory is measured and every way of computing is checked."""
@@ -67,8 +67,9 @@ def watch(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call]]:
     """Run the network and record each call of a module that owns parameters.
 
     The graph (if gradients are enabled) ends at the layers' outputs and reaches no parameter, so that ``autograd.grad``
-    to the outputs computes no weight gradient. If a pass overwrites an output, such as an in-place activation, it is
-    repeated with copies of the outputs, and so are all later passes.
+    to the outputs computes no weight gradient. If the network changes an output in place, as some activations do, the
+    pass is repeated with copies of the outputs, and so are all later passes. A pass that fails with channels last is
+    repeated in the usual memory format.
 
     Args:
         forward: the network, in evaluation mode.
@@ -85,15 +86,21 @@ def watch(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call]]:
         except RuntimeError:  # an output at which the graph starts cannot be overwritten
             pass
         forward.changes_outputs = True
-    return _watched(forward, samples, None, copied=True)[:2]
+    try:
+        return _watched(forward, samples, None, copied=True)[:2]
+    except RuntimeError:  # a view of an image whose size the probe has not seen
+        if not forward.any_order:
+            raise
+        forward.use_contiguous()
+        return _watched(forward, samples, None, copied=True)[:2]
 
 
 def _watched(
     forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None, copied: bool
 ) -> tuple[Tensor, list[Call], bool]:
-    """Run a pass of :func:`watch`; also return whether the network overwrites outputs, or their copies."""
+    """Run a pass of :func:`watch`; also return whether the network changes outputs, or their copies, in place."""
     calls: list[Call] = []
-    passed: list[tuple[Tensor, int]] = []
+    passed: list[tuple[Tensor, int, bool]] = []
 
     def hook(name: str) -> Callable[[nn.Module, tuple, dict, Tensor], Tensor | None]:
         def note(module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
@@ -106,7 +113,7 @@ def _watched(
             if output.is_inference():  # has no version
                 return output.clone()
             output = output.clone() if copied else output
-            passed.append((output, output._version))
+            passed.append((output, output._version, output.requires_grad))
             return output
 
         return note
@@ -121,7 +128,9 @@ def _watched(
     finally:
         for handle in handles:
             handle.remove()
-    return logits, calls, any(output._version != version for output, version in passed)
+    # detaching a tensor in place changes no version
+    changed = any((output._version, output.requires_grad) != (version, graph) for output, version, graph in passed)
+    return logits, calls, changed
 
 
 def measured(forward: Forward, samples: Samples, replaced: dict[str, Tensor]) -> tuple[Tensor, list[Call], int]:

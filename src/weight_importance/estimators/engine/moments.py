@@ -8,10 +8,11 @@ use a weight at several positions form per-sample gradients for a few samples at
 :mod:`weight_importance.estimators.engine.forms`). All other parameters use ``torch.func``, or one sample at a time.
 
 Memory beyond inputs and network is bounded for any number of samples or classes: ``PASS_BYTES`` (forward pass and
-gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form) + ``FALLBACK_BYTES`` (per-sample
-gradients by ``torch.func``) + ``BLOCK_BYTES`` per moment (cotangents) + a few numbers per parameter (float64 totals, a
-partial sum, the check's gradient). Several moments together add one number per moment, sample of a pass and layer
-output. A single sample that exceeds a bound is computed alone; the numerical libraries' own memory is not included.
+gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form; a convolution may also copy its
+input) + ``FALLBACK_BYTES`` (per-sample gradients by ``torch.func``) + ``BLOCK_BYTES`` per moment (cotangents) + a few
+numbers per parameter (float64 totals, a partial sum, the check's gradient). Several moments together add one number per
+moment, sample of a pass and layer output. A single sample that exceeds a bound is computed alone; the numerical
+libraries' own memory is not included.
 """
 
 from collections.abc import Iterable, Mapping

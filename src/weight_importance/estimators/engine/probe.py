@@ -68,7 +68,8 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
     """Probe a network on a few samples.
 
     Args:
-        forward: the network; stores whether calls modify inputs or weights.
+        forward: the network; stores whether calls modify inputs or weights. Weights of convolutions are stored with
+            channels last on a CPU; if the network fails or differs then, it is probed again in the usual format.
         samples: a few samples.
         layers: find the layers with a closed form.
         gradients: choose a way to compute the gradients of all other parameters.
@@ -77,13 +78,12 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
         UserError: the network cannot be called on the samples, samples influence each other, the output is random, or
             no parameter has a gradient.
     """
-    # several layers are faster on a CPU with channels last
+    # on a CPU, pooling and the backward pass of batch normalisation are faster with channels last
     if forward.any_order and forward.arrange(torch.channels_last):
         try:
             return _examined(forward, samples, layers, gradients)
         except Exception:  # a view of a layer's output, for example; or a failure in any order
-            forward.arrange(torch.contiguous_format)
-            forward.any_order = False
+            forward.use_contiguous()
     return _examined(forward, samples, layers, gradients)
 
 

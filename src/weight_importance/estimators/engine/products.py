@@ -59,7 +59,8 @@ def _whole(values: Tensor) -> Tensor:
 def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
     """Split the call's samples into parts that fit into :data:`PRODUCT_BYTES`, at least one sample each.
 
-    The bound counts the input factor; with per-sample gradients, also these and the output factor.
+    The bound counts the input factor; with per-sample gradients, also these and the output factor. Not counted:
+    the copy of a convolution's input whose memory format differs from the one that patches need.
     """
     output = output_factor(call, call.output.detach())
     samples, _, outputs, positions = output.shape
