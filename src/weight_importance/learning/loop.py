@@ -6,7 +6,7 @@ Knows nothing of the construction of penalties, of heads, and of other tasks.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +24,12 @@ from weight_importance.runtime.progress import Progress
 if TYPE_CHECKING:
     from weight_importance.settings import Optimisation
 
+BLOCK = 16
+"""Steps that a replica takes before the next one.
+
+Its weights, Adam's state and penalty then stay in the processor's cache. The results do not depend on it.
+"""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -35,7 +41,7 @@ class Options:
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016, sec. 7).
         first_epoch: number of the first epoch, for a continued training.
         steps: optimiser steps to take instead of whole epochs, counted across epochs.
-        progress: is notified of every step.
+        progress: is notified of finished steps.
     """
 
     carry_adam: bool = False
@@ -92,22 +98,26 @@ def train(
     others: Iterator[Tensor | None] = repeat(None)
     if recorder and recorder.needs_independent:
         others = samples.orders(*order, OTHER_ORDER)
-    for indices, other_indices in zip(samples.orders(*order), others, strict=False):
-        gradients = gradients or batch_gradients(replicas, layout, samples, indices, options.label_smoothing)
-        of_rows = gradients.on(indices)
-        of_other_batches = None if other_indices is None else gradients.on(other_indices)
-        optimiser.begin_step()
-        for rows in gradients.groups:
-            independent = None
-            if of_other_batches:
-                # a copy, because the step's own gradients use the same memory
-                with _buffers_left_alone(replicas, rows):
-                    values = of_other_batches(rows)
-                kept = torch.empty_like(values) if kept is None else kept
-                independent = kept[: len(values)].copy_(values)
-            optimiser.update(rows, of_rows(rows), independent)
+    steps = enumerate(zip(samples.orders(*order), others, strict=False), 1)
+    while block := list(islice(steps, BLOCK)):
+        gradients = gradients or batch_gradients(replicas, layout, samples, block[0][1][0], options.label_smoothing)
+        computed = [
+            (number, gradients.on(indices), None if other_indices is None else gradients.on(other_indices))
+            for number, (indices, other_indices) in block
+        ]
+        # replicas with the same seed, one after another, because they have the same batches
+        for rows in sorted(gradients.groups, key=lambda rows: samples.places[rows.start]):
+            for number, of_rows, of_other_batches in computed:
+                independent = None
+                if of_other_batches:
+                    # a copy, because the step's own gradients use the same memory
+                    with _buffers_left_alone(replicas, rows):
+                        values = of_other_batches(rows)
+                    kept = torch.empty_like(values) if kept is None else kept
+                    independent = kept[: len(values)].copy_(values)
+                optimiser.update(rows, number, of_rows(rows), independent)
         if options.progress:
-            options.progress.step(len(replicas))
+            options.progress.steps(len(block), len(replicas))
     replicas.adam = optimiser.finish()
 
 

@@ -13,10 +13,10 @@ INTERVAL = 10.0
 
 
 class Progress(Protocol):
-    """Receives every optimiser step."""
+    """Receives the number of finished optimiser steps."""
 
-    def step(self, replicas: int) -> None:
-        """Count one more step of ``replicas`` replicas."""
+    def steps(self, count: int, replicas: int) -> None:
+        """Count ``count`` more steps of ``replicas`` replicas."""
 
 
 class ProgressLine:
@@ -41,9 +41,9 @@ class ProgressLine:
         self._skipped += steps * replicas
         self._block_done = (self._block_done + steps) % self._ends[-1]
 
-    def step(self, replicas: int) -> None:
-        self._done += replicas
-        self._block_done += 1
+    def steps(self, count: int, replicas: int) -> None:
+        self._done += count * replicas
+        self._block_done += count
         now = time.monotonic()
         if now - self._said >= INTERVAL or self._done == self._total:
             self._said = now

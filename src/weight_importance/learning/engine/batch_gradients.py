@@ -42,7 +42,7 @@ WARM_UP = 2
 
 
 class Gathered:
-    """Gradients from batches formed sequentially, once per seed.
+    """Gradients from batches formed when needed, once per seed if rows with the same seed are consecutive.
 
     Args:
         way: computes gradients from inputs and labels.
@@ -55,9 +55,16 @@ class Gathered:
 
     def on(self, indices: Tensor) -> OfRows:
         """Return the gradients on the batches of sample indices ``(S, B)``."""
-        # one batch per seed; a stack would be copied for every replica
-        batches = [self._data.batch(place, numbers) for place, numbers in enumerate(indices)]
-        return lambda rows: self._way(rows, *stacked([batches[place] for place in self._data.places[rows]]))
+        kept: dict[int, Batch] = {}
+
+        def of_rows(rows: slice) -> Tensor:
+            places = self._data.places[rows]
+            if not kept.keys() >= set(places):
+                kept.clear()
+                kept.update((place, self._data.batch(place, indices[place])) for place in set(places))
+            return self._way(rows, *stacked([kept[place] for place in places]))
+
+        return of_rows
 
 
 class Captured:

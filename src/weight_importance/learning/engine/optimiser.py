@@ -81,7 +81,8 @@ class Optimiser:
             weight_decay=0.0, amsgrad=False, maximize=False,
         )  # fmt: skip
         device = parameters.device
-        self._steps = torch.tensor(float(adam.steps if adam else 0), device=device)
+        self._before = adam.steps if adam else 0
+        self._step = torch.empty((), device=device)
         if adam:
             self._first, self._second = (_filled(layout, means, device) for means in (adam.first, adam.second))
         else:
@@ -99,27 +100,28 @@ class Optimiser:
         self._scratch: Tensor | None = None
         self._cut: dict[tuple[int, int], list[Piece]] = {}
 
-    def begin_step(self) -> None:
-        """Count one more step; :meth:`update` follows for every row."""
-        self._steps += 1
-        self._taken += 1
+    def update(self, rows: slice, number: int, gradients: Tensor, independent: Tensor | None = None) -> None:
+        """Take step ``number`` (from 1) of some rows; the order of rows is arbitrary.
 
-    def update(self, rows: slice, gradients: Tensor, independent: Tensor | None = None) -> None:
-        """Update rows by their loss gradients ``(rows, size)``, in the same memory at every step.
-
-        ``independent`` are gradients on other batches for the recorder, also always in the same memory.
+        Args:
+            rows: rows of the stack.
+            number: number of the step in this training.
+            gradients: loss gradients ``(rows, size)``, in the same memory at every step.
+            independent: gradients on other batches for the recorder, also always in the same memory.
         """
-        number = self._recorder.steps + self._taken if self._recorder else 0
+        self._taken = max(self._taken, number)
+        self._step.fill_(self._before + number)
+        recorded = self._recorder.steps + number if self._recorder else 0
         for piece in self._pieces(rows, gradients, independent):
             total = piece.gradient
             if piece.anchor is not None and piece.stiffness is not None:
                 total = add_gradient(total, piece.parameter, piece.anchor, piece.stiffness, out=piece.total)
             if self._recorder:
                 piece.moved.copy_(piece.parameter)
-            self._adam([piece.parameter], [total], [piece.first], [piece.second], [], [self._steps])
+            self._adam([piece.parameter], [total], [piece.first], [piece.second], [], [self._step])
             if self._recorder:
                 torch.sub(piece.parameter, piece.moved, out=piece.moved)
-                step = Step(number, piece.gradient, total, piece.independent, piece.moved)
+                step = Step(recorded, piece.gradient, total, piece.independent, piece.moved)
                 self._recorder.take_in(step, piece.records)
 
     def finish(self) -> AdamState:
@@ -128,7 +130,7 @@ class Optimiser:
             displacement = self._layout.views(self._parameters - self._start)
             self._recorder.put([self._layout.views(record) for record in self._records], displacement, self._taken)
         first, second = self._layout.views(self._first), self._layout.views(self._second)
-        return AdamState(int(self._steps.item()), first, second)
+        return AdamState(self._before + self._taken, first, second)
 
     def _pieces(self, rows: slice, gradients: Tensor, independent: Tensor | None) -> list[Piece]:
         key = rows.start, rows.stop
