@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from weight_importance.analysis.correlation import COEFFICIENTS, correlate, excluded
+from weight_importance.analysis.correlation import COEFFICIENTS, average_ranks, correlate, excluded
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError
 
@@ -83,6 +83,12 @@ def test_agrees_with_scipy(seed: int, dtype: torch.dtype) -> None:
                 for coefficient, value in reference(x, y).items():
                     key = (tensor, a, b, network, coefficient)
                     assert observed[key] == pytest.approx(value, rel=1e-10, abs=1e-11), key
+
+
+def test_average_ranks_are_those_of_scipy() -> None:
+    draw = np.random.default_rng(0)
+    values = np.stack([draw.normal(size=500), draw.integers(5, size=500), np.zeros(500), np.full(500, np.nan)], 1)
+    np.testing.assert_array_equal(average_ranks(torch.from_numpy(values)).numpy(), stats.rankdata(values, axis=0))
 
 
 def test_logarithms_omit_entries_not_positive_in_both() -> None:

@@ -13,11 +13,14 @@ def parameters():
     return {name: tensor.detach() for name, tensor in MLP().named_parameters()}
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.37, 0.5, 1.0])
+FRACTIONS = [0.0, 0.1, 0.37, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(("place", "fraction"), enumerate(FRACTIONS))
 @pytest.mark.parametrize("scope", ["output", "tensor", "network"])
-def test_the_least_important_share_is_removed(parameters, scope, fraction):
+def test_the_least_important_share_is_removed(parameters, scope, place, fraction):
     importance = {name: torch.randn_like(tensor) for name, tensor in parameters.items()}
-    pruned = prune(parameters, importance, fraction, scope)
+    pruned = {name: tensors[place] for name, tensors in prune(parameters, importance, FRACTIONS, scope).items()}
     weights = [name for name in parameters if name.endswith("weight")]
     groups = {
         "output": [[(name, row)] for name in weights for row in range(len(parameters[name]))],
@@ -38,5 +41,6 @@ def test_the_least_important_share_is_removed(parameters, scope, fraction):
 
 def test_ties_are_broken_by_position_and_the_input_is_unchanged():
     parameters = {"w": torch.ones(1, 4)}
-    assert torch.equal(prune(parameters, {"w": torch.ones(1, 4)}, 0.5, "tensor")["w"], torch.tensor([[0.0, 0, 1, 1]]))
+    pruned = prune(parameters, {"w": torch.ones(1, 4)}, [0.5, 0.25], "tensor")["w"]
+    assert torch.equal(pruned, torch.tensor([[[0.0, 0, 1, 1]], [[0, 1, 1, 1]]]))
     assert torch.equal(parameters["w"], torch.ones(1, 4))

@@ -75,8 +75,7 @@ def prune_by_all(
     copies = replicas.take([index] * len(fractions))
     own = {name: tensor[index] for name, tensor in replicas.parameters.items()}
     scores = {name: importance[name][index].to(replicas.device) for name in own}
-    pruned = [prune(own, scores, fraction, scope) for fraction in fractions]
-    copies.parameters = {name: torch.stack([one[name] for one in pruned]) for name in own}
+    copies.parameters = prune(own, scores, fractions, scope)
     return copies
 
 

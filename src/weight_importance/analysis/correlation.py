@@ -9,7 +9,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from weight_importance.analysis.rows import pair_rows
@@ -120,7 +119,7 @@ def correlation(values: Tensor, coefficient: str) -> Tensor:
     """
     constant = values.amax(0) == values.amin(0)
     if coefficient == "spearman":
-        values = torch.from_numpy(rankdata(values.numpy(), axis=0))
+        values = average_ranks(values)
     columns = _standardised(values, constant)
     if len(values) < FEWEST_ENTRIES:
         columns[:] = torch.nan
@@ -141,9 +140,8 @@ def features(entries: Tensor) -> Tensor:
         constant estimator.
     """
     constant = entries.amax(0) == entries.amin(0)
-    ranks = torch.from_numpy(rankdata(entries.numpy(), axis=0))
-    largest = entries.argsort(dim=0, descending=True, stable=True)[: _top(len(entries))]
-    top = torch.zeros_like(entries).scatter_(0, largest, 1.0)
+    ranks = average_ranks(entries)
+    top = _largest(entries, _top(len(entries))).double()
     top[:, constant] = torch.nan
     positive = entries > 0
     logs = torch.where(positive, entries, 1.0).log()
@@ -205,6 +203,30 @@ def _log_correlation(sums: Tensor) -> Tensor:
     exists &= (spread_a > CONSTANT_SHARE * squares_a) & (spread_b > CONSTANT_SHARE * squares_b)
     correlation = (products - sum_a * sum_b / shared) / (spread_a.sqrt() * spread_b.sqrt())
     return torch.where(exists, correlation, torch.nan)
+
+
+def average_ranks(values: Tensor) -> Tensor:
+    """Rank the values of each column ``(n, E)`` from 1; ties share their average rank; ``nan`` in a column with any.
+
+    The same as ``scipy.stats.rankdata``, whose stable sort takes about six times as long on a CPU with AVX-512.
+    """
+    ranks = np.empty(values.shape)
+    for column, of_column in zip(values.numpy().T, ranks.T, strict=True):  # ranks change through their transpose
+        order = column.argsort()
+        ordered = column[order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        ends = np.append(starts[1:], len(ordered))
+        of_column[order] = np.repeat((starts + ends + 1) / 2, ends - starts)
+    ranks[:, np.isnan(values).any(0)] = np.nan
+    return torch.from_numpy(ranks)
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Mark the ``count`` largest values of each column ``(n, E)``; among ties, the first ones."""
+    place = len(values) - count
+    smallest = torch.from_numpy(np.partition(values.numpy(), place, axis=0)[place])
+    above, tied = values > smallest, values == smallest
+    return above | (tied & (tied.cumsum(0) <= count - above.sum(0)))
 
 
 def _top(n: int) -> int:

@@ -3,7 +3,7 @@
 Only weight tensors are pruned; biases and normalisation parameters are kept, as in Kutalev and Lapina (2021).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,34 +17,35 @@ WITHIN_OUTPUTS = "output"
 
 
 def prune(
-    parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor], fraction: float, scope: str
+    parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor], fractions: Sequence[float], scope: str
 ) -> dict[str, Tensor]:
-    """Set a fraction of the weights, those with the smallest |importance|, to zero.
+    """Set fractions of the weights, those with the smallest |importance|, to zero.
 
     Args:
         parameters: parameter name → tensor of one network.
         importance: name → tensor of the same shape.
-        fraction: share of weights to remove, in [0, 1]; of k weights, ``round(fraction · k)`` are removed.
+        fractions: F shares of weights to remove, in [0, 1]; of k weights, ``round(fraction · k)`` are removed.
         scope: ``"output"`` ranks the weights of each output unit (row, channel) separately, ``"tensor"`` each weight
             tensor, ``"network"`` all weights together.
 
     Returns:
-        new tensors; ties are broken by position.
+        new tensors ``(F, *shape)``, one network per fraction; ties are broken by position.
     """
     scores = {name: importance[name].abs() for name in weight_names(parameters)}
     rows = [values.reshape(len(values) if scope == WITHIN_OUTPUTS else 1, -1) for values in scores.values()]
     if scope == "network":
-        kept = _kept(torch.cat(rows, 1), fraction).split([values.numel() for values in scores.values()], 1)
+        kept = _kept(torch.cat(rows, 1), fractions).split([values.numel() for values in scores.values()], 2)
     else:
-        kept = [_kept(row, fraction) for row in rows]
-    pruned = {name: tensor.clone() for name, tensor in parameters.items()}
+        kept = tuple(_kept(row, fractions) for row in rows)
+    pruned = {name: tensor.expand(len(fractions), *tensor.shape).clone() for name, tensor in parameters.items()}
     for name, mask in zip(scores, kept, strict=True):
-        pruned[name] *= mask.view(parameters[name].shape)
+        pruned[name] *= mask.reshape(pruned[name].shape)
     return pruned
 
 
-def _kept(scores: Tensor, fraction: float) -> Tensor:
-    """Mark the entries of each row to keep."""
+def _kept(scores: Tensor, fractions: Sequence[float]) -> Tensor:
+    """Mark the entries of each row to keep, ``(F, *scores.shape)``."""
     ranked = scores.argsort(dim=1, stable=True)
-    keep = torch.ones_like(scores, dtype=torch.bool)
-    return keep.scatter_(1, ranked[:, : round(fraction * scores.shape[1])], False)
+    count = scores.shape[1]
+    ranks = torch.empty_like(ranked).scatter_(1, ranked, torch.arange(count, device=ranked.device).expand_as(ranked))
+    return torch.stack([ranks >= round(fraction * count) for fraction in fractions])
