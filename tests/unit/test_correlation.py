@@ -9,7 +9,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from weight_importance.analysis.correlation import COEFFICIENTS, average_ranks, correlate, excluded
+from weight_importance.analysis.correlation import COEFFICIENTS, correlate, excluded
+from weight_importance.analysis.ranks import average_ranks
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError
 

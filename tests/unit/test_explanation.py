@@ -357,23 +357,23 @@ def test_means_over_samples():
 
 def test_correlations_within_and_across_trajectories():
     values = torch.stack([positive(80, seed=seed) for seed in range(4)], 1)
-    result = on_trajectories(values.view(80, 2, 2))
     every = torch.corrcoef(values.T)
+    result = on_trajectories(every.view(2, 2, 2, 2))
     assert result["own"][0, 1] == pytest.approx(every[0, 3].item())
     assert result["same"][0, 1] == pytest.approx((every[0, 1] + every[2, 3]).item() / 2)
     assert result["across"][0, 1] == pytest.approx((every[0, 2] + every[1, 3]).item() / 2)
 
 
 def test_estimators_without_a_trajectory_are_compared_on_the_other_trajectories():
-    values = torch.stack([positive(80, seed=seed) for seed in range(6)], 1).view(80, 2, 3)
-    result = on_all_trajectories(values)
-    expected = [torch.corrcoef(network.T)[1, 2].item() for network in values.unbind(1)]
+    values = torch.stack([positive(80, seed=seed) for seed in range(6)], 1)
+    result = on_all_trajectories(torch.corrcoef(values.T).view(2, 3, 2, 3))
+    expected = [torch.corrcoef(network.T)[1, 2].item() for network in values.split(3, 1)]
     assert result[1, 2] == pytest.approx(sum(expected) / 2)
 
 
 def test_on_identical_trajectories_all_quantities_are_the_estimators_correlation():
     one = torch.stack([positive(80, seed=seed) for seed in range(3)], 1)
-    result = on_trajectories(one[:, None].expand(80, 3, 3))
+    result = on_trajectories(torch.corrcoef(one.repeat(1, 3).T).view(3, 3, 3, 3))
     torch.testing.assert_close(result["own"], correlation(one, "pearson"))
     torch.testing.assert_close(result["same"], correlation(one, "pearson"))
     torch.testing.assert_close(result["across"], torch.ones(3, 3, dtype=torch.float64))

@@ -4,15 +4,12 @@ Works on importances in memory; knows nothing of files, networks or how importan
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from weight_importance.analysis.correlation import Importances, correlation, entries
+from weight_importance.analysis.correlation import Importances, correlation, entries, log_slopes
 from weight_importance.analysis.rows import pair_rows
-from weight_importance.estimators.factors import log_slope
 from weight_importance.files.tables import COLUMNS
 
 AGREEMENT = ("pearson", "spearman", "log_slope", "ratio")
@@ -54,16 +51,12 @@ def agreements(keys: Mapping[str, str | float], importances: Importances, seeds:
 def agreement(values: Tensor) -> dict[str, Tensor]:
     """Agreement of each pair of estimators, by the names in :data:`AGREEMENT`, each ``(E, E)``.
 
-    ``log_slope`` [a, b] is the least-squares slope of log b on log a over the entries positive in both, for a before b;
+    ``log_slope`` [a, b] is the least-squares slope of log b on log a over the entries positive in both;
     ``ratio`` [a, b] is the sum of b over the sum of a.
 
     Args:
         values: float64 ``(n, E)``.
     """
-    count = values.shape[1]
-    slopes = torch.full((count, count), torch.nan, dtype=torch.float64)
-    for a, b in combinations(range(count), 2):
-        slopes[a, b] = log_slope(values[None, :, a], values[None, :, b])[0]
     totals = values.sum(0)
     correlations = {name: correlation(values, name) for name in ("pearson", "spearman")}
-    return correlations | {"log_slope": slopes, "ratio": totals / totals[:, None]}
+    return correlations | {"log_slope": log_slopes(values), "ratio": totals / totals[:, None]}

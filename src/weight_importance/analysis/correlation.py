@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from weight_importance.analysis.ranks import average_ranks, largest
 from weight_importance.analysis.rows import pair_rows
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError
@@ -141,13 +142,31 @@ def features(entries: Tensor) -> Tensor:
     """
     constant = entries.amax(0) == entries.amin(0)
     ranks = average_ranks(entries)
-    top = _largest(entries, _top(len(entries))).double()
+    top = largest(entries, _top(len(entries))).double()
     top[:, constant] = torch.nan
+    return torch.cat([_standardised(entries, constant), _standardised(ranks, constant), top, _logarithms(entries)], 1)
+
+
+def _logarithms(entries: Tensor) -> Tensor:
+    """The last three blocks of :func:`features`."""
     positive = entries > 0
     logs = torch.where(positive, entries, 1.0).log()
     logs = torch.where(positive, logs - logs.sum(0) / positive.sum(0).clamp(min=1), 0.0)
-    blocks = [_standardised(entries, constant), _standardised(ranks, constant), top, positive, logs, logs.square()]
-    return torch.cat(blocks, dim=1)
+    return torch.cat([positive, logs, logs.square()], 1)
+
+
+def log_slopes(entries: Tensor) -> Tensor:
+    """Least-squares slopes of log b on log a over the entries positive in both.
+
+    Args:
+        entries: float64 ``(n, E)``.
+
+    Returns:
+        ``(E, E)``, element [a, b]; ``nan`` with fewer than three entries, or if log a is constant over them.
+    """
+    [sums] = _products(_logarithms(entries), [slice(None)])
+    spread, _, covariance = _log_moments(sums)
+    return covariance / spread
 
 
 def coefficients(columns: Tensor, order: Tensor) -> np.ndarray:
@@ -181,15 +200,15 @@ def _products(columns: Tensor, parts: Sequence[slice], order: Tensor | None = No
     return sums
 
 
-def _log_correlation(sums: Tensor) -> Tensor:
-    """Correlation of logarithms over each pair's common positive entries.
+def _log_moments(sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums of squares of log a and of log b, and of their products, around their means over common positive entries.
 
     Args:
         sums: ``(3 E, 3 E)``, the products of the last three blocks of features. Each is a sum over the common entries
             because excluded entries are 0.
 
     Returns:
-        The correlations, ``(E, E)``.
+        Three tensors ``(E, E)``; ``nan`` with fewer than three entries, or for constant logarithms.
     """
     size = len(sums) // 3
     sums = sums.reshape(3, size, 3, size).transpose(1, 2)
@@ -197,36 +216,19 @@ def _log_correlation(sums: Tensor) -> Tensor:
     sum_a, products, _ = sums[1]
     squares_a = sums[2, 0]
     shared = count.clamp(min=1)
-    spread_a = squares_a - sum_a.square() / shared
-    spread_b = squares_b - sum_b.square() / shared
-    exists = count >= FEWEST_ENTRIES
-    exists &= (spread_a > CONSTANT_SHARE * squares_a) & (spread_b > CONSTANT_SHARE * squares_b)
-    correlation = (products - sum_a * sum_b / shared) / (spread_a.sqrt() * spread_b.sqrt())
-    return torch.where(exists, correlation, torch.nan)
+    covariance = products - sum_a * sum_b / shared
+
+    def spread(squares: Tensor, total: Tensor) -> Tensor:
+        centred = squares - total.square() / shared
+        return torch.where((count >= FEWEST_ENTRIES) & (centred > CONSTANT_SHARE * squares), centred, torch.nan)
+
+    return spread(squares_a, sum_a), spread(squares_b, sum_b), covariance
 
 
-def average_ranks(values: Tensor) -> Tensor:
-    """Rank the values of each column ``(n, E)`` from 1; ties share their average rank; ``nan`` in a column with any.
-
-    The same as ``scipy.stats.rankdata``, whose stable sort takes about six times as long on a CPU with AVX-512.
-    """
-    ranks = np.empty(values.shape)
-    for column, of_column in zip(values.numpy().T, ranks.T, strict=True):  # ranks change through their transpose
-        order = column.argsort()
-        ordered = column[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        ends = np.append(starts[1:], len(ordered))
-        of_column[order] = np.repeat((starts + ends + 1) / 2, ends - starts)
-    ranks[:, np.isnan(values).any(0)] = np.nan
-    return torch.from_numpy(ranks)
-
-
-def _largest(values: Tensor, count: int) -> Tensor:
-    """Mark the ``count`` largest values of each column ``(n, E)``; among ties, the first ones."""
-    place = len(values) - count
-    smallest = torch.from_numpy(np.partition(values.numpy(), place, axis=0)[place])
-    above, tied = values > smallest, values == smallest
-    return above | (tied & (tied.cumsum(0) <= count - above.sum(0)))
+def _log_correlation(sums: Tensor) -> Tensor:
+    """Correlation of logarithms over each pair's common positive entries; ``sums`` as for :func:`_log_moments`."""
+    spread_a, spread_b, covariance = _log_moments(sums)
+    return covariance / (spread_a.sqrt() * spread_b.sqrt())
 
 
 def _top(n: int) -> int:

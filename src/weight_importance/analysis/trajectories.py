@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from weight_importance.analysis.correlation import Importances, average_ranks, correlation, entries
+from weight_importance.analysis.correlation import Importances, correlation, entries
 from weight_importance.analysis.rows import pair_rows
 from weight_importance.files.tables import COLUMNS
 
@@ -33,14 +33,13 @@ def trajectories(
     own, shared = [], []
     for parts in zip(*(entries(importances, seeds) for importances in reached.values()), strict=True):
         seed, tensor, _ = parts[0]
-        values = torch.stack([values for _, _, values in parts], 1)
-        ranks = average_ranks(values.flatten(1)).view_as(values)
-        for coefficient, compared in zip(COEFFICIENTS, (values, ranks), strict=True):
+        columns = torch.cat([values for _, _, values in parts], 1)
+        for coefficient in COEFFICIENTS:
             keys = {"study": study, "tensor": tensor, "coefficient": coefficient}
             keys |= {"tasks_learnt": tasks_learnt, "seed": seed}
-            every = on_all_trajectories(compared)
-            shared.append(pair_rows(keys, names, "quantity", {"shared": every}).drop(columns="quantity"))
-            of_own = on_trajectories(compared[:, :, places])
+            every = correlation(columns, coefficient).unflatten(0, (-1, len(names))).unflatten(2, (-1, len(names)))
+            shared.append(pair_rows(keys, names, "quantity", {"shared": on_all_trajectories(every)}))
+            of_own = on_trajectories(every[:, places][:, :, :, places])
             own.append(pair_rows(keys, list(reached), "quantity", of_own))
     return (
         pd.concat(own, ignore_index=True)[list(COLUMNS["explanation_trajectories"])],
@@ -48,8 +47,8 @@ def trajectories(
     )
 
 
-def on_trajectories(values: Tensor) -> dict[str, Tensor]:
-    """Pearson correlations between estimators on the same and on different networks, as in :data:`TRAJECTORIES`.
+def on_trajectories(every: Tensor) -> dict[str, Tensor]:
+    """Correlations between estimators on the same and on different networks, as in :data:`TRAJECTORIES`.
 
     Let x[a, b] be the importance by estimator b on the network trained with the penalty of a:
 
@@ -58,13 +57,12 @@ def on_trajectories(values: Tensor) -> dict[str, Tensor]:
     - ``across`` [a, b]: one estimator on both networks, the mean of (x[a, a], x[b, a]) and (x[a, b], x[b, b]).
 
     Args:
-        values: x, float64 ``(n, A, A)``.
+        every: correlation of x[a, b] with x[c, d], ``(A, A, A, A)``.
 
     Returns:
         name → ``(A, A)``.
     """
-    count = values.shape[1]
-    every = correlation(values.flatten(1), "pearson").view(count, count, count, count)
+    count = len(every)
     a, b = torch.meshgrid(torch.arange(count), torch.arange(count), indexing="ij")
     return {
         "same": (every[a, a, a, b] + every[b, a, b, b]) / 2,
@@ -73,13 +71,13 @@ def on_trajectories(values: Tensor) -> dict[str, Tensor]:
     }
 
 
-def on_all_trajectories(values: Tensor) -> Tensor:
-    """Pearson correlations between all estimators on one network, averaged over the networks of all trajectories.
+def on_all_trajectories(every: Tensor) -> Tensor:
+    """Correlations between all estimators on the same network, averaged over the networks of all trajectories.
 
     Args:
-        values: float64 ``(n, A, E)``, the importances by E estimators on each of A networks.
+        every: correlation of the importance by estimator b on network a with that by d on c, ``(A, E, A, E)``.
 
     Returns:
         ``(E, E)``.
     """
-    return torch.stack([correlation(network, "pearson") for network in values.unbind(1)]).mean(0)
+    return every.diagonal(dim1=0, dim2=2).mean(-1)
