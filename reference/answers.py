@@ -13,13 +13,14 @@ import yaml
 
 from weight_importance.figures.style import label
 from weight_importance.files.tables import is_weight_tensor
+from weight_importance.findings import lambda_range
 from weight_importance.findings.ablations import PRIMARY
 from weight_importance.findings.correlation import STRONG
 from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
 from weight_importance.findings.reproduction import MARGIN, retention_means
 from weight_importance.findings.statistics import against_published
-from weight_importance.findings.study import stored
+from weight_importance.findings.study import stored, studies
 from weight_importance.paper.claims import CLAIMS
 
 ROOT = Path(__file__).parents[1]
@@ -218,9 +219,11 @@ def accuracies() -> str:
 
 
 def curves() -> str:
-    """Average accuracies against λ of one network as a table in Markdown."""
-    accuracy = pd.read_csv(REFERENCE / "lambda-range/retention.csv").query("split == 'test'")
-    means = (100 * accuracy.groupby(["lambda", "estimator"])["accuracy"].mean()).unstack()
+    """Average accuracies against λ as a table in Markdown."""
+    folder = REFERENCE / "lambda-range"
+    settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+    table = lambda_range.curves(settings, pd.read_csv(folder / "retention.csv").query("split == 'test'"))
+    means = (100 * table.groupby(["lambda", "curve"])["accuracy"].mean()).unstack()
     shared = means.drop(columns="none").dropna()
     rows = [["0 (no penalty)", *[f"{means.loc[0, 'none']:.2f}"] * shared.shape[1]]]
     rows += [[f"{strength:g}", *(f"{mean:.2f}" for mean in row)] for strength, row in shared.iterrows()]

@@ -4,6 +4,7 @@ python reference/store.py default --run                    # a complete run in r
 python reference/store.py ablations --run STUDY            # the same of one study, whose notebook was executed
 python reference/store.py hsu --study split_mnist_task     # from results/: settings, accuracies, durations, comparisons
 python reference/store.py published --study mlp_permuted_mnist    # the same of the notebook reproduction, with pruning
+python reference/store.py hsu --add STUDY --configfile presets/hsu.yaml more.yaml    # further networks or λ of a study
 python reference/store.py hsu                              # comparisons alone, from the stored settings and accuracies
 """
 
@@ -15,11 +16,13 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import yaml
+from snakemake.utils import update_config
 
 from weight_importance.files.integrity import checksum
 from weight_importance.files.provenance import record_of
@@ -30,7 +33,7 @@ from weight_importance.findings.benchmarks import anchors, compared
 from weight_importance.findings.study import studies
 from weight_importance.paper.claims import CLAIMS
 from weight_importance.runtime.errors import UserError, run_program
-from weight_importance.settings import Study, stand_in
+from weight_importance.settings import Study, reading, stand_in
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results")
@@ -52,6 +55,10 @@ FORMAT = "%.7g"
 TABLES = ("baseline", "retention", "selected_lambda", "pruning", "correlation", "correlation_null")
 LARGE = 500_000
 """Size in bytes above which a table is compressed."""
+KEYS = (
+    "study", "split", "scope", "criterion", "estimator", "curve", "lambda", "seed", "fraction", "tasks_learnt", "task",
+)  # fmt: skip
+"""Columns that identify a row of a stored table."""
 NOTEBOOKS = ("benchmarks", "lambda_range", "reproduction")
 """Analyses whose settings and comparisons are stored."""
 
@@ -65,6 +72,8 @@ def main() -> None:
     parser.add_argument(
         "--run", nargs="?", const="", metavar="STUDY", help="store the run in results/, or one study of it"
     )
+    parser.add_argument("--add", metavar="STUDY", help="add the networks and λ of results/ to those of a stored study")
+    parser.add_argument("--configfile", nargs="*", default=[], help="with --add: the configuration files of its run")
     arguments = parser.parse_args()
     folder = ROOT / "reference" / arguments.folder
     if arguments.run is not None:
@@ -73,6 +82,8 @@ def main() -> None:
     if arguments.study:
         folder.mkdir(parents=True, exist_ok=True)
         store(arguments.study, folder)
+    if arguments.add:
+        add(arguments.add, folder, arguments.configfile)
     for name, table in comparisons(folder).items():
         _write(folder, name, table)
 
@@ -101,8 +112,68 @@ def store(study: str, folder: Path) -> None:
     if analysis == "reproduction":
         _write(folder, "pruning", read_table(files[0].with_name("pruning.csv"), COLUMNS["pruning"]))
     else:
-        _write(folder, "totals", _totals(studies(settings if analysis == "lambda_range" else {study: settings[study]})))
+        family = studies(settings)
+        chosen = family if analysis == "lambda_range" else {study: family[study]}
+        _write(folder, "totals", _totals(chosen, family))
     _write(folder, "durations", _durations(file for name in names for file in LOGS.glob(f"*/{name}/**/*.log")))
+
+
+def add(study: str, folder: Path, files: Sequence[str]) -> None:
+    """Add the accuracies, sums of importances and durations of one study to those in a folder.
+
+    Rows of the same network, estimator and λ are replaced.
+
+    Raises:
+        UserError: the settings of the stored results and of the run differ in more than networks and λ.
+    """
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for file in files:
+        update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
+    new = reading.read(config, ["config.yaml", *files]).studies[study]
+    settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+    settings[study] = _united(settings[study], new)
+    retention = read_table(RESULTS / "summary" / study / "retention.csv", COLUMNS["retention"])
+    retention = retention[retention["split"] == "test"]
+    tables = {"retention": retention, "durations": _durations(LOGS.glob(f"*/{study}/**/*.log"))}
+    if any("lambda_range" in one.analyses for one in settings.values()):
+        tables |= {"retention": _after_last_task(retention), "totals": _totals({study: new}, settings)}
+    pruning = RESULTS / "summary" / study / "pruning.csv"
+    if pruning.is_file() and [*folder.glob("pruning.csv*")]:
+        tables["pruning"] = read_table(pruning, COLUMNS["pruning"])
+    for name, table in tables.items():
+        old = pd.read_csv(next(folder.glob(f"{name}.csv*")), keep_default_na=False, na_values=["nan"])
+        both = pd.concat([old, table[old.columns]], ignore_index=True)
+        if name == "durations":
+            both = both.groupby("stage", as_index=False).sum()
+        else:
+            both = both.drop_duplicates([column for column in KEYS if column in both], keep="last")
+        _write(folder, name, both)
+    stored = {name: one.model_dump(mode="json") for name, one in settings.items()}
+    (folder / "settings.json").write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _united(stored: Study, new: Study) -> Study:
+    """The settings of results from two runs of a study."""
+    first = min(stored.first_seed, new.first_seed)
+    seeds = max(one.first_seed + one.seeds for one in (stored, new)) - first
+    lambdas = {
+        name: tuple(sorted({*stored.retention.lambdas.get(name, ()), *new.retention.lambdas.get(name, ())}))
+        for name in stored.retention.lambdas | new.retention.lambdas
+    }
+    further = {
+        name: getattr(stored.retention, name) or getattr(new.retention, name) for name in ("unpenalised", "joint")
+    }
+    common = {"first_seed": first, "seeds": seeds, "shard_size": stored.shard_size}
+    one, other = (
+        study.model_copy(
+            update=common | {"retention": study.retention.model_copy(update={"lambdas": lambdas, **further})}
+        )
+        for study in (stored, new)
+    )
+    if one != other:
+        differing = [key for key in type(one).model_fields if getattr(one, key) != getattr(other, key)]
+        raise UserError(f"the settings of the stored results and of the run differ in {', '.join(differing)}")
+    return one
 
 
 def store_run(folder: Path, study: str = "") -> None:
@@ -219,9 +290,9 @@ def _durations(logs: Iterable[Path]) -> pd.DataFrame:
     )
 
 
-def _totals(settings: Mapping[str, Study]) -> pd.DataFrame:
+def _totals(chosen: Mapping[str, Study], settings: Mapping[str, Study]) -> pd.DataFrame:
     parts = []
-    for name, study in settings.items():
+    for name, study in chosen.items():
         for estimator in study.estimators:
             for file in sorted((RESULTS / "runs" / name / "importance" / estimator).glob("seeds-*.safetensors")):
                 values, metadata = load_tensors(file)

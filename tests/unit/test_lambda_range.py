@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
+from configurations import default
 from weight_importance.figures.lambda_range import lambda_range as drawn
-from weight_importance.findings.lambda_range import distance, shifts, totals
+from weight_importance.findings.lambda_range import curves, distance, shifts, totals
+from weight_importance.settings import Configuration
+from weight_importance.settings.merging import merged
 
 STRENGTHS = 10.0 ** np.arange(0, 14)
 
@@ -49,3 +52,14 @@ def test_the_distance_is_that_of_one_curve_moved_along_the_other():
     own = pd.Series([0.5, 1.0], index=[0.0, 5.0])
     assert distance(own, reference, 0.5) == pytest.approx(0.0)  # beyond its ends the reference is constant
     assert distance(own, reference, 0.0) == pytest.approx(np.sqrt(0.25 / 2))
+
+
+def test_a_curve_has_the_strengths_of_all_its_networks():
+    settings = {"study": Configuration.model_validate(merged(default())).studies["split_mnist_task"]}
+    rows = [("si", strength, seed) for seed, grid in ((0, [1, 10, 100]), (1, [1, 100])) for strength in grid]
+    rows += [("none", 0, 0), ("none", 0, 1), ("mas", 10, 0)]
+    retention = pd.DataFrame(rows, columns=["estimator", "lambda", "seed"])
+    retention = retention.assign(study="study", tasks_learnt=5, task=1, split="test", accuracy=0.9)
+    table = curves(settings, retention)
+    found = {curve: sorted(set(group["lambda"])) for curve, group in table.groupby("curve")}
+    assert found == {"si": [1, 100], "none": [0], "mas": [10]}

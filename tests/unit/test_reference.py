@@ -5,13 +5,19 @@ import json
 import re
 
 import pandas as pd
+import pytest
 
 from configurations import default
 from weight_importance.files.integrity import checksum
+from weight_importance.files.storage import write_table
+from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.study import stored
+from weight_importance.runtime.errors import UserError
 from weight_importance.settings import Configuration
 from weight_importance.settings.known import REPOSITORY
 from weight_importance.settings.merging import merged
+
+DURATIONS = ["stage", "jobs", "seconds", "cpu_seconds"]
 
 
 def program(name):
@@ -54,6 +60,43 @@ def test_the_accuracies_of_a_stored_run_are_next_to_the_published_ones(tmp_path)
     (ewc,) = (line for line in texts["lambda"].splitlines() if line.startswith("| Fisher"))
     assert ewc.startswith(f"| Fisher (empirical) | 41 | 10 | 95.05 | {accuracy:.2f} | ")
     assert len(texts["pruning"].splitlines()) == 2 + 5 * 9
+
+
+def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypatch):
+    store, study = program("store"), "split_mnist_task"
+    monkeypatch.setattr(store, "RESULTS", tmp_path)
+    monkeypatch.setattr(store, "LOGS", tmp_path / "logs")
+    folder = tmp_path / "stored"
+    for new in (folder, tmp_path / "summary" / study, tmp_path / f"logs/retention/{study}/si"):
+        new.mkdir(parents=True)
+    settings = {study: Configuration.model_validate(merged(default())).studies[study].model_dump(mode="json")}
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    table = stored(REPOSITORY / "reference/default")[study].tables["retention"].query("split == 'test'")
+    store._write(folder, "retention", table)
+    store._write(folder, "durations", pd.DataFrame([("retention", 2, 8, 7)], columns=DURATIONS))
+    further = table[table["estimator"] == "si"].assign(accuracy=0.5)
+    further = pd.concat([further.assign(seed=further["seed"] + 2), further.assign(**{"lambda": 7})])
+    write_table(tmp_path / "summary" / study / "retention.csv", further, COLUMNS["retention"])
+    (tmp_path / f"logs/retention/{study}/si/a.log").write_text(
+        "1.0 s, processor 1.0 s, memory 5 MB\n", encoding="utf-8"
+    )
+    changes = {"first_seed": 2, "retention": {"lambdas": {"si": [7, 300]}}}
+    file = tmp_path / "further.yaml"
+    file.write_text(json.dumps({"studies": {study: changes}}), encoding="utf-8")
+    store.add(study, folder, [str(file)])
+    both = pd.read_csv(folder / "retention.csv")
+    is_si = both["estimator"] == "si"
+    assert len(both[~is_si]) == len(table[table["estimator"] != "si"])
+    # one of three networks of the first run has new accuracies, and its λ is in both runs
+    assert sorted(both[is_si & (both["lambda"] == 300)].groupby("seed")["accuracy"].mean().eq(0.5)) == [
+        False, False, True, True, True,
+    ]  # fmt: skip
+    united = json.loads((folder / "settings.json").read_text(encoding="utf-8"))[study]
+    assert (united["first_seed"], united["seeds"], united["retention"]["lambdas"]["si"]) == (0, 5, [7, 300])
+    assert pd.read_csv(folder / "durations.csv").to_numpy().tolist() == [["retention", 3, 9, 8]]
+    file.write_text(json.dumps({"studies": {study: {"importance": {"samples": 10}}}}), encoding="utf-8")
+    with pytest.raises(UserError, match="differ in importance"):
+        store.add(study, folder, [str(file)])
 
 
 def test_stored_files_match_their_checksums():

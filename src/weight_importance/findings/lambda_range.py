@@ -34,7 +34,7 @@ def curve(study: str, settings: Mapping[str, Study], estimator: str) -> str:
 
 
 def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """Average test accuracy after the last task.
+    """Average test accuracy after the last task, at the λ that all networks of a curve have.
 
     Args:
         settings: settings of a study and its companions, by name.
@@ -45,7 +45,9 @@ def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFra
     """
     final = final_accuracy(retention, "test")
     names = [curve(study, settings, name) for study, name in zip(final["study"], final["estimator"], strict=True)]
-    return final.assign(curve=names)[["curve", "lambda", "seed", "accuracy"]]
+    table = final.assign(curve=names)[["curve", "lambda", "seed", "accuracy"]]
+    networks = table.groupby(["curve", "lambda"])["seed"].transform("nunique")
+    return table[networks == table.groupby("curve")["seed"].transform("nunique")]
 
 
 def totals(importances: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int]) -> pd.DataFrame:
