@@ -1,21 +1,27 @@
-"""Draw the pictures of README.md and docs/reading.md from the tables of the stored run.
+"""Draw the pictures of README.md, docs/reading.md and reference/lambda-range from the stored tables.
 
 python reference/pictures.py
 """
 
+import json
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
 
 from weight_importance.figures.atlas import atlas
 from weight_importance.figures.correlation import correlation_matrix
+from weight_importance.figures.lambda_range import lambda_range as curves_of
 from weight_importance.figures.reproduction import reproduction_lambda
 from weight_importance.figures.style import SETTINGS
+from weight_importance.files.storage import read_table
+from weight_importance.files.tables import COLUMNS
+from weight_importance.findings import lambda_range
 from weight_importance.findings.atlas import COEFFICIENT, pruning_scores, retention_scores
 from weight_importance.findings.published import retention
 from weight_importance.findings.reproduction import retention_means
-from weight_importance.findings.study import stored
+from weight_importance.findings.study import stored, studies
 
 ROOT = Path(__file__).parents[1]
 MLP = "mlp_permuted_mnist"
@@ -25,6 +31,11 @@ def main() -> None:
     with mpl.rc_context(SETTINGS):
         for name, drawn in pictures(ROOT / "reference/default").items():
             drawn.savefig(ROOT / f"docs/{name}.png", dpi=150)
+        folder = ROOT / "reference/lambda-range"
+        settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+        accuracies = lambda_range.curves(settings, read_table(folder / "retention.csv", COLUMNS["retention"]))
+        drawn = curves_of(accuracies, pd.read_csv(folder / "shifts.csv"))
+        drawn.savefig(folder / "curves.png", dpi=150)
 
 
 def pictures(folder: Path) -> dict[str, Figure]:
