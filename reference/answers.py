@@ -197,7 +197,7 @@ def epochs() -> str:
     for folder in (REFERENCE / "zenke/two-epochs", REFERENCE / "zenke"):
         (study,) = json.loads((folder / "settings.json").read_text(encoding="utf-8")).values()
         total = pd.read_csv(folder / "totals.csv")["total"].item()
-        means = retention_means(pd.read_csv(folder / "retention.csv"))
+        means = retention_means(pd.read_csv(next(folder.glob("retention.csv*"))))
         for strength, accuracy in means.set_index("tasks_learnt").groupby("lambda")["mean"]:
             importances = f"{total:.0f}" if strength else "-"
             rows.append([study["training"]["epochs"], f"{strength:g}", importances, *map(_points, accuracy[[1, 2, 3]])])
@@ -222,7 +222,7 @@ def curves() -> str:
     """Average accuracies against λ as a table in Markdown."""
     folder = REFERENCE / "lambda-range"
     settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
-    table = lambda_range.curves(settings, pd.read_csv(folder / "retention.csv").query("split == 'test'"))
+    table = lambda_range.curves(settings, pd.read_csv(next(folder.glob("retention.csv*"))).query("split == 'test'"))
     means = (100 * table.groupby(["lambda", "curve"])["accuracy"].mean()).unstack()
     shared = means.drop(columns="none").dropna()
     rows = [["0 (no penalty)", *[f"{means.loc[0, 'none']:.2f}"] * shared.shape[1]]]

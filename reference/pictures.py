@@ -4,6 +4,7 @@ python reference/pictures.py
 """
 
 import json
+import os
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from weight_importance.figures.atlas import atlas
 from weight_importance.figures.correlation import correlation_matrix
-from weight_importance.figures.lambda_range import lambda_range as curves_of
+from weight_importance.figures.lambda_range import lambda_range as draw_curves
 from weight_importance.figures.reproduction import reproduction_lambda
 from weight_importance.figures.style import SETTINGS
 from weight_importance.files.storage import read_table
@@ -22,19 +23,23 @@ from weight_importance.findings.atlas import COEFFICIENT, pruning_scores, retent
 from weight_importance.findings.published import retention
 from weight_importance.findings.reproduction import retention_means
 from weight_importance.findings.study import stored, studies
+from weight_importance.runtime.own_estimators import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 MLP = "mlp_permuted_mnist"
 
 
 def main() -> None:
+    os.environ[VARIABLE] = str(ROOT / "presets/fisher_batched_128.py")
     with mpl.rc_context(SETTINGS):
         for name, drawn in pictures(ROOT / "reference/default").items():
             drawn.savefig(ROOT / f"docs/{name}.png", dpi=150)
         folder = ROOT / "reference/lambda-range"
         settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
-        accuracies = lambda_range.curves(settings, read_table(folder / "retention.csv", COLUMNS["retention"]))
-        drawn = curves_of(accuracies, pd.read_csv(folder / "shifts.csv"))
+        accuracies = lambda_range.curves(
+            settings, read_table(next(folder.glob("retention.csv*")), COLUMNS["retention"])
+        )
+        drawn = draw_curves(accuracies, pd.read_csv(folder / "shifts.csv"))
         drawn.savefig(folder / "curves.png", dpi=150)
 
 

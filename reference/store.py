@@ -33,6 +33,7 @@ from weight_importance.findings.benchmarks import anchors, compared
 from weight_importance.findings.study import studies
 from weight_importance.paper.claims import CLAIMS
 from weight_importance.runtime.errors import UserError, run_program
+from weight_importance.runtime.optional import present
 from weight_importance.settings import Study, reading, stand_in
 
 ROOT = Path(__file__).parents[1]
@@ -121,59 +122,92 @@ def store(study: str, folder: Path) -> None:
 def add(study: str, folder: Path, files: Sequence[str]) -> None:
     """Add the accuracies, sums of importances and durations of one study to those in a folder.
 
-    Rows of the same network, estimator and λ are replaced.
+    Rows of the same network, estimator and λ are replaced. The results must be those of one run, and in a folder of
+    their own, because all durations in its logs are added.
 
     Raises:
-        UserError: the settings of the stored results and of the run differ in more than networks and λ.
+        UserError: the configuration is not that of the run, differs from the stored one in more than networks and
+            ``retention.lambdas``, or the run has nothing new.
     """
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for file in files:
         update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
-    new = reading.read(config, ["config.yaml", *files]).studies[study]
     settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
-    settings[study] = _united(settings[study], new)
+    new = reading.read(config, ["config.yaml", *files]).studies.get(study)
+    if new is None or study not in settings:
+        raise UserError(f"unknown study '{study}'; stored in {folder} are: {', '.join(settings)}")
     retention = read_table(RESULTS / "summary" / study / "retention.csv", COLUMNS["retention"])
+    _check_networks(new, retention)
+    settings[study] = _united(settings[study], new)
     retention = retention[retention["split"] == "test"]
     tables = {"retention": retention, "durations": _durations(LOGS.glob(f"*/{study}/**/*.log"))}
     if any("lambda_range" in one.analyses for one in settings.values()):
-        tables |= {"retention": _after_last_task(retention), "totals": _totals({study: new}, settings)}
+        tables["retention"] = _after_last_task(retention)
+        tables["totals"] = _totals({study: new}, settings)
+    elif "benchmarks" in new.analyses and [*folder.glob("totals.csv*")]:
+        tables["totals"] = _totals({study: new}, settings)
     pruning = RESULTS / "summary" / study / "pruning.csv"
     if pruning.is_file() and [*folder.glob("pruning.csv*")]:
         tables["pruning"] = read_table(pruning, COLUMNS["pruning"])
-    for name, table in tables.items():
-        old = pd.read_csv(next(folder.glob(f"{name}.csv*")), keep_default_na=False, na_values=["nan"])
-        both = pd.concat([old, table[old.columns]], ignore_index=True)
-        if name == "durations":
-            both = both.groupby("stage", as_index=False).sum()
-        else:
-            both = both.drop_duplicates([column for column in KEYS if column in both], keep="last")
-        _write(folder, name, both)
-    stored = {name: one.model_dump(mode="json") for name, one in settings.items()}
-    (folder / "settings.json").write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    both = {name: _joined(folder, name, table) for name, table in tables.items()}
+    if len(both["retention"]) == len(_stored(folder, "retention")):
+        raise UserError(f"the results of '{study}' have no network and no λ that is not stored yet")
+    for name, table in both.items():
+        _write(folder, name, table)
+    text = json.dumps({name: one.model_dump(mode="json") for name, one in settings.items()}, indent=1, sort_keys=True)
+    (folder / "settings.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _stored(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(next(folder.glob(f"{name}.csv*")), keep_default_na=False, na_values=["nan"])
+
+
+def _joined(folder: Path, name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a stored table and further ones."""
+    old = _stored(folder, name)
+    both = pd.concat([old, table[old.columns]], ignore_index=True)
+    if name == "durations":
+        return both.groupby("stage", as_index=False).sum()
+    return both.drop_duplicates([column for column in KEYS if column in both], keep="last")
+
+
+def _check_networks(study: Study, retention: pd.DataFrame) -> None:
+    """Raise UserError if a table has other networks or λ than the settings."""
+    learning = present(study.retention)
+    seeds = {*range(study.first_seed, study.first_seed + present(learning.seeds or study.seeds))}
+    listed = {(name, strength) for name, strengths in learning.lambdas.items() for strength in strengths}
+    tuned = retention[retention["estimator"].isin(learning.lambdas)]
+    if {*retention["seed"]} != seeds or {*zip(tuned["estimator"], tuned["lambda"], strict=True)} != listed:
+        raise UserError(
+            "networks or λ of the results differ from those of the configuration; name all files of the run"
+        )
 
 
 def _united(stored: Study, new: Study) -> Study:
     """The settings of results from two runs of a study."""
-    first = min(stored.first_seed, new.first_seed)
-    seeds = max(one.first_seed + one.seeds for one in (stored, new)) - first
+    values = [study.model_dump(mode="json") for study in (stored, new)]
+    ends = [study["first_seed"] + study["seeds"] for study in values]
+    first = min(study["first_seed"] for study in values)
+    if max(study["first_seed"] for study in values) > min(ends):
+        raise UserError(f"there would be a gap between the stored networks and the new ones, from seed {min(ends)}")
+    learning = [study["retention"] for study in values]
     lambdas = {
-        name: tuple(sorted({*stored.retention.lambdas.get(name, ()), *new.retention.lambdas.get(name, ())}))
-        for name in stored.retention.lambdas | new.retention.lambdas
+        name: sorted({*learning[0]["lambdas"].get(name, ()), *learning[1]["lambdas"].get(name, ())})
+        for name in learning[0]["lambdas"] | learning[1]["lambdas"]
     }
-    further = {
-        name: getattr(stored.retention, name) or getattr(new.retention, name) for name in ("unpenalised", "joint")
-    }
-    common = {"first_seed": first, "seeds": seeds, "shard_size": stored.shard_size}
-    one, other = (
-        study.model_copy(
-            update=common | {"retention": study.retention.model_copy(update={"lambdas": lambdas, **further})}
-        )
-        for study in (stored, new)
-    )
-    if one != other:
-        differing = [key for key in type(one).model_fields if getattr(one, key) != getattr(other, key)]
+    for study, retention in zip(values, learning, strict=True):
+        study |= {"first_seed": first, "seeds": max(ends) - first, "shard_size": 1}
+        further = {key: any(one[key] for one in learning) for key in ("unpenalised", "joint")}
+        retention |= {"lambdas": lambdas, "seeds": None, **further}
+    differing = [
+        name
+        for part, prefix in ((values, ""), (learning, "retention."))
+        for name in (f"{prefix}{key}" for key in part[0] if part[0][key] != part[1][key])
+        if name != "retention"
+    ]
+    if differing:
         raise UserError(f"the settings of the stored results and of the run differ in {', '.join(differing)}")
-    return one
+    return Study.model_validate(values[0])
 
 
 def store_run(folder: Path, study: str = "") -> None:

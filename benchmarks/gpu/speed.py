@@ -115,11 +115,11 @@ class Report:
 
 
 class Windows:
-    """Replica-steps per second in windows of steps after a warm-up; the training loop reports every step.
+    """Replica-steps per second in windows of steps after a warm-up.
 
     Args:
         device: that trains.
-        warm_up: steps that are not measured.
+        warm_up: steps that are not measured; like the next a multiple of the steps that training reports together.
         window: steps of one rate.
     """
 
@@ -130,9 +130,9 @@ class Windows:
         self.set_up = 0.0
         self.rates: list[float] = []
 
-    def step(self, replicas: int) -> None:
-        """``replicas`` replicas have made one more step each."""
-        self._steps += 1
+    def steps(self, count: int, replicas: int) -> None:
+        """``replicas`` replicas have made ``count`` more steps each."""
+        self._steps += count
         after = self._steps - self._warm_up
         if after < 0 or after % self._window:
             return
@@ -163,10 +163,11 @@ def main() -> None:
 
 def measure_training(report: Report, network: str, data: Samples, quick: bool) -> None:
     """Stacks of all sizes without extras, the second largest with extras, next to the plain loop."""
-    warm_up, window, count = {"mlp": (100, 50, 10), "cnn": (20, 10, 6)}[network]
+    warm_up, window, count = {"mlp": (6, 3, 10), "cnn": (1, 1, 6)}[network]
     sizes, optimisation = REPLICAS[network], Optimisation()
     if quick:
         warm_up, window, count, sizes, optimisation = 1, 1, 2, (1, 2), QUICK
+    warm_up, window = warm_up * loop.BLOCK, window * loop.BLOCK
     data = repeated(data, (warm_up + window * count) * optimisation.batch_size)
 
     def windows() -> Windows:
@@ -229,7 +230,7 @@ def plain_loop(network: nn.Module, data: Samples, optimisation: Optimisation, me
         optimiser.zero_grad()
         cross_entropy(network(to_inputs(data.images[part])), data.labels[part]).backward()
         optimiser.step()
-        measured.step(1)
+        measured.steps(1, 1)
 
 
 def measure_importances(report: Report, network: str, data: Samples, quick: bool) -> None:

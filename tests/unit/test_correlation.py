@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from weight_importance.analysis.correlation import COEFFICIENTS, correlate, excluded
+from weight_importance.analysis.correlation import COEFFICIENTS, correlate, excluded, log_slopes
 from weight_importance.analysis.ranks import average_ranks
 from weight_importance.files.tables import COLUMNS
 from weight_importance.runtime.errors import UserError
@@ -90,6 +90,15 @@ def test_average_ranks_are_those_of_scipy() -> None:
     draw = np.random.default_rng(0)
     values = np.stack([draw.normal(size=500), draw.integers(5, size=500), np.zeros(500), np.full(500, np.nan)], 1)
     np.testing.assert_array_equal(average_ranks(torch.from_numpy(values)).numpy(), stats.rankdata(values, axis=0))
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0, -2.0])
+def test_the_slope_of_a_power_law_is_its_exponent_over_positive_entries(slope: float) -> None:
+    first = torch.rand(40, generator=torch.Generator().manual_seed(2), dtype=torch.float64) + 0.1
+    second = 7 * first**slope
+    first[0], second[1] = 0, -3
+    expected = torch.tensor([[1, slope], [1 / slope, 1]], dtype=torch.float64)
+    torch.testing.assert_close(log_slopes(torch.stack([first, second], 1)), expected)
 
 
 def test_logarithms_omit_entries_not_positive_in_both() -> None:

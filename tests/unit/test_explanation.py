@@ -23,7 +23,6 @@ from weight_importance.analysis.noise import (
 from weight_importance.analysis.rows import estimator_rows, pair_rows
 from weight_importance.analysis.signal import SIGNAL, SIGNAL_TERMS, signal_contributions
 from weight_importance.analysis.trajectories import on_all_trajectories, on_trajectories
-from weight_importance.estimators.factors import log_slope
 from weight_importance.estimators.kinds import is_mean_of_samples
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.explanation import PREDICTED, along_confidence, predicted_pairs
@@ -423,5 +422,4 @@ def test_predicted_pairs_in_either_order_or_else_the_first_pairs():
 def test_a_slope_uses_entries_that_are_positive_in_both():
     values = torch.stack([positive(30), positive(30).square()], 1)
     values[3, 0], values[5, 1] = -1, 0
-    assert agreement(values)["log_slope"][0, 1] == pytest.approx(log_slope(*values.T[:, None]).item())
     assert agreement(values)["log_slope"][0, 1] == pytest.approx(2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from weight_importance.estimators.factors import factor_correlation, log_slope, rank_one
+from weight_importance.estimators.factors import factor_correlation, rank_one
 
 
 def product(seed: int, out: int = 7, inputs: int = 11) -> torch.Tensor:
@@ -42,13 +42,3 @@ def test_a_replica_does_not_depend_on_the_others():
 def test_convolutions_combine_inputs_and_positions():
     importance = product(4, 6, 12)
     assert torch.equal(factor_correlation(importance.view(2, 6, 3, 2, 2)), factor_correlation(importance))
-
-
-@pytest.mark.parametrize("slope", [0.5, 1.0, -2.0])
-def test_the_slope_of_a_power_law_is_its_exponent_over_positive_entries(slope):
-    first = torch.rand(3, 8, 5, generator=torch.Generator().manual_seed(2)) + 0.1
-    second = 7 * first**slope
-    first[0, 0], second[1, 1] = 0, -3
-    torch.testing.assert_close(
-        log_slope(first, second), torch.full((3,), slope, dtype=torch.float64), rtol=1e-5, atol=0
-    )

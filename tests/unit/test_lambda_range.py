@@ -61,5 +61,5 @@ def test_a_curve_has_the_strengths_of_all_its_networks():
     retention = pd.DataFrame(rows, columns=["estimator", "lambda", "seed"])
     retention = retention.assign(study="study", tasks_learnt=5, task=1, split="test", accuracy=0.9)
     table = curves(settings, retention)
-    found = {curve: sorted(set(group["lambda"])) for curve, group in table.groupby("curve")}
-    assert found == {"si": [1, 100], "none": [0], "mas": [10]}
+    strengths = {curve: sorted(set(group["lambda"])) for curve, group in table.groupby("curve")}
+    assert strengths == {"si": [1, 100], "none": [0], "mas": [10]}

@@ -16,7 +16,7 @@ def parameters():
 FRACTIONS = [0.0, 0.1, 0.37, 0.5, 1.0]
 
 
-@pytest.mark.parametrize(("place", "fraction"), enumerate(FRACTIONS))
+@pytest.mark.parametrize(("place", "fraction"), list(enumerate(FRACTIONS)))
 @pytest.mark.parametrize("scope", ["output", "tensor", "network"])
 def test_the_least_important_share_is_removed(parameters, scope, place, fraction):
     importance = {name: torch.randn_like(tensor) for name, tensor in parameters.items()}

@@ -74,13 +74,13 @@ def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypat
     table = stored(REPOSITORY / "reference/default")[study].tables["retention"].query("split == 'test'")
     store._write(folder, "retention", table)
     store._write(folder, "durations", pd.DataFrame([("retention", 2, 8, 7)], columns=DURATIONS))
-    further = table[table["estimator"] == "si"].assign(accuracy=0.5)
-    further = pd.concat([further.assign(seed=further["seed"] + 2), further.assign(**{"lambda": 7})])
+    further = table[table["estimator"] == "si"].assign(accuracy=0.5, seed=lambda rows: rows["seed"] + 2)
+    further = pd.concat([further, further.assign(**{"lambda": 7})])
     write_table(tmp_path / "summary" / study / "retention.csv", further, COLUMNS["retention"])
     (tmp_path / f"logs/retention/{study}/si/a.log").write_text(
         "1.0 s, processor 1.0 s, memory 5 MB\n", encoding="utf-8"
     )
-    changes = {"first_seed": 2, "retention": {"lambdas": {"si": [7, 300]}}}
+    changes = {"first_seed": 2, "retention": {"lambdas": {"fisher_predicted": [], "si": [7, 300], "mas_batched": []}}}
     file = tmp_path / "further.yaml"
     file.write_text(json.dumps({"studies": {study: changes}}), encoding="utf-8")
     store.add(study, folder, [str(file)])
@@ -94,9 +94,14 @@ def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypat
     united = json.loads((folder / "settings.json").read_text(encoding="utf-8"))[study]
     assert (united["first_seed"], united["seeds"], united["retention"]["lambdas"]["si"]) == (0, 5, [7, 300])
     assert pd.read_csv(folder / "durations.csv").to_numpy().tolist() == [["retention", 3, 9, 8]]
-    file.write_text(json.dumps({"studies": {study: {"importance": {"samples": 10}}}}), encoding="utf-8")
-    with pytest.raises(UserError, match="differ in importance"):
-        store.add(study, folder, [str(file)])
+    for wrong, reason in (
+        (changes, "no network and no λ"),
+        (changes | {"importance": {"samples": 10}}, "differ in importance"),
+        (changes | {"first_seed": 3}, "name all files"),
+    ):
+        file.write_text(json.dumps({"studies": {study: wrong}}), encoding="utf-8")
+        with pytest.raises(UserError, match=reason):
+            store.add(study, folder, [str(file)])
 
 
 def test_stored_files_match_their_checksums():

@@ -208,7 +208,7 @@ def _log_moments(sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             because excluded entries are 0.
 
     Returns:
-        Three tensors ``(E, E)``; ``nan`` with fewer than three entries, or for constant logarithms.
+        Three tensors ``(E, E)``; the first two are ``nan`` with fewer than three entries, or for constant logarithms.
     """
     size = len(sums) // 3
     sums = sums.reshape(3, size, 3, size).transpose(1, 2)

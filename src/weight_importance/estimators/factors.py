@@ -35,21 +35,3 @@ def factor_correlation(importance: Tensor) -> Tensor:
         pair = torch.stack([matrix[positive].double().log(), model[positive].log()])
         correlations.append(torch.corrcoef(pair)[0, 1])
     return torch.stack(correlations)
-
-
-def log_slope(first: Tensor, second: Tensor) -> Tensor:
-    """Return the least-squares slope of log ``second`` on log ``first`` over entries positive in both.
-
-    Args:
-        first, second: two importances ``(R, ...)`` of the same shape.
-
-    Returns:
-        ``(R,)``; ``nan`` where fewer than two entries are left.
-    """
-    slopes = []
-    for a, b in zip(first.flatten(1).double(), second.flatten(1).double(), strict=True):
-        both = (a > 0) & (b > 0)
-        x, y = a[both].log(), b[both].log()
-        centred = x - x.mean()
-        slopes.append((centred * y).sum() / centred.square().sum())
-    return torch.stack(slopes)

@@ -71,7 +71,8 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: 
     """Compare each published value with its counterpart in this run, one per row.
 
     The counterpart has the same λ. If λ was not published, it is the λ with the best mean test accuracy, as in the
-    publication. A publication that lists several numbers of tasks is compared after as many tasks as the study has.
+    publication, among those with the largest number of networks. A publication that lists several numbers of tasks is
+    compared after as many tasks as the study has.
 
     Args:
         settings: settings by study.
@@ -85,8 +86,11 @@ def compared(settings: Mapping[str, Study], retention: pd.DataFrame, published: 
     """
     by = [*KEYS, "study", "estimator", "lambda", "tasks_learnt"]
     observed = intervals(final(settings, retention), by, "accuracy")
-    best = observed.sort_values("mean", na_position="first", kind="stable").drop_duplicates(
-        [*KEYS, "study"], keep="last"
+    networks = observed.groupby([*KEYS, "study", "tasks_learnt"])["n"]
+    best = (
+        observed[observed["n"] == networks.transform("max")]
+        .sort_values("mean", na_position="first", kind="stable")
+        .drop_duplicates([*KEYS, "study"], keep="last")
     )
     free = published["lambda"].isna()
     suffixes = {"suffixes": ("_ours", "_published")}

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import pandas as pd
+import torch
 from torch import Tensor
 
-from weight_importance.estimators.factors import factor_correlation, log_slope
+from weight_importance.analysis.correlation import log_slopes
+from weight_importance.estimators.factors import factor_correlation
 from weight_importance.findings.statistics import intervals
 
 Importances = Mapping[str, Mapping[str, Tensor]]
@@ -43,14 +45,20 @@ def slopes(
         columns first, second, predicted, tensor, mean, low, high, n, ``holds``: the interval contains the prediction.
     """
     rows = [
-        (first, second, slope, tensor, seed, value.item())
+        (first, second, slope, tensor, seed, value)
         for first, second, slope in pairs
         for tensor in importances[first]
-        for seed, value in zip(seeds, log_slope(importances[first][tensor], importances[second][tensor]), strict=True)
+        for seed, value in zip(seeds, _slopes(importances[first][tensor], importances[second][tensor]), strict=True)
     ]
     frame = pd.DataFrame(rows, columns=["first", "second", "predicted", "tensor", "seed", "value"])
     means = intervals(frame, ["first", "second", "predicted", "tensor"], "value")
     return means.assign(holds=means["predicted"].between(means["low"], means["high"]))
+
+
+def _slopes(first: Tensor, second: Tensor) -> list[float]:
+    """The slope of each replica."""
+    pairs = torch.stack([first.flatten(1), second.flatten(1)], 2).double()
+    return [log_slopes(pair)[0, 1].item() for pair in pairs]
 
 
 def factor_correlations(importances: Importances, seeds: Sequence[int]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def curve(study: str, settings: Mapping[str, Study], estimator: str) -> str:
 
 
 def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """Average test accuracy after the last task, at the λ that all networks of a curve have.
+    """Average test accuracy after the last task, at each λ for which most networks of a curve have results.
 
     Args:
         settings: settings of a study and its companions, by name.
@@ -47,7 +47,7 @@ def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFra
     names = [curve(study, settings, name) for study, name in zip(final["study"], final["estimator"], strict=True)]
     table = final.assign(curve=names)[["curve", "lambda", "seed", "accuracy"]]
     networks = table.groupby(["curve", "lambda"])["seed"].transform("nunique")
-    return table[networks == table.groupby("curve")["seed"].transform("nunique")]
+    return table[networks == networks.groupby(table["curve"]).transform("max")]
 
 
 def totals(importances: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int]) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def shifts(table: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
     """Compare each curve with :data:`REFERENCE`, before and after the shift predicted by the ratio of sums.
 
     Args:
-        table: result of :func:`curves`.
+        table: result of :func:`curves`; two curves are compared on the networks that both have.
         summed: result of :func:`totals`.
 
     Returns:
@@ -106,18 +106,18 @@ def shifts(table: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
         importances to the reference (geometric mean over networks with its 95 % interval); the factor that brings the
         curves closest; the :func:`distance` without a shift, with the ratio's shift, and with the closest shift.
     """
-    means = table.assign(x=np.log10(table["lambda"].where(table["lambda"] > 0))).groupby(["curve", "x"])["accuracy"]
-    means = means.mean().dropna()
+    accuracy = table.assign(x=np.log10(table["lambda"].where(table["lambda"] > 0))).dropna()
+    accuracy = accuracy.set_index(["curve", "seed", "x"])["accuracy"].sort_index()
     none = table.loc[table["curve"] == "none", "accuracy"].mean()
     total = summed.set_index(["curve", "seed"])["total"]
-    reference = means.loc[REFERENCE]
     lines = []
-    for name in means.index.unique("curve"):
-        own = means.loc[name]
-        ratio = interval(np.log10((total.loc[name] / total.loc[REFERENCE]).to_numpy()))
+    for name in accuracy.index.unique("curve"):
+        seeds = accuracy.loc[name].index.unique("seed").intersection(accuracy.loc[REFERENCE].index.unique("seed"))
+        own, reference = (accuracy.loc[curve].loc[seeds].groupby("x").mean() for curve in (name, REFERENCE))
+        ratio = interval(np.log10((total.loc[name] / total.loc[REFERENCE])[seeds].to_numpy()))
         fitted = _closest(own, reference)
         values = (
-            name, len(total.loc[name]), 10 ** own.idxmax(), own.max(), half_rise(own, none),
+            name, len(seeds), 10 ** own.idxmax(), own.max(), half_rise(own, none),
             *(10**value for value in (ratio.mean, ratio.low, ratio.high, fitted)),
             *(distance(own, reference, shift) for shift in (0.0, ratio.mean, fitted)),
         )  # fmt: skip

@@ -63,6 +63,7 @@ SETUP = (
     (("retention", "batch_norm"), "running", "statistics of batch normalisation"),
     (("retention", "accumulation"), "sum", "accumulation of importances over tasks"),
     (("retention", "clamp_negative"), False, "negative importances counted as zero"),
+    (("retention", "earlier_test_images"), None, "test images before the last task"),
 )
 """The same for both studies; of the published files, the repository has only those of the plain penalty."""
 

@@ -67,6 +67,12 @@ class TaskData:
         """Device of the samples."""
         return self._parts[0][0].labels.device
 
+    @property
+    def batch_bytes(self) -> int:
+        """Memory of the inputs of one batch."""
+        first = torch.zeros(self._size * len(self._parts), dtype=torch.long, device=self.device)
+        return self.batch(0, first)[0].nbytes
+
     def orders(self, task: int, numbers: range, are_steps: bool = False, purpose: str = ORDER) -> Iterator[Tensor]:
         """Yield the sample indices ``(S, batch_size)`` of every step on the device; see :func:`batch_indices`.
 

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from weight_importance.settings import Optimisation
 
 BLOCK = 16
-"""Steps that a replica takes before the next one.
+"""Largest number of consecutive steps of one replica before the next replica's turn.
 
 Its weights, Adam's state and penalty then stay in the processor's cache. The results do not depend on it.
 """
+
+BLOCK_BYTES = 2**24
+"""Memory bound on the batches of a block; at least one batch."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,14 @@ def train(
     if recorder and recorder.needs_independent:
         others = samples.orders(*order, OTHER_ORDER)
     steps = enumerate(zip(samples.orders(*order), others, strict=False), 1)
-    while block := list(islice(steps, BLOCK)):
+    size = max(1, min(BLOCK, BLOCK_BYTES // samples.batch_bytes))
+    while block := list(islice(steps, size)):
         gradients = gradients or batch_gradients(replicas, layout, samples, block[0][1][0], options.label_smoothing)
         computed = [
             (number, gradients.on(indices), None if other_indices is None else gradients.on(other_indices))
             for number, (indices, other_indices) in block
         ]
-        # replicas with the same seed, one after another, because they have the same batches
+        # replicas of one seed are adjacent, so that each batch is formed once
         for rows in sorted(gradients.groups, key=lambda rows: samples.places[rows.start]):
             for number, of_rows, of_other_batches in computed:
                 independent = None

@@ -19,7 +19,7 @@ WITHIN_OUTPUTS = "output"
 def prune(
     parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor], fractions: Sequence[float], scope: str
 ) -> dict[str, Tensor]:
-    """Set fractions of the weights, those with the smallest |importance|, to zero.
+    """Prune copies of a network, one per fraction: set the weights with the smallest |importance| to zero.
 
     Args:
         parameters: parameter name → tensor of one network.

@@ -101,11 +101,14 @@ class Optimiser:
         self._cut: dict[tuple[int, int], list[Piece]] = {}
 
     def update(self, rows: slice, number: int, gradients: Tensor, independent: Tensor | None = None) -> None:
-        """Take step ``number`` (from 1) of some rows; the order of rows is arbitrary.
+        """Take step ``number`` of some rows.
+
+        Each row takes steps 1, 2, 3, ... in this order, and all rows equally many before :meth:`finish`; the order of
+        rows is arbitrary.
 
         Args:
             rows: rows of the stack.
-            number: number of the step in this training.
+            number: number of the step in this training, from 1.
             gradients: loss gradients ``(rows, size)``, in the same memory at every step.
             independent: gradients on other batches for the recorder, also always in the same memory.
         """
