@@ -123,22 +123,22 @@ def add(study: str, folder: Path, files: Sequence[str]) -> None:
     """Add the accuracies, sums of importances and durations of one study to those in a folder.
 
     Rows of the same network, estimator and λ are replaced. The results must be those of one run, and in a folder of
-    their own, because all durations in its logs are added.
+    their own, because all durations in its logs are added. A further companion of a stored study is added whole.
 
     Raises:
-        UserError: the configuration is not that of the run, differs from the stored one in more than networks and
-            ``retention.lambdas``, or the run has nothing new.
+        UserError: the configuration is not that of the run, differs from the stored one in more than networks,
+            estimators and ``retention.lambdas``, or the run has nothing new.
     """
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for file in files:
         update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
     settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
     new = reading.read(config, ["config.yaml", *files]).studies.get(study)
-    if new is None or study not in settings:
+    if new is None or not {study, new.companion_of} & {*settings}:
         raise UserError(f"unknown study '{study}'; stored in {folder} are: {', '.join(settings)}")
     retention = read_table(RESULTS / "summary" / study / "retention.csv", COLUMNS["retention"])
     _check_networks(new, retention)
-    settings[study] = _united(settings[study], new)
+    settings[study] = _united(settings.get(study, new), new)
     retention = retention[retention["split"] == "test"]
     tables = {"retention": retention, "durations": _durations(LOGS.glob(f"*/{study}/**/*.log"))}
     if any("lambda_range" in one.analyses for one in settings.values()):
@@ -195,8 +195,9 @@ def _united(stored: Study, new: Study) -> Study:
         name: sorted({*learning[0]["lambdas"].get(name, ()), *learning[1]["lambdas"].get(name, ())})
         for name in learning[0]["lambdas"] | learning[1]["lambdas"]
     }
+    estimators = list(dict.fromkeys(name for study in values for name in study["estimators"]))
     for study, retention in zip(values, learning, strict=True):
-        study |= {"first_seed": first, "seeds": max(ends) - first, "shard_size": 1}
+        study |= {"estimators": estimators, "first_seed": first, "seeds": max(ends) - first, "shard_size": 1}
         further = {key: any(one[key] for one in learning) for key in ("unpenalised", "joint")}
         retention |= {"lambdas": lambdas, "seeds": None, **further}
     differing = [
