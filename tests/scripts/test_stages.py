@@ -19,6 +19,7 @@ from weight_importance.settings import (
     Importance,
     ImportanceJob,
     PermutedTasks,
+    Protocol,
     Pruning,
     PruningJob,
     Retention,
@@ -296,7 +297,7 @@ def test_the_published_protocol_trains_on_all_images_and_carries_adam(data, shar
     published = Shard(tmp_path, data, [0, 1], protocol=KUTALEV_LAPINA, images=images)
     published.baseline()
     state, _ = load_tensors(published.state)
-    assert state["adam/steps"].item() == 2 * 3000 // 50
+    assert state["adam/steps"].item() == 2 * (2 * 3000 // 50)  # with those of another network
     assert state["adam/first/fc1.weight"].shape == (2, *SHAPES["fc1.weight"])
     on_test, on_training = (load_tensors(published.importance("mas", part))[0] for part in ("test", "training"))
     assert not torch.equal(on_test["fc3.bias"], on_training["fc3.bias"])
@@ -305,3 +306,14 @@ def test_the_published_protocol_trains_on_all_images_and_carries_adam(data, shar
     published.study = published.study.model_copy(update={"protocol": fresh_adam})
     fresh = read_table(published.retention("mas", [0.5, 2.0]), COLUMNS["retention"])
     assert len(carried) == len(fresh) and not carried.equals(fresh)
+
+
+def test_the_state_of_adam_of_another_network_changes_the_first_task(data, tmp_path):
+    weights = []
+    for reused in (False, True):
+        shard = Shard(tmp_path / str(reused), data, [0, 1], protocol=Protocol(carry_adam=True, reused_adam=reused))
+        shard.baseline()
+        steps = load_tensors(shard.state)[0]["adam/steps"].item()
+        weights.append((steps, load_tensors(shard.trained)[0]["fc1.weight"]))
+    (steps, new), (more, reused) = weights
+    assert more == 2 * steps and not torch.equal(new, reused)

@@ -8,7 +8,7 @@ from weight_importance.data.samples import Samples
 from weight_importance.data.tasks.task import Task
 from weight_importance.estimators.path import RECORDS, PathRecorder
 from weight_importance.files.checkpoint import Checkpoint
-from weight_importance.files.trained import pack, pack_path
+from weight_importance.files.trained import AdamState, pack, pack_path
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.replicas import initialise
 from weight_importance.settings import Duration, Optimisation
@@ -17,8 +17,8 @@ EPOCHS = 3
 OPTIMISATION = Optimisation(batch_size=10, learning_rate=1e-3)
 
 
-@pytest.mark.parametrize("classes", [None, (0, 1, 2, 3)])
-def test_training_interrupted_after_every_epoch_gives_the_same_bits(classes, tmp_path):
+@pytest.mark.parametrize(("classes", "reused"), [(None, False), ((0, 1, 2, 3), False), (None, True)])
+def test_training_interrupted_after_every_epoch_gives_the_same_bits(classes, reused, tmp_path):
     class Killed(BaseException):
         pass
 
@@ -36,6 +36,9 @@ def test_training_interrupted_after_every_epoch_gives_the_same_bits(classes, tmp
 
     def learn(checkpoint):
         replicas, recorder = initialise(NormalisedVector, [5, 6]), PathRecorder([*RECORDS])
+        if reused:
+            means = {name: torch.full_like(value, 0.1) for name, value in replicas.parameters.items()}
+            replicas.adam = AdamState(7, means, means)
         learn_first_task(
             replicas,
             [task] * 2,
@@ -44,6 +47,7 @@ def test_training_interrupted_after_every_epoch_gives_the_same_bits(classes, tmp
             optimisation=OPTIMISATION,
             checkpoint=checkpoint,
         )
+        assert replicas.adam.steps - 7 * reused == recorder.steps == EPOCHS * (60 // OPTIMISATION.batch_size)
         return pack(replicas.parameters | replicas.buffers, replicas.adam) | pack_path(recorder.recorded())
 
     uninterrupted, resumed, deaths = learn(None), None, 0

@@ -185,6 +185,7 @@ EXPLAINED = {"temperature", "epochs", "smoothing", "decomposition", "trajectorie
         ({"explanation__label_smoothing": [0.0, 0.5]}, {"smoothing"}),
         ({"explanation__label_smoothing": [0.1, 0.3]}, {"epochs"}),
         ({"protocol__carry_adam": True}, {"training", "retention", "trajectories"}),
+        ({"protocol__reused_adam": True}, {"training"}),
         ({"protocol__penalised_path": True}, {"retention", "trajectories"}),
         ({"protocol__select_lambda_on": "test"}, set()),
         ({"protocol__pruning_importance_on": "test"}, set()),

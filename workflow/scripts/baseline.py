@@ -16,6 +16,9 @@ from weight_importance.runtime.device import prepare
 from weight_importance.runtime.errors import run_program
 from weight_importance.settings import TrainingJob
 
+OTHERS = 1_000_000
+"""Difference of seeds between the networks whose Adam state is reused and the networks of a study."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -29,14 +32,18 @@ def main() -> None:
     datasets = [load(file, job.inputs.padding) for file in arguments.data]
     plain = plain_task(datasets[0], training=job.images).to(device)
     tasks = first_tasks(job.first_task, plain, job.seeds)
-    replicas = initialise(network(job.network, *common_form(datasets), job.inputs), job.seeds, device)
+    build = network(job.network, *common_form(datasets), job.inputs)
+    replicas = initialise(build, job.seeds, device)
     recorder = PathRecorder(job.records)
     settings = job.model_dump(mode="json")
     origin = made_from("baseline", settings, job.seeds, arguments.data, device)
     checkpoint = Checkpoint(arguments.trained, origin)
-    learn_first_task(
-        replicas, tasks, recorder, duration=job.duration, optimisation=job.optimisation, checkpoint=checkpoint
-    )
+    training = {"duration": job.duration, "optimisation": job.optimisation}
+    if job.reused_adam and not checkpoint.load():
+        others = initialise(build, [seed + OTHERS for seed in job.seeds], device)
+        learn_first_task(others, tasks, PathRecorder(), **training)
+        replicas.adam = others.adam
+    learn_first_task(replicas, tasks, recorder, checkpoint=checkpoint, **training)
     adam = replicas.adam if job.carry_adam else None
     stack = trained.Trained(replicas.seeds, replicas.parameters, replicas.buffers, adam)
     trained.write(arguments.trained, stack, recorder.recorded(), settings)

@@ -45,6 +45,7 @@ SETUPS = {
 PROTOCOL = {
     "train_on_validation": "validation images in training",
     "carry_adam": "state of Adam carried from task to task",
+    "reused_adam": "state of Adam carried from network to network",
     "select_lambda_on": "selection of the penalty strength on",
     "pruning_importance_on": "importances for pruning on",
     "penalised_path": "penalty in the gradient of path estimators",

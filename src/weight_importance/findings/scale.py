@@ -19,6 +19,7 @@ SECTIONS = {
     "learning": "retention",
     "samples": "importance.samples",
     "carry_adam": "protocol.carry_adam",
+    "reused_adam": "protocol.reused_adam",
     "penalised_path": "protocol.penalised_path",
     "train_on_validation": "protocol.train_on_validation",
     "after_every_task": "retention.after_every_task",

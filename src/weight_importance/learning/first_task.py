@@ -42,7 +42,8 @@ def learn_first_task(
     """Train replicas on the first task from scratch, from an earlier epoch, or from a checkpoint.
 
     Args:
-        replicas: the stack, trained for ``first_epoch`` epochs; ``adam`` is the state after the last step.
+        replicas: the stack, trained for ``first_epoch`` epochs; ``adam`` is the state after the last step, or the state
+            to start with.
         tasks: first task of each replica.
         recorder: path recorder, including the epochs so far.
         duration: total epochs, or iterations.
@@ -65,7 +66,7 @@ def learn_first_task(
         print(f"continuing from a checkpoint, after {taken} steps", file=sys.stderr, flush=True)
         progress.skip(len(replicas), taken)
     for number, part in [*enumerate(parts)][done:]:
-        options = replace(part, carry_adam=number > 0, label_smoothing=label_smoothing, progress=progress)
+        options = replace(part, carry_adam=True, label_smoothing=label_smoothing, progress=progress)
         with heads(replicas, tasks) as headed:
             train(headed, data, 0, epochs=1, optimisation=optimisation, recorder=recorder, options=options)
         if checkpoint and number + 1 < len(parts) and checkpoint.due(SECONDS):
@@ -87,7 +88,8 @@ def _state(replicas: Replicas, recorder: PathRecorder) -> dict[str, Tensor]:
     for number, state in enumerate(recorder.states(replicas.parameters)):
         tensors |= {f"record {number}/{name}": value for name, value in state.items()}
     displacement = recorder.recorded()[DISPLACEMENT]
-    return tensors | {f"{DISPLACEMENT}/{name}": value for name, value in displacement.items()}
+    tensors |= {f"{DISPLACEMENT}/{name}": value for name, value in displacement.items()}
+    return tensors | {"steps": torch.tensor(recorder.steps)}
 
 
 def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRecorder) -> int:
@@ -100,7 +102,7 @@ def _restore(tensors: Mapping[str, Tensor], replicas: Replicas, recorder: PathRe
     names = [*replicas.parameters]
     replicas.parameters, replicas.buffers = under("parameter", names), under("buffer", replicas.buffers)
     _, replicas.adam = unpack(tensors)
-    taken = present(replicas.adam).steps
+    taken = int(tensors["steps"])
     records = [under(f"record {number}", names) for number in range(recorder.tensors)]
     recorder.put(records, under(DISPLACEMENT, names), taken)
     return taken

@@ -87,6 +87,7 @@ class TrainingJob(OnFirstTask):
     duration: Duration
     optimisation: Optimisation
     carry_adam: bool = Field(description="Whether Adam's state is kept for the next task.")
+    reused_adam: bool = Field(False, description="Whether Adam's state is at first that of another network.")
     records: tuple[str, ...] = Field(strict=False, description="Quantities to record for path estimators.")
 
     @classmethod
@@ -98,6 +99,7 @@ class TrainingJob(OnFirstTask):
             duration=Duration(epochs=study.training.epochs, iterations=study.training.iterations),
             optimisation=Optimisation.of(study),
             carry_adam=study.protocol.carry_adam,
+            reused_adam=study.protocol.reused_adam,
             records=records,
         )
 

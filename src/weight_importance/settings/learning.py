@@ -29,6 +29,11 @@ class Protocol(Settings):
         False,
         description="Whether Adam's state is carried from task to task. false: it is reset at each task.",
     )
+    reused_adam: bool = Field(
+        False,
+        description="Whether each network starts with Adam's state at the end of another network's first task, as in "
+        "code that initialises the weights anew but not the optimiser. false: with a new state.",
+    )
     select_lambda_on: Literal["validation", "test"] = Field(
         "validation", description="Images whose accuracy selects the penalty strength lambda."
     )
@@ -44,6 +49,7 @@ class Protocol(Settings):
 KUTALEV_LAPINA = Protocol(
     train_on_validation=True,
     carry_adam=True,
+    reused_adam=True,
     select_lambda_on="test",
     pruning_importance_on="test",
     penalised_path=True,
