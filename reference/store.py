@@ -123,7 +123,8 @@ def add(study: str, folder: Path, files: Sequence[str]) -> None:
     """Add the accuracies, sums of importances and durations of one study to those in a folder.
 
     Rows of the same network, estimator and λ are replaced. The results must be those of one run, and in a folder of
-    their own, because all durations in its logs are added. A further companion of a stored study is added whole.
+    their own, because all durations in its logs are added. A companion of a stored study that is not stored yet is
+    added as a whole.
 
     Raises:
         UserError: the configuration is not that of the run, differs from the stored one in more than networks,
@@ -135,7 +136,9 @@ def add(study: str, folder: Path, files: Sequence[str]) -> None:
     settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
     new = reading.read(config, ["config.yaml", *files]).studies.get(study)
     if new is None or not {study, new.companion_of} & {*settings}:
-        raise UserError(f"unknown study '{study}'; stored in {folder} are: {', '.join(settings)}")
+        raise UserError(
+            f"{folder} has no study '{study}', nor one that it accompanies; it contains: {', '.join(settings)}"
+        )
     retention = read_table(RESULTS / "summary" / study / "retention.csv", COLUMNS["retention"])
     _check_networks(new, retention)
     settings[study] = _united(settings.get(study, new), new)
@@ -151,7 +154,7 @@ def add(study: str, folder: Path, files: Sequence[str]) -> None:
         tables["pruning"] = read_table(pruning, COLUMNS["pruning"])
     both = {name: _joined(folder, name, table) for name, table in tables.items()}
     if len(both["retention"]) == len(_stored(folder, "retention")):
-        raise UserError(f"the results of '{study}' have no network and no λ that is not stored yet")
+        raise UserError(f"all networks and λ of '{study}' are already stored")
     for name, table in both.items():
         _write(folder, name, table)
     text = json.dumps({name: one.model_dump(mode="json") for name, one in settings.items()}, indent=1, sort_keys=True)
@@ -186,7 +189,7 @@ def _check_networks(study: Study, retention: pd.DataFrame) -> None:
 def _united(stored: Study, new: Study) -> Study:
     """The settings of results from two runs of a study."""
     values = [study.model_dump(mode="json") for study in (stored, new)]
-    ends = [study["first_seed"] + study["seeds"] for study in values]
+    ends = [study["first_seed"] + (study["retention"]["seeds"] or study["seeds"]) for study in values]
     first = min(study["first_seed"] for study in values)
     if max(study["first_seed"] for study in values) > min(ends):
         raise UserError(f"there would be a gap between the stored networks and the new ones, from seed {min(ends)}")

@@ -119,8 +119,8 @@ class Windows:
 
     Args:
         device: that trains.
-        warm_up: steps that are not measured; like the next a multiple of the steps that training reports together.
-        window: steps of one rate.
+        warm_up: number of steps before the first window; a multiple of the number that training reports at once.
+        window: number of steps per rate; also such a multiple.
     """
 
     def __init__(self, device: torch.device, warm_up: int, window: int) -> None:

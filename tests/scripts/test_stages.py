@@ -9,9 +9,18 @@ import pytest
 import torch
 
 import programs
+from baseline import OTHERS
 from studies import LEARNING
+from weight_importance.data.image_file import common_form, load
+from weight_importance.data.tasks.registry import first_tasks
+from weight_importance.data.tasks.task import plain_task
+from weight_importance.estimators.path import PathRecorder
+from weight_importance.files import trained
 from weight_importance.files.storage import load_tensors, read_table
 from weight_importance.files.tables import COLUMNS
+from weight_importance.learning.first_task import learn_first_task
+from weight_importance.learning.networks import network
+from weight_importance.learning.replicas import initialise
 from weight_importance.settings import (
     KUTALEV_LAPINA,
     EvaluationJob,
@@ -308,12 +317,17 @@ def test_the_published_protocol_trains_on_all_images_and_carries_adam(data, shar
     assert len(carried) == len(fresh) and not carried.equals(fresh)
 
 
-def test_the_state_of_adam_of_another_network_changes_the_first_task(data, tmp_path):
-    weights = []
-    for reused in (False, True):
-        shard = Shard(tmp_path / str(reused), data, [0, 1], protocol=Protocol(carry_adam=True, reused_adam=reused))
+def test_a_network_can_start_with_the_adam_state_of_another_network(data, tmp_path):
+    carried = Protocol(carry_adam=True)
+    other = Shard(tmp_path / "other", data, [OTHERS], protocol=carried)
+    reusing = Shard(tmp_path / "reusing", data, [0], protocol=Protocol(carry_adam=True, reused_adam=True))
+    for shard in (other, reusing):
         shard.baseline()
-        steps = load_tensors(shard.state)[0]["adam/steps"].item()
-        weights.append((steps, load_tensors(shard.trained)[0]["fc1.weight"]))
-    (steps, new), (more, reused) = weights
-    assert more == 2 * steps and not torch.equal(new, reused)
+    job = TrainingJob.of("small", other.study, [0], RECORDS)
+    images = load(data)
+    replicas = initialise(network(job.network, *common_form([images])), [0])
+    replicas.adam = trained.read(other.trained, [OTHERS]).adam
+    tasks = first_tasks(job.first_task, plain_task(images, training=job.images), [0])
+    learn_first_task(replicas, tasks, PathRecorder(), duration=job.duration, optimisation=job.optimisation)
+    weights, _ = load_tensors(reusing.trained)
+    torch.testing.assert_close(dict(weights), replicas.parameters)

@@ -59,7 +59,7 @@ def test_the_accuracies_of_a_stored_run_are_next_to_the_published_ones(tmp_path)
     accuracy = 100 * tables["retention"].query("split == 'test'")["accuracy"].mean()
     (ewc,) = (line for line in texts["lambda"].splitlines() if line.startswith("| Fisher"))
     assert ewc.startswith(f"| Fisher (empirical) | 41 | 10 | 95.05 | {accuracy:.2f} | ")
-    assert len(texts["pruning"].splitlines()) == 2 + 5 * 9
+    assert "pruning" not in texts  # the published networks had a new Adam state
 
 
 def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypatch):
@@ -95,7 +95,7 @@ def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypat
     assert (united["first_seed"], united["seeds"], united["retention"]["lambdas"]["si"]) == (0, 5, [7, 300])
     assert pd.read_csv(folder / "durations.csv").to_numpy().tolist() == [["retention", 3, 9, 8]]
     for wrong, reason in (
-        (changes, "no network and no λ"),
+        (changes, "are already stored"),
         (changes | {"importance": {"samples": 10}}, "differ in importance"),
         (changes | {"first_seed": 3}, "name all files"),
     ):

@@ -37,7 +37,7 @@ SETTINGS = {
     f"{STUDY}_stabilised": changed(HELD_OUT, companion_of=STUDY),
     FOLLOWER: changed(PUBLISHED, companion_of=STUDY),
 }
-REDUCED = SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], retention={"epochs": 1})}
+REDUCED = SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], retention={"epochs": 1}, protocol={"reused_adam": False})}
 CNN = "cnn_mnist_fashion"
 CNN_SETTINGS = {
     CNN: changed(
@@ -147,7 +147,19 @@ def test_the_study_of_the_published_protocol_is_compared_if_it_exists():
 def test_departures_from_the_published_settings_are_named(changes, expected, matters_for_pruning):
     settings = changed(PUBLISHED, **changes)
     assert departures(STUDY, settings) == [expected]
-    assert departures(STUDY, settings, "pruning") == ([expected] if matters_for_pruning else [])
+    new_state = changed(settings, protocol={"reused_adam": False})
+    assert departures(STUDY, new_state, "pruning") == ([expected] if matters_for_pruning else [])
+
+
+def test_only_published_networks_with_several_tasks_reuse_the_state_of_adam():
+    words = "state of Adam carried from network to network"
+    new_state = changed(PUBLISHED, protocol={"reused_adam": False})
+    assert departures(STUDY, new_state) == [f"{words}: no instead of yes"]
+    assert departures(STUDY, new_state, "pruning") == []
+    assert departures(STUDY, PUBLISHED, "pruning") == [f"{words}: yes instead of no"]
+    assert (
+        stand_in(STUDY, SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], protocol={"reused_adam": False})}) == FOLLOWER
+    )
 
 
 def test_words_for_departures_need_no_latex_packages():

@@ -1,14 +1,19 @@
 """Train the networks of a shard on the first task, recording the optimiser's path."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import torch
+from torch import nn
 
 from weight_importance.data.image_file import common_form, load
 from weight_importance.data.tasks.registry import first_tasks
-from weight_importance.data.tasks.task import plain_task
+from weight_importance.data.tasks.task import Task, plain_task
 from weight_importance.estimators.path import PathRecorder
 from weight_importance.files import trained
 from weight_importance.files.checkpoint import Checkpoint, made_from
+from weight_importance.files.trained import AdamState
 from weight_importance.learning.first_task import learn_first_task
 from weight_importance.learning.networks import network
 from weight_importance.learning.replicas import initialise
@@ -38,16 +43,24 @@ def main() -> None:
     settings = job.model_dump(mode="json")
     origin = made_from("baseline", settings, job.seeds, arguments.data, device)
     checkpoint = Checkpoint(arguments.trained, origin)
-    training = {"duration": job.duration, "optimisation": job.optimisation}
     if job.reused_adam and not checkpoint.load():
-        others = initialise(build, [seed + OTHERS for seed in job.seeds], device)
-        learn_first_task(others, tasks, PathRecorder(), **training)
-        replicas.adam = others.adam
-    learn_first_task(replicas, tasks, recorder, checkpoint=checkpoint, **training)
+        replicas.adam = adam_of_others(build, tasks, job, device)
+    learn_first_task(
+        replicas, tasks, recorder, duration=job.duration, optimisation=job.optimisation, checkpoint=checkpoint
+    )
     adam = replicas.adam if job.carry_adam else None
     stack = trained.Trained(replicas.seeds, replicas.parameters, replicas.buffers, adam)
     trained.write(arguments.trained, stack, recorder.recorded(), settings)
     checkpoint.remove()
+
+
+def adam_of_others(
+    build: Callable[[], nn.Module], tasks: Sequence[Task], job: TrainingJob, device: torch.device
+) -> AdamState | None:
+    """Train other networks on the first task, and return their Adam state."""
+    others = initialise(build, [seed + OTHERS for seed in job.seeds], device)
+    learn_first_task(others, tasks, PathRecorder(), duration=job.duration, optimisation=job.optimisation)
+    return others.adam
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def curve(study: str, settings: Mapping[str, Study], estimator: str) -> str:
 
 
 def curves(settings: Mapping[str, Study], retention: pd.DataFrame) -> pd.DataFrame:
-    """Average test accuracy after the last task, at each λ for which most networks of a curve have results.
+    """Average test accuracy after the last task, at the λ with the largest number of networks of each curve.
 
     Args:
         settings: settings of a study and its companions, by name.
@@ -108,7 +108,7 @@ def shifts(table: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
     """
     accuracy = table.assign(x=np.log10(table["lambda"].where(table["lambda"] > 0))).dropna()
     accuracy = accuracy.set_index(["curve", "seed", "x"])["accuracy"].sort_index()
-    none = table.loc[table["curve"] == "none", "accuracy"].mean()
+    unpenalised = table[table["curve"] == "none"].set_index("seed")["accuracy"]
     total = summed.set_index(["curve", "seed"])["total"]
     lines = []
     for name in accuracy.index.unique("curve"):
@@ -117,7 +117,7 @@ def shifts(table: pd.DataFrame, summed: pd.DataFrame) -> pd.DataFrame:
         ratio = interval(np.log10((total.loc[name] / total.loc[REFERENCE])[seeds].to_numpy()))
         fitted = _closest(own, reference)
         values = (
-            name, len(seeds), 10 ** own.idxmax(), own.max(), half_rise(own, none),
+            name, len(seeds), 10 ** own.idxmax(), own.max(), half_rise(own, unpenalised.reindex(seeds).mean()),
             *(10**value for value in (ratio.mean, ratio.low, ratio.high, fitted)),
             *(distance(own, reference, shift) for shift in (0.0, ratio.mean, fitted)),
         )  # fmt: skip

@@ -42,8 +42,8 @@ def learn_first_task(
     """Train replicas on the first task from scratch, from an earlier epoch, or from a checkpoint.
 
     Args:
-        replicas: the stack, trained for ``first_epoch`` epochs; ``adam`` is the state after the last step, or the state
-            to start with.
+        replicas: the stack, trained for ``first_epoch`` epochs; training continues with its ``adam``, or with a new
+            state if it is ``None``.
         tasks: first task of each replica.
         recorder: path recorder, including the epochs so far.
         duration: total epochs, or iterations.
@@ -56,7 +56,7 @@ def learn_first_task(
     parts = _parts(duration)
     steps = duration.steps(len(data[0]), optimisation.batch_size)
     if first_epoch:
-        steps -= present(replicas.adam).steps
+        steps -= recorder.steps
     progress = ProgressLine([steps], len(replicas))
     kept = checkpoint.load() if checkpoint and not first_epoch else {}
     done = first_epoch

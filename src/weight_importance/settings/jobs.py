@@ -87,7 +87,7 @@ class TrainingJob(OnFirstTask):
     duration: Duration
     optimisation: Optimisation
     carry_adam: bool = Field(description="Whether Adam's state is kept for the next task.")
-    reused_adam: bool = Field(False, description="Whether Adam's state is at first that of another network.")
+    reused_adam: bool = Field(False, description="Whether training starts with the Adam state of another network.")
     records: tuple[str, ...] = Field(strict=False, description="Quantities to record for path estimators.")
 
     @classmethod

@@ -32,7 +32,8 @@ class Protocol(Settings):
     reused_adam: bool = Field(
         False,
         description="Whether each network starts with Adam's state at the end of another network's first task, as in "
-        "code that initialises the weights anew but not the optimiser. false: with a new state.",
+        "code that re-initialises the weights but not the optimiser. false: with a new state. Networks trained for the "
+        "explanation always start with a new state.",
     )
     select_lambda_on: Literal["validation", "test"] = Field(
         "validation", description="Images whose accuracy selects the penalty strength lambda."

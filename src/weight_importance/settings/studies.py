@@ -124,7 +124,7 @@ class Study(Common):
             **{("tasks", key): value for key, value in self.tasks.first().model_dump().items()},
             ("images", "training"): self.images.training,
             **{("inputs", key): value for key, value in self.inputs.model_dump().items()},
-            ("protocol", "carry_adam"): self.protocol.carry_adam,
+            **{("protocol", key): getattr(self.protocol, key) for key in ("carry_adam", "reused_adam")},
             **{("training", key): value for key, value in self.training.model_dump().items()},
             ("importance", "samples"): self.importance.samples,
         }
