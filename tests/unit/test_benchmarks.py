@@ -135,6 +135,8 @@ def test_without_a_published_strength_the_best_one_is_compared_and_standard_erro
     published = publications.published(FOLDER)
     table = retention(studies, published[published["publication"] == "vandeven-tolias-2018-split-mnist"], 0.0)
     table.loc[table["lambda"] == 1e4, "accuracy"] += 0.1
+    of_one_network = table[(table["lambda"] == 1e4) & (table["seed"] == table["seed"].min())]
+    table = pd.concat([table, of_one_network.assign(accuracy=1.0, **{"lambda": 2e4})])
     comparison = benchmarks.compared(studies, table, published).set_index("method")
     assert comparison.loc["online_ewc", "lambda"] == 1e4
     assert comparison.loc["si", "mean_published"] == 0.9914

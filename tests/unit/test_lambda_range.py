@@ -11,6 +11,7 @@ from weight_importance.findings.lambda_range import curves, distance, shifts, to
 from weight_importance.settings import Configuration
 from weight_importance.settings.merging import merged
 
+TOTALS = ["curve", "seed", "total"]
 STRENGTHS = 10.0 ** np.arange(0, 14)
 
 
@@ -54,12 +55,22 @@ def test_the_distance_is_that_of_one_curve_moved_along_the_other():
     assert distance(own, reference, 0.0) == pytest.approx(np.sqrt(0.25 / 2))
 
 
+def test_two_curves_are_compared_on_the_networks_that_both_have():
+    curves = accuracy_curves({"fisher_exact": 1e7, "mas": 1e4})
+    curves.loc[(curves["curve"] == "fisher_exact") & (curves["seed"] == 1), "accuracy"] = 0.5
+    curves = curves[(curves["curve"] != "mas") | (curves["seed"] == 0)]
+    summed = pd.DataFrame([("fisher_exact", 0, 1.0), ("fisher_exact", 1, 9.0), ("mas", 0, 1e3)], columns=TOTALS)
+    row = shifts(curves, summed).set_index("curve").loc["mas"]
+    assert row["seeds"] == 1 and row["ratio"] == pytest.approx(1e3)
+    assert row["distance_shifted"] < 1e-9
+
+
 def test_a_curve_has_the_strengths_of_all_its_networks():
     settings = {"study": Configuration.model_validate(merged(default())).studies["split_mnist_task"]}
     rows = [("si", strength, seed) for seed, grid in ((0, [1, 10, 100]), (1, [1, 100])) for strength in grid]
-    rows += [("none", 0, 0), ("none", 0, 1), ("mas", 10, 0)]
+    rows += [("none", 0, 0), ("none", 0, 1), ("mas", 10, 0), ("magnitude", 1, 0), ("magnitude", 3, 1)]
     retention = pd.DataFrame(rows, columns=["estimator", "lambda", "seed"])
     retention = retention.assign(study="study", tasks_learnt=5, task=1, split="test", accuracy=0.9)
     table = curves(settings, retention)
     strengths = {curve: sorted(set(group["lambda"])) for curve, group in table.groupby("curve")}
-    assert strengths == {"si": [1, 100], "none": [0], "mas": [10]}
+    assert strengths == {"si": [1, 100], "none": [0], "mas": [10], "magnitude": [1, 3]}
