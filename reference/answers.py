@@ -131,11 +131,7 @@ def _published() -> str:
     _require("differs" not in outcomes, "no accuracy differs on Split MNIST")
     ewc, mas = (_fully_connected(name, strength) for name, strength in (("fisher_empirical", 41), ("mas", 4.5)))
     new = [_states(name, strength)[-1] for name, strength in (("fisher_empirical", 41), ("mas", 4.5))]
-    for row, (_, listed, of_new, _) in zip((ewc, mas), new, strict=True):
-        _require(
-            abs(row["mean_difference"]) < listed - of_new,
-            "with the Adam state of another network, accuracies are closer",
-        )
+    _require(max(ewc["high_difference"], mas["high_difference"]) < 0, "both are lower in the fully connected network")
     conv = _convolutional().query("estimator == 'fisher_empirical' and tasks_learnt == 4").squeeze()
     _require(conv["low_difference"] > 0, "EWC is better than published in the convolutional network")
     observed, half, published = (
@@ -206,7 +202,7 @@ def _states(estimator: str, strength: float) -> list[tuple[int, float, float, fl
     tables = [retention_means(pd.read_csv(file)) for file in files]
     published = retention(ROOT / "workflow/resources/published").query("study == 'mlp_permuted_mnist'")
     means = [
-        table.query("estimator == @estimator and `lambda` == @strength").set_index("tasks_learnt")["mean"]
+        table[(table["estimator"] == estimator) & (table["lambda"] == strength)].set_index("tasks_learnt")["mean"]
         for table in (published, *tables)
     ]
     return [*pd.concat(means, axis=1, join="inner").sort_index().itertuples(name=None)]
