@@ -8,6 +8,9 @@ from weight_importance.figures.style import GREY, PERCENT, figure, label, look
 from weight_importance.findings.lambda_range import REFERENCE
 from weight_importance.findings.statistics import intervals
 
+MARGIN = 3
+"""Percentage points between the extreme means and the ends of the axis."""
+
 
 def curve_label(curve: str) -> str:
     """Display name of a curve: the estimator, and the number of samples if there is one."""
@@ -36,6 +39,8 @@ def lambda_range(curves: pd.DataFrame, shifts: pd.DataFrame) -> Figure:
             axes.grid(axis="y")
             for value in none:
                 axes.axhline(value * PERCENT, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8, label="no penalty")
+        low, high = (PERCENT * limit for limit in (means["mean"].min(), means["mean"].max()))
+        measured.set_ylim(low - MARGIN, high + MARGIN)
         measured.set(xlabel="penalty strength λ", ylabel="average test accuracy, all tasks (%)", title="as measured")
         rescaled.set(xlabel=f"λ × summed importance / that of {label(REFERENCE)}", title="rescaled")
         drawn.legend(*measured.get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -45,7 +50,7 @@ def lambda_range(curves: pd.DataFrame, shifts: pd.DataFrame) -> Figure:
 def _curve(axes: Axes, name: str, strengths: pd.Series, rows: pd.DataFrame) -> None:
     estimator, _, samples = name.partition(" ")
     drawn = look(estimator) | ({"markerfacecolor": "none", "linestyle": ":"} if samples else {})
-    axes.fill_between(
-        strengths, rows["low"] * PERCENT, rows["high"] * PERCENT, color=drawn["color"], alpha=0.15, lw=0
-    )  # fmt: skip
+    if rows["n"].min() > 2:  # the interval of two networks is wider than the axis
+        low, high = rows["low"] * PERCENT, rows["high"] * PERCENT
+        axes.fill_between(strengths, low, high, color=drawn["color"], alpha=0.15, lw=0)
     axes.plot(strengths, rows["mean"] * PERCENT, label=curve_label(name), **drawn)
