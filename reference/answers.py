@@ -51,6 +51,7 @@ def parts() -> dict[tuple[str, str], str]:
         **{(f"reference/{name}/README.md", "comparisons"): comparisons(table) for name, table in published.items()},
         **{(PUBLISHED, kind): text for kind, text in reproduced().items()},
         (PUBLISHED, "adam"): adam_states(),
+        (PUBLISHED, "others"): unpublished(),
         ("README.md", "answers"): answers(),
         (GPU, "accuracies"): accuracies(),
         (ZENKE, "epochs"): epochs(),
@@ -193,6 +194,28 @@ def adam_states() -> str:
         if tasks in (1, 2, 4, 6, 8, 10)
     ]
     return _table("estimator, λ, tasks learnt, published, new state, state of another network", rows)
+
+
+def unpublished() -> str:
+    """Average accuracies of estimators without published ones, as a table in Markdown."""
+    means = retention_means(pd.read_csv(next((REFERENCE / "published").glob("retention.csv*"))))
+    means = means[means["estimator"].isin(["si", "total_signal"])].set_index(["estimator", "lambda", "tasks_learnt"])
+    rows = []
+    for (name, strength), table in means.groupby(["estimator", "lambda"]):
+        after = table.droplevel([0, 1])
+        half = 100 * (after.loc[10, "high"] - after.loc[10, "mean"])
+        accuracies = [_points(after.loc[tasks, "mean"]) for tasks in (1, 2, 4, 6, 8, 10)]
+        rows.append(
+            [
+                label(name),
+                f"{strength:g}",
+                f"{after.loc[10, 'n']:.0f}",
+                *accuracies[:-1],
+                f"{accuracies[-1]} ± {half:.2f}",
+            ]
+        )
+    columns = "estimator, λ, networks, after 1 task, 2 tasks, 4 tasks, 6 tasks, 8 tasks, 10 tasks"
+    return _table(columns, rows)
 
 
 def _states(estimator: str, strength: float) -> list[tuple[int, float, float, float]]:
