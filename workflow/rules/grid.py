@@ -7,7 +7,7 @@ Snakemake, job settings (see :mod:`jobs`) and notebooks (see :mod:`notebooks`).
 from collections.abc import Iterable, Sequence
 
 from weight_importance.runtime.optional import present
-from weight_importance.settings import KUTALEV_LAPINA, L2, UNPENALISED, Configuration, Study
+from weight_importance.settings import L2, UNPENALISED, Configuration, Study
 from weight_importance.settings.ablation_names import folder, is_ablation, parse
 
 RUNS, SUMMARY = "results/runs", "results/summary"
@@ -224,7 +224,7 @@ def published_tables(configuration: Configuration) -> list[str]:
     return [
         f"{SUMMARY}/{name}/{table}.csv"
         for name, study in configuration.studies.items()
-        if study.protocol == KUTALEV_LAPINA
+        if study.protocol.as_published
         for table in STAGE_OF
         if has_table(configuration, name, table)
     ]

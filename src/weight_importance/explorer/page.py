@@ -24,7 +24,7 @@ from weight_importance.findings.correlation import beyond_null
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.retention import final_means
 from weight_importance.findings.tensors import tensor_order
-from weight_importance.settings import KUTALEV_LAPINA
+from weight_importance.settings import Protocol
 from weight_importance.settings.ablation_names import is_ablation, parse
 
 SURFACES = {"light": "#ffffff", "dark": "#181b20"}
@@ -120,7 +120,7 @@ def description(settings: Mapping) -> str:
         + "s" * (settings["seeds"] > 1)
         + f" ({networks} learn the later tasks)" * (networks < settings["seeds"]),
     ]
-    parts += ["the published protocol"] * (settings["protocol"] == KUTALEV_LAPINA.model_dump())
+    parts += ["the published protocol"] * Protocol(**settings["protocol"]).as_published
     parts += ["the stabilised penalty"] * (retention.get("penalty") == "stabilised")
     parts += ["running statistics frozen"] * (retention.get("batch_norm") == "frozen")
     return ", ".join(parts) + "."

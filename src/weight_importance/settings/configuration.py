@@ -16,7 +16,6 @@ from weight_importance.settings.base import (
     check,
     nearest,
 )
-from weight_importance.settings.learning import KUTALEV_LAPINA, Protocol
 from weight_importance.settings.studies import Common, Study
 
 OF_ALL_STUDIES = ("seeds", "first_seed", "shard_size", "estimators")
@@ -124,14 +123,9 @@ def stand_in(study: str, settings: Mapping[str, Study]) -> str:
     if study not in settings:
         raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
     followers = [
-        name for name, other in settings.items() if other.companion_of == study and _as_published(other.protocol)
+        name for name, other in settings.items() if other.companion_of == study and other.protocol.as_published
     ]
-    return followers[0] if followers and not _as_published(settings[study].protocol) else study
-
-
-def _as_published(protocol: Protocol) -> bool:
-    """Whether a protocol is the published one; which published results reuse Adam's state varies."""
-    return protocol.model_copy(update={"reused_adam": True}) == KUTALEV_LAPINA
+    return followers[0] if followers and not settings[study].protocol.as_published else study
 
 
 def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:

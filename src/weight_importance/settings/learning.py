@@ -46,6 +46,11 @@ class Protocol(Settings):
         description="Whether path estimators use the gradient of loss plus penalty. false: that of the loss alone.",
     )
 
+    @property
+    def as_published(self) -> bool:
+        """Whether this is the protocol of Kutalev and Lapina (2021), whose experiments differ in ``reused_adam``."""
+        return self.model_copy(update={"reused_adam": KUTALEV_LAPINA.reused_adam}) == KUTALEV_LAPINA
+
 
 KUTALEV_LAPINA = Protocol(
     train_on_validation=True,
@@ -55,7 +60,7 @@ KUTALEV_LAPINA = Protocol(
     pruning_importance_on="test",
     penalised_path=True,
 )
-"""The protocol of Kutalev and Lapina (2021)."""
+"""The protocol of Kutalev and Lapina (2021) for several tasks; for pruning, every network has a new Adam state."""
 
 
 class Duration(Settings):
