@@ -103,7 +103,8 @@ def store(study: str, folder: Path) -> None:
     settings = {name: values for name, values in parameters["settings"].items() if values["analyses"]}
     names = [*settings]
     if analysis == "reproduction":
-        names = [stand_in(study, studies(settings))]
+        learning, pruned = (stand_in(study, studies(settings), table) for table in ("retention", "pruning"))
+        names = [*dict.fromkeys([learning, pruned])]
         settings = {name: settings[name] for name in (study, *names)}
     (folder / "settings.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     files = [RESULTS / "summary" / name / "retention.csv" for name in names]
@@ -111,7 +112,7 @@ def store(study: str, folder: Path) -> None:
     retention = _after_last_task(retention) if analysis == "lambda_range" else retention
     _write(folder, "retention", retention[retention["split"] == "test"])
     if analysis == "reproduction":
-        _write(folder, "pruning", read_table(files[0].with_name("pruning.csv"), COLUMNS["pruning"]))
+        _write(folder, "pruning", read_table(RESULTS / "summary" / pruned / "pruning.csv", COLUMNS["pruning"]))
     else:
         family = studies(settings)
         chosen = family if analysis == "lambda_range" else {study: family[study]}

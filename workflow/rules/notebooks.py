@@ -116,13 +116,13 @@ def estimators(configuration: Configuration, notebook: Notebook, study: str) -> 
 
 def summaries(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:
     """The tables that a notebook reads for a study."""
-    read = [stand_in(study, configuration.studies)] if notebook.stand_in else shown(configuration, notebook, study)
-    return [
-        f"{grid.SUMMARY}/{name}/{table}.csv"
-        for name in read
+    together = shown(configuration, notebook, study)
+    read = [
+        (name, table)
         for table in notebook.summaries
-        if grid.has_table(configuration, name, table)
+        for name in ([stand_in(study, configuration.studies, table)] if notebook.stand_in else together)
     ]
+    return [f"{grid.SUMMARY}/{name}/{table}.csv" for name, table in read if grid.has_table(configuration, name, table)]
 
 
 def importances(configuration: Configuration, notebook: Notebook, study: str) -> list[str]:

@@ -129,15 +129,15 @@ def comparisons(
         that limits it; ``tost_p`` and ``difference_p`` are the p values of equivalence and of no difference, with
         ``holm_`` adjusted for all comparisons of one kind; ``outcome``, one of :data:`OUTCOMES`, follows from these.
     """
-    name_of_run = stand_in(study, settings)
-    observed = retention_means(retention[retention["study"] == name_of_run])
+    learning, pruned = (stand_in(study, settings, table) for table in ("retention", "pruning"))
+    observed = retention_means(retention[retention["study"] == learning])
     published = published_retention[published_retention["study"] == study]
     tasks, best = last_common_task(observed, published), published_best(published)
     values = [
         _at_every_lambda(observed, published, tasks),
         _after_every_task(observed, published, tasks, best),
         _best_value(observed, published, tasks, best),
-        _pruned(pruning_means(pruning[pruning["study"] == name_of_run]), published_pruning, study),
+        _pruned(pruning_means(pruning[pruning["study"] == pruned]), published_pruning, study),
     ]
     rivals = published, published_pruning[published_pruning["scope"] == "tensor"]
     rows = [row | _tested(row, rivals) for frame in values for row in frame.to_dict("records")]
@@ -147,7 +147,8 @@ def comparisons(
         adjusted = {place: p for _, family in families for place, p in holm(family.to_dict()).items()}
         results[f"holm_{name}"] = pd.Series(adjusted, index=results.index, dtype=float)
     judged = [
-        _judged(row, not departures(study, settings[name_of_run], row["kind"])) for row in results.to_dict("records")
+        _judged(row, not departures(study, settings[pruned if row["kind"] == "pruning" else learning], row["kind"]))
+        for row in results.to_dict("records")
     ]
     outcomes = pd.DataFrame(judged, columns=["outcome", "verdict"], index=results.index)
     return results.assign(outcome=outcomes["outcome"], verdict=outcomes["verdict"])

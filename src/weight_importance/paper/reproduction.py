@@ -42,7 +42,7 @@ def reproduction(
             printed = mean(key, row, scale=PERCENT)
             printed |= {f"{key}/runs": plain(row["n"]), f"{key}/lambda": plain(row["lambda"])}
             results |= derived(printed, retention_rows(study, row["estimator"]))
-    name = stand_in(study, family)
+    name, pruned = (stand_in(study, family, table) for table in ("retention", "pruning"))
     compared = comparisons(study, family, *observed, *published)
     for row in compared[compared["kind"] == "lambda"].to_dict("records"):
         key = f"difference/{row['estimator']}/{row['lambda']:g}"
@@ -62,7 +62,7 @@ def reproduction(
         }
         sources = [rows("retention", study=name, split="test"), retention_rows(study)] if kind != "pruning" else []
         if kind in ("", "pruning"):
-            sources += [rows("pruning", study=name, scope="tensor"), pruning_rows()]
+            sources += [rows("pruning", study=pruned, scope="tensor"), pruning_rows()]
         results |= derived(printed, *sources)
     departed = "; ".join(departures(study, family[name])) or "none"
     return results | derived({"departures": departed}, Setting(f"studies.{name}"))

@@ -110,22 +110,35 @@ class Configuration(Common):
         return [other for other, study in self.studies.items() if study.companion_of == name]
 
 
-def stand_in(study: str, settings: Mapping[str, Study]) -> str:
+def stand_in(study: str, settings: Mapping[str, Study], table: str = "retention") -> str:
     """Choose the study to compare with the published results of ``study``.
 
     Args:
         study: name of a study with published results.
         settings: settings by study, of this study and its companions.
+        table: the results to compare, ``retention`` or ``pruning``; in the publication, only the former reuse the state
+            of Adam.
 
     Returns:
-        the companion with the published protocol, if any; else ``study`` itself.
+        a companion with the published protocol, if any, preferably the one with the published state of Adam; else
+        ``study`` itself.
     """
     if study not in settings:
         raise KeyError(f"no settings of study '{study}', found those of {sorted(settings)}")
+    if settings[study].protocol.as_published:
+        return study
     followers = [
         name for name, other in settings.items() if other.companion_of == study and other.protocol.as_published
     ]
-    return followers[0] if followers and not settings[study].protocol.as_published else study
+    reused = table == "retention"
+    return next(
+        (
+            name
+            for name in followers
+            if settings[name].protocol.reused_adam == reused and getattr(settings[name], table)
+        ),
+        followers[0] if followers else study,
+    )
 
 
 def completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
