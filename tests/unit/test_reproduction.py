@@ -157,9 +157,10 @@ def test_only_published_networks_with_several_tasks_reuse_the_state_of_adam():
     assert departures(STUDY, new_state) == [f"{words}: no instead of yes"]
     assert departures(STUDY, new_state, "pruning") == []
     assert departures(STUDY, PUBLISHED, "pruning") == [f"{words}: yes instead of no"]
-    assert (
-        stand_in(STUDY, SETTINGS | {FOLLOWER: changed(SETTINGS[FOLLOWER], protocol={"reused_adam": False})}) == FOLLOWER
-    )
+    followed = SETTINGS | {FOLLOWER: changed(new_state, companion_of=STUDY)}
+    assert stand_in(STUDY, followed) == FOLLOWER
+    both = SETTINGS | {"pruned": changed(new_state, companion_of=STUDY, retention=None)}
+    assert (stand_in(STUDY, both), stand_in(STUDY, both, "pruning")) == (FOLLOWER, "pruned")
 
 
 def test_words_for_departures_need_no_latex_packages():

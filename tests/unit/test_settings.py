@@ -226,7 +226,8 @@ def test_shards_and_conditions_of_a_study():
     whole = Configuration.model_validate(merged(DEFAULT))
     assert whole.studies[f"{STUDY}_published"].protocol == KUTALEV_LAPINA
     assert whole.studies[f"{STUDY}_published"].retained() == ["fisher_empirical"]
-    assert whole.companions(STUDY) == [f"{STUDY}_stabilised", f"{STUDY}_published"]
+    companions = [f"{STUDY}_{name}" for name in ("stabilised", "published", "published_pruning")]
+    assert whole.companions(STUDY) == companions
 
 
 def test_a_study_inherits_the_settings_of_shared_networks_and_defaults():
