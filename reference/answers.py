@@ -52,6 +52,7 @@ def parts() -> dict[tuple[str, str], str]:
         **{(PUBLISHED, kind): text for kind, text in reproduced().items()},
         (PUBLISHED, "adam"): adam_states(),
         (PUBLISHED, "others"): unpublished(),
+        (PUBLISHED, "state"): pruned_by_state(),
         ("README.md", "answers"): answers(),
         (GPU, "accuracies"): accuracies(),
         (ZENKE, "epochs"): epochs(),
@@ -216,6 +217,21 @@ def unpublished() -> str:
         )
     columns = "estimator, λ, networks, after 1 task, 2 tasks, 4 tasks, 6 tasks, 8 tasks, 10 tasks"
     return _table(columns, rows)
+
+
+def pruned_by_state() -> str:
+    """Accuracies after 70 % of every weight matrix are removed, by the state of Adam, as a table in Markdown."""
+    new, reused = (pd.read_csv(REFERENCE / f"published/{folder}reproduction.csv") for folder in ("new-adam/", ""))
+    both = new.merge(reused, on=["kind", "estimator", "fraction"], suffixes=("_new", "_reused"))
+    chosen = both[(both["kind"] == "pruning") & (both["fraction"] == 0.7)]
+    rows = [
+        [
+            label(row["estimator"]),
+            *(_points(row[f"mean_{who}"]) for who in ("published_new", "ours_new", "ours_reused")),
+        ]
+        for row in chosen.to_dict("records")
+    ]
+    return _table("estimator, published, new state, state of another network", rows)
 
 
 def _states(estimator: str, strength: float) -> list[tuple[int, float, float, float]]:
