@@ -6,6 +6,7 @@ python reference/answers.py
 import json
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from weight_importance.files.tables import is_weight_tensor
 from weight_importance.findings import lambda_range
 from weight_importance.findings.ablations import PRIMARY
 from weight_importance.findings.correlation import STRONG
+from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
 from weight_importance.findings.reproduction import MARGIN, retention_means
@@ -35,6 +37,8 @@ NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 PLACES = {"lambda_ours": "λ", "tasks_learnt": "tasks learnt", "fraction": "sparsity"}
 """Columns that name a comparison with Kutalev and Lapina (2021)."""
 WIDTH = 135
+STATES = ("retention-new-adam", "retention")
+"""Tables of networks that learnt the published tasks, by the state of Adam at the beginning."""
 
 
 def main() -> None:
@@ -52,6 +56,7 @@ def parts() -> dict[tuple[str, str], str]:
         **{(f"reference/{name}/README.md", "comparisons"): comparisons(table) for name, table in published.items()},
         **{(PUBLISHED, kind): text for kind, text in reproduced().items()},
         (PUBLISHED, "adam"): adam_states(),
+        (PUBLISHED, "consecutive"): consecutive_runs(),
         (PUBLISHED, "others"): unpublished(),
         (PUBLISHED, "state"): pruned_by_state(),
         ("README.md", "answers"): answers(),
@@ -134,7 +139,7 @@ def _published() -> str:
     reproduced, undecided = int(outcomes["reproduced"]), int(outcomes["undecided"])
     _require("differs" not in outcomes, "no accuracy differs on Split MNIST")
     ewc, mas = (_fully_connected(name, strength) for name, strength in (("fisher_empirical", 41), ("mas", 4.5)))
-    new = [_states(name, strength)[-1] for name, strength in (("fisher_empirical", 41), ("mas", 4.5))]
+    new = [_states(name, strength, STATES)[-1] for name, strength in (("fisher_empirical", 41), ("mas", 4.5))]
     _require(max(ewc["high_difference"], mas["high_difference"]) < 0, "both are lower in the fully connected network")
     conv = _convolutional().query("estimator == 'fisher_empirical'").set_index("tasks_learnt")
     change = ", ".join(_points(value, "+") for value in conv["mean_difference"])
@@ -171,14 +176,9 @@ def comparisons(table: pd.DataFrame) -> str:
 
 
 def reproduced() -> dict[str, str]:
-    """The comparisons with Kutalev and Lapina (2021) by kind, as tables in Markdown; empty if no run is stored.
-
-    As in the publication, accuracies after pruning are those of networks with a new Adam state.
-    """
+    """The comparisons with Kutalev and Lapina (2021) by kind, as tables in Markdown."""
     texts = {}
-    tables = pd.concat(pd.read_csv(file) for file in (REFERENCE / "published").rglob("reproduction.csv"))
-    judged = tables[tables["outcome"] != "not judged"]
-    for kind, table in judged.groupby("kind"):
+    for kind, table in pd.read_csv(REFERENCE / "published/reproduction.csv").groupby("kind"):
         places = [name for name in PLACES if table[name].notna().any()]
         rows = [
             [label(row["estimator"]), *(f"{row[name]:g}" for name in places), *_next_to(row, "verdict")]
@@ -191,18 +191,29 @@ def reproduced() -> dict[str, str]:
 
 def adam_states() -> str:
     """Accuracies by the state of Adam at the beginning, next to the published ones, as a table in Markdown."""
-    rows = [
+    return _table("estimator, λ, tasks learnt, published, new state, state of another network", _rows_of_states(STATES))
+
+
+def consecutive_runs() -> str:
+    """The same for networks that also started with the state after a whole run of another network."""
+    files = (*STATES, "consecutive-runs")
+    networks = pd.read_csv(REFERENCE / "published/consecutive-runs.csv")["seed"].unique()
+    columns = "estimator, λ, tasks learnt, published, new state, state after another first task, after another run"
+    return _table(columns, _rows_of_states(files, networks))
+
+
+def _rows_of_states(files: Sequence[str], networks: Sequence[int] | None = None) -> list[list]:
+    return [
         [label(name), f"{strength:g}", tasks, *map(_points, means)]
         for name, strength in (("fisher_empirical", 41), ("mas", 4.5))
-        for tasks, *means in _states(name, strength)
+        for tasks, *means in _states(name, strength, files, networks)
         if tasks in (1, 2, 4, 6, 8, 10)
     ]
-    return _table("estimator, λ, tasks learnt, published, new state, state of another network", rows)
 
 
 def unpublished() -> str:
     """Average accuracies of estimators without published ones, as a table in Markdown."""
-    means = retention_means(pd.read_csv(next((REFERENCE / "published").glob("retention.csv*"))))
+    means = retention_means(pd.read_csv(REFERENCE / "published/retention.csv"))
     means = means[means["estimator"].isin(["si", "total_signal"])].set_index(["estimator", "lambda", "tasks_learnt"])
     rows = []
     for (name, strength), table in means.groupby(["estimator", "lambda"]):
@@ -224,28 +235,28 @@ def unpublished() -> str:
 
 def pruned_by_state() -> str:
     """Accuracies at 70 % sparsity, layer-wise pruning, by the state of Adam, as a table in Markdown."""
-    new, reused = (pd.read_csv(REFERENCE / f"published/{folder}reproduction.csv") for folder in ("new-adam/", ""))
-    both = new.merge(reused, on=["kind", "estimator", "fraction"], suffixes=("_new", "_reused"))
-    chosen = both[(both["kind"] == "pruning") & (both["fraction"] == 0.7)]
+    folder = REFERENCE / "published"
+    reused = pruning_means(pd.read_csv(folder / "pruning-reused-adam.csv")).query("scope == 'tensor'")
+    reused = reused[["criterion", "fraction", "mean"]].rename(columns={"criterion": "estimator"})
+    new = pd.read_csv(folder / "reproduction.csv").query("kind == 'pruning' and fraction == 0.7")
     rows = [
-        [
-            label(row["estimator"]),
-            *(_points(row[f"mean_{who}"]) for who in ("published_new", "ours_new", "ours_reused")),
-        ]
-        for row in chosen.to_dict("records")
+        [label(row["estimator"]), *(_points(row[name]) for name in ("mean_published", "mean_ours", "mean"))]
+        for row in new.merge(reused, on=["estimator", "fraction"]).to_dict("records")
     ]
     return _table("estimator, published, new state, state of another network", rows)
 
 
-def _states(estimator: str, strength: float) -> list[tuple[int, float, float, float]]:
-    """Numbers of tasks, and average accuracies: published, with a new Adam state, with that of another network."""
-    folder = REFERENCE / "published"
-    files = (folder / "new-adam/retention.csv", next(folder.glob("retention.csv*")))
-    tables = [retention_means(pd.read_csv(file)) for file in files]
+def _states(
+    estimator: str, strength: float, files: Sequence[str], networks: Sequence[int] | None = None
+) -> list[tuple[int, ...]]:
+    """Numbers of tasks, and average accuracies: the published one, and those of the networks in each file."""
+    tables = [pd.read_csv(REFERENCE / f"published/{name}.csv") for name in files]
+    if networks is not None:
+        tables = [table[table["seed"].isin(networks)] for table in tables]
     published = retention(ROOT / "workflow/resources/published").query("study == 'mlp_permuted_mnist'")
     means = [
         table[(table["estimator"] == estimator) & (table["lambda"] == strength)].set_index("tasks_learnt")["mean"]
-        for table in (published, *tables)
+        for table in (published, *map(retention_means, tables))
     ]
     return [*pd.concat(means, axis=1, join="inner").sort_index().itertuples(name=None)]
 

@@ -7,11 +7,11 @@ import re
 import pandas as pd
 import pytest
 
-from configurations import default
+from configurations import combined, default, read
 from weight_importance.files.integrity import checksum
 from weight_importance.files.storage import write_table
 from weight_importance.files.tables import COLUMNS
-from weight_importance.findings.study import stored
+from weight_importance.findings.study import stored, studies
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings import Configuration
 from weight_importance.settings.known import REPOSITORY
@@ -103,6 +103,18 @@ def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypat
         file.write_text(json.dumps({"studies": {study: wrong}}), encoding="utf-8")
         with pytest.raises(UserError, match=reason):
             store.add(study, folder, [str(file)])
+
+
+@pytest.mark.parametrize("name", ["hsu", "lambda-range", "published", "vandeven"])
+def test_a_stored_run_can_be_extended_with_its_preset(name):
+    presets = Configuration.model_validate(
+        merged(combined(default(), read(REPOSITORY / f"presets/{name}.yaml")))
+    ).studies
+    united = program("store")._united
+    file = REPOSITORY / f"reference/{name}/settings.json"
+    for study, settings in studies(json.loads(file.read_text(encoding="utf-8"))).items():
+        if settings.retention and study in presets and study != "mlp_permuted_mnist":
+            assert {*united(settings, presets[study]).estimators} == {*presets[study].estimators}
 
 
 def test_stored_files_match_their_checksums():
