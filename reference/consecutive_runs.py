@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from snakemake.utils import update_config
 
 from weight_importance.data.image_file import common_form, load
 from weight_importance.data.tasks.registry import sequences
@@ -29,6 +30,8 @@ from weight_importance.runtime.errors import run_program
 from weight_importance.settings import RetentionJob, TrainingJob, reading
 
 ROOT = Path(__file__).parents[1]
+DATA = ROOT / "results/data/mnist.safetensors"
+FILE = ROOT / "reference/published/consecutive-runs.csv"
 STUDY = "mlp_permuted_mnist_published"
 OTHERS = 1_000_000
 """Difference of seeds between the networks of the first run and those of the second."""
@@ -39,13 +42,16 @@ def main() -> None:
     parser.add_argument("estimator")
     parser.add_argument("strength", type=float, help="λ")
     parser.add_argument("--networks", type=int, default=5)
+    parser.add_argument("--configfile", nargs="*", default=[], help="configuration files in addition to config.yaml")
     arguments = parser.parse_args()
     name, seeds, device = arguments.estimator, (*range(arguments.networks),), prepare(1)
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    study = reading.read(config, ["config.yaml"]).studies[STUDY]
+    config: dict = {}
+    for file in (ROOT / "config.yaml", *arguments.configfile):
+        update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
+    study = reading.read(config, ["config.yaml", *arguments.configfile]).studies[STUDY]
     first = TrainingJob.of(STUDY, study, seeds, ())
     later = RetentionJob.of(STUDY, study, seeds, name).model_copy(update={"lambdas": (arguments.strength,)})
-    images = load(ROOT / "results/data/mnist.safetensors", first.inputs.padding)
+    images = load(DATA, first.inputs.padding)
     task = plain_task(images, **later.images.model_dump(), train_on_validation=later.train_on_validation).to(device)
     build = network(first.network, *common_form([images]), first.inputs)
 
@@ -62,10 +68,9 @@ def main() -> None:
         for seed, values in zip(seeds, accuracies, strict=True)
         if split == "test"
     ]
-    file = ROOT / "reference/published/consecutive-runs.csv"
     new = pd.DataFrame(rows, columns=COLUMNS["retention"])
-    both = pd.concat([pd.read_csv(file), new]) if file.is_file() else new
-    both.to_csv(file, index=False, float_format="%.7g")
+    both = pd.concat([pd.read_csv(FILE), new]) if FILE.is_file() else new
+    both.to_csv(FILE, index=False, float_format="%.7g")
 
 
 def learn(

@@ -6,8 +6,10 @@ import re
 
 import pandas as pd
 import pytest
+import torch
 
 from configurations import combined, default, read
+from weight_importance.data.image_file import Dataset
 from weight_importance.files.integrity import checksum
 from weight_importance.files.storage import write_table
 from weight_importance.files.tables import COLUMNS
@@ -115,6 +117,38 @@ def test_a_stored_run_can_be_extended_with_its_preset(name):
     for study, settings in studies(json.loads(file.read_text(encoding="utf-8"))).items():
         if settings.retention and study in presets and study != "mlp_permuted_mnist":
             assert {*united(settings, presets[study]).estimators} == {*presets[study].estimators}
+
+
+def test_the_second_of_two_runs_starts_with_the_state_of_adam_at_the_end_of_the_first(tmp_path, monkeypatch):
+    consecutive, draw = program("consecutive_runs"), torch.Generator().manual_seed(0)
+    parts = {
+        f"{part}_images": torch.randint(0, 256, (size, 1, 28, 28), generator=draw, dtype=torch.uint8)
+        for part, size in (("train", 50), ("test", 20))
+    }
+    parts |= {name.replace("images", "labels"): (torch.arange(len(some)) % 10).byte() for name, some in parts.items()}
+    small = {"images": {"validation": 10}, "training": {"epochs": 1, "batch_size": 10}, "tasks": {"count": 2}}
+    small |= {"importance": {"samples": 10}, "retention": {"epochs": 1}}
+    file = tmp_path / "small.yaml"
+    file.write_text(json.dumps({"studies": {consecutive.STUDY: small}}), encoding="utf-8")
+    learn, states = consecutive.learn, []
+
+    def noted(name, replicas, *arguments):
+        states.append(replicas.adam)
+        return learn(name, replicas, *arguments)
+
+    monkeypatch.setattr(consecutive, "load", lambda *_: Dataset(**parts))
+    monkeypatch.setattr(consecutive, "FILE", tmp_path / "runs.csv")
+    monkeypatch.setattr(consecutive, "learn", noted)
+    command = ["consecutive_runs.py", "fisher_empirical", "41", "--networks", "2", "--configfile", str(file)]
+    monkeypatch.setattr("sys.argv", command)
+    for repetition in (1, 2):
+        consecutive.main()
+        table = pd.read_csv(tmp_path / "runs.csv")
+        assert len(table) == repetition * 2 * (1 + 2), (
+            "two networks, one accuracy after the first task, two after the second"
+        )
+    assert states[0] is None
+    assert states[1].steps == 2 * 5
 
 
 def test_stored_files_match_their_checksums():
