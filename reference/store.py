@@ -46,7 +46,7 @@ CONTENT = {
     "baseline": "accuracy after the first task",
     "correlation": "correlations of importances after the first task",
     "correlation_null": "null distribution of correlations in the studies that claims refer to",
-    "durations": "jobs, seconds and processor seconds by stage",
+    "durations": "jobs, seconds and processor seconds by study and stage",
     "paper": "the paper",
     "pruning": "test accuracy after pruning",
     "retention": "accuracies on every task after the last one",
@@ -171,7 +171,7 @@ def _joined(folder: Path, name: str, table: pd.DataFrame) -> pd.DataFrame:
     old = _stored(folder, name)
     both = pd.concat([old, table[old.columns]], ignore_index=True)
     if name == "durations":
-        return both.groupby("stage", as_index=False).sum()
+        return both.groupby([key for key in ("study", "stage") if key in both], as_index=False).sum()
     return both.drop_duplicates([column for column in KEYS if column in both], keep="last")
 
 
@@ -310,21 +310,25 @@ def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:
 
 
 def _durations(logs: Iterable[Path]) -> pd.DataFrame:
-    """Jobs, seconds and processor seconds by stage; without the processor time of notebooks' kernels that are forks."""
-    costs = ((log, COST.search(log.read_text(encoding="utf-8", errors="replace"))) for log in logs)
-    rows = [
-        (log.relative_to(LOGS).parts[0].removesuffix(".log"), float(cost[1]), float(cost[2]))
-        for log, cost in costs
-        if cost
-    ]
+    """Jobs, seconds and processor seconds by study (``all``: no single one) and stage.
+
+    They lack the processor time of notebooks' kernels that are forks.
+    """
+    names = {folder.name for folder in (RESULTS / "runs").glob("*")}
+    rows = []
+    for log in logs:
+        stage, *others = log.relative_to(LOGS).with_suffix("").parts
+        if cost := COST.search(log.read_text(encoding="utf-8", errors="replace")):
+            study = next((part for part in others if part in names), "all")
+            rows.append((study, stage, float(cost[1]), float(cost[2])))
     if not rows:
         raise UserError(
             f"no log in {LOGS} ends with the cost of its job. Make the results again with the current version."
         )
-    groups = pd.DataFrame(rows, columns=["stage", "seconds", "cpu_seconds"]).groupby("stage")
+    groups = pd.DataFrame(rows, columns=["study", "stage", "seconds", "cpu_seconds"]).groupby(["study", "stage"])
     return (
         groups.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), cpu_seconds=("cpu_seconds", "sum"))
-        .round(0)
+        .round(1)
         .reset_index()
     )
 
