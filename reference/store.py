@@ -60,6 +60,18 @@ KEYS = (
     "study", "split", "scope", "criterion", "estimator", "curve", "lambda", "seed", "fraction", "tasks_learnt", "task",
 )  # fmt: skip
 """Columns that identify a row of a stored table."""
+POWERS = """
+## Power of the claims
+
+Lower bound on the probability that a new run of as many networks supports a claim of the paper, if mean and standard
+deviation over networks are those of the reference ([method](../../docs/method.md#baselines-and-selected-strengths)).
+Other studies are those of [`default`](../default/README.md). Conditions of the claims:
+[claims.py](../../src/weight_importance/paper/claims.py).
+
+<!-- powers: python reference/answers.py -->
+<!-- end of the powers -->
+"""
+"""The end of the page of a study with claims; reference/answers.py inserts the table."""
 NOTEBOOKS = ("benchmarks", "lambda_range", "reproduction")
 """Analyses whose settings and comparisons are stored."""
 
@@ -280,6 +292,7 @@ def _page(name: str, study: str, about: dict) -> str:
     files = "\n".join(
         f"| `{file}` | {CONTENT[file.partition('.')[0]]} | `{sha256}` |" for file, sha256 in about["sha256"].items()
     )
+    powers = POWERS if study in {claim.study for claim in CLAIMS.values()} else ""
     title = f"Study `{study}`: part of the reference" if study else "A complete run: the reference"
     arguments = f"{name} --run {study}".strip()
     return f"""# {title} of `make compare`
@@ -302,7 +315,7 @@ Tables have the columns of `results/summary` ([description](../../results/README
 | file | content | SHA-256 |
 | --- | --- | --- |
 {files}
-"""
+{powers}"""
 
 
 def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:

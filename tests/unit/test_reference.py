@@ -12,6 +12,7 @@ from weight_importance.files.integrity import checksum
 from weight_importance.files.storage import write_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.study import stored
+from weight_importance.paper.claims import ABLATIONS
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings import Configuration
 from weight_importance.settings.known import REPOSITORY
@@ -103,6 +104,14 @@ def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypat
         file.write_text(json.dumps({"studies": {study: wrong}}), encoding="utf-8")
         with pytest.raises(UserError, match=reason):
             store.add(study, folder, [str(file)])
+
+
+def test_the_stored_page_of_a_study_with_claims_has_a_place_for_their_power():
+    store, answers = program("store"), program("answers")
+    about = json.loads((REPOSITORY / "reference/ablations/run.json").read_text(encoding="utf-8"))
+    place = answers.BEGIN.format("powers") + answers.END.format("powers")
+    assert store._page("ablations", ABLATIONS, about).endswith(place)
+    assert place not in store._page("default", "", about)
 
 
 def test_durations_are_added_up_by_study_and_stage(tmp_path, monkeypatch):

@@ -16,10 +16,10 @@ from weight_importance.figures.style import save
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings import scale
-from weight_importance.findings.power import TARGET_POWER, necessary
+from weight_importance.findings.power import TARGET_POWER
 from weight_importance.findings.rerun import OUTCOMES, Quantity, accuracies, compared, pruned, verdict
 from weight_importance.findings.study import Findings, by_study, stored
-from weight_importance.paper.claims import CLAIMS, Claim
+from weight_importance.paper.claims import CLAIMS
 from weight_importance.runtime.errors import UserError, run_program
 
 ROOT = Path(__file__).parents[2]
@@ -135,22 +135,10 @@ def claims_compared(
                 "same": "-" if None in held else "yes" if held[0] == held[1] else "no",
                 "quantities": verdict([*table["outcome"]]) if len(table) else "-",
             }
-            | powers(claim, reference_values)
+            | claim.powers(reference_values)
         )
         parts.append(table.assign(part=key))
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
-
-
-def powers(claim: Claim, quantities: list[Quantity]) -> dict[str, object]:
-    """Number of networks of the reference, power of its claim, and networks needed for enough power."""
-    if not quantities:
-        return {"networks": "-", "power": "-", "needed": "-"}
-    power, needed = claim.power(quantities), necessary(lambda n: claim.power(quantities, n))
-    return {
-        "networks": len(quantities[0].by_seed),
-        "power": f"{power:.2f}" if power >= TARGET_POWER else f"{power:.2f} (low)",
-        "needed": needed or "more than 200",
-    }
 
 
 def accuracies_compared(
