@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help:
 	@echo 'make paper        run everything, from raw data to results/paper/main.pdf, then make the report'
 	@echo 'make report       write results/report.html: every result with its rule and settings'
-	@echo 'make compare      compare the results with the stored run in reference/default: claims and accuracies'
+	@echo 'make compare      compare claims and accuracies (average, after pruning) with reference/default and reference/ablations'
 	@echo 'make verify       check every result for damage and edits; rename damaged results'
 	@echo 'make trace NUMBER=97.31   print where a number, figure or table of the paper comes from; ARGS=--all for details'
 	@echo 'make provenance   write ro-crate-metadata.json: this folder and its run as an RO-Crate, with checksums'

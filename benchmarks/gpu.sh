@@ -1,5 +1,6 @@
 #!/bin/sh
-# GPU checks and measurements; needs Python with torch, numpy, scipy, pandas, safetensors and psutil, nothing else.
+# GPU checks and measurements; needs Python with torch, numpy, scipy, pandas, safetensors and psutil, nothing else. The part
+# published, which runs jobs of the workflow, also needs pydantic and PyYAML, and a plan (benchmarks/README.md).
 # Usage: benchmarks/gpu.sh [PART ...] [options]; benchmarks/gpu.sh --help lists parts and options.
 # Results are written to $OUT (default: benchmarks/results/gpu).
 set -eu

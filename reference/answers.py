@@ -17,6 +17,7 @@ from weight_importance.files.tables import is_weight_tensor
 from weight_importance.findings import lambda_range
 from weight_importance.findings.ablations import PRIMARY
 from weight_importance.findings.correlation import STRONG
+from weight_importance.findings.power import TARGET_POWER
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
@@ -60,6 +61,7 @@ def parts() -> dict[tuple[str, str], str]:
         (PUBLISHED, "others"): unpublished(),
         (PUBLISHED, "state"): pruned_by_state(),
         ("README.md", "answers"): answers(),
+        (ABLATIONS, "powers"): powers(),
         (GPU, "accuracies"): accuracies(),
         (ZENKE, "epochs"): epochs(),
         (LAMBDA_RANGE, "curves"): curves(),
@@ -288,6 +290,16 @@ def epochs() -> str:
             importances = f"{total:.0f}" if strength else "-"
             rows.append([study["training"]["epochs"], f"{strength:g}", importances, *map(_points, accuracy[[1, 2, 3]])])
     return _table("epochs per task, c, sum of importances, after 1 task, after 2 tasks, after 3 tasks", rows)
+
+
+def powers() -> str:
+    """The power of every claim of the paper, from the reference of make compare, as a table in Markdown."""
+    findings = {name: one for folder in ("default", "ablations") for name, one in stored(REFERENCE / folder).items()}
+    rows = [
+        [f"`{key}`", f"`{claim.study}`", *claim.powers(claim.quantities(findings[claim.study])).values()]
+        for key, claim in CLAIMS.items()
+    ]
+    return _table(f"claim, study, networks, power, networks for a power of {TARGET_POWER}", rows)
 
 
 def accuracies() -> str:

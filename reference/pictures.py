@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from weight_importance.figures.atlas import atlas
 from weight_importance.figures.correlation import correlation_matrix
 from weight_importance.figures.lambda_range import lambda_range as draw_curves
-from weight_importance.figures.reproduction import reproduction_lambda
+from weight_importance.figures.reproduction import reproduction_tasks
 from weight_importance.figures.style import SETTINGS
 from weight_importance.files.storage import read_table
 from weight_importance.files.tables import COLUMNS
@@ -32,7 +32,7 @@ MLP = "mlp_permuted_mnist"
 def main() -> None:
     os.environ[VARIABLE] = str(ROOT / "presets/fisher_batched_128.py")
     with mpl.rc_context(SETTINGS):
-        for name, drawn in pictures(ROOT / "reference/default").items():
+        for name, drawn in pictures(ROOT / "reference").items():
             drawn.savefig(ROOT / f"docs/{name}.png", dpi=150)
         folder = ROOT / "reference/lambda-range"
         settings = studies(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
@@ -44,14 +44,15 @@ def main() -> None:
 
 
 def pictures(folder: Path) -> dict[str, Figure]:
-    """Figures by name, from the tables in a folder."""
-    findings = stored(folder)
-    comparison, protocol = findings[f"{MLP}_atlas"], findings[f"{MLP}_published"].tables["retention"]
+    """Figures by name, from the tables in the folders ``default`` and ``published``."""
+    findings = stored(folder / "default")
+    comparison = findings[f"{MLP}_atlas"]
+    protocol = read_table(next((folder / "published").glob("retention.csv*")), COLUMNS["retention"])
     published = retention(ROOT / "workflow/resources/published")
     scores = retention_scores(comparison.tables["retention"], comparison.tables["selected_lambda"])
     return {
         "correlation_matrix": correlation_matrix(findings[MLP].tables["correlation"], "pearson"),
-        "reproduction": reproduction_lambda(retention_means(protocol), published[published["study"] == MLP]),
+        "reproduction": reproduction_tasks(retention_means(protocol), published[published["study"] == MLP]),
         "atlas": atlas(comparison.similarity, COEFFICIENT, scores, pruning_scores(comparison.tables["pruning"])),
     }
 

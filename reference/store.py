@@ -46,7 +46,7 @@ CONTENT = {
     "baseline": "accuracy after the first task",
     "correlation": "correlations of importances after the first task",
     "correlation_null": "null distribution of correlations in the studies that claims refer to",
-    "durations": "jobs, seconds and processor seconds by stage",
+    "durations": "jobs, seconds and processor seconds by study and stage",
     "paper": "the paper",
     "pruning": "test accuracy after pruning",
     "retention": "accuracies on every task after the last one",
@@ -60,6 +60,18 @@ KEYS = (
     "study", "split", "scope", "criterion", "estimator", "curve", "lambda", "seed", "fraction", "tasks_learnt", "task",
 )  # fmt: skip
 """Columns that identify a row of a stored table."""
+POWERS = """
+## Power of the claims
+
+Lower bound on the probability that a new run of as many networks supports a claim of the paper, if mean and standard
+deviation over networks are those of the reference ([method](../../docs/method.md#baselines-and-selected-strengths)).
+Other studies are those of [`default`](../default/README.md). Conditions of the claims:
+[claims.py](../../src/weight_importance/paper/claims.py).
+
+<!-- powers: python reference/answers.py -->
+<!-- end of the powers -->
+"""
+"""The end of the page of a study with claims; reference/answers.py inserts the table."""
 NOTEBOOKS = ("benchmarks", "lambda_range", "reproduction")
 """Analyses whose settings and comparisons are stored."""
 
@@ -171,7 +183,7 @@ def _joined(folder: Path, name: str, table: pd.DataFrame) -> pd.DataFrame:
     old = _stored(folder, name)
     both = pd.concat([old, table[old.columns]], ignore_index=True)
     if name == "durations":
-        return both.groupby("stage", as_index=False).sum()
+        return both.groupby([key for key in ("study", "stage") if key in both], as_index=False).sum()
     return both.drop_duplicates([column for column in KEYS if column in both], keep="last")
 
 
@@ -280,6 +292,7 @@ def _page(name: str, study: str, about: dict) -> str:
     files = "\n".join(
         f"| `{file}` | {CONTENT[file.partition('.')[0]]} | `{sha256}` |" for file, sha256 in about["sha256"].items()
     )
+    powers = POWERS if study in {claim.study for claim in CLAIMS.values()} else ""
     title = f"Study `{study}`: part of the reference" if study else "A complete run: the reference"
     arguments = f"{name} --run {study}".strip()
     return f"""# {title} of `make compare`
@@ -302,7 +315,7 @@ Tables have the columns of `results/summary` ([description](../../results/README
 | file | content | SHA-256 |
 | --- | --- | --- |
 {files}
-"""
+{powers}"""
 
 
 def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:
@@ -310,21 +323,25 @@ def _after_last_task(retention: pd.DataFrame) -> pd.DataFrame:
 
 
 def _durations(logs: Iterable[Path]) -> pd.DataFrame:
-    """Jobs, seconds and processor seconds by stage; without the processor time of notebooks' kernels that are forks."""
-    costs = ((log, COST.search(log.read_text(encoding="utf-8", errors="replace"))) for log in logs)
-    rows = [
-        (log.relative_to(LOGS).parts[0].removesuffix(".log"), float(cost[1]), float(cost[2]))
-        for log, cost in costs
-        if cost
-    ]
+    """Jobs, seconds and processor seconds by study (``all``: no single one) and stage.
+
+    They lack the processor time of notebooks' kernels that are forks.
+    """
+    names = {folder.name for folder in (RESULTS / "runs").glob("*")}
+    rows = []
+    for log in logs:
+        stage, *others = log.relative_to(LOGS).with_suffix("").parts
+        if cost := COST.search(log.read_text(encoding="utf-8", errors="replace")):
+            study = next((part for part in others if part in names), "all")
+            rows.append((study, stage, float(cost[1]), float(cost[2])))
     if not rows:
         raise UserError(
             f"no log in {LOGS} ends with the cost of its job. Make the results again with the current version."
         )
-    groups = pd.DataFrame(rows, columns=["stage", "seconds", "cpu_seconds"]).groupby("stage")
+    groups = pd.DataFrame(rows, columns=["study", "stage", "seconds", "cpu_seconds"]).groupby(["study", "stage"])
     return (
         groups.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), cpu_seconds=("cpu_seconds", "sum"))
-        .round(0)
+        .round(1)
         .reset_index()
     )
 

@@ -22,25 +22,33 @@ PARTS = {
     "published": "the jobs of a dry run, which --published-options='--plan FILE' names",
 }
 DEFAULT = ("correctness", "speed")
-LIMIT = 240.0
+LIMITS = {"correctness": 240.0, "speed": 240.0, "published": 3600.0}
+UNUSED = {"published": ("quick", "threads")}
+"""Options that a part does not have."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/gpu.sh", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[], help=f"of: {', '.join(PARTS)} (default: {' '.join(DEFAULT)})")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--data", type=Path, help="folder with mnist/ in IDX format (.gz or raw)")
+    parser.add_argument(
+        "--data", type=Path, help="folder with mnist/ (published: and fashion_mnist/) in IDX format, .gz or raw"
+    )
     parser.add_argument("--device", default="cuda", help="cuda or cpu (default: cuda)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--quick", action="store_true", help="smoke test with tiny sizes")
     for part, what in PARTS.items():
-        parser.add_argument(f"--{part}-limit", type=float, default=LIMIT, help=f"seconds for: {what}")
+        parser.add_argument(f"--{part}-limit", type=float, default=LIMITS[part], help=f"seconds for: {what}")
         parser.add_argument(f"--{part}-options", default="", help=f"further options of the part {part}")
     options = parser.parse_args()
     parts = options.parts or list(DEFAULT)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         parser.error(f"unknown part {', '.join(unknown)}; allowed are {', '.join(PARTS)}")
+    for part in parts:
+        unused = [f"--{name}" for name in UNUSED.get(part, ()) if getattr(options, name)]
+        if unused:
+            parser.error(f"{part} has no {' and no '.join(unused)}: the plan determines sizes and threads")
     options.output.mkdir(parents=True, exist_ok=True)
     failed = [part for part in parts if not run(part, options)]
     if failed:
@@ -50,7 +58,8 @@ def main() -> None:
 def run(part: str, options: argparse.Namespace) -> bool:
     """Run one part within its limit; returns whether it finished."""
     limit = getattr(options, f"{part}_limit")
-    arguments = ["--output", str(options.output), "--threads", str(options.threads)]
+    arguments = ["--output", str(options.output)]
+    arguments += ["--threads", str(options.threads)] if options.threads else []
     arguments += ["--data", str(options.data)] if options.data else []
     arguments += ["--quick"] if options.quick else []
     arguments += shlex.split(getattr(options, f"{part}_options"))
@@ -76,7 +85,8 @@ def run(part: str, options: argparse.Namespace) -> bool:
 def shown(part: str, options: argparse.Namespace, limit: float) -> list[str]:
     """The options that repeat a run, without paths."""
     own = getattr(options, f"{part}_options")
-    arguments = [f"--{part}-limit={limit:g}", f"--threads={options.threads}", f"--device={options.device}"]
+    arguments = [f"--{part}-limit={limit:g}", f"--device={options.device}"]
+    arguments += [f"--threads={options.threads}"] if options.threads else []
     arguments += ["--data=DATA"] if options.data else []
     arguments += ["--quick"] if options.quick else []
     return arguments + ([f"--{part}-options={own}"] if own else [])

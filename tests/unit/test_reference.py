@@ -14,6 +14,7 @@ from weight_importance.files.integrity import checksum
 from weight_importance.files.storage import write_table
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings.study import stored, studies
+from weight_importance.paper.claims import ABLATIONS
 from weight_importance.runtime.errors import UserError
 from weight_importance.settings import Configuration
 from weight_importance.settings.known import REPOSITORY
@@ -149,6 +150,38 @@ def test_the_second_of_two_runs_starts_with_the_state_of_adam_at_the_end_of_the_
         )
     assert states[0] is None
     assert states[1].steps == 2 * 5
+
+
+def test_the_stored_page_of_a_study_with_claims_has_a_place_for_their_power():
+    store, answers = program("store"), program("answers")
+    about = json.loads((REPOSITORY / "reference/ablations/run.json").read_text(encoding="utf-8"))
+    place = answers.BEGIN.format("powers") + answers.END.format("powers")
+    assert store._page("ablations", ABLATIONS, about).endswith(place)
+    assert place not in store._page("default", "", about)
+
+
+def test_durations_are_added_up_by_study_and_stage(tmp_path, monkeypatch):
+    store = program("store")
+    monkeypatch.setattr(store, "RESULTS", tmp_path)
+    monkeypatch.setattr(store, "LOGS", tmp_path / "logs")
+    (tmp_path / "runs/a").mkdir(parents=True)
+    (tmp_path / "runs/b").mkdir()
+    logs = ["retention/a/mas/seeds-0-1.log", "retention/a/mas/seeds-2-3.log", "retention/b/mas/seeds-0-1.log"]
+    logs += ["selected_lambda/a.log", "notebook/atlas/b.log", "dataset/mnist.log", "summary/retention.log", "paper.log"]
+    for name in logs:
+        file = tmp_path / "logs" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1.5 s, processor 1.0 s, memory 5 MB\n", encoding="utf-8")
+    (tmp_path / "logs/retention/b/unfinished.log").write_text("error: no memory\n", encoding="utf-8")
+    table = store._durations((tmp_path / "logs").rglob("*.log")).set_index(["study", "stage"])
+    assert table["jobs"].to_dict() == {
+        ("a", "retention"): 2, ("a", "selected_lambda"): 1, ("b", "retention"): 1, ("b", "notebook"): 1,
+        ("all", "dataset"): 1, ("all", "summary"): 1, ("all", "paper"): 1,
+    }  # fmt: skip
+    assert [*table.loc[("a", "retention")]] == [2, 3, 2]
+    store._write(tmp_path, "durations", table.reset_index())
+    twice = store._joined(tmp_path, "durations", table.reset_index()).set_index(["study", "stage"])
+    assert twice["jobs"].to_dict() == (2 * table["jobs"]).to_dict()
 
 
 def test_stored_files_match_their_checksums():

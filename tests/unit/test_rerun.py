@@ -1,18 +1,23 @@
 """A rerun compared with a reference: agreement, differences, verdicts of claims, and the power of the reference."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from compare import claims_compared, computed, reference_run
+from compare import accuracies_compared, claims_compared, computed, networks, reference_run
 from studies import TRANSFORMS, ablations
+from weight_importance.files.provenance import record_of
+from weight_importance.files.tables import COLUMNS
 from weight_importance.findings import scale
 from weight_importance.findings.ablations import MARGIN
 from weight_importance.findings.power import necessary, of_all, of_some, power_above
 from weight_importance.findings.power import power_of_difference as of_difference
 from weight_importance.findings.power import power_of_equivalence as of_equivalence
-from weight_importance.findings.rerun import Quantity, compared
+from weight_importance.findings.rerun import Quantity, compared, pruned
+from weight_importance.findings.study import Findings
 from weight_importance.paper.claims import ABLATIONS, CLAIMS
 from weight_importance.runtime.errors import UserError
 
@@ -104,6 +109,49 @@ def test_power_of_several_statements_and_the_necessary_networks():
         necessary(lambda n: of_difference(1.0, 1.0, n)) == 13
     )  # tables of the paired t test: effect size 1, power 0.9
     assert necessary(lambda n: of_equivalence(1.0, 1.0, n, 0.5)) is None
+
+
+def pruning(shift=0.0, fractions=(0.0, 0.5, 0.9)):
+    """A study with pruning only: accuracy 0.9 until half of the weights are removed, then 0.4 + ``shift`` by MAS."""
+    rows = [
+        (
+            "s",
+            scope,
+            criterion,
+            seed,
+            fraction,
+            (0.9 if fraction <= 0.5 else 0.4 + shift * (criterion == "mas")) + seed / 1e4,
+        )
+        for scope in ("tensor", "network")
+        for criterion in ("mas", "random")
+        for seed in range(3)
+        for fraction in fractions
+    ]
+    return Findings({"pruning": pd.DataFrame(rows, columns=COLUMNS["pruning"]), "retention": pd.DataFrame()})
+
+
+def test_accuracies_after_pruning_are_compared_by_criterion_and_scope():
+    tally, table = accuracies_compared({"s": pruning()}, {"s": pruning(-0.2)}, "accuracy after pruning", pruned)
+    assert tally.to_dict("records") == [{"study": "s", "agrees": 2, "differs": 2, "undecided": 0, "missing": 0}]
+    assert {*table["part"]} == {"accuracy after pruning, s"}
+    changes = table.set_index("quantity")["mean_difference"]
+    # a triangle of width 0.4 and height 0.2 over a width of 0.9
+    assert changes.to_dict() == pytest.approx(
+        {"mas, network": -0.04 / 0.9, "random, network": 0, "mas, tensor": -0.04 / 0.9, "random, tensor": 0}
+    )
+    assert networks(pruning()) == 3
+
+
+def test_other_fractions_of_pruning_are_among_the_settings_that_differ(tmp_path):
+    for run, fractions in (("reference", [0.0, 0.5, 0.9]), ("rerun", [0.0, 0.9])):
+        folder = tmp_path / run / "runs/s/pruning/mas"
+        folder.mkdir(parents=True)
+        settings = {"study": "s", "seeds": [0], "images": 100, "fractions": fractions}
+        record_of(folder / "seeds-0-0.csv").write_text(json.dumps({"settings": settings}))
+        (folder / "seeds-0-0.csv").touch()
+    runs = [scale.of_run(tmp_path / run) for run in ("reference", "rerun")]
+    assert runs[0]["s"]["images.test"] == 100
+    assert scale.differences(*runs) == ["pruning.fractions: 0.0, 0.9 (reference: 0.0, 0.5, 0.9) in every study"]
 
 
 def test_a_missing_reference_or_run_is_reported_with_a_remedy(tmp_path, monkeypatch):

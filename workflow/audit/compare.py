@@ -6,7 +6,7 @@ quantities) and results/compare.pdf (differences with their intervals).
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +16,10 @@ from weight_importance.figures.style import save
 from weight_importance.files.storage import read_table, write_text
 from weight_importance.files.tables import COLUMNS
 from weight_importance.findings import scale
-from weight_importance.findings.power import TARGET_POWER, necessary
-from weight_importance.findings.rerun import OUTCOMES, Quantity, accuracies, compared, verdict
+from weight_importance.findings.power import TARGET_POWER
+from weight_importance.findings.rerun import OUTCOMES, Quantity, accuracies, compared, pruned, verdict
 from weight_importance.findings.study import Findings, by_study, stored
-from weight_importance.paper.claims import CLAIMS, Claim
+from weight_importance.paper.claims import CLAIMS
 from weight_importance.runtime.errors import UserError, run_program
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,8 @@ MORE_NETWORKS = [ROOT / "reference/ablations"]
 """Stored studies that replace studies of the default run."""
 SUMMARY = Path("results/summary")
 REPORT = Path("results/compare.md")
-READ = ("correlation", "correlation_null", "retention", "selected_lambda")
+READ = ("correlation", "correlation_null", "retention", "selected_lambda", "pruning")
+ACCURACIES = {"average accuracy": accuracies, "accuracy after pruning": pruned}
 HELD = {True: "supported", False: "not supported", None: "not computed"}
 
 
@@ -45,14 +46,14 @@ def main() -> None:
     arguments = parser.parse_args()
     reference, rerun = reference_run(arguments.reference), computed()
     claims, quantities = claims_compared(reference, rerun)
-    studies, average = accuracies_compared(reference, rerun)
-    table = pd.concat([quantities, average], ignore_index=True)
+    tallies, tables = zip(*(accuracies_compared(reference, rerun, *kind) for kind in ACCURACIES.items()), strict=True)
+    table = pd.concat([quantities, *tables], ignore_index=True)
     other = table[~table["outcome"].isin(["agrees", "missing"])]
     write_text(REPORT.with_suffix(".csv"), table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
     save(differences(quantities), REPORT.with_suffix(".pdf"))
     runs = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in arguments.reference]
     settings = settings_compared(runs, reference, rerun)
-    write_text(REPORT, page(runs, settings, claims, studies, other))
+    write_text(REPORT, page(runs, settings, claims, tallies, other))
     print(settings, end="\n\n")
     print(markdown(claims))
     both, same = (int(claims["same"].isin(answers).sum()) for answers in (["yes", "no"], ["yes"]))
@@ -112,9 +113,9 @@ def settings_compared(runs: Sequence[Mapping], reference: Mapping[str, Findings]
 
 
 def networks(findings: Findings) -> int:
-    """The number of networks that learnt the later tasks or, without retention, whose importances are compared."""
-    table = findings.tables["retention" if findings.has("retention") else "correlation"]
-    return table["seed"].nunique()
+    """The number of networks that learnt the later tasks, else of those whose importances are compared or pruned."""
+    tables = [findings.tables[name] for name in ("retention", "correlation", "pruning") if findings.has(name)]
+    return tables[0]["seed"].nunique() if tables else 0
 
 
 def claims_compared(
@@ -134,42 +135,34 @@ def claims_compared(
                 "same": "-" if None in held else "yes" if held[0] == held[1] else "no",
                 "quantities": verdict([*table["outcome"]]) if len(table) else "-",
             }
-            | powers(claim, reference_values)
+            | claim.powers(reference_values)
         )
         parts.append(table.assign(part=key))
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True)
 
 
-def powers(claim: Claim, quantities: list[Quantity]) -> dict[str, object]:
-    """Number of networks of the reference, power of its claim, and networks needed for enough power."""
-    if not quantities:
-        return {"networks": "-", "power": "-", "needed": "-"}
-    power, needed = claim.power(quantities), necessary(lambda n: claim.power(quantities, n))
-    return {
-        "networks": len(quantities[0].by_seed),
-        "power": f"{power:.2f}" if power >= TARGET_POWER else f"{power:.2f} (low)",
-        "needed": needed or "more than 200",
-    }
-
-
 def accuracies_compared(
-    reference: Mapping[str, Findings], rerun: Mapping[str, Findings]
+    reference: Mapping[str, Findings],
+    rerun: Mapping[str, Findings],
+    kind: str,
+    of_study: Callable[[Findings], list[Quantity]],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row per study, and all average accuracies."""
+    """One row per study, and all accuracies of one kind (:data:`ACCURACIES`)."""
     rows, parts = [], []
     for study in sorted(set(reference) & set(rerun)):
-        table = compared(accuracies(reference[study]), accuracies(rerun[study]))
+        table = compared(of_study(reference[study]), of_study(rerun[study]))
         if len(table):
             tally = table["outcome"].value_counts()
             rows.append({"study": study} | {name: int(tally.get(name, 0)) for name in OUTCOMES})
-            parts.append(table.assign(part=f"average accuracy, {study}"))
+            parts.append(table.assign(part=f"{kind}, {study}"))
     return pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def page(
-    runs: Sequence[Mapping], settings: str, claims: pd.DataFrame, studies: pd.DataFrame, other: pd.DataFrame
+    runs: Sequence[Mapping], settings: str, claims: pd.DataFrame, tallies: Sequence[pd.DataFrame], other: pd.DataFrame
 ) -> str:
     """The report in Markdown."""
+    average, pruning = tallies
     shown = [
         {"": row["part"], "quantity": f"`{row['quantity']}`"}
         | {kind: percent(row, kind) for kind in ("reference", "rerun", "difference")}
@@ -194,7 +187,7 @@ The reference:
 A quantity *agrees* if two one-sided tests (TOST) show that rerun and reference differ by less than the margin. It
 *differs* if they do not, and a test of no difference rejects; otherwise it is *undecided*. If one run has all seeds of
 the other, both are compared network by network over these seeds; otherwise by Welch's tests. p values are adjusted
-within each claim and each study (Holm).
+(Holm) within each claim, and within each study separately for average accuracies and accuracies after pruning.
 
 ## Claims
 
@@ -208,13 +201,20 @@ below {TARGET_POWER} it is low. `needed` is the number of networks for {TARGET_P
 
 Number of conditions by outcome, each at its selected λ; the margin is one percentage point.
 
-{markdown(studies)}
+{markdown(average)}
+
+## Accuracies after pruning
+
+Number of criteria by outcome, in both scopes (`tensor`: the same fraction of each weight matrix is removed; `network`:
+of all weights), each averaged over the fractions removed; the margin is one percentage point.
+
+{markdown(pruning)}
 
 ## Quantities that do not agree
 
 Accuracies in per cent and correlations times 100, with 95 % intervals.
 
-{markdown(pd.DataFrame(shown)) if shown else "None."}
+{markdown(pd.DataFrame(shown))}
 """
 
 
@@ -224,6 +224,8 @@ def percent(row: Mapping[str, float], kind: str) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "None."
     lines = [
         [*table.columns],
         ["---"] * len(table.columns),

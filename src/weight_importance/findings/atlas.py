@@ -113,8 +113,6 @@ def retention_scores(retention: pd.DataFrame, selected: pd.DataFrame) -> pd.Data
 def pruning_scores(pruning: pd.DataFrame, scope: str = SCOPE) -> pd.DataFrame:
     """Mean test accuracy over the fraction of weights removed, least important first, by estimator.
 
-    The mean is the area under the curve (trapezoidal rule over the fractions tried) divided by its width.
-
     Args:
         pruning: the table ``pruning`` of one study, or an empty one.
         scope: scope of the ranking of weights, ``network`` or ``tensor``.
@@ -122,10 +120,22 @@ def pruning_scores(pruning: pd.DataFrame, scope: str = SCOPE) -> pd.DataFrame:
     Returns:
         columns criterion, mean, low, high, n (95 % interval over networks); ``random`` is also a criterion.
     """
-    rows = pruning[pruning["scope"] == scope].sort_values("fraction")
+    return intervals(pruning_areas(pruning[pruning["scope"] == scope]), ["criterion"], "area")
+
+
+def pruning_areas(pruning: pd.DataFrame) -> pd.DataFrame:
+    """Area under each network's accuracy against the fraction removed, divided by the width of the fractions tried.
+
+    Args:
+        pruning: the table ``pruning`` of one study, or an empty one.
+
+    Returns:
+        columns scope, criterion, seed, area (trapezoidal rule).
+    """
+    keys = ["scope", "criterion", "seed"]
     areas = [
-        (criterion, seed, np.trapezoid(curve["accuracy"], curve["fraction"]) / np.ptp(curve["fraction"]))
-        for (criterion, seed), curve in rows.groupby(["criterion", "seed"], sort=False)
+        (*key, np.trapezoid(curve["accuracy"], curve["fraction"]) / np.ptp(curve["fraction"]))
+        for key, curve in pruning.sort_values("fraction").groupby(keys, sort=False)
         if curve["fraction"].nunique() > 1
     ]
-    return intervals(pd.DataFrame(areas, columns=["criterion", "seed", "area"]), ["criterion"], "area")
+    return pd.DataFrame(areas, columns=[*keys, "area"])

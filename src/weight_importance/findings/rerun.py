@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
+from weight_importance.findings.atlas import pruning_areas
 from weight_importance.findings.baselines import LEVEL
 from weight_importance.findings.reproduction import MARGIN
 from weight_importance.findings.selection import Curve, contrast, holm
@@ -79,6 +80,17 @@ def accuracies(findings: Findings) -> list[Quantity]:
         return []
     values = {name: curve.by_seed for name, curve in findings.curves.items()}
     return [Quantity(name, by_seed, float(by_seed.sem()), MARGIN) for name, by_seed in values.items()]
+
+
+def pruned(findings: Findings) -> list[Quantity]:
+    """Test accuracy after pruning by every criterion in every scope: the mean over the fractions of weights removed."""
+    if not findings.has("pruning"):
+        return []
+    areas = pruning_areas(findings.tables["pruning"]).set_index("seed").groupby(["scope", "criterion"])["area"]
+    return [
+        Quantity(f"{criterion}, {scope}", by_seed, float(by_seed.sem()), MARGIN)
+        for (scope, criterion), by_seed in areas
+    ]
 
 
 def compared(reference: Sequence[Quantity], rerun: Sequence[Quantity]) -> pd.DataFrame:

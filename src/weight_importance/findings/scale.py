@@ -1,6 +1,6 @@
 """Settings behind the results of a run, and how they differ from those of another run.
 
-Read from the provenance records of each study's networks and retention. Keys are those of the configuration.
+Read from the provenance records of each study's networks, retention and pruning. Keys are those of the configuration.
 """
 
 import json
@@ -24,6 +24,7 @@ SECTIONS = {
     "train_on_validation": "protocol.train_on_validation",
     "after_every_task": "retention.after_every_task",
     "earlier_test_images": "retention.earlier_test_images",
+    "fractions": "pruning.fractions",
 }
 """Keys of the configuration for keys of job settings, where they differ."""
 
@@ -53,11 +54,14 @@ def of_jobs(*jobs: Mapping[str, object]) -> Scale:
 
 
 def _jobs(folder: Path) -> Iterator[dict]:
-    """Settings of one job of training and one of retention, if the study has them."""
-    for pattern in ("baseline/*.path.safetensors", "retention/*/*.csv"):
+    """Settings of one job each of training, retention and pruning, if the study has them."""
+    for pattern in ("baseline/*.path.safetensors", "retention/*/*.csv", "pruning/*/*.csv"):
         records = [record_of(file) for file in sorted(folder.glob(pattern))]
         for record in [record for record in records if record.is_file()][:1]:
-            yield json.loads(record.read_text(encoding="utf-8"))["settings"]
+            settings = json.loads(record.read_text(encoding="utf-8"))["settings"]
+            if "fractions" in settings:  # a job of pruning, whose images are those of the test
+                settings["images"] = {"test": settings["images"]}
+            yield settings
 
 
 def differences(reference: Mapping[str, Scale], rerun: Mapping[str, Scale]) -> list[str]:

@@ -18,7 +18,16 @@ from weight_importance.findings.ablations import MARGIN, PRIMARY, ablations_of
 from weight_importance.findings.baselines import LEVEL, NONE
 from weight_importance.findings.correlation import PAIR, STRONG, pair_properties
 from weight_importance.findings.explanation import RISE
-from weight_importance.findings.power import of_all, of_some, power_above, power_of_difference, power_of_equivalence
+from weight_importance.findings.power import (
+    MOST_NETWORKS,
+    TARGET_POWER,
+    necessary,
+    of_all,
+    of_some,
+    power_above,
+    power_of_difference,
+    power_of_equivalence,
+)
 from weight_importance.findings.rerun import Power, Quantity, at_selected
 from weight_importance.findings.selection import Curve
 from weight_importance.findings.study import Findings
@@ -61,6 +70,17 @@ class Claim:
             networks: number of networks of the new run; the run's own number by default.
         """
         return self.combined([quantity.power_of(networks or len(quantity.by_seed)) for quantity in quantities])
+
+    def powers(self, quantities: Sequence[Quantity]) -> dict[str, object]:
+        """Number of networks of a run, power of its claim, and networks needed for :data:`TARGET_POWER`, for tables."""
+        if not quantities:
+            return {"networks": "-", "power": "-", "needed": "-"}
+        power, needed = self.power(quantities), necessary(lambda n: self.power(quantities, n))
+        return {
+            "networks": len(quantities[0].by_seed),
+            "power": f"{power:.2f}" if power >= TARGET_POWER else f"{power:.2f} (low)",
+            "needed": needed or f"more than {MOST_NETWORKS}",
+        }
 
 
 def _ablations(estimator: str, outcome: str, *transforms: str) -> Claim:
