@@ -221,7 +221,7 @@ def _rows_of_states(files: Sequence[str], networks: Sequence[int] | None = None)
 
 def unpublished() -> str:
     """Average accuracies of estimators without published ones, as a table in Markdown."""
-    means = retention_means(pd.read_csv(REFERENCE / "published/retention.csv"))
+    means = retention_means(pd.read_csv(next((REFERENCE / "published").glob("retention.csv*"))))
     means = means[means["estimator"].isin(["si", "total_signal"])].set_index(["estimator", "lambda", "tasks_learnt"])
     rows = []
     for (name, strength), table in means.groupby(["estimator", "lambda"]):
@@ -258,7 +258,7 @@ def _states(
     estimator: str, strength: float, files: Sequence[str], networks: Sequence[int] | None = None
 ) -> list[tuple[int, ...]]:
     """Numbers of tasks, and average accuracies: the published one, and those of the networks in each file."""
-    tables = [pd.read_csv(REFERENCE / f"published/{name}.csv") for name in files]
+    tables = [pd.read_csv(next((REFERENCE / "published").glob(f"{name}.csv*"))) for name in files]
     if networks is not None:
         tables = [table[table["seed"].isin(networks)] for table in tables]
     published = retention(ROOT / "workflow/resources/published").query("study == 'mlp_permuted_mnist'")
