@@ -67,8 +67,8 @@ def parts() -> dict[tuple[str, str], str]:
         (LAMBDA_RANGE, "curves"): curves(),
         (LAMBDA_RANGE, "shifts"): shifts(),
         (BENCHMARKS, "errors"): errors(),
-        (BENCHMARKS, "training"): speed("training", "replicas, replica-steps/s"),
-        (BENCHMARKS, "importances"): speed("importance", "samples, samples/s"),
+        (BENCHMARKS, "training"): speed("training", "replicas, replica-steps/s, ratio to the plain loop"),
+        (BENCHMARKS, "importances"): speed("importance", "samples, samples/s, ratio to the loop"),
     }
 
 
@@ -366,7 +366,7 @@ def speed(part: str, columns: str) -> str:
         ]
         for row in table.to_dict("records")
     ]  # fmt: skip
-    return _table(f"network, operation, method, {columns}, ratio to the plain loop", rows)
+    return _table(f"network, operation, method, {columns}", rows)
 
 
 def _table(columns: str, rows: list[list]) -> str:

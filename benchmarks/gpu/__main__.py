@@ -16,6 +16,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from revision import commit
+
 PARTS = {
     "correctness": "importances and training steps on the GPU against the CPU, float32 and float64",
     "speed": "importances in samples/s, training in replica-steps/s",
@@ -110,15 +112,6 @@ def describe(path: Path, part: str, arguments: list[str], code: int | str, secon
         about["runs"].append(run)
         file.truncate(0)
         file.write(json.dumps(about, indent=1) + "\n")
-
-
-def commit() -> str | None:
-    """The checkout's commit, or None outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def machine() -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Speed on the GPU: importances in samples per second, training in replica-steps per second.
 
-Each is compared with the plain method: a loop over single samples; a loop over one network with
-torch.optim.Adam(fused=True) on images in GPU memory. Rates are medians over repetitions, or over windows of steps after
-a warm-up; the device is synchronised before each reading of the clock.
+Importances are compared with a loop over single samples, training with the plain loop: one network with
+torch.optim.Adam(fused=True) on index slices of images in GPU memory. Rates are medians over repetitions, or over
+windows of steps after a warm-up; the device is synchronised before each reading of the clock.
 """
 
 import copy
@@ -90,12 +90,12 @@ class Report:
         self._table, self.device = Table(path, COLUMNS), device
         self._name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
-    def add(self, measured: Measurement, plain: float = math.nan) -> float:
-        """Report a measurement next to the median rate of the plain method; returns the median rate."""
+    def add(self, measured: Measurement, compared: float = math.nan) -> float:
+        """Report a measurement next to the median rate of the loop; returns the median rate."""
         on_gpu, unit, rates = self.device.type == "cuda", UNITS[measured.part], measured.rates
         median, low, high = statistics.median(rates), min(rates), max(rates)
         memory = torch.cuda.max_memory_allocated(self.device) / 2**20 if on_gpu else math.nan
-        ratio = 1.0 if measured.who == PLAIN else median / plain
+        ratio = 1.0 if measured.who in (PLAIN, LOOP.who) else median / compared
         keys = (measured.part, measured.network, measured.what, measured.who, measured.size)
         numbers = (f"{value:.6g}" for value in (median, low, high))
         self._table.add(
@@ -104,7 +104,7 @@ class Report:
         part, network, what, who, size = keys
         print(
             f"{part:10} {network:4} {what:20} {who:34} {size:5} {median:12,.0f} {unit} ({low:,.0f} to {high:,.0f}), "
-            f"{ratio:.1f} times the plain loop, set-up {measured.set_up:.1f} s, {memory:,.0f} MiB",
+            f"{ratio:.1f} times the loop, set-up {measured.set_up:.1f} s, {memory:,.0f} MiB",
             flush=True,
         )
         if on_gpu:
@@ -245,18 +245,18 @@ def measure_importances(report: Report, network: str, data: Samples, quick: bool
     inputs = to_inputs(some.images)
     together = {name: [name] for name in ESTIMATORS} | {"all": untrained_estimators()}
     for what, names in together.items():
-        plain = math.nan
+        single = math.nan
         if what in ESTIMATORS:
             loop_over = LOOP.prepare(what, trained, 1)
             run = partial(loop_over, inputs[:alone], some.labels[:alone])
             rates = timed(run, alone, 3, report.device)
-            plain = report.add(Measurement("importance", network, what, PLAIN, alone, rates))
+            single = report.add(Measurement("importance", network, what, LOOP.who, alone, rates))
 
         def project(names: Sequence[str] = names) -> None:
             registry.estimate_all(names, trained, inputs, some.labels, generator=torch.Generator().manual_seed(0))
 
         rates = timed(project, samples, repeats, report.device)
-        report.add(Measurement("importance", network, what, PROJECT, samples, rates), plain)
+        report.add(Measurement("importance", network, what, PROJECT, samples, rates), single)
 
 
 def timed(run: Callable[[], object], units: int, repeats: int, device: torch.device) -> list[float]:

@@ -2,7 +2,7 @@
 
 Each method runs in a separate process with one thread, because peak memory is measured per process. Times are processor
 seconds, which other programs disturb little. The methods take turns, and medians are over rounds. Earlier rows of the
-table for other networks are kept.
+table for other networks are kept. Libraries that are not installed are left out.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,19 +18,24 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models import report, ways
 from models.networks import CASES
+from speed.importances import installed
 
 FOLDER = Path(__file__).resolve().parents[1] / "results/models"
 PLANS = {
     **{name: ("loop", "estimate") for name in CASES},
-    "ViT-B/16": ("loop", "estimate", "margins", "product"),
+    "ResNet-18": ("loop", "estimate", *ways.PEERS),
+    "ViT-B/16": ("loop", "estimate", "margins", "product", *ways.PEERS),
     "language model": ("loop", "estimate", "margins", "product"),
 }
-"""Network → the ways to compute its importances."""
+"""Network → the ways to compute its importances; other libraries only the first estimator."""
 
 ESTIMATORS = ("fisher_empirical", "mas")
 
 SMALL = ("ResNet-18", "MobileNetV2", "LSTM", "GRU")
 """Networks for which the second estimator is measured as well."""
+
+MEASURED = ("seconds_per_sample", "seconds_fixed", "peak_mib")
+"""Columns with medians over rounds."""
 
 
 def run(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
@@ -39,27 +45,27 @@ def run(name: str, way: str, estimator: str, file: Path, samples: int | None) ->
     return json.loads(subprocess.run(command + some, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(name: str, estimator: str, rounds: int, samples: int | None) -> list[dict[str, Any]]:
-    """A row for each way to compute a network's importances."""
+def measure(name: str, chosen: Sequence[str], estimator: str, rounds: int, samples: int | None) -> list[dict[str, Any]]:
+    """A row for each chosen way to compute a network's importances."""
     with tempfile.TemporaryDirectory() as scratch:
-        files = {way: Path(scratch, f"{way}.safetensors") for way in PLANS[name]}
+        files = {way: Path(scratch, f"{number}.safetensors") for number, way in enumerate(chosen)}
         runs = [{way: run(name, way, estimator, files[way], samples) for way in files} for _ in range(rounds)]
-        errors = {way: ways.errors(files["loop"], files[way]) for way in files}
+        errors = {way: ways.errors(files["loop"], file) for way, file in files.items() if file.is_file()}
     rows = []
-    for way in files:
+    for way in chosen:
         measurements = [each[way] for each in runs]
-        ratios = [each["loop"]["seconds_per_sample"] / each[way]["seconds_per_sample"] for each in runs]
-        rows.append(
-            {"network": name, "estimator": estimator, "way": way}
-            | {key: measurements[0][key] for key in ("parameters", "samples", "numbers")}
-            | {
-                key: median(each[key] for each in measurements)
-                for key in ("seconds_per_sample", "seconds_fixed", "peak_mib")
-            }
-            | {"speed": median(ratios)}
-            | errors[way]
-        )
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        failures = [each["failure"] for each in measurements if "failure" in each]
+        row = {"network": name, "estimator": estimator, "way": way}
+        row |= {key: runs[0]["loop"][key] for key in ("parameters", "samples")}
+        if failures:
+            row["failure"] = failures[0]
+        else:
+            ratios = [each["loop"]["seconds_per_sample"] / each[way]["seconds_per_sample"] for each in runs]
+            row |= {"numbers": measurements[0]["numbers"]}
+            row |= {key: median(each[key] for each in measurements) for key in MEASURED}
+            row |= {"speed": median(ratios)} | errors[way]
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        rows.append(row)
     return rows
 
 
@@ -73,11 +79,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         name, way, estimator, file = arguments.one
-        print(json.dumps(ways.measured(name, way, estimator, Path(file), arguments.samples)))
+        print(json.dumps(ways.attempted(name, way, estimator, Path(file), arguments.samples)))
         return
+    available = {way.who for way in installed([*ways.PEERS.values()])}
     for name in arguments.networks:
         for estimator in ESTIMATORS if name in SMALL else ESTIMATORS[:1]:
-            report.add(arguments.output, measure(name, estimator, arguments.rounds, arguments.samples))
+            peers = available if estimator == ESTIMATORS[0] else set()
+            chosen = [way for way in PLANS[name] if way not in ways.PEERS or way in peers]
+            report.add(arguments.output, measure(name, chosen, estimator, arguments.rounds, arguments.samples))
 
 
 if __name__ == "__main__":

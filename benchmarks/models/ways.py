@@ -1,6 +1,10 @@
-"""The compared ways to compute an importance, and their measurement in this process."""
+"""The compared ways to compute an importance, and their measurement in this process.
+
+Other libraries compute it as in ``benchmarks/speed``.
+"""
 
 import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,16 @@ from torch.nn.functional import log_softmax
 
 from models.networks import Case, case
 from peak_memory import status
+from speed import peers
+from speed.importances import first_line
+from speed.ways import FUNC
 from weight_importance import estimate, factored
+
+PEERS = {way.who: way for way in (FUNC, *peers.PEERS)}
+"""Other libraries' ways by name."""
+
+PEER_BATCH = 4
+"""Samples at once in other libraries: the fastest of 1, 4 and 8 on ResNet-18."""
 
 COMPARED = 100_000
 """Weights of a tensor, drawn at random, whose ranks are compared."""
@@ -46,12 +59,24 @@ def computed(name: str, way: str, given: Case) -> tuple[dict[str, Tensor], int]:
         importance = loop(name, given)
     elif way == "estimate":
         importance = estimate(name, given.network, given.inputs, given.labels, ignore_index=-100)
+    elif way in PEERS:
+        importance = PEERS[way].prepare(name, given.network, PEER_BATCH)(given.inputs, given.labels)
     else:
         product = way == "product"
         factors = factored(name, given.network, given.inputs, given.labels, product=product, ignore_index=-100)
         held = [each for two in factors.values() for each in (two.rows, two.columns) if each is not None]
         return {key: two.dense() for key, two in factors.items()}, sum(map(torch.numel, held))
     return importance, sum(map(torch.numel, importance.values()))
+
+
+def attempted(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
+    """The result of :func:`measured`, or the reason why another library fails, as ``failure``."""
+    try:
+        return measured(name, way, estimator, file, samples)
+    except Exception as error:  # other libraries may fail in any way; this project must not
+        if way not in PEERS or isinstance(error, ImportError):
+            raise
+        return {"failure": first_line(error)}
 
 
 def measured(name: str, way: str, estimator: str, file: Path, samples: int | None) -> dict[str, Any]:
@@ -90,7 +115,8 @@ def errors(truth: Path, file: Path) -> dict[str, float]:
     """
     reference, importance = load_file(truth), load_file(file)
     worst = max(
-        ((importance[key] - reference[key]).abs().max() / reference[key].abs().max()).item() for key in reference
+        ((importance[key] - reference[key]).abs().nan_to_num(inf, inf).max() / reference[key].abs().max()).item()
+        for key in reference
     )
     correlations = []
     for key, values in reference.items():

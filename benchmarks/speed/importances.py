@@ -92,7 +92,7 @@ def measure(setting: Setting, ways: Sequence[Way], sizes: Sizes, product: Produc
             except Exception as error:  # other libraries may fail in any way; this project must not
                 if way is OURS:
                     raise
-                note = f"{way.who} fails on {setting.name}, {estimator}: {_first_line(error)}"
+                note = f"{way.who} fails on {setting.name}, {estimator}: {first_line(error)}"
                 say(note)
                 rows.append(
                     Row("importance", setting.name, estimator, way.who, FAILED, UNIT, correct="failed", note=note)
@@ -142,7 +142,8 @@ def together(setting: Setting, samples: int, effort: Effort) -> list[Row]:
     ]  # fmt: skip
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The kind of an error, and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
 
 

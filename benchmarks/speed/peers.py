@@ -14,10 +14,17 @@ from speed.ways import Compute, Way, batches, per_class, power_
 from weight_importance.learning.networks import CNN, MLP
 
 
-def _as_modules(network: MLP | CNN | nn.Sequential) -> nn.Sequential:
-    """The network as a sequence of modules with shared parameters: BackPACK sees no functions."""
-    if isinstance(network, nn.Sequential):
-        return network.eval()
+def _extended(network: nn.Module) -> nn.Module:
+    """The network for BackPACK, with shared parameters: it sees no functions, and its converter only some."""
+    from backpack import extend
+
+    if isinstance(network, MLP | CNN):
+        return extend(_as_modules(network))
+    return extend(network.eval(), use_converter=not isinstance(network, nn.Sequential))
+
+
+def _as_modules(network: MLP | CNN) -> nn.Sequential:
+    """The network as a sequence of modules with shared parameters."""
     if isinstance(network, MLP):
         layers = [nn.Flatten(), network.fc1, nn.LeakyReLU(0.01), network.fc2, nn.LeakyReLU(0.01), network.fc3]
     else:
@@ -40,8 +47,8 @@ def _backpack(estimator: str, network: nn.Module, batch: int) -> Compute:
     from backpack import backpack, extend
     from backpack.extensions import BatchGrad, DiagGGNExact, SumGradSquared
 
-    model = extend(_as_modules(network))
-    parameters = list(model.parameters())
+    model = _extended(network)
+    parameters = list(network.parameters())
     cross_entropy_sum = extend(nn.CrossEntropyLoss(reduction="sum"))
     extension, field = {
         "fisher_empirical": (SumGradSquared, "sum_grad_squared"),
@@ -119,7 +126,7 @@ def _asdl(estimator: str, network: nn.Module, batch: int) -> Compute:
             maker.setup_loss_call(cross_entropy, logits, truth)  # it sums by itself
             maker.forward_and_backward(accumulate=index > 0)
         sums = [total for module in owners for total in (module.fisher.diag.weight, module.fisher.diag.bias)]
-        return _mean(network, sums, len(inputs))
+        return _mean(network, (total for total in sums if total is not None), len(inputs))
 
     return compute
 

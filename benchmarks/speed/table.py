@@ -38,7 +38,7 @@ class Row:
         batch: samples at once, if the contestant's batch size is free.
         error: against the reference in float64, relative to the largest value.
         correct: ``yes``, ``no``, ``unchecked``, or ``failed``.
-        ratio: its rate over that of the plain way in its group.
+        ratio: its rate over that of the method with which it is compared.
         floor_share: its floating-point operations per second over the machine's best.
         note: why it failed.
     """

@@ -46,6 +46,14 @@ def test_training_of_a_stack_agrees_with_torch_on_single_networks(measured):
     assert len(rows) and (rows["correct"] == "yes").all()
 
 
+def test_a_stack_with_extras_is_compared_with_the_plain_loop_with_the_same_extras(measured, folder):
+    rows = measured[(measured["part"] == "training") & (measured["what"] != "none")]
+    by_extra = rows.set_index(["what", "who"])["ratio"].unstack()
+    assert [*by_extra.index] == ["both", "penalty", "recorder"] and (by_extra["this project"] > 0).all()
+    assert (by_extra["plain loop, one network per thread"] == 1).all()
+    assert "| this project, penalty and record |" in (folder / "speed.md").read_text()
+
+
 def test_all_estimators_together_are_compared_with_the_exact_fisher(measured):
     rows = measured[measured["part"] == "together"]
     assert rows.groupby("network").size().to_dict() == {"cnn": 4, "mlp": 4}
