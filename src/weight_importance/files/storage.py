@@ -166,7 +166,8 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
     Args:
         path: the file.
-        columns: names; those in :data:`weight_importance.files.tables.TEXT` hold text, all others numbers.
+        columns: names; those in :data:`weight_importance.files.tables.TEXT` hold text, those in ``WHOLE``
+            whole numbers, all others ``float``.
 
     Raises:
         UserError: the file is missing, has changed since it was written, or has other columns or invalid values.
@@ -192,7 +193,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
             row = wrong.to_numpy().argmax()
             value = frame[name].iloc[row]
             raise UserError(f"{path}, line {row + 2}: {name} is '{value}', expected {allowed}. {REMAKE}")
-    return frame
+    return frame.astype({name: float for name in numbers if name not in WHOLE})  # a column may have whole numbers only
 
 
 def read_optional_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -9,8 +9,8 @@ HEAD = """# Configuration
 
 The configuration is `config.yaml` in the main folder. To change settings, write them into a file of the same form,
 which may contain any part of the configuration, and name this file after `--configfile`. The preset
-`presets/tiny.yaml` takes one and a half minutes and needs no downloads; `presets/full.yaml` has the published scale. All
-mistakes in a configuration are reported at once, each with file, line and fix. (`make schema` generates this page
+`presets/tiny.yaml` takes one and a half minutes and needs no downloads; `presets/full.yaml` has the published scale.
+All mistakes in a configuration are reported at once, each with file, line and fix. (`make schema` generates this page
 from the models in `src/weight_importance/settings/`.)
 
 The workflow needs a checkout and its environment (`make environment`, then `source .venv/bin/activate`). It runs in
