@@ -81,7 +81,7 @@ def show_table(
 
 def _page(frame: pd.DataFrame, column_format: str, empty: str) -> str:
     if frame.empty:
-        return f"<p>{escape(empty.capitalize())}.</p>"
+        return f"<p>{escape(empty[:1].upper() + empty[1:])}.</p>"
     alignments = re.sub(r"p\{[^}]*\}", "l", column_format)
     names = [readable(str(name)) for name in frame.columns]
     plain = [re.sub(r"<br>", " ", name) for name in names]
