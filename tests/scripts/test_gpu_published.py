@@ -29,7 +29,8 @@ TABLES = [f"runs/study/retention/{name}/seeds-0-4.csv" for name in ("mas", "si")
 def folder(tmp_path):
     """The script with programs of the workflow that write a file, and a plan."""
     shutil.copytree(REPOSITORY / "benchmarks/gpu", tmp_path / "benchmarks/gpu")
-    shutil.copy(REPOSITORY / "benchmarks/gpu.sh", tmp_path / "benchmarks")
+    for name in ("gpu.sh", "revision.py"):
+        shutil.copy(REPOSITORY / "benchmarks" / name, tmp_path / "benchmarks")
     (tmp_path / "src").symlink_to(REPOSITORY / "src")
     (tmp_path / "workflow/scripts").mkdir(parents=True)
     for name in ("importance", "retention", "summary"):
