@@ -13,10 +13,10 @@ def test_the_page_equals_its_table_and_importances_are_exact():
     table = report.read(FOLDER / "models.csv")
     assert (FOLDER / "models.md").read_text(encoding="utf-8") == report.page(table)
     exact = table[table.way == "estimate"]
-    # the largest errors are those of ReLU networks, in which rounding decides some signs
-    assert (
-        set(exact.network) <= set(CASES) and (exact.error < report.TOLERANCE).all() and (exact.spearman > 0.999).all()
-    )
+    assert set(exact.network) <= set(CASES) and (exact.spearman > 0.999).all()
+    # in float32, rounding decides the signs of some ReLU units of ResNet-18
+    bound = exact.network.map({"ResNet-18": report.TOLERANCE}).fillna(1e-4)
+    assert (exact.error < bound).all()
 
 
 def row(way: str, **results) -> dict:
