@@ -14,7 +14,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 output = Path(sys.argv[sys.argv.index("--output") + 1])
-if "si" in sys.argv and not Path("mended").exists():
+if "si" in sys.argv and not Path("repaired").exists():
     sys.exit("error: no memory")
 output.parent.mkdir(parents=True, exist_ok=True)
 output.write_text(str(time.time()))
@@ -59,7 +59,7 @@ def test_finished_tables_are_copied_and_a_repeated_command_continues(folder):
     tables = {str(file.relative_to(folder / "out")): file for file in (folder / "out").rglob("*.csv")}
     assert [*tables] == TABLES[:1]
     before = tables[TABLES[0]].read_text()
-    (folder / "mended").touch()
+    (folder / "repaired").touch()
     second = part(folder, *plan)
     assert second.returncode == 0, second.stdout + second.stderr
     assert (folder / "out" / TABLES[1]).is_file() and tables[TABLES[0]].read_text() == before
