@@ -98,7 +98,7 @@ MODULES = (
         (MOMENTS, "self.totals[COUNT] += target.samples", "self.totals[COUNT] += plan.logits.shape[0]"),
         (MOMENTS, "sorted(wrong))\n                self._alone(some, rest, wrong)", "sorted(wrong))"),
         (f"{ENGINE}cotangents.py", "    logits = logits.double()\n", "    logits = logits.float().double()\n"),
-        (f"{ENGINE}batches.py", "(total / self.filled[1])", "(total / self._wanted.batch)"),
+        (f"{ENGINE}batches.py", "total / self.filled[1]", "(total / self._wanted.batch)"),
         (f"{ENGINE}layers.py", "    network.eval()\n", "    pass\n"),
         (PATH, "SQUARES_DECAY = 0.999", "SQUARES_DECAY = 0.99"),
         (PATH, "gradient.abs(), 1 / step.number", "gradient.abs(), 0.1"),

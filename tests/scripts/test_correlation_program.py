@@ -20,7 +20,7 @@ def shard(tmp_path: Path) -> dict[str, Path]:
     files = {name: tmp_path / name / "seeds-2-3.safetensors" for name in ("mas", "fisher", "si")}
     for name, path in files.items():
         tensors = {"fc1.weight": torch.rand(2, 5, 6, generator=random), "fc1.bias": torch.rand(2, 5, generator=random)}
-        save_tensors(path, tensors, {"study": "tiny", "estimator": name, "seeds": "[2, 3]"})
+        save_tensors(path, tensors, {"study": "owner of the networks", "estimator": name, "seeds": "[2, 3]"})
     return files
 
 

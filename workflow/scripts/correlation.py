@@ -36,7 +36,7 @@ def main() -> None:
             raise UserError(
                 f"--importance names the estimator '{name}' twice, allowed is once each. Correct the command line."
             )
-        importances[name], _ = load_tensors(path, study=job.study, **identity(name, job.seeds))
+        importances[name], _ = load_tensors(path, **identity(name, job.seeds))
 
     observed, null = correlate(job.study, importances, job.seeds, job.permutations)
     write_table(arguments.null, null, COLUMNS["correlation_null"])

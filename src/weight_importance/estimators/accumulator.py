@@ -12,6 +12,7 @@ from weight_importance.estimators.engine.forward import Call, Forward
 from weight_importance.estimators.engine.guard import keeping_random_numbers, untouched
 from weight_importance.estimators.engine.layers import PROBE
 from weight_importance.estimators.engine.moments import MomentSums
+from weight_importance.estimators.engine.passes import add_all
 from weight_importance.estimators.engine.probe import Plan, examine
 from weight_importance.estimators.engine.samples import Samples, batch, batches, drawn, spread
 from weight_importance.estimators.engine.sums import COUNT, Sums
@@ -19,7 +20,7 @@ from weight_importance.estimators.kinds import CurvatureEstimator
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
 
-FORMAT = 1
+FORMAT = 2
 """Version of :meth:`Accumulator.state_dict`."""
 
 
@@ -108,17 +109,17 @@ class Accumulator:
             if plan is None or self._updates & (self._updates - 1) == 0:
                 rows = spread(len(samples), PROBE)
                 plan = self._examine(samples.take(rows))
-            for sums in self._sums:
-                if isinstance(sums, MomentSums):
-                    sums.add(samples, plan, self._options.chunk, rows)
-                else:
-                    sums.add(samples, plan, self._options.chunk)
+            alone = [sums for sums in self._sums if isinstance(sums, BatchSums) and not sums.shares(plan)]
+            for sums in alone:
+                sums.add_alone(samples, plan, self._options.chunk)
+            shared = [sums for sums in self._sums if sums not in alone]
+            if shared:
+                add_all(shared, self._forward, samples, plan, self._options.chunk, rows)
 
     def _examine(self, samples: Samples) -> Plan:
         before = self._plan
-        layers = any(sums.needs_layers for sums in self._sums)
         gradients = any(sums.needs_gradients for sums in self._sums)
-        plan = self._plan = examine(self._forward, samples, layers, gradients)
+        plan = self._plan = examine(self._forward, samples, gradients)
         if before is not None:
             plan.restrict(before, self._forward)
         return plan

@@ -64,29 +64,31 @@ def sums_of(
         for name, each in estimators.items()
         if isinstance(each, MomentEstimator)
     } | {name: (Moment(each.gauss_newton, 2, False, True), 1) for name, each in curved.items()}
-    alike: dict[str, str] = {}
-    sums: list[Sums] = [
+    by_sample = {name: each for name, (each, size) in moment.items() if size == 1}
+    # estimators that differ only in ``finish`` share one mean
+    first = {each: name for name, each in reversed(by_sample.items())}
+    alike = {name: first[each] for name, each in by_sample.items()}
+    sums: list[Sums] = []
+    if by_sample:  # the first sums, because they may free the graph of a pass
+        sums.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
+    sums += [
         BatchSums(forward, name, BatchMoment(each, size), generator, ignored)
         for name, (each, size) in moment.items()
         if size > 1
     ]
-    by_sample = {name: each for name, (each, size) in moment.items() if size == 1}
-    if by_sample:
-        # estimators that differ only in ``finish`` share one mean
-        first = {each: name for name, each in reversed(by_sample.items())}
-        alike = {name: first[each] for name, each in by_sample.items()}
-        sums.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
     if curved:
         if generator is None:
             raise UserError(f"{', '.join(curved)} draws probes: pass generator=torch.Generator().manual_seed(...)")
         draw = generator.clone_state()
         sums.append(CurvatureSums(forward, [*curved], signs(forward, draw), ignored))
         sums[-1].draws = {"probes": draw}
-    sums += [
-        ReadingSums(forward, name, estimator.reading)
+    readings = {
+        name: estimator.reading
         for name, estimator in estimators.items()
         if isinstance(estimator, StateEstimator) and estimator.reading is not None
-    ]
+    }
+    if readings:
+        sums.append(ReadingSums(forward, readings))
     return sums, alike
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from weight_importance.estimators.engine.by_layer import Reading, successions
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call, pulled_back
+from weight_importance.estimators.engine.layers import Call, pulled_back, watch
 from weight_importance.estimators.engine.products import output_factor, summed_inputs
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.kinds import StateEstimator
@@ -49,7 +49,7 @@ def _units(call: Call, values: Tensor) -> Tensor:
 def _layers_whose_units_pass(forward: Forward, probe: Samples, layers: list[str]) -> set[str]:
     """Find layers whose units reach the next layer separately: each depends on its own unit alone."""
     with torch.enable_grad():
-        pairs = zip(*successions(forward, probe, layers), strict=True)
+        pairs = zip(*successions(watch(forward, probe), layers), strict=True)
         return {call.name for call, after in pairs if _pass_unit_by_unit(call, after)}
 
 

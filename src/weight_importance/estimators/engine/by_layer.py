@@ -3,7 +3,7 @@
 The estimator defines the quantity to read; this module finds the layers and their order, and sums over samples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from weight_importance.estimators.engine.closed_forms import refuse_other_parameters, single_calls
 from weight_importance.estimators.engine.forms import FORMS
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call, samples_per_pass, watch
+from weight_importance.estimators.engine.layers import Call, Watched
 from weight_importance.estimators.engine.probe import Plan
 from weight_importance.estimators.engine.products import full_name
 from weight_importance.estimators.engine.samples import Samples
@@ -35,56 +35,54 @@ class Reading:
     of_bias: Callable[[Call, Tensor], Tensor]
 
 
-def successions(forward: Forward, samples: Samples, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
+def successions(seen: Watched, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
     """Return the single call of each layer, and the input of each next layer; after the last layer, the logits.
 
     Raises:
         UserError: a layer called once on the probe is called differently on these samples.
     """
-    logits, calls = watch(forward, samples)
-    single = single_calls(layers, calls, len(samples))
+    single = single_calls(layers, seen.calls, len(seen.samples))
     if single is None:
         raise UserError(
             f"the layers {', '.join(layers)} were each called once on some samples but not on others; the network's "
             "forward must call the same layers whatever the data"
         )
-    return single, [*(call.input for call in single[1:]), logits]
+    return single, [*(call.input for call in single[1:]), seen.logits]
 
 
 class ReadingSums(Sums):
-    """Sums over samples of the values that an estimator reads from each layer.
+    """Sums over samples of the values that estimators read from each layer, in one forward pass.
 
     Args:
         forward: the network.
-        key: estimator name.
-        reading: ``(forward, probe, layers) -> Reading``.
+        wanted: estimator name → ``(forward, probe, layers) -> Reading``.
     """
 
-    needs_layers = True
+    derivatives = 0
 
-    def __init__(self, forward: Forward, key: str, reading: Callable[[Forward, Samples, list[str]], Reading]) -> None:
-        super().__init__(forward, [key])
-        self._reading = reading
+    def __init__(
+        self, forward: Forward, wanted: Mapping[str, Callable[[Forward, Samples, list[str]], Reading]]
+    ) -> None:
+        super().__init__(forward, list(wanted))
+        self._wanted = wanted
+        self._read: tuple[Plan | None, dict[str, Reading]] = None, {}
 
-    def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
-        (key,) = self.names
+    @torch.no_grad()
+    def add(self, seen: Watched, plan: Plan) -> None:
         layers = [name for name in plan.layers if type(self.forward.network.get_submodule(name)) in FORMS]
-        refuse_other_parameters(key, self.forward, layers)
-        with torch.no_grad():
-            reading = self._reading(self.forward, plan.samples, layers)
-            for part in samples.split(chunk or samples_per_pass(plan.size, plan.logits.device)):
-                self._add(part, layers, reading)
-
-    def _add(self, samples: Samples, layers: list[str], reading: Reading) -> None:
-        calls, received = successions(self.forward, samples, layers)
+        refuse_other_parameters(self.names, self.forward, layers)
+        if self._read[0] is not plan:
+            self._read = plan, {key: each(self.forward, plan.samples, layers) for key, each in self._wanted.items()}
+        calls, received = successions(seen, layers)
         received[-1] = received[-1].softmax(1)
-        self.totals[COUNT] += len(samples)
+        self.totals[COUNT] += len(seen.samples)
         for call, after in zip(calls, received, strict=True):
-            self._put(full_name(call, "weight"), partial(reading.of_weight, call))
-            if call.module.bias is not None:
-                self._put(full_name(call, "bias"), partial(reading.of_bias, call, after))
+            for key, reading in self._read[1].items():
+                self._put(f"{key}/{full_name(call, 'weight')}", partial(reading.of_weight, call))
+                if call.module.bias is not None:
+                    self._put(f"{key}/{full_name(call, 'bias')}", partial(reading.of_bias, call, after))
 
     def _put(self, name: str, value: Callable[[], Tensor]) -> None:
-        total = self.totals.get(f"{self.names[0]}/{name}")
+        total = self.totals.get(name)
         if total is not None:
             total += value().view_as(total)

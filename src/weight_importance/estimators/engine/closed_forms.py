@@ -1,7 +1,7 @@
 """Detection of layers with a closed form, by comparison with plain automatic differentiation."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -137,16 +137,17 @@ def parameter_names(layer: str, network: nn.Module) -> list[str]:
     return [f"{prefix}{name}" for name, _ in network.get_submodule(layer).named_parameters(recurse=False)]
 
 
-def refuse_other_parameters(estimator: str, forward: Forward, layers: list[str]) -> None:
-    """Raise UserError for a parameter outside ``layers``, for which the estimator is not defined."""
+def refuse_other_parameters(estimators: Sequence[str], forward: Forward, layers: list[str]) -> None:
+    """Raise UserError for a parameter outside ``layers``, for which the estimators are not defined."""
     covered = {name for layer in layers for name in parameter_names(layer, forward.network)}
     for name in forward.parameters:
         if name not in covered:
             owner = type(forward.network.get_submodule(name.rpartition(".")[0])).__name__
+            names = " and ".join(estimators)
             raise UserError(
-                f"{estimator} is defined for layers of the types {', '.join(form.__name__ for form in FORMS)}, each "
+                f"{names} can be computed for layers of the types {', '.join(form.__name__ for form in FORMS)}, each "
                 "called exactly once on the way to the logits and sharing no parameter; this does not hold for "
-                f"'{name}' of a {owner}. Leave {estimator} out of 'estimators' for this network."
+                f"'{name}' of a {owner}. Leave {names} out of 'estimators' for this network."
             )
 
 

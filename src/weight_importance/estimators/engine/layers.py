@@ -41,6 +41,21 @@ class Call:
     output: Tensor
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A forward pass.
+
+    Attributes:
+        samples: N samples.
+        logits: ``(N, ..., K)``.
+        calls: calls of modules that own parameters, in the order of execution.
+    """
+
+    samples: Samples
+    logits: Tensor
+    calls: list[Call]
+
+
 def pulled_back(logits: Tensor, targets: Sequence[Tensor], cotangent: Tensor, keep: bool = False) -> tuple:
     """Return the gradients of Σ logits · cotangent, ``None`` for tensors that do not affect the logits.
 
@@ -63,7 +78,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def watch(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call]]:
+def watch(forward: Forward, samples: Samples) -> Watched:
     """Run the network and record each call of a module that owns parameters.
 
     The graph (if gradients are enabled) ends at the layers' outputs and reaches no parameter, so that ``autograd.grad``
@@ -75,24 +90,22 @@ def watch(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call]]:
         forward: the network, in evaluation mode.
         samples: N samples.
 
-    Returns:
-        ``(logits (N, ..., K), calls in the order of execution)``.
     """
     if not forward.changes_outputs:
         try:
             logits, calls, changed = _watched(forward, samples, None, copied=False)
             if not changed:
-                return logits, calls
+                return Watched(samples, logits, calls)
         except RuntimeError:  # an output at which the graph starts cannot be overwritten
             pass
         forward.changes_outputs = True
     try:
-        return _watched(forward, samples, None, copied=True)[:2]
+        return Watched(samples, *_watched(forward, samples, None, copied=True)[:2])
     except RuntimeError:  # a view of an image whose size the probe has not seen
         if not forward.any_order:
             raise
         forward.use_contiguous()
-        return _watched(forward, samples, None, copied=True)[:2]
+        return Watched(samples, *_watched(forward, samples, None, copied=True)[:2])
 
 
 def _watched(

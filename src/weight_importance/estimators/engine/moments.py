@@ -24,10 +24,9 @@ from weight_importance.estimators.engine.alone import Gradients, pull_back
 from weight_importance.estimators.engine.closed_forms import single_calls
 from weight_importance.estimators.engine.cotangents import Moment, needed_bytes, steps, targets
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call, samples_per_pass, watch
+from weight_importance.estimators.engine.layers import Call, Watched
 from weight_importance.estimators.engine.probe import Plan, checked_per_sample, go_alone
 from weight_importance.estimators.engine.products import PullBack, Term, power_sums
-from weight_importance.estimators.engine.refusals import refuse_other_size
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.engine.sums import COUNT, Sums
 from weight_importance.estimators.engine.vectorised import parts
@@ -49,7 +48,8 @@ class MomentSums(Sums):
         draws: each moment's generator, past the numbers drawn.
     """
 
-    needs_layers = needs_gradients = True
+    derivatives = 1
+    needs_gradients = True
 
     def __init__(
         self, forward: Forward, wanted: Mapping[str, Moment], generator: Generator | None, ignored: int | None
@@ -59,26 +59,15 @@ class MomentSums(Sums):
         self.draws = {key: None if generator is None else generator.clone_state() for key in wanted}
         self._verified: set[tuple[int, int]] = set()
 
-    def add(self, samples: Samples, plan: Plan, chunk: int | None, rows: Tensor | None = None) -> None:
-        """Add a batch; ``rows`` are the indices of the probe's samples, if the batch contains them."""
-        if chunk is None:
-            probed = targets(plan.logits, plan.samples.labels, self._ignored)
-            chunk = samples_per_pass(
-                plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed), plan.logits.device
-            )
-        for start in range(0, len(samples), chunk):
-            part = samples.take(slice(start, start + chunk))
-            self._add(part, plan, None if rows is None else rows - start)
+    def size(self, plan: Plan) -> int:
+        probed = targets(plan.logits, plan.samples.labels, self._ignored)
+        return plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed)
 
-    def _add(self, samples: Samples, plan: Plan, rows: Tensor | None) -> None:
+    @torch.no_grad()
+    def add(self, seen: Watched, plan: Plan) -> None:
+        samples, logits = seen.samples, seen.logits
         one_by_one = len(samples) == 1 and self.forward.loses_axis
-        with torch.enable_grad():
-            logits, calls = watch(self.forward, samples)
-        if rows is not None:
-            mask = (rows >= 0) & (rows < len(samples))
-            if mask.any():
-                refuse_other_size(logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)
-        closed = [] if one_by_one else single_calls(plan.layers, calls, len(samples))
+        closed = [] if one_by_one else single_calls(plan.layers, seen.calls, len(samples))
         if closed is None:
             others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]
             plan.layers, closed = [], []

@@ -64,14 +64,13 @@ class Plan:
         self.vectorised = [name for name in forward.parameters if name in others and name not in looped]
 
 
-def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: bool = True) -> Plan:
+def examine(forward: Forward, samples: Samples, gradients: bool = True) -> Plan:
     """Probe a network on a few samples.
 
     Args:
         forward: the network; stores whether calls modify inputs or weights. Weights of convolutions are stored with
             channels last on a CPU; if the network fails or differs then, it is probed again in the usual format.
         samples: a few samples.
-        layers: find the layers with a closed form.
         gradients: choose a way to compute the gradients of all other parameters.
 
     Raises:
@@ -81,20 +80,20 @@ def examine(forward: Forward, samples: Samples, layers: bool = True, gradients: 
     # on a CPU, pooling and the backward pass of batch normalisation are faster with channels last
     if forward.any_order and forward.arrange(torch.channels_last):
         try:
-            return _examined(forward, samples, layers, gradients)
+            return _examined(forward, samples, gradients)
         except Exception:  # a view of a layer's output, for example; or a failure in any order
             forward.use_contiguous()
-    return _examined(forward, samples, layers, gradients)
+    return _examined(forward, samples, gradients)
 
 
-def _examined(forward: Forward, samples: Samples, layers: bool, gradients: bool) -> Plan:
+def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
     refusals.refuse_batch_statistics(forward.network)
     logits, calls, size = _first_pass(forward, samples)
     halves = logits.dtype in HALVES or any(call.output.dtype in HALVES for call in calls)
     tolerance = REDUCED_TOLERANCE if halves else TOLERANCE
     refusals.refuse_random_output(forward, samples, logits.detach(), tolerance / 100)
     cotangent = _random(logits)
-    tried = candidates(forward, calls, len(samples)) if layers else []
+    tried = candidates(forward, calls, len(samples))
     pulled = _pulled(logits, tried, cotangent)
     if pulled is None:
         tried, pulled = [], []
@@ -102,7 +101,7 @@ def _examined(forward: Forward, samples: Samples, layers: bool, gradients: bool)
     alone, connected = [], False
     for row in range(len(samples)):
         truths: list[Gradients] = []
-        one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]] if layers else []
+        one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]]
 
         def keep(_: int, truth: Gradients, to: list[Gradients] = truths) -> None:
             to.append(truth)

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from weight_importance.estimators.engine.forward import Forward
+from weight_importance.estimators.engine.layers import Watched
 from weight_importance.estimators.engine.probe import Plan
-from weight_importance.estimators.engine.samples import Samples
 
 COUNT = "count"
 """Key of the number of samples that count."""
@@ -21,17 +22,17 @@ Means = dict[str, dict[str, Tensor]]
 
 
 class Sums(ABC):
-    """Sums over samples for some estimators.
+    """Sums over samples for some estimators, computed from watched passes.
 
     Attributes:
-        needs_layers: whether a probe must find the layers with a closed form.
+        derivatives: highest order of the derivatives taken from a pass.
         needs_gradients: whether a probe must choose how to compute per-sample gradients of all other parameters.
         totals: additive tensors in float64 by key ``estimator/parameter``, and the number of samples under
             :data:`COUNT`.
         draws: generators by name, past the numbers drawn.
     """
 
-    needs_layers = False
+    derivatives: ClassVar[int]
     needs_gradients = False
 
     def __init__(self, forward: Forward, names: list[str]) -> None:
@@ -50,14 +51,17 @@ class Sums(ABC):
         """Return the sums of a parameter of this shape: name → shape."""
         return {parameter: shape}
 
+    def size(self, plan: Plan) -> int:
+        """Return the bytes per sample that a pass needs for these sums."""
+        return plan.size
+
     @abstractmethod
-    def add(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
-        """Add a batch of samples.
+    def add(self, seen: Watched, plan: Plan) -> None:
+        """Add the samples of a pass.
 
         Args:
-            samples: N samples.
+            seen: the pass, with a graph if ``derivatives`` is positive.
             plan: the probe's results.
-            chunk: samples per pass; by default limited by a memory bound.
         """
 
     def means(self) -> Means:
