@@ -60,6 +60,7 @@ def parts() -> dict[tuple[str, str], str]:
         (PUBLISHED, "consecutive"): consecutive_runs(),
         (PUBLISHED, "others"): unpublished(),
         (PUBLISHED, "state"): pruned_by_state(),
+        (PUBLISHED, "correlations"): correlations_by_state(),
         ("README.md", "answers"): answers(),
         (ABLATIONS, "powers"): powers(),
         (GPU, "accuracies"): accuracies(),
@@ -253,6 +254,21 @@ def pruned_by_state() -> str:
         for row in new.merge(reused, on=["estimator", "fraction"]).to_dict("records")
     ]
     return _table("estimator, published, new state, state of another network", rows)
+
+
+def correlations_by_state() -> str:
+    """Mean Pearson correlations by layer and by the state of Adam, as a table in Markdown."""
+    key = ["estimator_a", "estimator_b", "tensor"]
+    files = (REFERENCE / "gpu/correlation-by-tensor.csv.gz", REFERENCE / "correlations/correlation.csv.gz")
+    tables = [pd.read_csv(file).query("study.str.startswith('mlp') and coefficient == 'pearson'") for file in files]
+    means = pd.concat([table.groupby(key)["value"].mean() for table in tables], axis=1, join="inner", keys=STATES)
+    compared = ("fisher_empirical", "fisher_exact", "mas", "si", "total_signal", "magnitude")
+    rows = []
+    for (a, b), layers in means.groupby(key[:2]):
+        if {a, b} <= {*compared}:
+            cells = layers.droplevel(key[:2]).loc[["fc1.weight", "fc2.weight", "fc3.weight"]].itertuples(index=False)
+            rows.append([f"{label(a)}, {label(b)}", *(f"{new:.2f} → {reused:.2f}" for new, reused in cells)])
+    return _table("estimators, first layer, second layer, third layer", rows)
 
 
 def _states(

@@ -240,12 +240,14 @@ def store_run(folder: Path, study: str = "") -> None:
     folder.mkdir(parents=True)
     files = {name: RESULTS / "summary" / study / f"{name}.csv" for name in TABLES}
     tables = {name: read_table(file, COLUMNS[name]) for name, file in files.items() if not study or file.is_file()}
-    tables["retention"] = _after_last_task(tables["retention"])
+    if "retention" in tables:
+        tables["retention"] = _after_last_task(tables["retention"])
     if "correlation_null" in tables:
         claimed = tables["correlation_null"]["study"].isin({claim.study for claim in CLAIMS.values()})
         tables["correlation_null"] = tables["correlation_null"][claimed]
     for name, table in tables.items():
-        _write(folder, name, table)
+        if len(table):
+            _write(folder, name, table)
     _write(folder, "durations", _durations(LOGS.rglob(f"{study}/**/*.log" if study else "*.log")))
     if not study:
         shutil.copyfile(finished, folder / "paper.pdf")
@@ -256,8 +258,9 @@ def store_run(folder: Path, study: str = "") -> None:
 
 def _description(folder: Path, study: str, finished: Path) -> dict:
     presets = json.loads((RESULTS / ".presets.json").read_text(encoding="utf-8"))["presets"]
-    retention = min((RESULTS / "runs" / study).rglob("retention/*/*.csv"))
-    records = [json.loads(record_of(file).read_text(encoding="utf-8")) for file in (retention, finished)]
+    runs = RESULTS / "runs" / study
+    computed = min([*runs.rglob("retention/*/*.csv")] or [*runs.rglob("*.csv")])
+    records = [json.loads(record_of(file).read_text(encoding="utf-8")) for file in (computed, finished)]
     durations = pd.read_csv(folder / "durations.csv")
     names = re.findall("model name\\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     target = [str(finished)] if study else []
@@ -293,9 +296,10 @@ def _page(name: str, study: str, about: dict) -> str:
         f"| `{file}` | {CONTENT[file.partition('.')[0]]} | `{sha256}` |" for file, sha256 in about["sha256"].items()
     )
     powers = POWERS if study in {claim.study for claim in CLAIMS.values()} else ""
-    title = f"Study `{study}`: part of the reference" if study else "A complete run: the reference"
+    title = f"Study `{study}`" if study else "A complete run: the reference of `make compare`"
+    title += ": part of the reference of `make compare`" if powers else ""
     arguments = f"{name} --run {study}".strip()
-    return f"""# {title} of `make compare`
+    return f"""# {title}
 
 `python reference/store.py {arguments}` writes this folder, this page included, from a finished run of
 
