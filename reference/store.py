@@ -228,7 +228,7 @@ def _united(stored: Study, new: Study) -> Study:
 
 
 def store_run(folder: Path, study: str = "") -> None:
-    """Store the tables of a complete run, or of one study, with the paper, durations, and a description with checksums.
+    """Store the tables of a complete run (with the paper) or of one study, durations, and a description with checksums.
 
     Raises:
         UserError: the run is not complete.
@@ -299,6 +299,7 @@ def _page(name: str, study: str, about: dict) -> str:
     title = f"Study `{study}`" if study else "A complete run: the reference of `make compare`"
     title += ": part of the reference of `make compare`" if powers else ""
     arguments = f"{name} --run {study}".strip()
+    jobs = "the study's jobs" if study else "all jobs"
     return f"""# {title}
 
 `python reference/store.py {arguments}` writes this folder, this page included, from a finished run of
@@ -312,7 +313,7 @@ def _page(name: str, study: str, about: dict) -> str:
 | processor | {about["processor"]}, {about["cores"]} cores, {about["memory_gib"]} GiB of memory |
 | device | {", ".join(f"{part}: {value}" for part, value in about["device"].items())} |
 | versions | {versions} |
-| processor time of all jobs, without the kernels of notebooks | {about["cpu_minutes"]} minutes |
+| processor time of {jobs}, without the kernels of notebooks | {about["cpu_minutes"]} minutes |
 
 Tables have the columns of `results/summary` ([description](../../results/README.md)), and seven significant digits.
 

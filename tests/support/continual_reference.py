@@ -213,7 +213,10 @@ def images_of(datasets: Sequence, task: int, split: str, seed: int, s: Settings)
     elif split == "validation":
         images, labels = images[len(images) - s.validation :], labels[len(labels) - s.validation :]
     else:
-        images, labels = dataset.test_images[: s.test], dataset.test_labels[: s.test]
+        available = len(dataset.test_labels)
+        count = s.test or available
+        places = [place * available // count for place in range(count)]
+        images, labels = dataset.test_images[places], dataset.test_labels[places]
     if s.kind == "split":
         order = class_order(datasets, seed, s)
         own = order[task * s.classes : (task + 1) * s.classes]

@@ -198,13 +198,13 @@ class Recurrent(nn.Module):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (Recurrent, "'memory.weight_ih_l0' of a LSTM"),
-        (BareParameter, "'scale' of a BareParameter"),
+        (Recurrent, "'memory.weight_ih_l0' .module type LSTM"),
+        (BareParameter, "'scale' .module type BareParameter"),
         (CalledTwice, "exactly once.* 'square.weight'"),
         (ConvolutionCalledTwice, "exactly once.* 'layer.weight'"),
-        (Tied, "sharing no parameter.* 'first.weight'"),
+        (Tied, "shares no parameter.* 'first.weight'"),
         (UsedOutside, "'layer.weight'"),
-        (parametrised, "of a ParametrizedLinear"),
+        (parametrised, "module type ParametrizedLinear"),
     ],
 )
 def test_total_signal_refuses_undefined_parameters(build, message):

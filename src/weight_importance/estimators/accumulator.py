@@ -192,7 +192,9 @@ class Accumulator:
         """Check a state; return its sums in order."""
         own_state = self.state_dict()
         names, expected = state.get("names"), own_state["names"]
-        if state.get("format") != FORMAT or names != expected:
+        if state.get("format") != FORMAT:
+            raise UserError("the state was saved by another version of this package; accumulate again")
+        if names != expected:
             raise UserError(
                 f"the state is of {names}, expected one of {expected}: give the accumulators the same names"
             )

@@ -68,10 +68,7 @@ def sums_of(
     # estimators that differ only in ``finish`` share one mean
     first = {each: name for name, each in reversed(by_sample.items())}
     alike = {name: first[each] for name, each in by_sample.items()}
-    sums: list[Sums] = []
-    if by_sample:  # the first sums, because they may free the graph of a pass
-        sums.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
-    sums += [
+    sums: list[Sums] = [
         BatchSums(forward, name, BatchMoment(each, size), generator, ignored)
         for name, (each, size) in moment.items()
         if size > 1
@@ -89,6 +86,8 @@ def sums_of(
     }
     if readings:
         sums.append(ReadingSums(forward, readings))
+    if by_sample:  # the last sums, because they free the graph of a pass
+        sums.append(moments(forward, {name: each for each, name in first.items()}, generator, ignored))
     return sums, alike
 
 

@@ -56,13 +56,14 @@ def plain_task(
     test: int | None = None,
     train_on_validation: bool = True,
 ) -> Task:
-    """Split a data set into the parts of a task by position.
+    """Split a data set into the parts of a task.
 
     Args:
         dataset: the data set.
         training: number of training images, from the start of the training set; ``None`` for all.
         validation: number of validation images, from the end of the training set.
-        test: number of test images, from the start of the test set; ``None`` for all.
+        test: number of test images, at equal distances in the test set (the halves of that of MNIST differ in
+            difficulty); ``None`` for all.
         train_on_validation: whether training and validation images may overlap.
 
     Raises:
@@ -87,7 +88,7 @@ def plain_task(
     return Task(
         training_set.take(slice(training)),
         training_set.take(slice(available - validation, None)),
-        Samples(dataset.test_images, dataset.test_labels.long()).take(slice(test)),
+        Samples(dataset.test_images, dataset.test_labels.long()).spread(test),
     )
 
 

@@ -14,9 +14,9 @@ from torch import Generator, Tensor, nn
 
 from weight_importance.estimators.engine.alone import Gradients, pull_back
 from weight_importance.estimators.engine.closed_forms import single_calls
-from weight_importance.estimators.engine.cotangents import Moment, blocks, targets
+from weight_importance.estimators.engine.cotangents import Moment, blocks, needed_bytes, targets
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Watched, pulled_back, samples_per_pass
+from weight_importance.estimators.engine.layers import ForwardPass, pulled_back, samples_per_pass
 from weight_importance.estimators.engine.probe import Plan
 from weight_importance.estimators.engine.products import absolute_powers, full_name, input_factor, output_factor
 from weight_importance.estimators.engine.samples import Samples
@@ -63,38 +63,41 @@ class BatchSums(Sums):
         self.open: dict[str, Tensor] = {}
         self.filled = (0, 0.0)
 
-    def shares(self, plan: Plan) -> bool:
-        """Whether gradients are computed from a shared pass: all parameters belong to linear layers.
+    def size(self, plan: Plan) -> int:
+        (key,) = self.names
+        probed = targets(plan.logits, plan.samples.labels, self._ignored)
+        return plan.size + needed_bytes({key: self._wanted.moment}, self.draws, plan.logits, probed)
 
-        A convolution's gradient of a batch mean is faster by automatic differentiation.
+    def shares(self, plan: Plan) -> bool:
+        """Whether gradients are computed from a shared pass, which requires that all parameters are of linear layers.
+
+        For convolutions, automatic differentiation computes the gradient of a batch mean faster than the closed form.
         """
-        linear = all(type(self.forward.network.get_submodule(layer)) is nn.Linear for layer in plan.layers)
+        layers = [self.forward.network.get_submodule(layer) for layer in plan.layers]
+        linear = bool(layers) and all(type(layer) is nn.Linear for layer in layers)
         return linear and self.forward.parameters.keys() <= plan.covered(self.forward)
 
-    def add(self, seen: Watched, plan: Plan) -> None:
-        calls = single_calls(plan.layers, seen.calls, len(seen.samples))
-        if calls is None or any(output_factor(call, call.output).shape[3] > 1 for call in calls):
-            self.add_alone(seen.samples, plan, len(seen.samples))  # a linear layer on sequences
+    def add(self, done: ForwardPass, plan: Plan) -> None:
+        calls = single_calls(plan.layers, done.calls, len(done.samples)) if self.shares(plan) else None
+        if calls is None:  # layers are called differently than on the probe
+            self.add_alone(done.samples, plan, len(done.samples))
             return
-        cotangent = self._cotangent(seen.logits.detach(), seen.samples)[0]
-        pulled = pulled_back(seen.logits, [call.output for call in calls], cotangent, keep=True)
-        with torch.no_grad():
-            factors = [
-                (call, output_factor(call, gradient)[:, 0, :, 0], input_factor(call)[:, 0, :, 0])
-                for call, gradient in zip(calls, pulled, strict=True)
-                if gradient is not None
-            ]
-            for part in self._parts(len(seen.samples), len(seen.samples)):
-                gradients = {}
-                for call, left, right in factors:
-                    gradients[full_name(call, "weight")] = left[part].T @ right[part]
-                    gradients[full_name(call, "bias")] = left[part].sum(0)
-                some = seen.samples.take(part)
-                counts = targets(seen.logits.detach()[part], some.labels, self._ignored).samples.item()
-                self._take(gradients, len(some), counts)
+        cotangent, counted = self._cotangent(done.logits.detach(), done.samples)
+        pulled = pulled_back(done.logits, [call.output for call in calls], cotangent, keep=True)
+        factors = [
+            (call, output_factor(call, gradient)[:, 0].mT, input_factor(call)[:, 0].mT)
+            for call, gradient in zip(calls, pulled, strict=True)
+            if gradient is not None
+        ]
+        for part in self._parts(len(done.samples), len(done.samples)):
+            gradients = {}
+            for call, left, right in factors:
+                gradients[full_name(call, "weight")] = left[part].flatten(0, 1).T @ right[part].flatten(0, 1)
+                gradients[full_name(call, "bias")] = left[part].sum((0, 1))
+            self._take(gradients, counted[part])
 
     def add_alone(self, samples: Samples, plan: Plan, chunk: int | None) -> None:
-        """Add samples in forward passes of their own.
+        """Add samples by forward passes that are not shared with other sums.
 
         Args:
             samples: N samples.
@@ -102,41 +105,50 @@ class BatchSums(Sums):
             chunk: samples per pass; by default limited by a memory bound.
         """
         for part in self._parts(len(samples), chunk or samples_per_pass(plan.size, plan.logits.device)):
-            some, counts = samples.take(part), 0.0
+            self._add_alone(samples.take(part))
 
-            def cotangent(logits: Tensor, some: Samples = some) -> Tensor:
-                nonlocal counts
-                at_logits, counts = self._cotangent(logits.detach(), some)
-                return at_logits
+    def _add_alone(self, samples: Samples) -> None:
+        counted = torch.zeros(0, dtype=torch.bool)
 
-            gradients: list[Gradients] = []
-            pull_back(self.forward, some, self.forward.parameters, cotangent, lambda _, each: gradients.append(each))
-            self._take(gradients[0], len(some), counts)
+        def cotangent(logits: Tensor) -> Tensor:
+            nonlocal counted
+            at_logits, counted = self._cotangent(logits.detach(), samples)
+            return at_logits
+
+        def take(_: int, gradients: Gradients) -> None:
+            self._take(gradients, counted)
+
+        pull_back(self.forward, samples, self.forward.parameters, cotangent, take)
 
     def _parts(self, samples: int, most: int) -> Iterator[slice]:
-        """Split samples at the ends of batches, into parts of at most ``most``; depends on the open batch."""
+        """Yield slices of at most ``most`` samples that do not cross the end of a batch.
+
+        The caller must add each slice before it requests the next one, whose end depends on the open batch.
+        """
         start = 0
         while start < samples:
             stop = min(samples, start + most, start + self._wanted.batch - self.filled[0])
             yield slice(start, stop)
             start = stop
 
-    def _cotangent(self, logits: Tensor, samples: Samples) -> tuple[Tensor, float]:
-        """Return the sum of the weighted cotangents, and the number of samples that count."""
+    def _cotangent(self, logits: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
+        """Return the sum of the weighted cotangents, and whether each sample counts, ``(N,)`` on the CPU."""
         (key,) = self.names
         target = targets(logits, samples.labels, self._ignored)
         pairs = blocks(self._wanted.moment, logits, target, self.draws[key])
         weighted = (at * weights.reshape(*weights.shape, *[1] * (at.ndim - 2)) for at, weights in pairs)
-        return sum((each.sum(0) for each in weighted), torch.zeros(())).to(logits.dtype), target.samples.item()
+        every = torch.ones(len(samples), dtype=torch.bool)
+        counted = every if target.counted is None else target.counted.reshape(len(samples), -1).any(1).cpu()
+        return sum((each.sum(0) for each in weighted), torch.zeros(())).to(logits.dtype), counted
 
-    def _take(self, gradients: Gradients, samples: int, counts: float) -> None:
-        """Add summed gradients to the open batch, and close it if it is full."""
+    def _take(self, gradients: Gradients, counted: Tensor) -> None:
+        """Add gradients, summed over samples, to the open batch; close the batch once it is full."""
         for name, parameter in self.forward.parameters.items():
             gradient = gradients.get(name)
             gradient = torch.zeros_like(parameter) if gradient is None else gradient.view_as(parameter)
             # most batches take one pass and stay in single precision
             self.open[name] = self.open[name].double() + gradient if name in self.open else gradient
-        self.filled = (self.filled[0] + samples, self.filled[1] + counts)
+        self.filled = (self.filled[0] + len(counted), self.filled[1] + counted.sum().item())
         if self.filled[0] == self._wanted.batch:
             self._close(self.totals)
             self.open, self.filled = {}, (0, 0.0)

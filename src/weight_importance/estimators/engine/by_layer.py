@@ -13,7 +13,7 @@ from torch import Tensor
 from weight_importance.estimators.engine.closed_forms import refuse_other_parameters, single_calls
 from weight_importance.estimators.engine.forms import FORMS
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call, Watched
+from weight_importance.estimators.engine.layers import Call, ForwardPass
 from weight_importance.estimators.engine.probe import Plan
 from weight_importance.estimators.engine.products import full_name
 from weight_importance.estimators.engine.samples import Samples
@@ -25,6 +25,8 @@ from weight_importance.runtime.errors import UserError
 class Reading:
     """Values that an estimator reads from each layer for weight and bias, summed over a call's samples, in float64.
 
+    The functions must not change the call's tensors, which other estimators use as well.
+
     Attributes:
         of_weight: ``call -> sum``, with as many elements as the weight.
         of_bias: ``(call, input of the next layer) -> sum``, with as many elements as the bias; not called without a
@@ -35,23 +37,23 @@ class Reading:
     of_bias: Callable[[Call, Tensor], Tensor]
 
 
-def successions(seen: Watched, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
+def successions(done: ForwardPass, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
     """Return the single call of each layer, and the input of each next layer; after the last layer, the logits.
 
     Raises:
         UserError: a layer called once on the probe is called differently on these samples.
     """
-    single = single_calls(layers, seen.calls, len(seen.samples))
+    single = single_calls(layers, done.calls, len(done.samples))
     if single is None:
         raise UserError(
             f"the layers {', '.join(layers)} were each called once on some samples but not on others; the network's "
             "forward must call the same layers whatever the data"
         )
-    return single, [*(call.input for call in single[1:]), seen.logits]
+    return single, [*(call.input for call in single[1:]), done.logits]
 
 
 class ReadingSums(Sums):
-    """Sums over samples of the values that estimators read from each layer, in one forward pass.
+    """Sums over samples of the values that several estimators read from each layer in the same forward pass.
 
     Args:
         forward: the network.
@@ -68,14 +70,14 @@ class ReadingSums(Sums):
         self._read: tuple[Plan | None, dict[str, Reading]] = None, {}
 
     @torch.no_grad()
-    def add(self, seen: Watched, plan: Plan) -> None:
+    def add(self, done: ForwardPass, plan: Plan) -> None:
         layers = [name for name in plan.layers if type(self.forward.network.get_submodule(name)) in FORMS]
         refuse_other_parameters(self.names, self.forward, layers)
         if self._read[0] is not plan:
             self._read = plan, {key: each(self.forward, plan.samples, layers) for key, each in self._wanted.items()}
-        calls, received = successions(seen, layers)
+        calls, received = successions(done, layers)
         received[-1] = received[-1].softmax(1)
-        self.totals[COUNT] += len(seen.samples)
+        self.totals[COUNT] += len(done.samples)
         for call, after in zip(calls, received, strict=True):
             for key, reading in self._read[1].items():
                 self._put(f"{key}/{full_name(call, 'weight')}", partial(reading.of_weight, call))

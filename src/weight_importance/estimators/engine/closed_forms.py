@@ -138,16 +138,16 @@ def parameter_names(layer: str, network: nn.Module) -> list[str]:
 
 
 def refuse_other_parameters(estimators: Sequence[str], forward: Forward, layers: list[str]) -> None:
-    """Raise UserError for a parameter outside ``layers``, for which the estimators are not defined."""
+    """Raise UserError if a parameter belongs to none of ``layers``: the estimators are not defined for it."""
     covered = {name for layer in layers for name in parameter_names(layer, forward.network)}
     for name in forward.parameters:
         if name not in covered:
             owner = type(forward.network.get_submodule(name.rpartition(".")[0])).__name__
-            names = " and ".join(estimators)
+            names, types = ", ".join(estimators), ", ".join(form.__name__ for form in FORMS)
             raise UserError(
-                f"{names} can be computed for layers of the types {', '.join(form.__name__ for form in FORMS)}, each "
-                "called exactly once on the way to the logits and sharing no parameter; this does not hold for "
-                f"'{name}' of a {owner}. Leave {names} out of 'estimators' for this network."
+                f"{names}: every parameter must belong to a layer of one of the types {types}, which is called exactly "
+                f"once on the way to the logits and shares no parameter. This does not hold for '{name}' (module type "
+                f"{owner}). Leave {names} out of 'estimators' for this network."
             )
 
 

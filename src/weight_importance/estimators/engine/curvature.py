@@ -6,10 +6,11 @@ Fisher information (Martens 2020, sec. 9.2) and is computed exactly. The second 
 tensor in which the logits are piecewise linear: every tensor of linear, convolutional and normalisation layers in
 evaluation mode between leaky ReLUs and max pooling. There the whole diagonal is exact.
 
-This module adds the second term, R. A layer with a closed form is linear in its parameters. Therefore its part of R is
-zero if the second derivatives of Σ_k (p − e_y)_k z_k with respect to the layer's output are zero; one product of them
-with a random normal vector per sample shows this. For any other tensor, one product of R with a random normal vector
-shows whether R is zero on the samples of a pass. Otherwise its diagonal is estimated: for a vector v of random signs, E[v ∘ Rv] is the diagonal of R
+This module adds the second term, R. The output of a layer with a closed form is linear in the layer's parameters. Their
+blocks of R are therefore zero if the Hessian of Σ_k (p − e_y)_k z_k with respect to the layer's output is zero, with
+p − e_y held constant. One product of this Hessian with random normal vectors, one per sample, tests it. For every other
+tensor, one product of its block of R with a random normal vector tests whether the block is zero on the samples of a
+pass. If it is not, its diagonal is estimated: for a vector v of random signs, E[v ∘ Rv] is the diagonal of R
 (Bekas, Kokiopoulou and Saad 2007, eq. 1, with the signs of Hutchinson 1990). As v covers one tensor, the variance of
 entry i is Σ_{j≠i} R_ij² / :data:`PROBES` over the entries j of its tensor. In a smooth network this may be large: in
 the first layer of a trained 784-100-10 network with tanh, the correlation with the exact diagonal was 0.51 for the
@@ -25,7 +26,7 @@ from torch.nn.functional import one_hot
 from weight_importance.estimators.engine.closed_forms import parameter_names, single_calls
 from weight_importance.estimators.engine.cotangents import targets
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call, Watched
+from weight_importance.estimators.engine.layers import Call, ForwardPass
 from weight_importance.estimators.engine.probe import Plan
 from weight_importance.estimators.engine.samples import HALVES, Samples
 from weight_importance.estimators.engine.sums import COUNT, Sums
@@ -45,7 +46,7 @@ SIGNS = "signs"
 
 
 class CurvatureSums(Sums):
-    """Sums over samples of the diagonal of Σ_k (p − e_y)_k ∂²z_k/∂θ², zero or estimated tensor by tensor.
+    """Sums over samples of the diagonal of Σ_k (p − e_y)_k ∂²z_k/∂θ²; for each tensor either zero or estimated.
 
     Args:
         forward: the network.
@@ -65,9 +66,9 @@ class CurvatureSums(Sums):
     def size(self, plan: Plan) -> int:
         return SECOND_ORDER * plan.size
 
-    def add(self, seen: Watched, plan: Plan) -> None:
+    def add(self, done: ForwardPass, plan: Plan) -> None:
         try:
-            self._add(seen, plan)
+            self._add(done, plan)
         except RuntimeError as error:
             if "derivative" not in str(error) and "double backward" not in str(error):
                 raise
@@ -75,15 +76,16 @@ class CurvatureSums(Sums):
                 f"the network cannot be differentiated twice: {error}. Leave {', '.join(self._users)} out."
             ) from error
 
-    def _add(self, seen: Watched, plan: Plan) -> None:
-        samples = seen.samples
-        residual, counted = self._residual(seen.logits.detach(), samples)
+    def _add(self, done: ForwardPass, plan: Plan) -> None:
+        samples = done.samples
+        residual, counted = self._residual(done.logits.detach(), samples)
         self.totals[COUNT] += counted
-        straight = self._straight(seen.logits, single_calls(plan.layers, seen.calls, len(samples)) or [], residual)
+        calls = single_calls(plan.layers, done.calls, len(samples)) or []
+        linear = self._piecewise_linear(done.logits, calls, residual)
         leaves = {
             name: parameter.detach().requires_grad_()
             for name, parameter in self.forward.parameters.items()
-            if name not in straight
+            if name not in linear
         }
         if not leaves:
             return
@@ -105,12 +107,12 @@ class CurvatureSums(Sums):
             residual = residual * target.counted[..., None]
         return residual, target.samples
 
-    def _straight(self, logits: Tensor, calls: list[Call], residual: Tensor) -> set[str]:
-        """Return the parameters of those layers on whose output Σ_k (p − e_y)_k z_k depends piecewise linearly."""
+    def _piecewise_linear(self, logits: Tensor, calls: list[Call], residual: Tensor) -> set[str]:
+        """Return the parameters of layers in whose output Σ_k (p − e_y)_k z_k is piecewise linear."""
         if not calls or not logits.requires_grad:
             return set()
         outputs = [call.output for call in calls]
-        straight: set[str] = set()
+        linear: set[str] = set()
         for call, gradient in zip(calls, _differentiable(logits, outputs, residual), strict=True):
             if gradient.requires_grad:
                 product = torch.autograd.grad(
@@ -118,8 +120,8 @@ class CurvatureSums(Sums):
                 )[0]
                 if product.any():
                     continue
-            straight |= {*parameter_names(call.name, self.forward.network)}
-        return straight
+            linear |= {*parameter_names(call.name, self.forward.network)}
+        return linear
 
     def _add_tensor(self, name: str, leaf: Tensor, gradient: Tensor) -> None:
         def product(vector: Tensor) -> Tensor:
@@ -161,7 +163,7 @@ class CurvatureSums(Sums):
 
 
 def _differentiable(logits: Tensor, at: list[Tensor], cotangent: Tensor) -> tuple[Tensor, ...]:
-    """Return the gradients of Σ logits · cotangent, which can be differentiated again."""
+    """Return the gradients of Σ logits · cotangent with respect to ``at``, with a graph for second derivatives."""
     return torch.autograd.grad(_single(logits), at, cotangent, create_graph=True, materialize_grads=True)
 
 

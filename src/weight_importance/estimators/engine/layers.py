@@ -42,8 +42,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A forward pass.
+class ForwardPass:
+    """A forward pass and the recorded calls of its layers.
 
     Attributes:
         samples: N samples.
@@ -78,7 +78,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def watch(forward: Forward, samples: Samples) -> Watched:
+def watch(forward: Forward, samples: Samples) -> ForwardPass:
     """Run the network and record each call of a module that owns parameters.
 
     The graph (if gradients are enabled) ends at the layers' outputs and reaches no parameter, so that ``autograd.grad``
@@ -90,22 +90,24 @@ def watch(forward: Forward, samples: Samples) -> Watched:
         forward: the network, in evaluation mode.
         samples: N samples.
 
+    Returns:
+        the pass, with logits and calls.
     """
     if not forward.changes_outputs:
         try:
             logits, calls, changed = _watched(forward, samples, None, copied=False)
             if not changed:
-                return Watched(samples, logits, calls)
+                return ForwardPass(samples, logits, calls)
         except RuntimeError:  # an output at which the graph starts cannot be overwritten
             pass
         forward.changes_outputs = True
     try:
-        return Watched(samples, *_watched(forward, samples, None, copied=True)[:2])
+        return ForwardPass(samples, *_watched(forward, samples, None, copied=True)[:2])
     except RuntimeError:  # a view of an image whose size the probe has not seen
         if not forward.any_order:
             raise
         forward.use_contiguous()
-        return Watched(samples, *_watched(forward, samples, None, copied=True)[:2])
+        return ForwardPass(samples, *_watched(forward, samples, None, copied=True)[:2])
 
 
 def _watched(

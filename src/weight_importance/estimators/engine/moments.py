@@ -24,7 +24,7 @@ from weight_importance.estimators.engine.alone import Gradients, pull_back
 from weight_importance.estimators.engine.closed_forms import single_calls
 from weight_importance.estimators.engine.cotangents import Moment, needed_bytes, steps, targets
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Call, Watched
+from weight_importance.estimators.engine.layers import Call, ForwardPass
 from weight_importance.estimators.engine.probe import Plan, checked_per_sample, go_alone
 from weight_importance.estimators.engine.products import PullBack, Term, power_sums
 from weight_importance.estimators.engine.samples import Samples
@@ -63,11 +63,10 @@ class MomentSums(Sums):
         probed = targets(plan.logits, plan.samples.labels, self._ignored)
         return plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed)
 
-    @torch.no_grad()
-    def add(self, seen: Watched, plan: Plan) -> None:
-        samples, logits = seen.samples, seen.logits
+    def add(self, done: ForwardPass, plan: Plan) -> None:
+        samples, logits = done.samples, done.logits
         one_by_one = len(samples) == 1 and self.forward.loses_axis
-        closed = [] if one_by_one else single_calls(plan.layers, seen.calls, len(samples))
+        closed = [] if one_by_one else single_calls(plan.layers, done.calls, len(samples))
         if closed is None:
             others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]
             plan.layers, closed = [], []

@@ -1,4 +1,4 @@
-"""Forward passes shared by all sums over samples."""
+"""Forward passes shared by several sums over samples. Knows neither estimators nor what the sums compute."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Watched, samples_per_pass, watch
+from weight_importance.estimators.engine.layers import ForwardPass, samples_per_pass, watch
 from weight_importance.estimators.engine.probe import Plan
 from weight_importance.estimators.engine.refusals import refuse_other_size
 from weight_importance.estimators.engine.samples import Samples
@@ -18,30 +18,31 @@ from weight_importance.estimators.engine.sums import Sums
 def add_all(
     sums: Sequence[Sums], forward: Forward, samples: Samples, plan: Plan, chunk: int | None, rows: Tensor | None
 ) -> None:
-    """Pass samples through the network, and add each pass to all sums.
+    """Run the samples through the network, and update all sums with each forward pass.
 
     Args:
-        sums: at least one; moments first, because they free the graph. They are added in reversed order.
+        sums: at least one; moments last, because they free the graph.
         forward: the network.
         samples: N samples.
         plan: the probe's results.
         chunk: samples per pass; by default limited by a memory bound.
-        rows: indices of the probe's samples, if ``samples`` contains them.
+        rows: indices of the probe's samples in ``samples``; ``None`` if it does not contain them.
     """
     order = max(each.derivatives for each in sums)
     if chunk is None:
         chunk = samples_per_pass(max(each.size(plan) for each in sums), plan.logits.device)
-    # one kernel of attention can be differentiated twice
+    # the math kernel is the only attention kernel that can be differentiated twice
     with sdpa_kernel(SDPBackend.MATH) if order > 1 else nullcontext(), torch.set_grad_enabled(order > 0):
         for start in range(0, len(samples), chunk):
-            seen = watch(forward, samples.take(slice(start, start + chunk)))
+            done = watch(forward, samples.take(slice(start, start + chunk)))
             if rows is not None:
-                _refuse_other_size(seen, plan, rows - start)
-            for each in reversed(sums):
-                each.add(seen, plan)
+                _refuse_other_size(done, plan, rows - start)
+            for each in sums:
+                each.add(done, plan)
+            del done  # its graph
 
 
-def _refuse_other_size(seen: Watched, plan: Plan, rows: Tensor) -> None:
-    mask = (rows >= 0) & (rows < len(seen.samples))
+def _refuse_other_size(done: ForwardPass, plan: Plan, rows: Tensor) -> None:
+    mask = (rows >= 0) & (rows < len(done.samples))
     if mask.any():
-        refuse_other_size(seen.logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)
+        refuse_other_size(done.logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)

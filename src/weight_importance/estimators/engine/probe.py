@@ -71,7 +71,7 @@ def examine(forward: Forward, samples: Samples, gradients: bool = True) -> Plan:
         forward: the network; stores whether calls modify inputs or weights. Weights of convolutions are stored with
             channels last on a CPU; if the network fails or differs then, it is probed again in the usual format.
         samples: a few samples.
-        gradients: choose a way to compute the gradients of all other parameters.
+        gradients: whether to choose a way to compute the gradients of parameters without a closed form.
 
     Raises:
         UserError: the network cannot be called on the samples, samples influence each other, the output is random, or
@@ -100,18 +100,16 @@ def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
     wrong: set[str] = set()
     alone, connected = [], False
     for row in range(len(samples)):
-        truths: list[Gradients] = []
         one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]]
 
-        def keep(_: int, truth: Gradients, to: list[Gradients] = truths) -> None:
-            to.append(truth)
+        def compare(_: int, truth: Gradients, row: int = row) -> None:
+            nonlocal connected
+            connected = connected or bool(truth)
+            wrong.update(disagreeing(tried, pulled, row, Truth(truth), tolerance))
 
-        own = pull_back(forward, one, forward.parameters, at_logits, keep)
+        own = pull_back(forward, one, forward.parameters, at_logits, compare)
         alone.append(own)
         refusals.refuse_influence(forward, samples, row, logits.detach(), own, tolerance)
-        for truth in truths:
-            connected = connected or bool(truth)
-            wrong |= disagreeing(tried, pulled, row, Truth(truth), tolerance)
     if gradients and not connected and forward.parameters:
         raise UserError(
             "no parameter has a gradient: the network's output is detached from all of them. Remove torch.no_grad, "

@@ -4,7 +4,7 @@ Inputs are a tensor, a tuple (positional arguments) or a dictionary of tensors (
 axis is as long as the batch have one row per sample; all samples share everything else.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,10 +47,6 @@ class Samples:
         labels = None if self.labels is None else self.labels[indices]
         size = len(range(self.size)[indices]) if isinstance(indices, slice) else len(indices)
         return Samples(self._each(lambda tensor: tensor[indices]), labels, size)
-
-    def split(self, size: int) -> Iterator["Samples"]:
-        """Yield the samples in order, ``size`` at a time."""
-        return (self.take(slice(start, start + size)) for start in range(0, self.size, size))
 
     def twice(self) -> "Samples":
         """Concatenate the samples with themselves."""

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import Watched
+from weight_importance.estimators.engine.layers import ForwardPass
 from weight_importance.estimators.engine.probe import Plan
 
 COUNT = "count"
@@ -22,11 +22,12 @@ Means = dict[str, dict[str, Tensor]]
 
 
 class Sums(ABC):
-    """Sums over samples for some estimators, computed from watched passes.
+    """Sums over samples for some estimators, computed from recorded forward passes.
 
     Attributes:
-        derivatives: highest order of the derivatives taken from a pass.
-        needs_gradients: whether a probe must choose how to compute per-sample gradients of all other parameters.
+        derivatives: highest order of derivatives that ``add`` computes from a pass: 0, 1 or 2.
+        needs_gradients: whether a probe must choose how to compute per-sample gradients of parameters without a closed
+            form.
         totals: additive tensors in float64 by key ``estimator/parameter``, and the number of samples under
             :data:`COUNT`.
         draws: generators by name, past the numbers drawn.
@@ -56,11 +57,11 @@ class Sums(ABC):
         return plan.size
 
     @abstractmethod
-    def add(self, seen: Watched, plan: Plan) -> None:
-        """Add the samples of a pass.
+    def add(self, done: ForwardPass, plan: Plan) -> None:
+        """Add the samples of a forward pass to the totals.
 
         Args:
-            seen: the pass, with a graph if ``derivatives`` is positive.
+            done: the pass, with a graph if ``derivatives`` is positive.
             plan: the probe's results.
         """
 
