@@ -55,15 +55,20 @@ def main() -> None:
         within_outputs = getattr(load_estimator(arguments.criterion), "compared_within_outputs", False)
     tasks = first_tasks(job.first_task, plain_task(datasets[0], test=job.images).to(device), job.seeds)
     rows = []
+    known: dict[tuple[int, str, float], float] = {}  # accuracies that do not depend on the scope are measured once
     cases = list(product(SCOPES, range(len(job.seeds))))
     for scope, index in counted(cases, len(cases), "networks and scopes"):
         ranked = WITHIN_OUTPUTS if within_outputs else scope
-        pruned = prune_by_all(replicas, index, importance, job.fractions, ranked)
-        with heads(pruned, [tasks[index]] * len(pruned)) as headed:
-            accuracies = accuracy(headed, [tasks[index].test] * len(pruned))
+        keys = {fraction: (index, ranked if fraction else "", fraction) for fraction in job.fractions}
+        new = [fraction for fraction in job.fractions if keys[fraction] not in known]
+        if new:
+            pruned = prune_by_all(replicas, index, importance, new, ranked)
+            with heads(pruned, [tasks[index]] * len(pruned)) as headed:
+                accuracies = accuracy(headed, [tasks[index].test] * len(pruned))
+            known |= {keys[fraction]: value for fraction, value in zip(new, accuracies, strict=True)}
         rows += [
-            (job.study, scope, arguments.criterion, job.seeds[index], fraction, value)
-            for fraction, value in zip(job.fractions, accuracies, strict=True)
+            (job.study, scope, arguments.criterion, job.seeds[index], fraction, known[keys[fraction]])
+            for fraction in job.fractions
         ]
     write_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS["pruning"]), COLUMNS["pruning"])
 
