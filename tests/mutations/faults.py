@@ -102,7 +102,7 @@ MODULES = (
         (f"{ENGINE}batches.py", "cotangent, keep=True)", "cotangent, keep=False)"),
         (f"{ENGINE}batches.py", "if self.shares(plan) else None", "if True else None"),
         (f"{ENGINE}batches.py", "return plan.size + needed_bytes(", "return plan.size + 0 * needed_bytes("),
-        (f"{ENGINE}passes.py", "            del done  # its graph", "            pass"),
+        (f"{ENGINE}passes.py", "            del forward_pass  # release the graph before the next pass", "            pass"),
         (f"{ENGINE}passes.py", "for each in sums:", "for each in reversed(sums):"),
         (f"{ENGINE}layers.py", "    network.eval()\n", "    pass\n"),
         (PATH, "SQUARES_DECAY = 0.999", "SQUARES_DECAY = 0.99"),

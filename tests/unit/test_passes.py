@@ -25,14 +25,14 @@ def seeded(seed=0):
 
 
 def counting(network):
-    """Return a list to which every forward pass of the network adds its number of samples."""
+    """Return a list to which every forward pass of the network appends its number of samples."""
     sizes = []
     network.register_forward_hook(lambda module, given, output: sizes.append(len(given[0])))
     return sizes
 
 
 class Positions(nn.Module):
-    """Linear layers on three positions of two inputs, whose logits are averaged."""
+    """Linear layers applied to three positions with two inputs each, whose logits are averaged."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +43,7 @@ class Positions(nn.Module):
 
 
 class Halving(nn.Module):
-    """Calls its first layer once on few samples, and on each half of many."""
+    """Calls its first layer once for at most 50 samples, and once per half for more."""
 
     def __init__(self):
         super().__init__()
@@ -140,8 +140,8 @@ def test_formulas_may_differentiate(size, monkeypatch):
     network, inputs, labels = make(mlp, 0, torch.float64)
     results = []
     for cotangents in (by_autograd, in_closed_form):
-        mine = replace(ESTIMATORS["mas"], cotangents=cotangents, batch=size)
-        monkeypatch.setattr(assembly, "load", lambda name, mine=mine: mine)
+        estimator = replace(ESTIMATORS["mas"], cotangents=cotangents, batch=size)
+        monkeypatch.setattr(assembly, "load", lambda name, estimator=estimator: estimator)
         results.append(estimate("mas", network, inputs, labels))
     assert_close(results[0], results[1], 1e-12)
 
@@ -156,7 +156,7 @@ def test_no_second_pass_through_a_piecewise_linear_network(name):
 
 
 def _smooth():
-    """Smooth at first, piecewise linear later: only the first layer has curvature of the logits."""
+    """Smooth, then piecewise linear: the logits have curvature only with respect to the first layer's weights."""
     return nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 5), nn.ReLU(), nn.Linear(5, 4))
 
 

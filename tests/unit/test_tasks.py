@@ -29,7 +29,7 @@ def dataset() -> Dataset:
 
 
 def test_the_parts_of_a_task_by_position(dataset):
-    """The first training, the last validation images, and test images at equal distances."""
+    """The first training, the last validation images, and evenly spaced test images."""
     task = plain_task(dataset, 30, 10, 5)
     assert torch.equal(task.training.images, dataset.train_images[:30])
     assert torch.equal(task.training.labels, dataset.train_labels[:30].long())

@@ -193,7 +193,7 @@ class Accumulator:
         own_state = self.state_dict()
         names, expected = state.get("names"), own_state["names"]
         if state.get("format") != FORMAT:
-            raise UserError("the state was saved by another version of this package; accumulate again")
+            raise UserError("the state was saved by another version of this package: run the accumulation again")
         if names != expected:
             raise UserError(
                 f"the state is of {names}, expected one of {expected}: give the accumulators the same names"

@@ -122,8 +122,8 @@ class ImportanceJob(OnFirstTask):
 
     part: Literal["training", "test"] = Field(description="The set of the images on which importances are computed.")
     images: Count | None = Field(
-        description="Number of images of this set: the first training images, or test images at equal distances. null: "
-        "all of them."
+        description="Number of images of this set: the first training images, or evenly spaced test images. null: all "
+        "of them."
     )
     samples: Count | None = Field(
         description="Number of images over which importances are averaged: the last ones of these. null: all of them."
@@ -144,7 +144,7 @@ class PruningJob(OnFirstTask):
     """Accuracy on the first task's test images as weights are removed."""
 
     images: Count | None = Field(
-        description="Number of test images, at equal distances in the test set. null: all of them."
+        description="Number of test images, evenly spaced over the test set. null: all of them."
     )
     fractions: Several[Share]
 

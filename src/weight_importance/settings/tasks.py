@@ -89,9 +89,7 @@ class Images(Settings):
         "protocol.train_on_validation."
     )
     validation: Count = Field(description="Number of validation images: the last ones of the training set.")
-    test: Count | None = Field(
-        description="Number of test images, at equal distances in the test set. null: all of them."
-    )
+    test: Count | None = Field(description="Number of test images, evenly spaced over the test set. null: all of them.")
 
 
 class Inputs(Settings):

@@ -62,7 +62,7 @@ def plain_task(
         dataset: the data set.
         training: number of training images, from the start of the training set; ``None`` for all.
         validation: number of validation images, from the end of the training set.
-        test: number of test images, at equal distances in the test set (the halves of that of MNIST differ in
+        test: number of test images, evenly spaced over the test set (the two halves of the MNIST test set differ in
             difficulty); ``None`` for all.
         train_on_validation: whether training and validation images may overlap.
 

@@ -69,7 +69,7 @@ class BatchSums(Sums):
         return plan.size + needed_bytes({key: self._wanted.moment}, self.draws, plan.logits, probed)
 
     def shares(self, plan: Plan) -> bool:
-        """Whether gradients are computed from a shared pass, which requires that all parameters are of linear layers.
+        """Return whether gradients come from a shared pass, which requires that all parameters belong to linear layers.
 
         For convolutions, automatic differentiation computes the gradient of a batch mean faster than the closed form.
         """
@@ -77,19 +77,19 @@ class BatchSums(Sums):
         linear = bool(layers) and all(type(layer) is nn.Linear for layer in layers)
         return linear and self.forward.parameters.keys() <= plan.covered(self.forward)
 
-    def add(self, done: ForwardPass, plan: Plan) -> None:
-        calls = single_calls(plan.layers, done.calls, len(done.samples)) if self.shares(plan) else None
+    def add(self, forward_pass: ForwardPass, plan: Plan) -> None:
+        calls = single_calls(plan.layers, forward_pass.calls, len(forward_pass.samples)) if self.shares(plan) else None
         if calls is None:  # layers are called differently than on the probe
-            self.add_alone(done.samples, plan, len(done.samples))
+            self.add_alone(forward_pass.samples, plan, len(forward_pass.samples))
             return
-        cotangent, counted = self._cotangent(done.logits.detach(), done.samples)
-        pulled = pulled_back(done.logits, [call.output for call in calls], cotangent, keep=True)
+        cotangent, counted = self._cotangent(forward_pass.logits.detach(), forward_pass.samples)
+        pulled = pulled_back(forward_pass.logits, [call.output for call in calls], cotangent, keep=True)
         factors = [
             (call, output_factor(call, gradient)[:, 0].mT, input_factor(call)[:, 0].mT)
             for call, gradient in zip(calls, pulled, strict=True)
             if gradient is not None
         ]
-        for part in self._parts(len(done.samples), len(done.samples)):
+        for part in self._parts(len(forward_pass.samples), len(forward_pass.samples)):
             gradients = {}
             for call, left, right in factors:
                 gradients[full_name(call, "weight")] = left[part].flatten(0, 1).T @ right[part].flatten(0, 1)

@@ -37,19 +37,19 @@ class Reading:
     of_bias: Callable[[Call, Tensor], Tensor]
 
 
-def successions(done: ForwardPass, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
+def successions(forward_pass: ForwardPass, layers: list[str]) -> tuple[list[Call], list[Tensor]]:
     """Return the single call of each layer, and the input of each next layer; after the last layer, the logits.
 
     Raises:
         UserError: a layer called once on the probe is called differently on these samples.
     """
-    single = single_calls(layers, done.calls, len(done.samples))
+    single = single_calls(layers, forward_pass.calls, len(forward_pass.samples))
     if single is None:
         raise UserError(
             f"the layers {', '.join(layers)} were each called once on some samples but not on others; the network's "
             "forward must call the same layers whatever the data"
         )
-    return single, [*(call.input for call in single[1:]), done.logits]
+    return single, [*(call.input for call in single[1:]), forward_pass.logits]
 
 
 class ReadingSums(Sums):
@@ -70,14 +70,14 @@ class ReadingSums(Sums):
         self._read: tuple[Plan | None, dict[str, Reading]] = None, {}
 
     @torch.no_grad()
-    def add(self, done: ForwardPass, plan: Plan) -> None:
+    def add(self, forward_pass: ForwardPass, plan: Plan) -> None:
         layers = [name for name in plan.layers if type(self.forward.network.get_submodule(name)) in FORMS]
         refuse_other_parameters(self.names, self.forward, layers)
         if self._read[0] is not plan:
             self._read = plan, {key: each(self.forward, plan.samples, layers) for key, each in self._wanted.items()}
-        calls, received = successions(done, layers)
+        calls, received = successions(forward_pass, layers)
         received[-1] = received[-1].softmax(1)
-        self.totals[COUNT] += len(done.samples)
+        self.totals[COUNT] += len(forward_pass.samples)
         for call, after in zip(calls, received, strict=True):
             for key, reading in self._read[1].items():
                 self._put(f"{key}/{full_name(call, 'weight')}", partial(reading.of_weight, call))

@@ -6,15 +6,16 @@ Fisher information (Martens 2020, sec. 9.2) and is computed exactly. The second 
 tensor in which the logits are piecewise linear: every tensor of linear, convolutional and normalisation layers in
 evaluation mode between leaky ReLUs and max pooling. There the whole diagonal is exact.
 
-This module adds the second term, R. The output of a layer with a closed form is linear in the layer's parameters. Their
-blocks of R are therefore zero if the Hessian of Σ_k (p − e_y)_k z_k with respect to the layer's output is zero, with
-p − e_y held constant. One product of this Hessian with random normal vectors, one per sample, tests it. For every other
-tensor, one product of its block of R with a random normal vector tests whether the block is zero on the samples of a
-pass. If it is not, its diagonal is estimated: for a vector v of random signs, E[v ∘ Rv] is the diagonal of R
-(Bekas, Kokiopoulou and Saad 2007, eq. 1, with the signs of Hutchinson 1990). As v covers one tensor, the variance of
-entry i is Σ_{j≠i} R_ij² / :data:`PROBES` over the entries j of its tensor. In a smooth network this may be large: in
-the first layer of a trained 784-100-10 network with tanh, the correlation with the exact diagonal was 0.51 for the
-estimate and 0.91 for the Gauss-Newton part alone; ``ggn`` is then the better choice.
+This module adds the second term, R. The output of a layer with a closed form is linear in the layer's parameters. The
+diagonal block of R for these parameters is therefore zero if the Hessian of Σ_k (p − e_y)_k z_k with respect to the
+layer's output is zero, with p − e_y held constant. One product of this Hessian with random normal vectors, one per
+sample, tests whether it is zero. For every other tensor, one product of its block of R with a random normal vector
+tests whether the block is zero on the samples of a pass. If it is not, its diagonal is estimated: for a vector v of
+random signs, E[v ∘ Rv] is the diagonal of R (Bekas, Kokiopoulou and Saad 2007, eq. 1, with the signs of Hutchinson
+1990). As v covers one tensor, the variance of entry i is Σ_{j≠i} R_ij² / :data:`PROBES` over the entries j of its
+tensor. In a smooth network this may be large: in the first layer of a trained 784-100-10 network with tanh, the
+correlation with the exact diagonal was 0.51 for the estimate and 0.91 for the Gauss-Newton part alone; ``ggn`` is then
+the better choice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,9 +67,9 @@ class CurvatureSums(Sums):
     def size(self, plan: Plan) -> int:
         return SECOND_ORDER * plan.size
 
-    def add(self, done: ForwardPass, plan: Plan) -> None:
+    def add(self, forward_pass: ForwardPass, plan: Plan) -> None:
         try:
-            self._add(done, plan)
+            self._add(forward_pass, plan)
         except RuntimeError as error:
             if "derivative" not in str(error) and "double backward" not in str(error):
                 raise
@@ -76,12 +77,12 @@ class CurvatureSums(Sums):
                 f"the network cannot be differentiated twice: {error}. Leave {', '.join(self._users)} out."
             ) from error
 
-    def _add(self, done: ForwardPass, plan: Plan) -> None:
-        samples = done.samples
-        residual, counted = self._residual(done.logits.detach(), samples)
+    def _add(self, forward_pass: ForwardPass, plan: Plan) -> None:
+        samples = forward_pass.samples
+        residual, counted = self._residual(forward_pass.logits.detach(), samples)
         self.totals[COUNT] += counted
-        calls = single_calls(plan.layers, done.calls, len(samples)) or []
-        linear = self._piecewise_linear(done.logits, calls, residual)
+        calls = single_calls(plan.layers, forward_pass.calls, len(samples)) or []
+        linear = self._piecewise_linear(forward_pass.logits, calls, residual)
         leaves = {
             name: parameter.detach().requires_grad_()
             for name, parameter in self.forward.parameters.items()

@@ -63,10 +63,10 @@ class MomentSums(Sums):
         probed = targets(plan.logits, plan.samples.labels, self._ignored)
         return plan.size + needed_bytes(self._wanted, self.draws, plan.logits, probed)
 
-    def add(self, done: ForwardPass, plan: Plan) -> None:
-        samples, logits = done.samples, done.logits
+    def add(self, forward_pass: ForwardPass, plan: Plan) -> None:
+        samples, logits = forward_pass.samples, forward_pass.logits
         one_by_one = len(samples) == 1 and self.forward.loses_axis
-        closed = [] if one_by_one else single_calls(plan.layers, done.calls, len(samples))
+        closed = [] if one_by_one else single_calls(plan.layers, forward_pass.calls, len(samples))
         if closed is None:
             others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]
             plan.layers, closed = [], []

@@ -34,15 +34,15 @@ def add_all(
     # the math kernel is the only attention kernel that can be differentiated twice
     with sdpa_kernel(SDPBackend.MATH) if order > 1 else nullcontext(), torch.set_grad_enabled(order > 0):
         for start in range(0, len(samples), chunk):
-            done = watch(forward, samples.take(slice(start, start + chunk)))
+            forward_pass = watch(forward, samples.take(slice(start, start + chunk)))
             if rows is not None:
-                _refuse_other_size(done, plan, rows - start)
+                _refuse_other_size(forward_pass, plan, rows - start)
             for each in sums:
-                each.add(done, plan)
-            del done  # its graph
+                each.add(forward_pass, plan)
+            del forward_pass  # release the graph before the next pass
 
 
-def _refuse_other_size(done: ForwardPass, plan: Plan, rows: Tensor) -> None:
-    mask = (rows >= 0) & (rows < len(done.samples))
+def _refuse_other_size(forward_pass: ForwardPass, plan: Plan, rows: Tensor) -> None:
+    mask = (rows >= 0) & (rows < len(forward_pass.samples))
     if mask.any():
-        refuse_other_size(done.logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)
+        refuse_other_size(forward_pass.logits.detach()[rows[mask]], plan.logits[mask], plan.tolerance)

@@ -57,11 +57,11 @@ class Sums(ABC):
         return plan.size
 
     @abstractmethod
-    def add(self, done: ForwardPass, plan: Plan) -> None:
+    def add(self, forward_pass: ForwardPass, plan: Plan) -> None:
         """Add the samples of a forward pass to the totals.
 
         Args:
-            done: the pass, with a graph if ``derivatives`` is positive.
+            forward_pass: the pass, with a graph if ``derivatives`` is positive.
             plan: the probe's results.
         """
 
