@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from configurations import DEFAULT, combined, default
 from weight_importance.settings import files, reading
 from weight_importance.settings.known import REPOSITORY
+from weight_importance.settings.messages import shown
 
 TINY = REPOSITORY / "presets/tiny.yaml"
 # the same examples in every run, so that failures come from changes
@@ -57,7 +58,7 @@ def mutations(draw):
         case "rename" if isinstance(place, dict):
             renamed = draw(KEYS)
             place[renamed] = place.pop(path[-1])
-            path = (*path, renamed)
+            path = (*path, renamed if isinstance(renamed, str) else shown(renamed))
         case _ if isinstance(place, dict):
             key = draw(KEYS)
             place[key] = draw(VALUES)

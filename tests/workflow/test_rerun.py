@@ -117,7 +117,7 @@ ROWS = {
         Edit(
             (
                 (f"{PACKAGE}/files/tables.py", '"fraction", "accuracy")', '"fraction", "kept", "accuracy")'),
-                (f"{SCRIPTS}/pruning.py", "fraction, value)\n", "fraction, 1 - fraction, value)\n"),
+                (f"{SCRIPTS}/pruning.py", "fraction, known[", "fraction, 1 - fraction, known["),
             )
         ),
         ["Pruning *", *PRUNING],
