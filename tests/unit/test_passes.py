@@ -122,7 +122,7 @@ def test_passes_are_small_enough_for_the_cotangents_of_many_classes(name):
     network = nn.Linear(4, classes)
     sizes = counting(network)
     estimate(name, network, torch.rand(3000, 4), torch.arange(3000) % classes, generator=seeded())
-    assert max(sizes) * classes * 8 < PASS_BYTES, "cotangents in float64"
+    assert 3 * max(sizes) * classes * 8 < PASS_BYTES, "cotangents in float64, and two more tensors to compute them"
 
 
 @pytest.mark.parametrize("size", [1, 4])
