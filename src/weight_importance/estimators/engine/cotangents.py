@@ -167,8 +167,16 @@ def steps(
 def needed_bytes(
     wanted: Mapping[str, Moment], draws: Mapping[str, Generator | None], logits: Tensor, target: Targets
 ) -> int:
-    """Return bytes per sample for cotangents, in float64 and the network's precision, and their computation."""
-    # copies: measuring must not consume the caller's random numbers
-    copies = {key: draw and draw.clone_state() for key, draw in draws.items()}
-    first = (next(blocks(moment, logits, target, copies[key])) for key, moment in wanted.items())
-    return 3 * sum(cotangents.nbytes for cotangents, _ in first) // len(logits)
+    """Return bytes per sample for cotangents, in float64 and the network's precision, and their computation.
+
+    Of cotangents in blocks, one is counted: the blocks are bounded separately, by ``BLOCK_BYTES``.
+    """
+    flat, labels = logits.flatten(0, -2).double(), target.labels.flatten()
+    total = 0
+    for key, moment in wanted.items():
+        draw = draws[key]
+        # a copy: measuring must not consume the caller's random numbers
+        result = moment.cotangents(flat, labels, draw and draw.clone_state())
+        separate = moment.separate_positions and logits.ndim > 2
+        total += result[0].nbytes if isinstance(result, tuple) and not separate else flat.nbytes
+    return 3 * total // len(logits)
