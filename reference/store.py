@@ -152,6 +152,7 @@ def add(study: str, folder: Path, files: Sequence[str]) -> None:
         raise UserError(
             f"{folder} has no study '{study}', nor one that it accompanies; it contains: {', '.join(settings)}"
         )
+    new = _without_unused(new)
     retention = read_table(RESULTS / "summary" / study / "retention.csv", COLUMNS["retention"])
     _check_networks(new, retention)
     settings[study] = _united(settings.get(study, new), new)
@@ -185,6 +186,13 @@ def _joined(folder: Path, name: str, table: pd.DataFrame) -> pd.DataFrame:
     if name == "durations":
         return both.groupby([key for key in ("study", "stage") if key in both], as_index=False).sum()
     return both.drop_duplicates([column for column in KEYS if column in both], keep="last")
+
+
+def _without_unused(study: Study) -> Study:
+    """The study without penalty strengths of estimators that it does not use, copied from the study it is like."""
+    learning = present(study.retention)
+    lambdas = {name: strengths for name, strengths in learning.lambdas.items() if name in study.retained()}
+    return study.model_copy(update={"retention": learning.model_copy(update={"lambdas": lambdas})})
 
 
 def _check_networks(study: Study, retention: pd.DataFrame) -> None:

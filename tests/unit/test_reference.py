@@ -84,7 +84,10 @@ def test_a_run_adds_networks_and_strengths_to_a_stored_study(tmp_path, monkeypat
     (tmp_path / f"logs/retention/{study}/si/a.log").write_text(
         "1.0 s, processor 1.0 s, memory 5 MB\n", encoding="utf-8"
     )
-    changes = {"first_seed": 2, "retention": {"lambdas": {"fisher_predicted": [], "si": [7, 300], "mas_batched": []}}}
+    changes = {
+        "first_seed": 2,
+        "retention": {"lambdas": {"fisher_predicted": [], "si": [7, 300], "mas_batched": [], "wanda": [1]}},
+    }
     file = tmp_path / "further.yaml"
     file.write_text(json.dumps({"studies": {study: changes}}), encoding="utf-8")
     store.add(study, folder, [str(file)])
