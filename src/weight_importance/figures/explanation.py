@@ -122,7 +122,8 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
             scale, ax=drawn.axes, orientation="horizontal", shrink=0.4, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1]
         )
         name_colours(
-            bar, "below: observed; above: without sampling noise; diagonal: reliability; framed: above 1; ?: undefined"
+            bar,
+            "below: observed; above: without sampling noise; diagonal: reliability; yellow frame: above 1; ?: undefined",
         )
     return drawn
 

@@ -1,6 +1,6 @@
 """Figures of our results over the published ones: published in grey, ours in each estimator's colour."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import zip_longest
 
 import numpy as np
@@ -34,7 +34,7 @@ OWN: Look = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 0.9}
 
 
 def reproduction_lambda(observed: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Mean test accuracy over all tasks against λ, one panel per published estimator.
+    """Mean test accuracy over all tasks against λ, one panel per published estimator that this run has.
 
     Args:
         observed: means of this run, from :func:`weight_importance.findings.reproduction.retention_means`.
@@ -45,10 +45,10 @@ def reproduction_lambda(observed: pd.DataFrame, published: pd.DataFrame) -> Figu
         return sentence("No retention results are published for this study.")
     tasks = last_common_task(observed, published) or published["tasks_learnt"].max()
     best = published_best(published)
-    estimators = in_order(best)
+    estimators = _run(best, observed)
     observed = observed[observed["tasks_learnt"] == tasks]
     none, observed = observed[observed["estimator"] == "none"], observed[observed["estimator"].isin(estimators)]
-    published = published[published["tasks_learnt"] == tasks]
+    published = published[(published["tasks_learnt"] == tasks) & published["estimator"].isin(estimators)]
     with figure(2.6 * grid_shape(len(estimators), 2)[0]) as drawn:
         for axes, name in _panels(
             drawn, estimators, 2, "penalty strength λ", f"average test accuracy,\n{tasks} tasks (%)"
@@ -77,7 +77,8 @@ def reproduction_lambda(observed: pd.DataFrame, published: pd.DataFrame) -> Figu
 
 
 def reproduction_tasks(observed: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Mean test accuracy over the tasks learnt so far at the published best λ, one panel per published estimator.
+    """Mean test accuracy over the tasks learnt so far at the published best λ, one panel per published estimator that
+    this run has.
 
     Args:
         observed, published: as for :func:`reproduction_lambda`.
@@ -85,7 +86,8 @@ def reproduction_tasks(observed: pd.DataFrame, published: pd.DataFrame) -> Figur
     if published.empty:
         return sentence("No retention results are published for this study.")
     best = published_best(published)
-    estimators = in_order(best)
+    estimators = _run(best, observed)
+    best = {name: best[name] for name in estimators}
     observed, published = (frame[frame["lambda"] == frame["estimator"].map(best)] for frame in (observed, published))
     with figure(2.4 * grid_shape(len(estimators), 2)[0]) as drawn:
         for axes, name in _panels(
@@ -132,6 +134,12 @@ def reproduction_pruning(observed: pd.DataFrame, published: pd.DataFrame) -> Fig
             axes.grid(axis="y")
         _legend(drawn, observed)
     return drawn
+
+
+def _run(published: Collection[str], observed: pd.DataFrame) -> list[str]:
+    """Published estimators with a λ in this run; all of them if none has one."""
+    run = set(observed.loc[observed["lambda"] > 0, "estimator"])
+    return in_order([name for name in published if name in run] or published)
 
 
 def _panels(drawn: Figure, names: list[str], columns: int, xlabel: str, ylabel: str) -> Iterator[tuple[Axes, str]]:

@@ -75,7 +75,7 @@ def _strengths(axes: Axes, name: str, rows: pd.DataFrame, chosen: pd.Series) -> 
 
 def _legend(*, diverged: bool) -> dict[str, list]:
     handles = {
-        "mean, 95 % band": (Patch(color="#4477AA", alpha=0.3, lw=0), Line2D([], [], color="#4477AA")),
+        "mean, 95 % band": (Patch(color="black", alpha=0.3, lw=0), Line2D([], [], color="black")),
         "λ selected on\nvalidation data": Line2D([], [], **CHOSEN),
         "no penalty, 95 %": (Patch(color=GREY, alpha=0.25, lw=0), Line2D([], [], color=GREY, ls=(0, (2, 2)), lw=0.8)),
     }

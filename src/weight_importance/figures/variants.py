@@ -116,7 +116,9 @@ def _legend(drawn: Figure, study: str, *, diverged: bool, none: pd.Series) -> No
     handles = {
         "the study itself": Line2D([], [], **_style("fisher_empirical", variant=False)),
         "its variant": Line2D([], [], **_style("fisher_empirical", variant=True)),
-        f"λ in common within {PERCENT * TOLERANCE:g} point of the best": Line2D([], [], color="black", linewidth=2.2),
+        f"λ within {PERCENT * TOLERANCE:g} point of the best (strengths of both)": Line2D(
+            [], [], color="black", linewidth=2.2
+        ),
         "range may extend further": Line2D([], [], linestyle="", marker=">", markersize=5, color="black"),
     }
     if none.eq(study).any():

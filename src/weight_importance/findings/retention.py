@@ -101,6 +101,11 @@ class Ranking:
         return [name for name, p in self._against_best.items() if p < LEVEL and self.gaps[self.best, name].mean < 0]
 
     @property
+    def below(self) -> list[str]:
+        """Estimators significantly below the validation-best estimator on test data, by the same tests."""
+        return [name for name, p in self._against_best.items() if p < LEVEL and self.gaps[self.best, name].mean > 0]
+
+    @property
     def _against_best(self) -> dict[str, float]:
         return holm({name: self.gaps[self.best, name].p for name in self.order[1:]})
 

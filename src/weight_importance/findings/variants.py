@@ -27,7 +27,7 @@ RANGES = [
     "variant", "estimator", "strengths", "n",
     *(f"{limit}_{who}" for who in ("variant", "counterpart") for limit in LIMITS), "outcome",
 ]  # fmt: skip
-OUTCOMES = ("wider", "narrower", "equal", "undecided")
+OUTCOMES = ("wider", "narrower", "not resolved", "undecided")
 
 
 def variants(study: str, settings: Mapping[str, Study]) -> list[str]:
@@ -119,7 +119,7 @@ def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFr
 
     Both use only the strengths and seeds in common, so that neither range depends on its grid. The ends of a range are
     strengths that were run: the true ends are known only up to the neighbouring strengths, and ranges that differ by
-    less than a step appear equal or one step apart.
+    less than a step have the same ends or are one step apart.
 
     Args:
         study, settings, retention: as for :func:`compared`.
@@ -129,8 +129,8 @@ def usable_range(study: str, settings: Mapping[str, Study], retention: pd.DataFr
         seeds in common; then with the suffixes ``_variant`` and ``_counterpart`` ``best_lambda``, ``best`` (accuracy),
         ``low``, ``high``, ``factor`` (high over low), ``open_low`` and ``open_high`` (the range reaches the end of the
         strengths in common and may extend beyond). λ are those of the plain penalty; ``nan`` if every λ diverged.
-        ``outcome``, one of :data:`OUTCOMES`, compares the variant's factor with its counterpart's: ``undecided`` if an
-        open range could reverse the order, or if there is no range.
+        ``outcome``, one of :data:`OUTCOMES`, compares the variant's factor with its counterpart's: ``not resolved`` if
+        they are equal, ``undecided`` if an open range could reverse the order, or if there is no range.
     """
     rows = []
     base = _final(study, settings, retention)
@@ -173,7 +173,7 @@ def _outcome(variant: Mapping, counterpart: Mapping) -> str:
         return "undecided"
     a_open, b_open = (limits["open_low"] or limits["open_high"] for limits in (variant, counterpart))
     if math.isclose(a, b):
-        return "undecided" if a_open or b_open else "equal"
+        return "undecided" if a_open or b_open else "not resolved"
     # an open range is at least as wide as it appears: a wider one stays wider, a narrower one need not stay narrower
     if a > b:
         return "undecided" if b_open else "wider"

@@ -56,8 +56,8 @@ def ranking(findings: Findings) -> Results:
     - ``retention/{best, worst}/{label, mean, interval, lambda}``; ``retention/spread/{mean, interval}``, best minus
       worst, paired; ``retention/gap/{better}/{worse}/…``; ``retention/compared/count``;
     - lists of estimators, each with ``…/count``: ``retention/indistinguishable/list`` from the best,
-      ``retention/above/list``, ``retention/effective/list``, ``retention/edge/list``, ``retention/diverged/list``; see
-      :class:`weight_importance.findings.retention.Ranking`.
+      ``retention/above/list``, ``retention/below/list``, ``retention/effective/list``, ``retention/edge/list``,
+      ``retention/diverged/list``; see :class:`weight_importance.findings.retention.Ranking`.
     """
     ranked = findings.ranking
     results: Results = {}
@@ -69,7 +69,8 @@ def ranking(findings: Findings) -> Results:
         results |= mean(f"retention/gap/{first}/{second}", vars(gap), scale=PERCENT)
     results |= mean("retention/spread", vars(ranked.spread), scale=PERCENT)
     results |= labels("retention/indistinguishable", ranked.indistinguishable)
-    results |= labels("retention/above", ranked.above) | labels("retention/effective", ranked.effective())
+    results |= labels("retention/above", ranked.above) | labels("retention/below", ranked.below)
+    results |= labels("retention/effective", ranked.effective())
     results["retention/compared/count"] = plain(len(ranked.order))
     table, tried = findings.tables["retention"], rows("selected_lambda", estimator=ranked.order)
     test, validation = (after_last_task(table, split) for split in ("test", "validation"))

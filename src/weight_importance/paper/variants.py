@@ -21,7 +21,7 @@ def variation(study: str, family: Mapping[str, Study], retention: pd.DataFrame) 
 
     - ``variant/{variant}/{estimator}/{λ}/{mean, low, high, interval}``: difference in accuracy, variant minus study;
       ``variant/{variant}/none/…`` without a penalty; ``variant/{variant}/{lowest, highest}/…`` the smallest and the
-      largest, with ``…/lambda`` and ``…/label``; ``variant/{variant}/single`` if they are the same;
+      largest, with ``…/lambda`` (of the study) and ``…/label``; ``variant/{variant}/single`` if they are the same;
     - ``range/{variant}/{estimator}/{study, variant}/factor``: the highest over the lowest λ with an accuracy within
       :data:`weight_importance.findings.variants.TOLERANCE` of the best, ``--`` without one; ``…/open`` if the range
       reaches an end of the strengths in common; ``range/{variant}/{estimator}/{seeds, outcome}``.
@@ -50,7 +50,7 @@ def variation(study: str, family: Mapping[str, Study], retention: pd.DataFrame) 
         for place, row in (("lowest", ordered[0]), ("highest", ordered[-1])) if ordered else ():
             key = f"variant/{name}/{place}"
             printed = mean(key, part(row, "difference"), scale=PERCENT)
-            printed |= {f"{key}/lambda": plain(row["lambda"]), f"{key}/label": label(row["estimator"])}
+            printed |= {f"{key}/lambda": plain(row["lambda_counterpart"]), f"{key}/label": label(row["estimator"])}
             results |= derived(printed, rows("retention", study=(study, name), split="test"))
         if len(ordered) == 1:
             single = {f"variant/{name}/single": "yes"}
