@@ -123,7 +123,7 @@ def explanation_noise(noise: pd.DataFrame, reliability: pd.DataFrame) -> Figure:
         )
         name_colours(
             bar,
-            "below: observed; above: without sampling noise; diagonal: reliability; yellow frame: above 1; ?: undefined",
+            "below: observed; above: without noise; diagonal: reliability; yellow frame: above 1; ?: undefined",
         )
     return drawn
 
