@@ -217,8 +217,7 @@ def _judged(row: Mapping, as_published: bool) -> tuple[str, str]:
     outcome, verdict = judge(row["mean_difference"], row["holm_tost_p"], row["holm_difference_p"], row["margin"])
     if as_published:
         return outcome, verdict
-    text = verdict if outcome == "diverged" else _points(row["mean_difference"])
-    return "not judged", f"not judged, settings differ: {text}"
+    return "not judged", "not judged, diverged here" if outcome == "diverged" else "not judged, settings differ"
 
 
 def judge(change: float, equivalent: float, different: float, margin: float = MARGIN) -> tuple[str, str]:
