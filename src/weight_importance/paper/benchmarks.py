@@ -9,7 +9,7 @@ from weight_importance.findings.benchmarks import anchors, benchmark_studies, co
 from weight_importance.findings.publications import named, nearest
 from weight_importance.findings.statistics import part
 from weight_importance.paper.latex import escape, number, plain
-from weight_importance.paper.macros import PERCENT, Results, mean
+from weight_importance.paper.macros import PERCENT, Results, counted, mean
 from weight_importance.runtime.optional import present
 from weight_importance.settings import Study
 
@@ -19,7 +19,7 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
 
     - for each published value with a counterpart ``benchmarks/{scenario}/{method}/{ours, published, lambda, verdict}``,
       and ``…/{mean, low, high, interval}`` of the difference;
-    - ``benchmarks/{count, outcome}``, the number of comparisons, in total and by outcome (spaces as underscores);
+    - ``benchmarks/{count, outcomes}``, the number of comparisons, in total and by outcome;
     - ``benchmarks/anchors/{scenario}/{λ}/{mean, low, high, interval}``: one penalty per task minus one anchor; and
       their number ``benchmarks/anchors/count``, if not zero;
     - ``benchmarks/tasks``: the number of tasks learnt;
@@ -42,8 +42,7 @@ def benchmarks(study: str, family: Mapping[str, Study], retention: pd.DataFrame,
         published_rows = named(row["publication"]).rows(row["method"], row["scenario"], row["tasks_learnt"])
         results |= derived(printed, source, published_rows)
     all_rows = rows("retention", study=[*benchmark_studies(family)], split="test")
-    counts = {"count": len(comparisons)} | {name.replace(" ", "_"): count for name, count in tally(comparisons).items()}
-    results |= derived({f"benchmarks/{name}": plain(count) for name, count in counts.items()}, all_rows)
+    results |= derived(counted("benchmarks", tally(comparisons)), all_rows)
     pairs = anchors(family, retention)
     if len(pairs):
         results |= derived({"benchmarks/anchors/count": plain(len(pairs))}, all_rows)

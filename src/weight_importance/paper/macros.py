@@ -13,6 +13,9 @@ Results = dict[str, str]
 
 PERCENT = 100.0
 
+ADJECTIVES = {"differs": "different"}
+"""Outcomes of comparisons as the text counts them."""
+
 
 def label(name: str) -> str:
     """Label of an estimator."""
@@ -36,6 +39,12 @@ def names(key: str, items: Iterable[str], nothing: str = "none") -> Results:
     items = list(items)
     some = {f"{key}/any": "yes"} if items else {}
     return some | {f"{key}/list": listing(items, nothing), f"{key}/count": plain(len(items))}
+
+
+def counted(key: str, outcomes: Mapping[str, int]) -> Results:
+    """Outcomes of comparisons: ``{key}/count``, their sum, and ``{key}/outcomes``, the numbers of those that occur."""
+    occurring = [f"{plain(count)} {ADJECTIVES.get(name, name)}" for name, count in outcomes.items() if count]
+    return {f"{key}/count": plain(sum(outcomes.values())), f"{key}/outcomes": listing(occurring)}
 
 
 def labels(key: str, estimators: Iterable[str]) -> Results:

@@ -8,12 +8,9 @@ from weight_importance.files.derivation import Setting, derived, rows
 from weight_importance.findings.published import last_task, pruning_rows, retention_rows
 from weight_importance.findings.reproduction import OUTCOMES, comparisons, departures, published_best
 from weight_importance.findings.statistics import part
-from weight_importance.paper.latex import listing, number, plain
-from weight_importance.paper.macros import PERCENT, Results, mean
+from weight_importance.paper.latex import number, plain
+from weight_importance.paper.macros import PERCENT, Results, counted, mean
 from weight_importance.settings import Study, stand_in
-
-ADJECTIVES = {"differs": "different"}
-"""Outcomes as the text counts them."""
 
 
 def reproduction(
@@ -26,8 +23,7 @@ def reproduction(
 
     - ``published/{estimator}/best/{mean, low, high, interval, runs, lambda}``;
     - for each λ in common ``difference/{estimator}/{λ}/{mean, low, high, interval, ours, published, verdict}``;
-    - ``comparisons/{count, outcome}``, the number of published values with a counterpart, in total and by outcome
-      (spaces replaced by underscores), ``comparisons/outcomes``, the outcomes that occur and their numbers, and
+    - ``comparisons/{count, outcomes}``, the number of published values with a counterpart, in total and by outcome, and
       ``comparisons/{kind}/…`` of one kind;
     - ``departures``: the settings in which the run departs from the published one.
 
@@ -59,10 +55,7 @@ def reproduction(
     for kind in ("", "lambda", "tasks", "best_value", "pruning"):
         group = compared if not kind else compared[compared["kind"] == kind]
         key = f"comparisons/{kind}".rstrip("/")
-        counts = {outcome: int((group["outcome"] == outcome).sum()) for outcome in OUTCOMES}
-        occurring = [f"{plain(count)} {ADJECTIVES.get(name, name)}" for name, count in counts.items() if count]
-        printed = {f"{key}/count": plain(len(group)), f"{key}/outcomes": listing(occurring)}
-        printed |= {f"{key}/{outcome.replace(' ', '_')}": plain(count) for outcome, count in counts.items()}
+        printed = counted(key, {outcome: int((group["outcome"] == outcome).sum()) for outcome in OUTCOMES})
         sources = [rows("retention", study=name, split="test"), retention_rows(study)] if kind != "pruning" else []
         if kind in ("", "pruning"):
             sources += [rows("pruning", study=pruned, scope="tensor"), pruning_rows()]

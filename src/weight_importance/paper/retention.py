@@ -8,7 +8,7 @@ from weight_importance.findings.retention import final_means, selected_means
 from weight_importance.findings.statistics import intervals
 from weight_importance.findings.study import Findings
 from weight_importance.paper.latex import listing, number, plain
-from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean
+from weight_importance.paper.macros import PERCENT, Results, after_last_task, label, labels, mean, names
 from weight_importance.settings import UNPENALISED
 
 
@@ -83,7 +83,4 @@ def _grids(findings: Findings) -> Results:
         f"{label(name)} at $\\lambda$ = {listing([plain(value) for value in strengths])}"
         for name, strengths in ranked.diverged.items()
     ]
-    return labels("retention/edge", ranked.at_edge) | {
-        "retention/diverged/list": listing(diverged, "no estimator at any $\\lambda$"),
-        "retention/diverged/count": plain(len(diverged)),
-    }
+    return labels("retention/edge", ranked.at_edge) | names("retention/diverged", diverged)
