@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import weight_importance
-from weight_importance import Penalty, estimate, load_importance, pruning_scores, save_importance
+from weight_importance import Penalty, estimate, estimate_all, load_importance, pruning_scores, save_importance
 from weight_importance.runtime.errors import UserError
 
 PAGE = Path(__file__).parents[2] / "docs/library.md"
@@ -71,6 +71,7 @@ def test_the_penalty_and_its_gradient(accumulation, clamp_negative):
         (lambda task: task | {"0.bias": torch.ones(2)}, "no parameter '0.bias' of shape .2,."),
         (lambda task: task | {"0.bias": torch.full((8,), torch.nan)}, "'0.bias' is not finite"),
         (lambda task: {"0.bias": task["0.bias"]}, "these differ: 0.weight, 2.bias, 2.weight"),
+        (lambda task: {"mas": task}, "of 'mas' is no tensor. Of the result of estimate_all, pass one"),
     ],
 )
 def test_a_penalty_refuses_incompatible_importances(change, message):
@@ -80,6 +81,31 @@ def test_a_penalty_refuses_incompatible_importances(change, message):
         penalty.update(network(), change(task))
     with pytest.raises(UserError, match="Did you mean 'mean'"):
         Penalty(1.0, accumulation="maen")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strength": -1.0}, "strength .* at least 0; found -1.0"),
+        ({"strength": float("nan")}, "strength .* found nan"),
+        ({"strength": "1"}, "strength .* found '1'"),
+        ({"strength": 1.0, "accumulation": "online", "decay": 7}, "decay .* between 0 and 1; found 7"),
+    ],
+)
+def test_a_penalty_refuses_values_outside_their_range(arguments, message):
+    with pytest.raises(UserError, match=message):
+        Penalty(**arguments)
+
+
+@pytest.mark.parametrize("outputs", [1, 4, None])
+def test_a_penalty_refuses_a_network_with_another_head(outputs):
+    penalty, (task,) = Penalty(1.0), importances(1)
+    penalty.update(network(), task)
+    other = network()[:2] if outputs is None else nn.Sequential(*network()[:2], nn.Linear(8, outputs))
+    with pytest.raises(UserError, match=r"no parameter '2.weight' of shape \(3, 8\), which the penalty holds"):
+        penalty(other)
+    with pytest.raises(UserError, match="expected tasks, importance, anchor; found a"):
+        penalty.load_state_dict({"a": 1})
 
 
 def test_files(tmp_path):
@@ -93,6 +119,21 @@ def test_files(tmp_path):
     for name in ("y", "z"):
         with pytest.raises(UserError, match=f"cannot read importances from .*{name}.safetensors"):
             load_importance(tmp_path / f"{name}.safetensors")
+    with pytest.raises(UserError, match=r"no folder .*nowhere"):
+        save_importance(tmp_path / "nowhere/x.safetensors", task, estimator="mas")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("mas", "names must be a list of estimators, such as .'mas'."),
+        ([["mas"]], "named by a text, such as 'mas'; found list"),
+        (["mine.py"], "'mine.py' is a file: .* IMPORTANCE_ATLAS_ESTIMATORS, and name the estimator 'mine'"),
+    ],
+)
+def test_names_of_estimators_are_checked(names, message):
+    with pytest.raises(UserError, match=message):
+        estimate_all(names, network(), torch.zeros(2, 6).double())
 
 
 def test_the_least_important_weights_are_pruned():

@@ -53,10 +53,11 @@ def test_mistakes_of_all_kinds_are_reported_at_once():
     assert len(problems) == len(expected), problems
 
 
-def test_the_reported_place_is_file_and_line_of_the_value(tmp_path):
+@pytest.mark.parametrize("value", ["7", ".nan"])
+def test_the_reported_place_is_file_and_line_of_the_value(value, tmp_path):
     preset = tmp_path / "mine.yaml"
     preset.write_text(
-        "# mine\nstudies:\n  mlp_permuted_mnist:\n    pruning:\n      fractions:\n        - 0.5\n        - 7\n"
+        f"# mine\nstudies:\n  mlp_permuted_mnist:\n    pruning:\n      fractions:\n        - 0.5\n        - {value}\n"
     )
     config = combined(default(), yaml.safe_load(preset.read_text()))
     place = re.escape(os.path.relpath(preset))

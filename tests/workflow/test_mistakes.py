@@ -139,7 +139,14 @@ def test_users_estimators(case, tmp_path):
     [
         ("logits[None]", "logit[None]", "mine.py, line 5: NameError: name 'logit' is not defined"),
         ("kinds import", "kind import", "mine.py, line 1: ModuleNotFoundError: No module named"),
-        ("logits[None],", "logits.sum(),", "mine.py: "),
+        ("logits[None],", "logits.sum(),", "mine.py: cotangents must have shape (C, 6, 3) and weights (C, 6)"),
+        ("logits[None],", "logits,", "found (6, 3) and (1, 6). A single cotangent per sample needs cotangent[None]"),
+        ("new_ones(1, len(logits))", "new_ones(6, 6)", "found (1, 6, 3) and (6, 6)"),
+        (
+            "new_ones(1, len(logits))",
+            "new_full((1, len(logits)), float('nan'))",
+            "mine.py: the importance of a network",
+        ),
     ],
 )
 def test_a_trial_finds_errors_that_only_running_the_file_shows(old, new, text, tmp_path, monkeypatch):

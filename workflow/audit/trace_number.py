@@ -103,7 +103,8 @@ class Question:
         self._list("files", dict.fromkeys(files, ""))
         rest = {key: printed(self.numbers[key]) for key in matching if key not in self.quoted}
         if in_text and not self.everything:
-            print(f"and {len(rest)} numbers that the text does not quote (shown with ARGS=--all)\n" if rest else "")
+            numbers = f"{len(rest)} number{'s' * (len(rest) != 1)}"
+            print(f"and {numbers} that the text does not quote (shown with ARGS=--all)\n" if rest else "")
         else:
             self._list("not quoted", rest)
         print("Run again with one of them: make trace NUMBER='...'")

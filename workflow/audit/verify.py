@@ -28,7 +28,8 @@ def main() -> None:
         print(f"{file}: {problem}; renamed to {aside.name}", file=sys.stderr)
     if damaged:
         sys.exit(
-            f"{len(damaged)} of {len(results)} results are damaged and were set aside; 'make paper' makes them again."
+            f"{len(damaged)} of {len(results)} results are damaged and were set aside; "
+            "the command of the run makes them again."
         )
     print(f"All {len(results)} results match their checksums.")
 

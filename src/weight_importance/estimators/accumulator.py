@@ -37,7 +37,8 @@ class Accumulator:
         forward: ``(network, inputs) -> logits``, by default a call of the network.
 
     Raises:
-        UserError: unknown name; path estimator; missing generator for an estimator that draws random numbers.
+        UserError: unknown name; a text in place of a list; path estimator; missing generator for an estimator that
+            draws random numbers.
     """
 
     moments: type[MomentSums] = MomentSums
@@ -54,6 +55,8 @@ class Accumulator:
         ignore_index: int | None = None,
         forward: Call | None = None,
     ) -> None:
+        if isinstance(names, str):
+            raise UserError(f"names must be a list of estimators, such as ['{names}']; found the text '{names}'")
         self._estimators = {name: loaded(name) for name in names}
         self._options = Options(generator, chunk, ignore_index, forward)
         self._forward = Forward(network, forward)

@@ -31,6 +31,9 @@ def save_importance(
         estimator: name of the estimator.
         data: description of the data.
         samples: number of samples.
+
+    Raises:
+        UserError: the folder does not exist.
     """
     header = {
         "format": FORMAT,
@@ -40,6 +43,8 @@ def save_importance(
         "versions": json.dumps({"weight-importance": _version(), "torch": torch.__version__}, sort_keys=True),
     }
     path = Path(path)
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file({name: value.detach().cpu().contiguous() for name, value in importance.items()}, unfinished, header)

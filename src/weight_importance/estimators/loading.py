@@ -36,6 +36,13 @@ def load(name: str) -> Estimator:
     Raises:
         UserError: unknown name (the nearest known one is suggested), or the user's file defines no estimator.
     """
+    if not isinstance(name, str):
+        raise UserError(f"an estimator is named by a text, such as 'mas'; found {type(name).__name__}")
+    if name.endswith(".py"):
+        raise UserError(
+            f"'{name}' is a file: list its path in the environment variable {VARIABLE}, and name the estimator "
+            f"'{Path(name).stem}'"
+        )
     if name not in names():
         raise unknown_name("estimator", name, names())
     if name not in _catalogued():

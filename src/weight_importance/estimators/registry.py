@@ -43,7 +43,8 @@ def estimate(
         forward: ``(network, inputs) -> logits``, if ``network(inputs)`` does not return the logits.
 
     Returns:
-        parameter name → tensor of its shape and precision (single precision for half-precision parameters).
+        parameter name → tensor of its shape and precision (single precision for half-precision parameters); not finite
+        if inputs, weights or gradients are not.
 
     Raises:
         UserError: unknown name; path estimator, which must be recorded during training; wrong shape of inputs or

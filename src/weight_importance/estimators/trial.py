@@ -43,7 +43,7 @@ def attempt(name: str) -> None:
     """Compute an importance of a network with random weights, from random samples or a few steps of Adam.
 
     Raises:
-        UserError: an importance has a wrong shape.
+        UserError: an importance has a wrong shape, or is not finite.
     """
     network = nn.Sequential(nn.Linear(INPUTS, 4), nn.LeakyReLU(), nn.Linear(4, CLASSES))
     inputs, labels = torch.randn(SAMPLES, INPUTS), torch.arange(SAMPLES) % CLASSES
@@ -65,6 +65,8 @@ def attempt(name: str) -> None:
         if importances[parameter].shape != value.shape:
             found, expected = tuple(importances[parameter].shape), tuple(value.shape)
             raise UserError(f"the importance of a tensor of shape {expected} has shape {found}; the shapes must agree.")
+        if not importances[parameter].isfinite().all():
+            raise UserError("the importance of a network with finite weights and inputs is not finite.")
 
 
 if __name__ == "__main__":

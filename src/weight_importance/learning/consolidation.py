@@ -3,8 +3,9 @@
 See :mod:`weight_importance.learning.penalty` for the version for a stack of replicas.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,14 @@ class Penalty:
     There is no factor ½ (Huszár 2018). Parameters without an importance are not penalised.
 
     Args:
-        strength: λ.
+        strength: λ, a finite number, at least 0.
         accumulation: combination of the importances of several tasks: ``sum``, ``mean``, or ``online``, a sum in which
             earlier importances are multiplied by ``decay`` after each task.
-        decay: factor of earlier importances with ``online``.
+        decay: factor of earlier importances with ``online``, between 0 and 1.
         clamp_negative: whether negative importances (of path estimators, for example) count as zero, task by task.
 
     Raises:
-        UserError: unknown accumulation.
+        UserError: unknown accumulation; λ or ``decay`` outside its range.
     """
 
     def __init__(
@@ -34,6 +35,10 @@ class Penalty:
     ) -> None:
         if accumulation not in ACCUMULATIONS:
             raise unknown_name("accumulation", accumulation, ACCUMULATIONS)
+        if not (isinstance(strength, SupportsFloat) and 0 <= float(strength) < math.inf):
+            raise UserError(f"strength (λ) must be a finite number, at least 0; found {strength!r}")
+        if not (isinstance(decay, SupportsFloat) and 0 <= float(decay) <= 1):
+            raise UserError(f"decay must be a number between 0 and 1; found {decay!r}")
         self.strength = strength
         self._accumulate, self._decay, self._clamp_negative = ACCUMULATIONS[accumulation], decay, clamp_negative
         self.tasks = 0
@@ -64,6 +69,10 @@ class Penalty:
 
     def _check(self, parameters: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> None:
         for name, values in importance.items():
+            if not isinstance(values, Tensor):
+                raise UserError(
+                    f"the importance of '{name}' is no tensor. Of the result of estimate_all, pass one estimator's."
+                )
             if name not in parameters or values.shape != parameters[name].shape:
                 raise UserError(f"the network has no parameter '{name}' of shape {tuple(values.shape)}")
             if not values.isfinite().all():
@@ -82,10 +91,19 @@ class Penalty:
 
         Returns:
             a scalar with a gradient; zero before the first task.
+
+        Raises:
+            UserError: the network lacks a penalised parameter, or has it with another shape.
         """
         parameters = dict(network.named_parameters())
         if not self.importance:
             return next(iter(parameters.values())).new_zeros(())
+        for name, anchor in self.anchor.items():
+            if name not in parameters or parameters[name].shape != anchor.shape:
+                raise UserError(
+                    f"the network has no parameter '{name}' of shape {tuple(anchor.shape)}, which the penalty holds. "
+                    "If a layer was replaced, leave its importances out of update."
+                )
         parts = [
             (values * (parameters[name] - self.anchor[name]).square()).sum() for name, values in self.importance.items()
         ]
@@ -104,5 +122,12 @@ class Penalty:
 
         Args:
             state: :meth:`state_dict` of a penalty.
+
+        Raises:
+            UserError: the state has other keys.
         """
+        if state.keys() != self.state_dict().keys():
+            raise UserError(
+                f"not the state of a penalty: expected {', '.join(self.state_dict())}; found {', '.join(state)}"
+            )
         self.tasks, self.importance, self.anchor = state["tasks"], dict(state["importance"]), dict(state["anchor"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,22 @@ def _texts(estimator: Definition) -> Iterator[InFile]:
         text = estimator.literals.get(name)
         if not isinstance(text, str) or not text:
             yield estimator.lines.get(name, estimator.line), f"ESTIMATOR needs a {name}, a text in quotes."
+        elif problem := _in_latex(name, text):
+            yield estimator.lines[name], problem
     source = estimator.literals.get("source")
     if isinstance(source, str) and f"{{{source}," not in (REPOSITORY / "paper/references.bib").read_text("utf-8"):
         yield estimator.lines["source"], f"the source '{source}' is not in paper/references.bib; add it there."
+
+
+def _in_latex(name: str, text: str) -> str | None:
+    """What would break the paper in a label or formula."""
+    if name == "label" and (special := sorted({*text} & {*"\\_%&#$~^{}"})):
+        return f"the label '{text}' is printed in figures and in the paper; write it without {' '.join(special)}"
+    braces = re.sub(r"\\.", "", text)
+    depths = [*accumulate((character == "{") - (character == "}") for character in braces)]
+    if name == "formula" and (min(depths, default=0) < 0 or depths[-1:] not in ([], [0])):
+        return f"the braces of the formula '{text}' do not match"
+    return None
 
 
 def _records(estimator: Definition) -> Iterator[InFile]:

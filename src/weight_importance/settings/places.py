@@ -40,10 +40,15 @@ class Places:
             return 0, self._files[0][0] if self._files else "the configuration"
         for number, (name, content, root) in reversed([*enumerate(self._files)]):
             if holds(content, path) and (
-                isinstance(at(content, path), Mapping) or at(content, path) == at(self._config, path)
+                isinstance(at(content, path), Mapping) or _same(at(content, path), at(self._config, path))
             ):
                 return number, f"{name}, line {_line(root, path)}"
         return len(self._files), "the --config option on the command line"
+
+
+def _same(a: object, b: object) -> bool:
+    """Whether two values are equal, ``.nan`` included."""
+    return a == b or (a != a and b != b)
 
 
 def _is(name: yaml.Node, key: str | int) -> bool:

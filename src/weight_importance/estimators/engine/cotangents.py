@@ -104,8 +104,16 @@ def blocks(
 def _formula(
     moment: Moment, logits: Tensor, labels: Tensor, generator: Generator | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what an estimator's formula returns for logits ``(N, K)``, after a check of its shapes."""
     result = moment.cotangents(logits, labels, generator)
-    return iter([result]) if isinstance(result, tuple) else result
+    for cotangents, weights in [result] if isinstance(result, tuple) else result:
+        if cotangents.ndim != 3 or cotangents.shape[1:] != logits.shape or weights.shape != cotangents.shape[:2]:
+            raise UserError(
+                f"cotangents must have shape (C, {', '.join(map(str, logits.shape))}) and weights "
+                f"(C, {len(logits)}), for C cotangents per sample; found {tuple(cotangents.shape)} and "
+                f"{tuple(weights.shape)}. A single cotangent per sample needs cotangent[None]."
+            )
+        yield cotangents, weights
 
 
 def _joint(
