@@ -71,7 +71,7 @@ def test_the_penalty_and_its_gradient(accumulation, clamp_negative):
         (lambda task: task | {"0.bias": torch.ones(2)}, "no parameter '0.bias' of shape .2,."),
         (lambda task: task | {"0.bias": torch.full((8,), torch.nan)}, "'0.bias' is not finite"),
         (lambda task: {"0.bias": task["0.bias"]}, "these differ: 0.weight, 2.bias, 2.weight"),
-        (lambda task: {"mas": task}, "of 'mas' is no tensor. Of the result of estimate_all, pass one"),
+        (lambda task: {"mas": task}, "of 'mas' is not a tensor. Pass the importances of one"),
     ],
 )
 def test_a_penalty_refuses_incompatible_importances(change, message):
@@ -89,6 +89,7 @@ def test_a_penalty_refuses_incompatible_importances(change, message):
         ({"strength": -1.0}, "strength .* at least 0; found -1.0"),
         ({"strength": float("nan")}, "strength .* found nan"),
         ({"strength": "1"}, "strength .* found '1'"),
+        ({"strength": torch.ones(2)}, "strength .* found tensor"),
         ({"strength": 1.0, "accumulation": "online", "decay": 7}, "decay .* between 0 and 1; found 7"),
     ],
 )
@@ -102,8 +103,12 @@ def test_a_penalty_refuses_a_network_with_another_head(outputs):
     penalty, (task,) = Penalty(1.0), importances(1)
     penalty.update(network(), task)
     other = network()[:2] if outputs is None else nn.Sequential(*network()[:2], nn.Linear(8, outputs))
-    with pytest.raises(UserError, match=r"no parameter '2.weight' of shape \(3, 8\), which the penalty holds"):
+    with pytest.raises(UserError, match=r"no parameter '2.weight' of shape \(3, 8\), which the penalty covers"):
         penalty(other)
+    if outputs is not None:
+        with pytest.raises(UserError, match=r"no parameter '2.weight' of shape \(3, 8\)"):
+            penalty.update(other, {name: torch.ones_like(values) for name, values in other.named_parameters()})
+        assert penalty.tasks == 1
     with pytest.raises(UserError, match="expected tasks, importance, anchor; found a"):
         penalty.load_state_dict({"a": 1})
 
@@ -127,7 +132,7 @@ def test_files(tmp_path):
     ("names", "message"),
     [
         ("mas", "names must be a list of estimators, such as .'mas'."),
-        ([["mas"]], "named by a text, such as 'mas'; found list"),
+        ([["mas"]], "named by a string, such as 'mas'; found list"),
         (["mine.py"], "'mine.py' is a file: .* IMPORTANCE_ATLAS_ESTIMATORS, and name the estimator 'mine'"),
     ],
 )

@@ -204,6 +204,16 @@ def test_best_and_worst_are_chosen_on_validation_data(tables):
     assert changed.gaps[before.best, before.worst] == changed.spread
 
 
+def test_estimators_are_below_the_best_or_above_it_or_not_significantly_different(tables):
+    retention, selected = (tables[name].query("study == @STUDY") for name in ("retention", "selected_lambda"))
+    before = ranking(retention, selected)
+    test, best = retention["split"] == "test", retention["estimator"] == before.best
+    for change, expected in ((0.3, before.order[1:]), (-0.3, [])):
+        changed = ranking(retention.assign(accuracy=retention["accuracy"] + change * (test & best)), selected)
+        assert changed.below == expected and changed.above == ([] if expected else before.order[1:])
+        assert changed.indistinguishable == []
+
+
 def test_outcomes_of_published_values_are_counted(results):
     assert results["difference/fisher_empirical/41/verdict"].startswith("reproduced")
     assert results["difference/mas/1/verdict"].startswith("differs")

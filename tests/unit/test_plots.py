@@ -411,6 +411,19 @@ def test_tasks_are_shown_at_the_published_best_strength_if_it_was_run():
     assert [text.get_text() for text in other.texts] == ["λ not run here"]
 
 
+@pytest.mark.parametrize("draw", [reproduction_lambda, reproduction_tasks])
+def test_only_estimators_of_the_run_have_a_panel_if_it_has_any(draw):
+    means, both = retention_means(retention()), {"Fisher (empirical)", "MAS (softmax)"}
+
+    def drawn(run: pd.DataFrame) -> set[str]:
+        titles = {axes.get_title().partition(",")[0] for axes in draw(run, published_retention()).axes}
+        return titles & both
+
+    assert drawn(means) == both
+    assert drawn(means[means["estimator"] != "mas"]) == {"Fisher (empirical)"}
+    assert drawn(means[means["estimator"] == "none"]) == both
+
+
 def test_pruning_panels_show_the_published_curve_and_the_fractions_of_the_run():
     axes = panel(reproduction_pruning(pruning_means(pruned()), published_pruning()), "SI")
     assert len(axes.lines[0].get_xdata()) == 10

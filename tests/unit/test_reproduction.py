@@ -322,6 +322,9 @@ def test_a_reduced_run_is_shown_but_not_judged(literature, literature_pruning, c
     learnt = reduced[reduced["kind"] != "pruning"]
     assert set(learnt["outcome"]) == {"not judged"}
     assert learnt["verdict"].eq("not judged, settings differ").all()
+    table = retention(literature, SHIFTS, seeds=10).assign(accuracy=NAN)
+    diverged = comparisons(STUDY, REDUCED, table, pruned(literature_pruning), literature, literature_pruning)
+    assert set(diverged.loc[diverged["kind"] == "tasks", "verdict"]) == {"not judged, diverged here"}
     # pruning needs only the first task, which is not reduced
     assert "not judged" not in set(reduced.loc[reduced["kind"] == "pruning", "outcome"])
 

@@ -142,6 +142,7 @@ def test_users_estimators(case, tmp_path):
         ("logits[None],", "logits.sum(),", "mine.py: cotangents must have shape (C, 6, 3) and weights (C, 6)"),
         ("logits[None],", "logits,", "found (6, 3) and (1, 6). A single cotangent per sample needs cotangent[None]"),
         ("new_ones(1, len(logits))", "new_ones(6, 6)", "found (1, 6, 3) and (6, 6)"),
+        (", logits.new_ones(1, len(logits))", "", "must return the tuple (cotangents, weights); found"),
         (
             "new_ones(1, len(logits))",
             "new_full((1, len(logits)), float('nan'))",

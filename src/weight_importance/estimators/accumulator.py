@@ -17,6 +17,7 @@ from weight_importance.estimators.engine.probe import Plan, examine
 from weight_importance.estimators.engine.samples import Samples, batch, batches, drawn, spread
 from weight_importance.estimators.engine.sums import COUNT, Sums
 from weight_importance.estimators.kinds import CurvatureEstimator
+from weight_importance.estimators.loading import load_all
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
 
@@ -37,7 +38,7 @@ class Accumulator:
         forward: ``(network, inputs) -> logits``, by default a call of the network.
 
     Raises:
-        UserError: unknown name; a text in place of a list; path estimator; missing generator for an estimator that
+        UserError: unknown name; a string in place of a list; path estimator; missing generator for an estimator that
             draws random numbers.
     """
 
@@ -55,9 +56,7 @@ class Accumulator:
         ignore_index: int | None = None,
         forward: Call | None = None,
     ) -> None:
-        if isinstance(names, str):
-            raise UserError(f"names must be a list of estimators, such as ['{names}']; found the text '{names}'")
-        self._estimators = {name: loaded(name) for name in names}
+        self._estimators = {name: loaded(name) for name in load_all(names)}
         self._options = Options(generator, chunk, ignore_index, forward)
         self._forward = Forward(network, forward)
         self._plan: Plan | None = None

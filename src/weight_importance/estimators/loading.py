@@ -37,7 +37,7 @@ def load(name: str) -> Estimator:
         UserError: unknown name (the nearest known one is suggested), or the user's file defines no estimator.
     """
     if not isinstance(name, str):
-        raise UserError(f"an estimator is named by a text, such as 'mas'; found {type(name).__name__}")
+        raise UserError(f"an estimator is named by a string, such as 'mas'; found {type(name).__name__}")
     if name.endswith(".py"):
         raise UserError(
             f"'{name}' is a file: list its path in the environment variable {VARIABLE}, and name the estimator "
@@ -50,6 +50,17 @@ def load(name: str) -> Estimator:
     return import_module(f"{catalogue.__name__}.{name}").ESTIMATOR
 
 
+def load_all(names: Sequence[str]) -> dict[str, Estimator]:
+    """Load several estimators, by name.
+
+    Raises:
+        UserError: see :func:`load`; a string in place of a list.
+    """
+    if isinstance(names, str):
+        raise UserError(f"names must be a list of estimators, such as ['{names}']; found the string '{names}'")
+    return {name: load(name) for name in names}
+
+
 def load_path(names: Sequence[str]) -> dict[str, PathEstimator]:
     """Load path estimators.
 
@@ -57,8 +68,7 @@ def load_path(names: Sequence[str]) -> dict[str, PathEstimator]:
         UserError: unknown name, or not a path estimator.
     """
     estimators: dict[str, PathEstimator] = {}
-    for name in names:
-        estimator = load(name)
+    for name, estimator in load_all(names).items():
         if not isinstance(estimator, PathEstimator):
             raise UserError(
                 f"'{name}' is a {estimator.kind} estimator, which needs no record of training: use estimate('{name}', "

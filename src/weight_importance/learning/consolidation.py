@@ -14,6 +14,13 @@ from weight_importance.learning.penalty import ACCUMULATIONS
 from weight_importance.runtime.errors import UserError, unknown_name
 
 
+def _number(value: object) -> float:
+    """A number's value, also of a scalar tensor; ``nan`` for anything else."""
+    if isinstance(value, Tensor) and value.numel() != 1:
+        return math.nan
+    return float(value) if isinstance(value, SupportsFloat) else math.nan
+
+
 class Penalty:
     """λ Σ Ω (θ − θ*)²: importances Ω accumulated over tasks, and the anchor θ*, the weights after the latest task.
 
@@ -35,9 +42,9 @@ class Penalty:
     ) -> None:
         if accumulation not in ACCUMULATIONS:
             raise unknown_name("accumulation", accumulation, ACCUMULATIONS)
-        if not (isinstance(strength, SupportsFloat) and 0 <= float(strength) < math.inf):
+        if not 0 <= _number(strength) < math.inf:
             raise UserError(f"strength (λ) must be a finite number, at least 0; found {strength!r}")
-        if not (isinstance(decay, SupportsFloat) and 0 <= float(decay) <= 1):
+        if not 0 <= _number(decay) <= 1:
             raise UserError(f"decay must be a number between 0 and 1; found {decay!r}")
         self.strength = strength
         self._accumulate, self._decay, self._clamp_negative = ACCUMULATIONS[accumulation], decay, clamp_negative
@@ -71,7 +78,8 @@ class Penalty:
         for name, values in importance.items():
             if not isinstance(values, Tensor):
                 raise UserError(
-                    f"the importance of '{name}' is no tensor. Of the result of estimate_all, pass one estimator's."
+                    f"the importance of '{name}' is not a tensor. Pass the importances of one estimator from the "
+                    "result of estimate_all."
                 )
             if name not in parameters or values.shape != parameters[name].shape:
                 raise UserError(f"the network has no parameter '{name}' of shape {tuple(values.shape)}")
@@ -79,9 +87,19 @@ class Penalty:
                 raise UserError(
                     f"the importance of '{name}' is not finite: the penalty would be nan. Check the network."
                 )
-        if self.tasks and importance.keys() != self.importance.keys():
+        if self.tasks and importance.keys() == self.importance.keys():
+            self._check_shapes(importance)
+        elif self.tasks:
             differing = ", ".join(sorted(importance.keys() ^ self.importance.keys()))
             raise UserError(f"the importances of all tasks must be of the same parameters; these differ: {differing}")
+
+    def _check_shapes(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, anchor in self.anchor.items():
+            if name not in tensors or tensors[name].shape != anchor.shape:
+                raise UserError(
+                    f"there is no parameter '{name}' of shape {tuple(anchor.shape)}, which the penalty covers. Leave "
+                    "the importances of layers that will be replaced out of every update, from the first task on."
+                )
 
     def __call__(self, network: nn.Module) -> Tensor:
         """Compute the penalty to add to the loss.
@@ -98,12 +116,7 @@ class Penalty:
         parameters = dict(network.named_parameters())
         if not self.importance:
             return next(iter(parameters.values())).new_zeros(())
-        for name, anchor in self.anchor.items():
-            if name not in parameters or parameters[name].shape != anchor.shape:
-                raise UserError(
-                    f"the network has no parameter '{name}' of shape {tuple(anchor.shape)}, which the penalty holds. "
-                    "If a layer was replaced, leave its importances out of update."
-                )
+        self._check_shapes(parameters)
         parts = [
             (values * (parameters[name] - self.anchor[name]).square()).sum() for name, values in self.importance.items()
         ]

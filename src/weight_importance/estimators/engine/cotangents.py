@@ -106,7 +106,10 @@ def _formula(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield what an estimator's formula returns for logits ``(N, K)``, after a check of its shapes."""
     result = moment.cotangents(logits, labels, generator)
-    for cotangents, weights in [result] if isinstance(result, tuple) else result:
+    for block in [result] if isinstance(result, tuple) else result:
+        if not isinstance(block, tuple) or len(block) != 2:
+            raise UserError(f"a formula must return the tuple (cotangents, weights); found {type(block).__name__}")
+        cotangents, weights = block
         if cotangents.ndim != 3 or cotangents.shape[1:] != logits.shape or weights.shape != cotangents.shape[:2]:
             raise UserError(
                 f"cotangents must have shape (C, {', '.join(map(str, logits.shape))}) and weights "
