@@ -48,19 +48,37 @@ def configuration_keys(settings: dict, config: dict) -> str:
     if settings.get("study") not in config["studies"]:
         return "the whole configuration"
     study = config["studies"][settings["study"]]
-    of_study = {name for key, value in settings.items() if (name := _key(key, value, study))}
+    of_study = {name for key in settings if (name := _key(key, settings, study))}
     others = [f"{section}.{key}" for key in settings for section, values in config.items() if _holds(values, key)]
     named = [f"studies.{settings['study']}: {', '.join(sorted(of_study))}"] if of_study else []
     return "; ".join([*named, *others])
 
 
-def _key(key: str, value: object, study: dict) -> str | None:
-    """The key or section of a study that a stage's setting comes from."""
-    if key in study:
+def _key(key: str, settings: dict, study: dict) -> str | None:
+    """The key or section of a study that a stage's setting comes from.
+
+    Of several sections with this value (or else this key), it is the one with most of the stage's values; among
+    equals, the smallest.
+    """
+    value = settings[key]
+    if key in study and study[key] == value:
         return key
-    keys = {*value} if isinstance(value, dict) else {key}
-    section = next((name for name, part in study.items() if isinstance(part, dict) and keys <= {*part}), None)
-    return section if section is None or isinstance(value, dict) else f"{section}.{key}"
+    wanted = value if isinstance(value, dict) else {key: value}
+    parts = {name: part for name, part in study.items() if isinstance(part, dict)}
+    sections = {name: part for name, part in parts.items() if wanted.items() <= part.items()}
+    if not sections and key in study:
+        return key
+    # a stage's value may be a part of the configured one: the strengths of one estimator, for example
+    sections = sections or {name: part for name, part in parts.items() if wanted.keys() <= part.keys()}
+    if not sections:
+        return None
+
+    def rank(name: str) -> tuple[int, int]:
+        part = sections[name]
+        return sum(part.get(other, ...) == settings[other] for other in settings), -len(part)
+
+    section = max(sections, key=rank)
+    return section if isinstance(value, dict) else f"{section}.{key}"
 
 
 def _holds(section: object, key: str) -> bool:
