@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from weight_importance.estimators.assembly import Options, finished, loaded, sums_of
+from weight_importance.estimators.assembly import Options, finished, load_sampled, sums_of
 from weight_importance.estimators.engine.batches import BatchSums
 from weight_importance.estimators.engine.forward import Call, Forward
 from weight_importance.estimators.engine.guard import keeping_random_numbers, untouched
@@ -17,7 +17,6 @@ from weight_importance.estimators.engine.probe import Plan, examine
 from weight_importance.estimators.engine.samples import Samples, batch, batches, drawn, spread
 from weight_importance.estimators.engine.sums import COUNT, Sums
 from weight_importance.estimators.kinds import CurvatureEstimator
-from weight_importance.estimators.loading import load_all
 from weight_importance.runtime.errors import UserError
 from weight_importance.runtime.progress import counted
 
@@ -56,7 +55,7 @@ class Accumulator:
         ignore_index: int | None = None,
         forward: Call | None = None,
     ) -> None:
-        self._estimators = {name: loaded(name) for name in load_all(names)}
+        self._estimators = load_sampled(names)
         self._options = Options(generator, chunk, ignore_index, forward)
         self._forward = Forward(network, forward)
         self._plan: Plan | None = None

@@ -1,6 +1,6 @@
 """Assembly: the sums that estimators need, and importances from their means."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Generator, Tensor
@@ -13,7 +13,7 @@ from weight_importance.estimators.engine.forward import Call, Forward
 from weight_importance.estimators.engine.moments import MomentSums
 from weight_importance.estimators.engine.sums import Means, Sums
 from weight_importance.estimators.kinds import CurvatureEstimator, MomentEstimator, PathEstimator, StateEstimator
-from weight_importance.estimators.loading import load
+from weight_importance.estimators.loading import load_all
 from weight_importance.runtime.errors import UserError
 
 
@@ -38,19 +38,21 @@ Sampled = MomentEstimator | CurvatureEstimator | StateEstimator
 """An estimator computed from samples."""
 
 
-def loaded(name: str) -> Sampled:
-    """Load the sample-based estimator ``name``.
+def load_sampled(names: Sequence[str]) -> dict[str, Sampled]:
+    """Load sample-based estimators, by name.
 
     Raises:
-        UserError: unknown name, or a path estimator.
+        UserError: a string in place of a list; unknown name; a path estimator.
     """
-    estimator = load(name)
-    if isinstance(estimator, PathEstimator):
-        raise UserError(
-            f"'{name}' is a path estimator: it is computed from the training itself. Put the training loop into "
-            f"with record(optimizer, network, ['{name}']) as recorded: ... and take recorded.result() at the end."
-        )
-    return estimator
+    estimators: dict[str, Sampled] = {}
+    for name, estimator in load_all(names).items():
+        if isinstance(estimator, PathEstimator):
+            raise UserError(
+                f"'{name}' is a path estimator: it is computed from the training itself. Put the training loop into "
+                f"with record(optimizer, network, ['{name}']) as recorded: ... and take recorded.result() at the end."
+            )
+        estimators[name] = estimator
+    return estimators
 
 
 def sums_of(
