@@ -47,7 +47,7 @@ def test_damaged_results_are_named_and_set_aside(folder):
         (folder / name).write_text(cut)
     status, output = run()
     assert status == 1
-    assert "3 of 4 results are damaged and were set aside; run the same command again to recompute them." in output
+    assert "3 of 4 results are damaged and were set aside; repeat the command of the run to recompute them." in output
     for name, cut in cuts.items():
         assert f"results/{name}: has changed since it was written (truncated or altered); renamed to" in output
         assert not (folder / name).exists() and (folder / f"{name}.altered").read_text() == cut

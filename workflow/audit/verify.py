@@ -29,7 +29,7 @@ def main() -> None:
     if damaged:
         sys.exit(
             f"{len(damaged)} of {len(results)} results are damaged and were set aside; "
-            "run the same command again to recompute them."
+            "repeat the command of the run to recompute them."
         )
     print(f"All {len(results)} results match their checksums.")
 

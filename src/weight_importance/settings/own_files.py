@@ -94,15 +94,15 @@ def _texts(estimator: Definition) -> Iterator[InFile]:
 
 def _in_latex(name: str, text: str) -> str | None:
     """What would break the paper in a label or formula."""
+    plain = re.sub(r"\\.", "", text)  # without escaped characters and first letters of commands
     if name == "label" and not (text.isascii() and text.isprintable()):
         return f"the label '{text}' is printed in the paper; write it with ASCII characters only"
     if name == "label" and (special := sorted({*text} & {*"\\_%&#$~^{}"})):
         return f"the label '{text}' is printed in figures and in the paper; write it without {' '.join(special)}"
-    if name == "formula" and (special := re.findall(r"[%$#]|\\$", re.sub(r"\\.", "", text))):
+    if name == "formula" and (special := re.findall(r"[%$#]|\\$", plain)):
         return f"the formula '{text}' is set in LaTeX's mathematical mode; write it without {' '.join(special)}"
-    braces = re.sub(r"\\.", "", text)
-    depths = [*accumulate((character == "{") - (character == "}") for character in braces)]
-    if name == "formula" and (min(depths, default=0) < 0 or depths[-1:] not in ([], [0])):
+    depths = [*accumulate(((character == "{") - (character == "}") for character in plain), initial=0)]
+    if name == "formula" and (min(depths) < 0 or depths[-1] > 0):
         return f"the braces of the formula '{text}' do not match"
     return None
 
