@@ -11,7 +11,7 @@ from torch import nn
 from networks_under_test import convolutional, make, mlp
 from reference import assert_close, naive
 from weight_importance import ESTIMATORS, Accumulator, estimate, estimate_all
-from weight_importance.estimators import assembly
+from weight_importance.estimators import loading
 from weight_importance.estimators.engine import layers, passes
 from weight_importance.estimators.engine.layers import PROBE
 from weight_importance.estimators.engine.probe import SlowWarning
@@ -149,7 +149,7 @@ def test_formulas_may_differentiate(size, monkeypatch):
     results = []
     for cotangents in (by_autograd, in_closed_form):
         estimator = replace(ESTIMATORS["mas"], cotangents=cotangents, batch=size)
-        monkeypatch.setattr(assembly, "load", lambda name, estimator=estimator: estimator)
+        monkeypatch.setattr(loading, "load", lambda name, estimator=estimator: estimator)
         results.append(estimate("mas", network, inputs, labels))
     assert_close(results[0], results[1], 1e-12)
 
