@@ -13,6 +13,7 @@ import yaml
 
 from weight_importance.settings import (
     KUTALEV_LAPINA,
+    UNPENALISED,
     ConfidenceJob,
     Configuration,
     DecompositionJob,
@@ -196,6 +197,28 @@ EXPLAINED = {"temperature", "epochs", "smoothing", "decomposition", "trajectorie
 def test_a_setting_changes_the_jobs_that_depend_on_it(change, changed_jobs):
     before, after = jobs(study()), jobs(study(**change))
     assert {name for name in before if before[name].sorted_json() != after[name].sorted_json()} == changed_jobs
+
+
+@pytest.mark.parametrize("condition", UNPENALISED)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"importance__samples": 100},
+        {"protocol__penalised_path": True},
+        {"retention__accumulation": "mean"},
+        {"retention__clamp_negative": False},
+        {"retention__decay": 0.5},
+        {"retention__penalty": "halved"},
+        {"retention__task_weights": "equal"},
+    ],
+    ids=str,
+)
+def test_a_job_without_a_penalty_depends_neither_on_importances_nor_on_the_penalty(condition, change):
+    def settings(study, condition):
+        return RetentionJob.of("mine", study, study.shards()[0], condition).sorted_json()
+
+    assert settings(study(), condition) == settings(study(**change), condition)
+    assert settings(study(), "mas") != settings(study(**change), "mas")
 
 
 def test_a_program_parses_the_settings_of_its_rule():

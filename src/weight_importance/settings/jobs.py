@@ -12,7 +12,7 @@ from pydantic import Field
 
 from weight_importance.runtime.optional import present
 from weight_importance.settings.base import Count, Number, OneOrMore, Seed, Settings, Several, Share
-from weight_importance.settings.learning import Duration, LaterTasks
+from weight_importance.settings.learning import UNPENALISED, Duration, LaterTasks
 from weight_importance.settings.messages import dotted, problems_of
 from weight_importance.settings.networks import Network
 from weight_importance.settings.studies import Study
@@ -200,10 +200,14 @@ class RetentionJob(OnAllTasks):
             name: study name.
             study: study with the section ``retention``.
             seeds: shard seeds.
-            condition: an estimator, an ablation, or ``none``.
+            condition: an estimator, an ablation, or one of :data:`UNPENALISED`, whose jobs do not depend on settings of
+                importances and of the penalty.
         """
+        settings = cls._of_all_tasks(name, study, seeds)
+        if condition in UNPENALISED:
+            settings |= {"samples": None, "penalised_path": False, "learning": settings["learning"].without_penalty()}
         return cls(
-            **cls._of_all_tasks(name, study, seeds),
+            **settings,
             images=study.images,
             train_on_validation=study.protocol.train_on_validation,
             lambdas=present(study.retention).strengths(condition),

@@ -1,7 +1,7 @@
 """Settings of training, importances, retention (learning later tasks under a penalty), and pruning."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -165,6 +165,11 @@ class LaterTasks(Duration):
         description="Running statistics of batch normalisation during later tasks. running: they are updated on every "
         "task. frozen: they stay as after the first task."
     )
+
+    def without_penalty(self) -> Self:
+        """The same learning with neutral values of the settings that only a penalty uses."""
+        penalty = {"clamp_negative": False, "accumulation": "sum", "decay": 1.0, "penalty": "plain"}
+        return self.model_copy(update=penalty | {"task_weights": "as_computed"})
 
     @check
     def stabilised_penalty(self) -> Iterator[Problem]:
