@@ -503,6 +503,14 @@ def test_agreement_is_drawn_against_confidence_with_a_band():
     assert any(len(band.get_paths()) and len(band.get_paths()[0].vertices) > 2 for band in axes.collections)
 
 
+@pytest.mark.parametrize(("seeds", "drawn"), [(1, False), (2, False), (3, True)])
+def test_an_interval_is_drawn_over_three_seeds_or_more(seeds, drawn):
+    run = [(STUDY, "mas", 1.0)]
+    table = retention_table(run, range(seeds), lambda name, strength, seed, learnt, task, split: 0.9 + 0.01 * seed)
+    low, high = style.bounds(retention_means(table))
+    assert (low < high).tolist() == [drawn] * 3
+
+
 def test_contributions_to_a_correlation_are_stacked_on_both_sides_of_zero():
     axes = panel(explanation_factors(contributions()), "fc1.weight")
     bars = [(patch.get_x(), patch.get_width()) for patch in axes.patches[:4]]

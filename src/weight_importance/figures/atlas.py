@@ -8,7 +8,18 @@ from scipy.cluster.hierarchy import dendrogram
 
 from weight_importance.figures.labels import COEFFICIENT_LABELS
 from weight_importance.figures.matrix import NO_VALUE, SMALLEST_CELL, cells, colours, name_cells, name_colours
-from weight_importance.figures.style import ABLATIONS, CHOSEN, GREY, PALETTE, PERCENT, WIDTH, figure, in_view, label
+from weight_importance.figures.style import (
+    ABLATIONS,
+    CHOSEN,
+    GREY,
+    PALETTE,
+    PERCENT,
+    WIDTH,
+    bounds,
+    figure,
+    in_view,
+    label,
+)
 from weight_importance.findings.atlas import clustered, tree
 
 LARGEST_CELL = 0.28
@@ -88,15 +99,17 @@ def _scores(axes: Axes, names: list[str], scores: pd.DataFrame, title: str) -> N
         axes.set_xticks([])
         axes.text(0.5, 0.5, "not computed", ha="center", va="center", transform=axes.transAxes, color=GREY)
         return
-    for name, row in rows.items():
+    shown = pd.DataFrame(list(rows.values()))
+    for (name, row), ends in zip(rows.items(), zip(*bounds(shown), strict=True), strict=True):
         y = names.index(name) + 0.5
-        axes.plot(np.array([row["low"], row["high"]]) * PERCENT, [y, y], color=PALETTE[0], linewidth=1)
+        axes.plot(ends, [y, y], color=PALETTE[0], linewidth=1)
         axes.plot(row["mean"] * PERCENT, y, marker="o", markersize=3.2, color=PALETTE[0])
         if row.get("at_edge"):
             axes.plot(row["mean"] * PERCENT, y, **CHOSEN)
-    visible = in_view(pd.DataFrame(list(rows.values())))
-    room = 0.06 * np.ptp(visible) + 0.2
-    axes.set_xlim(np.nanmin(visible) - room, min(np.nanmax(visible) + room, 100.2))
+    visible = in_view(shown)
+    lowest, highest = np.nanmin(visible), np.nanmax(visible)
+    room = 0.06 * (highest - lowest) + 0.2
+    axes.set_xlim(lowest - room, min(highest + room, 100.2))
     if without:
         level = by_name[without]["mean"] * PERCENT
         axes.set_title(f"{label(without)}: {level:.0f} %", fontsize=6.5, color=GREY, pad=3)

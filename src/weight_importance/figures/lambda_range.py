@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weight_importance.figures.style import GREY, PERCENT, figure, label, look
+from weight_importance.figures.style import GREY, PERCENT, bounds, figure, label, look
 from weight_importance.findings.lambda_range import REFERENCE
 from weight_importance.findings.statistics import intervals
 
@@ -50,7 +50,5 @@ def lambda_range(curves: pd.DataFrame, shifts: pd.DataFrame) -> Figure:
 def _curve(axes: Axes, name: str, strengths: pd.Series, rows: pd.DataFrame) -> None:
     estimator, _, samples = name.partition(" ")
     drawn = look(estimator) | ({"markerfacecolor": "none", "linestyle": ":"} if samples else {})
-    if rows["n"].min() > 2:  # the interval of two networks is wider than the axis
-        low, high = rows["low"] * PERCENT, rows["high"] * PERCENT
-        axes.fill_between(strengths, low, high, color=drawn["color"], alpha=0.15, lw=0)
+    axes.fill_between(strengths, *bounds(rows), color=drawn["color"], alpha=0.15, lw=0)
     axes.plot(strengths, rows["mean"] * PERCENT, label=curve_label(name), **drawn)

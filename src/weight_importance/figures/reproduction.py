@@ -17,6 +17,7 @@ from weight_importance.figures.style import (
     GREY,
     PERCENT,
     Look,
+    bounds,
     figure,
     grid_shape,
     in_order,
@@ -169,9 +170,10 @@ def _published(axes: Axes, x: pd.Series, rows: pd.DataFrame) -> None:
 
 
 def _points(axes: Axes, name: str, x: pd.Series, rows: pd.DataFrame) -> None:
-    """Means with 95 % bars; no bar without an interval, and nothing without a mean."""
+    """Means with the bars of :func:`bounds`, and nothing without a mean."""
     drawn = look(name)
-    half = ((rows["high"] - rows["low"]) / 2 * PERCENT).fillna(0.0)
+    low, high = bounds(rows)
+    half = ((high - low) / 2).fillna(0.0)
     axes.errorbar(
         x, rows["mean"] * PERCENT, half.where(rows["mean"].notna()), color=drawn["color"], marker=drawn["marker"],
         linestyle="", markersize=4, elinewidth=1, capsize=2, zorder=4, label=label(name),
@@ -180,8 +182,7 @@ def _points(axes: Axes, name: str, x: pd.Series, rows: pd.DataFrame) -> None:
 
 def _level(axes: Axes, rows: pd.DataFrame, style: Look) -> None:
     """Training without a penalty as a horizontal line with its interval: a logarithmic axis has no zero."""
-    for row in rows.to_dict("records"):
-        low, mean, high = (row[name] * PERCENT for name in ("low", "mean", "high"))
+    for mean, low, high in zip(rows["mean"] * PERCENT, *bounds(rows), strict=True):
         if low < high:
             axes.axhspan(low, high, color=style["color"], alpha=0.15, linewidth=0)
         axes.axhline(mean, **style)

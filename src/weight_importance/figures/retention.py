@@ -13,6 +13,7 @@ from weight_importance.figures.style import (
     GREY,
     PERCENT,
     band,
+    bounds,
     error_axis,
     figure,
     grid_shape,
@@ -45,13 +46,15 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
             chosen = selected.loc[selected["estimator"] == name, "lambda"]
             _strengths(axes, name, curve, chosen)
             if len(none):
-                axes.axhspan(none["low"].item() * PERCENT, none["high"].item() * PERCENT, color=GREY, alpha=0.25, lw=0)
+                low, high = (end.item() for end in bounds(none))
+                if low < high:
+                    axes.axhspan(low, high, color=GREY, alpha=0.25, lw=0)
                 axes.axhline(none["mean"].item() * PERCENT, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8)
             axes.set_title(label(name), pad=3)
         error_axis(grid.flat[0], final)
         for axes in grid.flat[len(estimators) :]:
             axes.set_axis_off()
-        handles = _legend(diverged=final["mean"].isna().any())
+        handles = _legend(diverged=final["mean"].isna().any(), bands=(final["n"] > 2).any())
         key = grid.flat[len(estimators)].legend(**handles, loc="center left", borderaxespad=0, handlelength=1.6)
         key.set_in_layout(False)
         drawn.supxlabel("penalty strength λ", fontsize=7.5)
@@ -64,20 +67,23 @@ def _strengths(axes: Axes, name: str, rows: pd.DataFrame, chosen: pd.Series) -> 
     strength_axis(axes, rows["lambda"])
     band(axes, name, finite["lambda"], finite)
     if len(finite) == 1:
-        half = (finite["high"] - finite["low"]) / 2 * PERCENT
+        low, high = bounds(finite)
+        colour = look(name)["color"]
         axes.errorbar(
-            finite["lambda"], finite["mean"] * PERCENT, half, color=look(name)["color"], capsize=2, linewidth=0.9
+            finite["lambda"], finite["mean"] * PERCENT, (high - low) / 2, color=colour, capsize=2, linewidth=0.9
         )
     best = finite[finite["lambda"].isin(chosen)]
     axes.plot(best["lambda"], best["mean"] * PERCENT, **CHOSEN)
     mark_diverged(axes, diverged["lambda"])
 
 
-def _legend(*, diverged: bool) -> dict[str, list]:
+def _legend(*, diverged: bool, bands: bool) -> dict[str, list]:
+    mean = Patch(color="black", alpha=0.3, lw=0), Line2D([], [], color="black")
+    none = Patch(color=GREY, alpha=0.25, lw=0), Line2D([], [], color=GREY, ls=(0, (2, 2)), lw=0.8)
     handles = {
-        "mean, 95 % band": (Patch(color="black", alpha=0.3, lw=0), Line2D([], [], color="black")),
+        "mean, 95 % band" if bands else "mean": mean if bands else mean[1],
         "λ selected on\nvalidation data": Line2D([], [], **CHOSEN),
-        "no penalty, 95 %": (Patch(color=GREY, alpha=0.25, lw=0), Line2D([], [], color=GREY, ls=(0, (2, 2)), lw=0.8)),
+        "no penalty, 95 %" if bands else "no penalty": none if bands else none[1],
     }
     if diverged:
         handles["λ that diverged"] = Line2D([], [], **DIVERGED)
@@ -87,15 +93,12 @@ def _legend(*, diverged: bool) -> dict[str, list]:
 def retention_tasks(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
     """Mean test accuracy over the tasks learnt so far against the number of tasks, each estimator at its selected λ.
 
-    With two networks, bands are left out, because they would cover most of the panel.
-
     Args:
         retention: the table ``retention`` of one study.
         selected: the table ``selected_lambda`` of the same study.
     """
     average = at_selected_lambda(average_accuracy(retention), selected)
     average = intervals(average[average["split"] == "test"], ["estimator", "tasks_learnt"], "accuracy")
-    average[["low", "high"]] = average[["low", "high"]].where(average["n"] > 2)
     names = in_order(average["estimator"])
     with figure(2.6) as drawn:
         left, right = drawn.subplots(1, 2)

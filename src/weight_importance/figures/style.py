@@ -157,10 +157,22 @@ def look(name: str) -> Look:
     }
 
 
+def bounds(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """The ends of the intervals to draw, in per cent.
+
+    They are ``nan`` below three seeds: intervals over two often exceed the range of accuracies.
+
+    Args:
+        rows: ``low``, ``high`` (between 0 and 1) and ``n``.
+    """
+    low, high = (rows[end].where(rows["n"] > 2) * PERCENT for end in ("low", "high"))
+    return low, high
+
+
 def band(axes: Axes, name: str, x: Sequence[float], rows: pd.DataFrame) -> None:
-    """A line of means in per cent with the interval as a band; ``rows`` has ``mean``, ``low``, ``high`` along ``x``."""
+    """A line of means in per cent with intervals as a band, see :func:`bounds`; ``rows`` also has ``mean``."""
     drawn = look(name)
-    axes.fill_between(x, rows["low"] * PERCENT, rows["high"] * PERCENT, color=drawn["color"], alpha=0.2, linewidth=0)
+    axes.fill_between(x, *bounds(rows), color=drawn["color"], alpha=0.2, linewidth=0)
     axes.plot(x, rows["mean"] * PERCENT, label=label(name), **drawn)
 
 
@@ -179,13 +191,8 @@ def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
 
 
 def in_view(rows: pd.DataFrame) -> np.ndarray:
-    """Accuracies in per cent that must fit into a figure.
-
-    These are the means, and the ends of intervals over three seeds or more; intervals over two often exceed the range
-    of accuracies, and the frame cuts them.
-    """
-    ends = rows.loc[rows["n"] > 2, ["low", "high"]].to_numpy()
-    return np.concatenate([rows["mean"].to_numpy(), ends.flatten()]).clip(0, 1) * 100
+    """Accuracies in per cent that must fit into a figure: the means, and the ends of the intervals that are drawn."""
+    return np.concatenate([rows["mean"] * PERCENT, *bounds(rows)]).clip(0, 100)
 
 
 def error_axis(axes: Axes, rows: pd.DataFrame, *, across: bool = False) -> None:

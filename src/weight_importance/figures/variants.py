@@ -12,6 +12,7 @@ from weight_importance.figures.style import (
     GREY,
     PERCENT,
     Look,
+    bounds,
     error_axis,
     figure,
     grid_shape,
@@ -89,10 +90,10 @@ def _style(name: str, *, variant: bool) -> Look:
 def _curve(axes: Axes, rows: pd.DataFrame, none: pd.DataFrame, style: Look) -> None:
     rows = rows.sort_values("plain_lambda")
     finite = rows[rows["mean"].notna()]
-    low, high = (finite[end] * PERCENT for end in ("low", "high"))
+    low, high = bounds(finite)
     axes.fill_between(finite["plain_lambda"], low, high, color=style["color"], alpha=0.15, linewidth=0)
     axes.plot(finite["plain_lambda"], finite["mean"] * PERCENT, **style)
-    if len(finite) == 1 and finite["low"].notna().all():
+    if len(finite) == 1 and low.notna().all():
         half = (high - low) / 2
         axes.errorbar(
             finite["plain_lambda"], finite["mean"] * PERCENT, half, color=style["color"], capsize=2, linewidth=0.9
