@@ -5,13 +5,14 @@ adds to Snakemake's own messages, shortens the reasons of jobs in them, and sees
 loggers.
 """
 
+import json
 import logging
 import re
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -36,6 +37,9 @@ LONGEST_REASON = 160
 PARAMETERS = "Params have changed since last execution: "
 FINGERPRINT = re.compile(r"'([^' ]+\.(?:py|ipynb)) (\w+)'")
 """A file of code and its hash in the parameters of a rule."""
+
+SETTINGS = re.compile(r"'(\{[^']*\})'")
+"""A job's settings as JSON in the parameters of a rule."""
 
 TARGETS = {"all", "figures", "summary", "total"}
 """Entries in Snakemake's job statistics that compute nothing."""
@@ -171,7 +175,7 @@ def _with_short_reason(record: logging.LogRecord) -> bool:
 
 
 def short_reason(reason: str) -> str:
-    """Shorten Snakemake's reason of a job: which files are missing or updated, which code, whether settings changed."""
+    """Shorten Snakemake's reason of a job: which files are missing or updated, which code and settings changed."""
     files, is_changed, parameters = reason.partition(PARAMETERS)
     parts = [part.partition(": ") for part in files.split("; ") if part]
     lists = [(kind, names.split(", ") if names else []) for kind, _, names in parts]
@@ -179,8 +183,26 @@ def short_reason(reason: str) -> str:
         before, _, now = parameters.rpartition(" now: ")
         code = sorted({file for file, _ in {*FINGERPRINT.findall(before)} ^ {*FINGERPRINT.findall(now)}})
         lists += [("Code has changed", code)] if code else []
-        lists += [("Settings have changed", [])] if "{" in parameters or not code else []
+        settings = _settings(before), _settings(now)
+        changed = sorted({name for name, _ in settings[0] ^ settings[1]}) if all(settings) else []
+        lists += [("Settings have changed", changed)] if changed or "{" in parameters or not code else []
     return "; ".join(_few(kind, names, LONGEST_REASON // len(lists)) for kind, names in lists)
+
+
+def _settings(parameters: str) -> set[tuple[str, str]]:
+    """The dotted names of the settings in the parameters of a rule, and their values as text."""
+
+    def leaves(values: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                yield from leaves(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", json.dumps(value)
+
+    try:
+        return {leaf for text in SETTINGS.findall(parameters) for leaf in leaves(json.loads(text))}
+    except ValueError:  # settings whose text contains an apostrophe
+        return set()
 
 
 def _few(kind: str, names: Sequence[str], longest: int) -> str:

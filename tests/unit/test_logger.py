@@ -128,7 +128,15 @@ REASONS = {
         "Code has changed: src/a.py, src/c.py"
     ),
     """Updated input files: a, b; Params have changed since last execution: before: '{"x": 1}' now: '{"x": 2}' """: (
-        "Updated input files: a, b; Settings have changed"
+        "Updated input files: a, b; Settings have changed: x"
+    ),
+    "Params have changed since last execution: "
+    """before: '{"x": {"y": [1], "z": 2}}' now: '{"w": null, "x": {"y": [1, 3], "z": 2}}' """: (
+        "Settings have changed: w, x.y"
+    ),
+    "Params have changed since last execution: before: <nothing exclusive> now: 'a' ": "Settings have changed",
+    """Params have changed since last execution: before: '{"x": 1}' now: '{"x": "it\\'s}"}' """: (
+        "Settings have changed"
     ),
 }
 
