@@ -60,5 +60,10 @@ def test_long_tables_have_words_for_identifiers():
         assert all(text in shown for text in ("estimator a", "by input", "MAS (softmax)", "0.123"))
 
 
+def test_long_tables_show_undefined_values_as_hyphens():
+    shown = folded(pd.DataFrame({"value": [0.5, float("nan")]}), "Terms").data
+    assert re.findall("<td>(.*?)</td>", shown) == ["0.5", "-"]
+
+
 def test_an_answer_has_minus_signs():
     assert answer("The lowest is -0.06.", "See well-known.").data.endswith("lowest is −0.06. See well-known.")

@@ -115,7 +115,8 @@ def folded(frame: pd.DataFrame, title: str, decimals: int = 3) -> HTML:
     named = any(frame.index.names)
     if named:
         frame = frame.rename(index=labels).rename_axis(index=_words)
-    return HTML(f"<details><summary>{escape(title)} ({rows})</summary>{frame.to_html(index=named)}</details>")
+    table = frame.to_html(index=named, na_rep="-")
+    return HTML(f"<details><summary>{escape(title)} ({rows})</summary>{table}</details>")
 
 
 def _words(name: str | int) -> str:
