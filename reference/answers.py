@@ -21,8 +21,8 @@ from weight_importance.findings.power import TARGET_POWER
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
-from weight_importance.findings.reproduction import MARGIN, retention_means
-from weight_importance.findings.statistics import against_published
+from weight_importance.findings.reproduction import retention_means
+from weight_importance.findings.statistics import difference, part
 from weight_importance.findings.study import stored, studies
 from weight_importance.paper.claims import CLAIMS
 
@@ -37,6 +37,7 @@ BENCHMARKS = "benchmarks/README.md"
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 PLACES = {"lambda_ours": "λ", "tasks_learnt": "tasks learnt", "fraction": "sparsity"}
 """Columns that name a comparison with Kutalev and Lapina (2021)."""
+NETWORKS_OF_CNN = 5
 WIDTH = 135
 STATES = ("retention-new-adam", "retention")
 """Tables of networks that learnt the published tasks, by the state of Adam at the beginning."""
@@ -64,6 +65,8 @@ def parts() -> dict[tuple[str, str], str]:
         ("README.md", "answers"): answers(),
         (ABLATIONS, "powers"): powers(),
         (GPU, "accuracies"): accuracies(),
+        (GPU, "published"): against_convolutional(),
+        (GPU, "states"): convolutional_states(),
         (ZENKE, "epochs"): epochs(),
         (LAMBDA_RANGE, "curves"): curves(),
         (LAMBDA_RANGE, "shifts"): shifts(),
@@ -151,7 +154,10 @@ def _published() -> str:
     )
     _require(max(ewc["high_difference"], mas["high_difference"]) < 0, "both are lower in the fully connected network")
     conv = _convolutional().query("estimator == 'fisher_empirical'").set_index("tasks_learnt")
-    change = ", ".join(_points(value, "+") for value in conv["mean_difference"])
+    reused, new_state = (
+        ", ".join(_points(value, "+") for value in conv[f"mean_{state}"] - conv["mean_published"])
+        for state in ("reused", "new")
+    )
     later = pd.read_csv(REFERENCE / "vandeven/comparison.csv").query("scenario == 'task' and method == 'ewc'").squeeze()
     _require(later["low_difference"] > 0, "EWC is better than van de Ven and Tolias found in the first scenario")
     return (
@@ -162,8 +168,9 @@ def _published() -> str:
         f"and {_change(mas)} for MAS if each network starts with Adam's state after another network's first task. With "
         f"a new state, it is {new} points; with the state after all tasks of another network, as in their code, {runs} "
         f"points (five networks; [data]({PUBLISHED})). "
-        f"In their convolutional network, with {conv['n_ours'].iloc[0]} networks and a new Adam state, EWC differs by "
-        f"{change} points after {conv.index[0]} to {conv.index[-1]} tasks ([data]({GPU})). On task-incremental Split "
+        f"In their convolutional network, with {conv['n_new'].iloc[0]} networks, EWC differs by {reused} points after "
+        f"{conv.index[0]} to {conv.index[-1]} tasks, and with a new state by {new_state} points ([data]({GPU})). On "
+        "task-incremental Split "
         f"MNIST, where EWC of van de Ven and Tolias (2018) has {100 * later['mean_published']:.1f} %, it reaches "
         f"{100 * later['mean_ours']:.1f} % here, with a larger λ and {later['n_ours']} networks ([data]({VANDEVEN}))."
     )
@@ -232,7 +239,7 @@ def unpublished() -> str:
         accuracies = [_points(after.loc[tasks, "mean"]) for tasks in (1, 2, 4, 6, 8, 10)]
         rows.append(
             [
-                "no penalty" if name == "none" else label(name),
+                _condition(name),
                 f"{strength:g}",
                 f"{after.loc[10, 'n']:.0f}",
                 *accuracies[:-1],
@@ -326,17 +333,49 @@ def powers() -> str:
 
 
 def accuracies() -> str:
-    """Average accuracies of the convolutional network as a table in Markdown."""
+    """Average accuracies of the convolutional network by λ as a table in Markdown."""
+    rows = []
+    for (name, strength), table in _convolutional_means().groupby(["estimator", "lambda"]):
+        after = {row["tasks_learnt"]: row for row in table.to_dict("records")}
+        cells = [_with_interval(after[tasks]) if tasks in after else "-" for tasks in (2, 3, 4)]
+        rows.append([_condition(name), f"{strength:g}", *cells])
+    return _table("estimator, λ, 2 tasks learnt, 3 tasks learnt, 4 tasks learnt", rows)
+
+
+def against_convolutional() -> str:
+    """Published accuracies of the convolutional network and ours, by the state of Adam, as a table in Markdown."""
     rows = []
     for row in _convolutional().to_dict("records"):
-        observed, change = (
-            f"{100 * row[f'mean_{side}']:{sign}.2f} ± {100 * (row[f'high_{side}'] - row[f'mean_{side}']):.2f}"
-            for side, sign in (("ours", ""), ("difference", "+"))
-        )
-        name = "none" if row["estimator"] == "none" else label(row["estimator"])
-        published = ["-", "-"] if math.isnan(row["mean_published"]) else [_points(row["mean_published"]), change]
-        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], row["n_ours"], observed, *published])
-    return _table("estimator, λ, tasks learnt, seeds, this run (%), published (%), difference", rows)
+        cells = [_points(row["mean_published"])]
+        for state in ("new", "reused"):
+            ours = part(row, state)
+            change, low, high = (_points(value, "+") for value in difference(ours, part(row, "published")))
+            cells += [_points(ours["mean"]), f"{change} ({low} to {high})"]
+        rows.append([_condition(row["estimator"]), f"{row['lambda']:g}", row["tasks_learnt"], *cells])
+    columns = "estimator, λ, tasks learnt, published, new state, difference, state of another network, difference"
+    return _table(columns, rows)
+
+
+def convolutional_states() -> str:
+    """The effect of Adam's state on the convolutional network as a table in Markdown."""
+    rows = []
+    for row in _convolutional_by_state().query("tasks_learnt > 1").to_dict("records"):
+        new, reused = part(row, "new"), part(row, "reused")
+        change, low, high = (_points(value, "+") for value in difference(reused, new))
+        means = [_points(new["mean"]), _points(reused["mean"])]
+        name = _condition(row["estimator"])
+        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], *means, f"{change} ({low} to {high})"])
+    return _table("estimator, λ, tasks learnt, new state, state of another network, difference", rows)
+
+
+def _condition(name: str) -> str:
+    return "no penalty" if name == "none" else label(name)
+
+
+def _with_interval(row: dict[str, float]) -> str:
+    """Mean and 95 % interval, with the number of networks if it is not five."""
+    text = f"{_points(row['mean'])} ± {100 * (row['high'] - row['mean']):.2f}"
+    return text if row["n"] == NETWORKS_OF_CNN else f"{text} ({row['n']} networks)"
 
 
 def curves() -> str:
@@ -392,19 +431,29 @@ def _table(columns: str, rows: list[list]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
+def _convolutional_means() -> pd.DataFrame:
+    """Average accuracies of the convolutional network that started with Adam's state of another network.
+
+    The GPU's job of total signal had learnt three tasks; the fourth is that of the networks trained on a CPU.
+    """
+    on_gpu, on_cpu = (retention_means(pd.read_csv(REFERENCE / f"gpu/retention{name}.csv")) for name in ("", "-cpu"))
+    return pd.concat([on_gpu, on_cpu.query("tasks_learnt == 4")], ignore_index=True)
+
+
+def _convolutional_by_state() -> pd.DataFrame:
+    """Average accuracies of the convolutional network for each state of Adam at the beginning."""
+    new = retention_means(pd.read_csv(REFERENCE / "gpu/retention-new-adam.csv"))
+    reused = retention_means(pd.read_csv(REFERENCE / "gpu/retention.csv"))
+    return new.merge(reused, on=["estimator", "lambda", "tasks_learnt"], suffixes=("_new", "_reused"))
+
+
 def _convolutional() -> pd.DataFrame:
-    """Every estimator at its best λ after two tasks and more, and the published accuracy with Welch's interval."""
-    means = pd.read_csv(REFERENCE / "gpu/average_accuracy.csv").query("study.str.startswith('cnn')")
-    last = means[means["tasks_learnt"] == means["tasks_learnt"].max()].sort_values("mean_accuracy")
-    best = last.drop_duplicates("estimator", keep="last")[["estimator", "lambda"]]
-    rows = means[means["tasks_learnt"] > 1].merge(best).sort_values(["estimator", "tasks_learnt"], ignore_index=True)
-    mean, half = rows["mean_accuracy"], rows["half_interval_95"]
-    rows = rows.assign(mean=mean, low=mean - half, high=mean + half, n=rows["seeds"])
+    """Average accuracies for both states of Adam, and the published ones."""
     literature = retention(ROOT / "workflow/resources/published").query("study.str.startswith('cnn')")
     literature = literature.assign(estimator=literature["estimator"].mask(literature["lambda"] == 0, "none"))
     key = ["estimator", "lambda", "tasks_learnt"]
-    both = rows.merge(literature.drop_duplicates(key), "left", on=key, suffixes=("_ours", "_published"))
-    return both.join(pd.DataFrame([against_published(row, MARGIN) for row in both.to_dict("records")]))
+    literature = literature.drop_duplicates(key).set_index(key)[["mean", "low", "high", "n"]].add_suffix("_published")
+    return _convolutional_by_state().query("tasks_learnt > 1").join(literature, on=key, how="inner")
 
 
 def _split_mnist() -> pd.DataFrame:
