@@ -168,9 +168,9 @@ def _published() -> str:
         f"and {_change(mas)} for MAS if each network starts with Adam's state after another network's first task. With "
         f"a new state, it is {new} points; with the state after all tasks of another network, as in their code, {runs} "
         f"points (five networks; [data]({PUBLISHED})). "
-        f"In their convolutional network, with {conv['n_new'].iloc[0]} networks, EWC differs by {reused} points after "
-        f"{conv.index[0]} to {conv.index[-1]} tasks, and with a new state by {new_state} points ([data]({GPU})). On "
-        "task-incremental Split "
+        f"In their convolutional network ({conv['n_new'].iloc[0]} networks), the difference for EWC after "
+        f"{conv.index[0]} to {conv.index[-1]} tasks is {reused} points with the state after another network's first "
+        f"task, and {new_state} points with a new state ([data]({GPU})). On task-incremental Split "
         f"MNIST, where EWC of van de Ven and Tolias (2018) has {100 * later['mean_published']:.1f} %, it reaches "
         f"{100 * later['mean_ours']:.1f} % here, with a larger λ and {later['n_ours']} networks ([data]({VANDEVEN}))."
     )
@@ -306,7 +306,7 @@ def _change(row: dict[str, float]) -> str:
 
 
 def _points(value: float, sign: str = "") -> str:
-    return "-" if math.isnan(value) else f"{100 * value:{sign}.2f}"
+    return "-" if math.isnan(value) else f"{100 * value:{sign}z.2f}"
 
 
 def epochs() -> str:
@@ -343,14 +343,14 @@ def accuracies() -> str:
 
 
 def against_convolutional() -> str:
-    """Published accuracies of the convolutional network and ours, by the state of Adam, as a table in Markdown."""
+    """Published and observed accuracies of the convolutional network by initial Adam state, as a table in Markdown."""
     rows = []
     for row in _convolutional().to_dict("records"):
         cells = [_points(row["mean_published"])]
         for state in ("new", "reused"):
-            ours = part(row, state)
-            change, low, high = (_points(value, "+") for value in difference(ours, part(row, "published")))
-            cells += [_points(ours["mean"]), f"{change} ({low} to {high})"]
+            observed = part(row, state)
+            change, low, high = (_points(value, "+") for value in difference(observed, part(row, "published")))
+            cells += [_points(observed["mean"]), f"{change} ({low} to {high})"]
         rows.append([_condition(row["estimator"]), f"{row['lambda']:g}", row["tasks_learnt"], *cells])
     columns = "estimator, λ, tasks learnt, published, new state, difference, state of another network, difference"
     return _table(columns, rows)
@@ -432,9 +432,10 @@ def _table(columns: str, rows: list[list]) -> str:
 
 
 def _convolutional_means() -> pd.DataFrame:
-    """Average accuracies of the convolutional network that started with Adam's state of another network.
+    """Average accuracies of the convolutional network that started with another network's Adam state.
 
-    The GPU's job of total signal had learnt three tasks; the fourth is that of the networks trained on a CPU.
+    For total signal, the GPU job stopped after three tasks; accuracies after the fourth are from networks trained on a
+    CPU.
     """
     on_gpu, on_cpu = (retention_means(pd.read_csv(REFERENCE / f"gpu/retention{name}.csv")) for name in ("", "-cpu"))
     return pd.concat([on_gpu, on_cpu.query("tasks_learnt == 4")], ignore_index=True)

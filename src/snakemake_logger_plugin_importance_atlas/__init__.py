@@ -175,7 +175,7 @@ def _with_short_reason(record: logging.LogRecord) -> bool:
 
 
 def short_reason(reason: str) -> str:
-    """Shorten Snakemake's reason of a job: which files are missing or updated, which code and settings changed."""
+    """Shorten Snakemake's reason for a job: which files are missing or updated, which code and settings changed."""
     files, is_changed, parameters = reason.partition(PARAMETERS)
     parts = [part.partition(": ") for part in files.split("; ") if part]
     lists = [(kind, names.split(", ") if names else []) for kind, _, names in parts]
@@ -201,7 +201,7 @@ def _settings(parameters: str) -> set[tuple[str, str]]:
 
     try:
         return {leaf for text in SETTINGS.findall(parameters) for leaf in leaves(json.loads(text))}
-    except ValueError:  # settings whose text contains an apostrophe
+    except ValueError:  # an apostrophe in a value cuts the JSON off
         return set()
 
 

@@ -170,7 +170,7 @@ def _published(axes: Axes, x: pd.Series, rows: pd.DataFrame) -> None:
 
 
 def _points(axes: Axes, name: str, x: pd.Series, rows: pd.DataFrame) -> None:
-    """Means with the bars of :func:`bounds`, and nothing without a mean."""
+    """Draw means with intervals (:func:`bounds`) as error bars; rows without a mean are left out."""
     drawn = look(name)
     low, high = bounds(rows)
     half = ((high - low) / 2).fillna(0.0)

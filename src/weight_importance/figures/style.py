@@ -160,7 +160,7 @@ def look(name: str) -> Look:
 def bounds(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The ends of the intervals to draw, in per cent.
 
-    They are ``nan`` below three seeds: intervals over two often exceed the range of accuracies.
+    They are ``nan`` for fewer than three seeds: intervals over two seeds often extend beyond 0 to 100 %.
 
     Args:
         rows: ``low``, ``high`` (between 0 and 1) and ``n``.
@@ -170,7 +170,7 @@ def bounds(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def band(axes: Axes, name: str, x: Sequence[float], rows: pd.DataFrame) -> None:
-    """A line of means in per cent with intervals as a band, see :func:`bounds`; ``rows`` also has ``mean``."""
+    """Draw means in per cent as a line with intervals (:func:`bounds`) as a band; ``rows`` also has ``mean``."""
     drawn = look(name)
     axes.fill_between(x, *bounds(rows), color=drawn["color"], alpha=0.2, linewidth=0)
     axes.plot(x, rows["mean"] * PERCENT, label=label(name), **drawn)

@@ -200,8 +200,8 @@ class RetentionJob(OnAllTasks):
             name: study name.
             study: study with the section ``retention``.
             seeds: shard seeds.
-            condition: an estimator, an ablation, or one of :data:`UNPENALISED`, whose jobs do not depend on settings of
-                importances and of the penalty.
+            condition: an estimator, an ablation, or one of :data:`UNPENALISED`, whose jobs do not depend on the
+                settings of importances or of the penalty.
         """
         settings = cls._of_all_tasks(name, study, seeds)
         if condition in UNPENALISED:

@@ -167,7 +167,7 @@ class LaterTasks(Duration):
     )
 
     def without_penalty(self) -> Self:
-        """The same learning with neutral values of the settings that only a penalty uses."""
+        """Return a copy in which the settings that only a penalty uses have neutral values."""
         penalty = {"clamp_negative": False, "accumulation": "sum", "decay": 1.0, "penalty": "plain"}
         return self.model_copy(update=penalty | {"task_weights": "as_computed"})
 
