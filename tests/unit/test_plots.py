@@ -385,6 +385,11 @@ def panel(figure: Figure, title: str) -> Axes:
     return axes
 
 
+def is_filled(axes: Axes) -> bool:
+    """Whether a band is drawn."""
+    return any(len(band.get_paths()) and len(band.get_paths()[0].vertices) > 2 for band in axes.collections)
+
+
 def bars(axes: Axes) -> list[tuple[float, float]]:
     """The positions of the points with error bars."""
     (container,) = axes.containers
@@ -500,15 +505,29 @@ def test_agreement_is_drawn_against_confidence_with_a_band():
     temperature = next(line for line in axes.lines if line.get_label() == "temperature")
     assert list(temperature.get_xdata()) == pytest.approx([1 - 0.98, 1 - 0.98 / 5])
     assert list(temperature.get_ydata()) == pytest.approx([0.86, 0.66])
-    assert any(len(band.get_paths()) and len(band.get_paths()[0].vertices) > 2 for band in axes.collections)
+    assert is_filled(axes)
 
 
-@pytest.mark.parametrize(("seeds", "drawn"), [(1, False), (2, False), (3, True)])
-def test_an_interval_is_drawn_over_three_seeds_or_more(seeds, drawn):
-    run = [(STUDY, "mas", 1.0)]
-    table = retention_table(run, range(seeds), lambda name, strength, seed, learnt, task, split: 0.9 + 0.01 * seed)
-    low, high = style.bounds(retention_means(table))
-    assert (low < high).tolist() == [drawn] * 3
+def legend(figure: Figure) -> str:
+    """The texts of all legends of a figure, one per line."""
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    return "\n".join(text.get_text() for each in legends for text in each.get_texts())
+
+
+@pytest.mark.parametrize(("seeds", "drawn"), [(2, False), (3, True)])
+def test_intervals_over_fewer_than_three_seeds_are_neither_drawn_nor_in_the_legend(seeds, drawn):
+    table = retention(seeds=seeds)
+    figure = retention_lambda(table, selected())
+    axes = panel(figure, "MAS (softmax)")
+    assert is_filled(axes) == drawn
+    assert len(axes.patches) == drawn  # without a penalty
+    assert ("95 %" in legend(figure)) == drawn
+    figure = reproduction_lambda(retention_means(table), published_retention())
+    (container,) = panel(figure, "MAS (softmax)").containers
+    (bars_of_points,) = container.lines[2]
+    assert all((np.ptp(segment[:, 1]) > 0) == drawn for segment in bars_of_points.get_segments())
+    shown = f"mean and 95 % bar ({seeds} seeds)" if drawn else f"mean ({seeds} seeds)"
+    assert f"this run, {shown}" in legend(figure)
 
 
 def test_contributions_to_a_correlation_are_stacked_on_both_sides_of_zero():

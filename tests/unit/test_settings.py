@@ -160,6 +160,11 @@ def jobs(settings):
     }
 
 
+def retention_of(settings, condition):
+    """The settings of learning later tasks under a condition, for the first shard."""
+    return RetentionJob.of("mine", settings, settings.shards()[0], condition).sorted_json()
+
+
 EXPLAINED = {"temperature", "epochs", "smoothing", "decomposition", "trajectories"}
 
 
@@ -176,6 +181,7 @@ EXPLAINED = {"temperature", "epochs", "smoothing", "decomposition", "trajectorie
         ({"importance__samples": 100}, {"importance", "retention"}),
         ({"retention__epochs": 2}, {"retention", "trajectories"}),
         ({"retention__images": 20000}, {"retention"}),
+        ({"retention__penalty": "halved"}, {"retention", "trajectories"}),
         ({"retention__lambdas": LAMBDAS | {"mas": [7]}}, {"retention"}),
         ({"retention__lambdas": LAMBDAS | {"si": [7]}}, set()),
         ({"pruning__fractions": [0.5]}, {"pruning"}),
@@ -214,11 +220,26 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(change, changed_jobs):
     ids=str,
 )
 def test_a_job_without_a_penalty_depends_neither_on_importances_nor_on_the_penalty(condition, change):
-    def settings(study, condition):
-        return RetentionJob.of("mine", study, study.shards()[0], condition).sorted_json()
+    assert retention_of(study(), condition) == retention_of(study(**change), condition)
+    assert retention_of(study(), "mas") != retention_of(study(**change), "mas")
 
-    assert settings(study(), condition) == settings(study(**change), condition)
-    assert settings(study(), "mas") != settings(study(**change), "mas")
+
+@pytest.mark.parametrize("condition", UNPENALISED)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images__training": 50000},
+        {"protocol__carry_adam": True},
+        {"retention__batch_norm": "frozen"},
+        {"retention__epochs": 2},
+        {"retention__images": 20000},
+        {"tasks__count": 5},
+        {"training__batch_size": 50},
+    ],
+    ids=str,
+)
+def test_a_job_without_a_penalty_depends_on_tasks_and_training(condition, change):
+    assert retention_of(study(), condition) != retention_of(study(**change), condition)
 
 
 def test_a_program_parses_the_settings_of_its_rule():

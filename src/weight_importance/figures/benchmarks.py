@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from weight_importance.figures.style import GREY, PALETTE, PERCENT, Look, figure, sentence
+from weight_importance.figures.style import GREY, PALETTE, PERCENT, Look, bounds, figure, sentence
 from weight_importance.findings.publications import METHODS, SCENARIOS
 
 OURS: Look = {"color": PALETTE[0], "marker": "o", "linestyle": ""}
@@ -29,16 +29,17 @@ def benchmarks(compared: pd.DataFrame, published: pd.DataFrame) -> Figure:
         for axes, scenario in zip(panels, scenarios, strict=True):
             published_rows = published[published["scenario"] == scenario]
             both = compared[compared["scenario"] == scenario]
-            observed_rows = both[["method"]].assign(**{part: both[f"{part}_ours"] for part in ("mean", "low", "high")})
+            values = {part: both[f"{part}_ours"] for part in ("mean", "low", "high", "n")}
+            observed_rows = both[["method"]].assign(**values)
             for rows, shift, look in ((published_rows, 0.15, THEIRS), (observed_rows, -0.15, OURS)):
-                half = ((rows["high"] - rows["low"]) / 2 * PERCENT).astype(float).fillna(0.0)
+                low, high = bounds(rows)
+                half = ((high - low) / 2).fillna(0.0)
                 places = [names.index(name) + shift for name in rows["method"]]
                 axes.errorbar(
                     rows["mean"].astype(float) * PERCENT, places, xerr=half, **look,
                     markersize=3.5, elinewidth=1, capsize=2,
                 )  # fmt: skip
             axes.set(title=f"{scenario}-incremental", xlabel="average accuracy,\nall tasks (%)")
-            # intervals over two networks often exceed the range of accuracies; the frame cuts them
             means = [*published_rows["mean"], *observed_rows["mean"].dropna()]
             axes.set_xlim(PERCENT * min(means) - 4, 101 if max(means) > 0.9 else PERCENT * max(means) + 4)
             axes.set_yticks(range(len(names)), [METHODS[name] for name in names])

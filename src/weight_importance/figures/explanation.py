@@ -12,7 +12,17 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.typing import FillStyleType
 
 from weight_importance.figures.matrix import NO_VALUE, cells, colours, name_cells, name_colours
-from weight_importance.figures.style import GREY, MOST_COLUMNS, PALETTE, figure, grid_shape, in_order, label, panels
+from weight_importance.figures.style import (
+    GREY,
+    LEAST_SEEDS,
+    MOST_COLUMNS,
+    PALETTE,
+    figure,
+    grid_shape,
+    in_order,
+    label,
+    panels,
+)
 from weight_importance.findings.explanation import predicted_pairs, reliabilities
 from weight_importance.findings.statistics import intervals
 from weight_importance.findings.tensors import tensor_order
@@ -30,7 +40,7 @@ ROWS = {"pearson": "Pearson", "spearman": "Spearman", "log_slope": "slope of log
 def explanation_confidence(along: pd.DataFrame) -> Figure:
     """Agreement against confidence for pairs with a theoretical prediction: one column per pair of estimators.
 
-    Bands are intervals over three or more networks; over two, they would fill the panel.
+    Intervals are drawn over :data:`LEAST_SEEDS` networks or more.
 
     Args:
         along: result of :func:`weight_importance.findings.explanation.along_confidence`.
@@ -44,7 +54,7 @@ def explanation_confidence(along: pd.DataFrame) -> Figure:
                 for name, (text, colour, marker) in CONDITIONS.items():
                     curve = of_pair[(of_pair["coefficient"] == coefficient) & (of_pair["condition"] == name)]
                     curve = curve.sort_values("level")
-                    uncertainty, several = 1 - curve["max_probability"], curve["n"] > 2
+                    uncertainty, several = 1 - curve["max_probability"], curve["n"] >= LEAST_SEEDS
                     low, high = curve["low"].where(several), curve["high"].where(several)
                     axes.fill_between(uncertainty, low, high, color=colour, alpha=0.2, linewidth=0)
                     axes.plot(uncertainty, curve["mean"], marker=marker, color=colour, label=text)

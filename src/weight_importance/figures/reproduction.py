@@ -15,6 +15,7 @@ from weight_importance.figures.style import (
     CHOSEN,
     DIVERGED,
     GREY,
+    LEAST_SEEDS,
     PERCENT,
     Look,
     bounds,
@@ -206,16 +207,15 @@ def _log_axis(axes: Axes, strengths: list[float]) -> None:
 
 
 def _legend(drawn: Figure, observed: pd.DataFrame, extra: dict[str, Line2D] | None = None) -> None:
-    counts = sorted(observed["n"].unique()) if "n" in observed else []
+    counts = sorted(observed["n"].unique())
     seeds = f" ({counts[0]:g} seeds)" if len(counts) == 1 and counts[0] > 1 else ""
-    single = counts == [1]
+    bars = any(count >= LEAST_SEEDS for count in counts)
+    run = "one seed" if counts == [1] else f"mean{' and 95 % bar' * bars}{seeds}"
     handles = {
         "published, mean and 95 % band": (
             Patch(color=GREY, alpha=0.3, linewidth=0), Line2D([], [], color=GREY, linewidth=0.9),
         ),
-        "this run, one seed" if single else f"this run, mean and 95 % bar{seeds}": Line2D(
-            [], [], linestyle="", marker="o", color="black", markersize=4
-        ),
+        f"this run, {run}": Line2D([], [], linestyle="", marker="o", color="black", markersize=4),
     } | (extra or {})  # fmt: skip
     # matplotlib's types lack handles of several artists
     drawn.legend([*handles.values()], [*handles], loc="outside lower center", ncols=3)  # type: ignore[call-overload]

@@ -11,6 +11,7 @@ from weight_importance.figures.style import (
     CHOSEN,
     DIVERGED,
     GREY,
+    LEAST_SEEDS,
     PERCENT,
     band,
     bounds,
@@ -54,7 +55,7 @@ def retention_lambda(retention: pd.DataFrame, selected: pd.DataFrame) -> Figure:
         error_axis(grid.flat[0], final)
         for axes in grid.flat[len(estimators) :]:
             axes.set_axis_off()
-        handles = _legend(diverged=final["mean"].isna().any(), bands=(final["n"] > 2).any())
+        handles = _legend(diverged=final["mean"].isna().any(), bands=(final["n"] >= LEAST_SEEDS).any())
         key = grid.flat[len(estimators)].legend(**handles, loc="center left", borderaxespad=0, handlelength=1.6)
         key.set_in_layout(False)
         drawn.supxlabel("penalty strength λ", fontsize=7.5)

@@ -26,6 +26,9 @@ WIDTH = 6.5
 
 PERCENT = 100.0
 
+LEAST_SEEDS = 3
+"""Smallest number of seeds over which an interval of accuracies is drawn: over two, it often exceeds 0 to 100 %."""
+
 MOST_COLUMNS = 4
 """Largest number of panels side by side with legible text."""
 
@@ -158,14 +161,12 @@ def look(name: str) -> Look:
 
 
 def bounds(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The ends of the intervals to draw, in per cent.
-
-    They are ``nan`` for fewer than three seeds: intervals over two seeds often extend beyond 0 to 100 %.
+    """The ends of the intervals to draw, in per cent; ``nan`` for fewer than :data:`LEAST_SEEDS` seeds.
 
     Args:
         rows: ``low``, ``high`` (between 0 and 1) and ``n``.
     """
-    low, high = (rows[end].where(rows["n"] > 2) * PERCENT for end in ("low", "high"))
+    low, high = (rows[end].where(rows["n"] >= LEAST_SEEDS).astype(float) * PERCENT for end in ("low", "high"))
     return low, high
 
 
