@@ -21,8 +21,9 @@ from weight_importance.findings.power import TARGET_POWER
 from weight_importance.findings.pruning import pruning_means
 from weight_importance.findings.publications import METHODS
 from weight_importance.findings.published import retention
-from weight_importance.findings.reproduction import retention_means
-from weight_importance.findings.statistics import difference, part
+from weight_importance.findings.reproduction import LEVEL, retention_means
+from weight_importance.findings.selection import holm
+from weight_importance.findings.statistics import deviation, difference, no_difference, part
 from weight_importance.findings.study import stored, studies
 from weight_importance.paper.claims import CLAIMS
 
@@ -37,7 +38,6 @@ BENCHMARKS = "benchmarks/README.md"
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 PLACES = {"lambda_ours": "λ", "tasks_learnt": "tasks learnt", "fraction": "sparsity"}
 """Columns that name a comparison with Kutalev and Lapina (2021)."""
-NETWORKS_OF_CNN = 5
 WIDTH = 135
 STATES = ("retention-new-adam", "retention")
 """Tables of networks that learnt the published tasks, by the state of Adam at the beginning."""
@@ -154,10 +154,8 @@ def _published() -> str:
     )
     _require(max(ewc["high_difference"], mas["high_difference"]) < 0, "both are lower in the fully connected network")
     conv = _convolutional().query("estimator == 'fisher_empirical'").set_index("tasks_learnt")
-    reused, new_state = (
-        ", ".join(_points(value, "+") for value in conv[f"mean_{state}"] - conv["mean_published"])
-        for state in ("reused", "new")
-    )
+    reused = ", ".join(_difference(row, "reused", "published") for row in conv.to_dict("records"))
+    new_state = ", ".join(_points(value, "+") for value in conv["mean_new"] - conv["mean_published"])
     later = pd.read_csv(REFERENCE / "vandeven/comparison.csv").query("scenario == 'task' and method == 'ewc'").squeeze()
     _require(later["low_difference"] > 0, "EWC is better than van de Ven and Tolias found in the first scenario")
     return (
@@ -335,47 +333,75 @@ def powers() -> str:
 def accuracies() -> str:
     """Average accuracies of the convolutional network by λ as a table in Markdown."""
     rows = []
-    for (name, strength), table in _convolutional_means().groupby(["estimator", "lambda"]):
-        after = {row["tasks_learnt"]: row for row in table.to_dict("records")}
-        cells = [_with_interval(after[tasks]) if tasks in after else "-" for tasks in (2, 3, 4)]
-        rows.append([_condition(name), f"{strength:g}", *cells])
-    return _table("estimator, λ, 2 tasks learnt, 3 tasks learnt, 4 tasks learnt", rows)
+    for device, file in (("GPU", "retention"), ("CPU", "retention-cpu")):
+        means = retention_means(pd.read_csv(REFERENCE / f"gpu/{file}.csv"))
+        for (name, strength), table in means.groupby(["estimator", "lambda"]):
+            after = {
+                row["tasks_learnt"]: f"{_points(row['mean'])} ± {100 * (row['high'] - row['mean']):.2f}"
+                for row in table.to_dict("records")
+            }
+            cells = [after.get(tasks, "-") for tasks in (2, 3, 4)]
+            rows.append([_condition(name), f"{strength:g}", table["n"].max(), device, *cells])
+    return _table("estimator, λ, networks, device, 2 tasks learnt, 3 tasks learnt, 4 tasks learnt", rows)
 
 
 def against_convolutional() -> str:
-    """Published and observed accuracies of the convolutional network by initial Adam state, as a table in Markdown."""
-    rows = []
+    """Published and observed accuracies of the convolutional network by initial Adam state, as a table in Markdown.
+
+    Raises:
+        ValueError: the stored results no longer support the sentences after the table; rewrite them.
+    """
+    rows, lower = [], []
     for row in _convolutional().to_dict("records"):
         cells = [_points(row["mean_published"])]
         for state in ("new", "reused"):
-            observed = part(row, state)
-            change, low, high = (_points(value, "+") for value in difference(observed, part(row, "published")))
-            cells += [_points(observed["mean"]), f"{change} ({low} to {high})"]
+            cells += [_points(row[f"mean_{state}"]), _difference(row, state, "published")]
+            if difference(part(row, state), part(row, "published"))[2] < 0:
+                lower.append((row["estimator"], row["tasks_learnt"]))
         rows.append([_condition(row["estimator"]), f"{row['lambda']:g}", row["tasks_learnt"], *cells])
+    expected = [("fisher_empirical", 2), ("fisher_empirical", 3), ("fisher_empirical", 3)]
+    _require(lower == expected, "EWC is lower than published after two tasks (new state) and three tasks (both states)")
     columns = "estimator, λ, tasks learnt, published, new state, difference, state of another network, difference"
     return _table(columns, rows)
 
 
 def convolutional_states() -> str:
-    """The effect of Adam's state on the convolutional network as a table in Markdown."""
-    rows = []
-    for row in _convolutional_by_state().query("tasks_learnt > 1").to_dict("records"):
-        new, reused = part(row, "new"), part(row, "reused")
-        change, low, high = (_points(value, "+") for value in difference(reused, new))
-        means = [_points(new["mean"]), _points(reused["mean"])]
-        name = _condition(row["estimator"])
-        rows.append([name, f"{row['lambda']:g}", row["tasks_learnt"], *means, f"{change} ({low} to {high})"])
-    return _table("estimator, λ, tasks learnt, new state, state of another network, difference", rows)
+    """The effect of Adam's initial state on the convolutional network as a table in Markdown.
+
+    Raises:
+        ValueError: the stored results no longer support the sentences after the table; rewrite them.
+    """
+    both = _convolutional_by_state()
+    both = both[(both["n_new"] > 2) & (both["tasks_learnt"] > 1)]
+    records = both.to_dict("records")
+    tests = {place: no_difference(*_moments(row, "reused"), *_moments(row, "new")) for place, row in enumerate(records)}
+    adjusted = holm(tests)
+    significant = [row["estimator"] for place, row in enumerate(records) if adjusted[place] < LEVEL]
+    _require(significant == ["si"] * 3, "only SI has significant differences, after every number of tasks")
+    rows = [
+        [
+            _condition(row["estimator"]), f"{row['lambda']:g}", row["tasks_learnt"], _points(row["mean_new"]),
+            _points(row["mean_reused"]), _difference(row, "reused", "new"), f"{adjusted[place]:.3f}",
+        ]
+        for place, row in enumerate(records)
+    ]  # fmt: skip
+    return _table("estimator, λ, tasks learnt, new state, state of another network, difference, p (Holm)", rows)
+
+
+def _moments(row: dict, state: str) -> tuple[float, float, float]:
+    """Mean, standard deviation and number of networks."""
+    values = part(row, state)
+    return values["mean"], deviation(values), values["n"]
+
+
+def _difference(row: dict, first: str, second: str) -> str:
+    """The difference of two means of a row in percentage points, with Welch's interval."""
+    change, low, high = (_points(value, "+") for value in difference(part(row, first), part(row, second)))
+    return f"{change} ({low} to {high})"
 
 
 def _condition(name: str) -> str:
     return "no penalty" if name == "none" else label(name)
-
-
-def _with_interval(row: dict[str, float]) -> str:
-    """Mean and 95 % interval, with the number of networks if it is not five."""
-    text = f"{_points(row['mean'])} ± {100 * (row['high'] - row['mean']):.2f}"
-    return text if row["n"] == NETWORKS_OF_CNN else f"{text} ({row['n']} networks)"
 
 
 def curves() -> str:
@@ -429,16 +455,6 @@ def _table(columns: str, rows: list[list]) -> str:
     names = columns.split(", ")
     lines = [names, ["---"] * len(names), *rows]
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-
-
-def _convolutional_means() -> pd.DataFrame:
-    """Average accuracies of the convolutional network that started with another network's Adam state.
-
-    For total signal, the GPU job stopped after three tasks; accuracies after the fourth are from networks trained on a
-    CPU.
-    """
-    on_gpu, on_cpu = (retention_means(pd.read_csv(REFERENCE / f"gpu/retention{name}.csv")) for name in ("", "-cpu"))
-    return pd.concat([on_gpu, on_cpu.query("tasks_learnt == 4")], ignore_index=True)
 
 
 def _convolutional_by_state() -> pd.DataFrame:
