@@ -45,6 +45,9 @@ RETENTION = [
 ]
 """Jobs that read the results of retention."""
 
+PENALISED = ["Learning * under [!nj]*"]
+"""Jobs that learn later tasks under a penalty: neither ``none`` nor ``joint``."""
+
 PRUNING = [*tables("pruning"), *notebooks("pruning", "atlas", "reproduction"), *SHOWN]
 CORRELATION = [
     *tables("correlation", "correlation_null", "correlation_used"),
@@ -155,6 +158,15 @@ ROWS = {
     "tasks.count": (settings(tasks__count=5), ["Learning *", *RETENTION]),
     "images.validation": (settings(images__validation=100), ["Learning *", *RETENTION, *EVALUATION]),
     "images.test": (settings(images__test=200), ["Learning *", *RETENTION, *EVALUATION, "Pruning *", *PRUNING]),
+    # importance.samples, the form of the penalty: no training without a penalty
+    "importance.samples": (
+        settings(importance__samples=30),
+        [
+            *("Computing * for importance *", "Correlating *", "Pruning * by [!r]*"),  # not by random
+            *(*PENALISED, *RETENTION, *CORRELATION, *PRUNING),
+        ],
+    ),
+    "form of the penalty": (settings(retention__penalty="halved"), [*PENALISED, *RETENTION, *TRAJECTORIES]),
     # one more seed: its shard and the summaries; one more penalty strength: its jobs and the summaries
     "one more seed": (
         settings(seeds=3),
