@@ -1,8 +1,10 @@
 """Programs as forks of a process: what they are given, how they end, and what ends them."""
 
 import os
+import re
 import selectors
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -64,14 +66,25 @@ def eventually(condition):
 
 
 def begun(tmp_path, text: str) -> tuple[subprocess.Popen, int]:
-    """Start a program that writes its process ID and its parent's; returns the client and its ID."""
+    """Start a program that writes its process ID and its parent's; returns the client and its ID.
+
+    The client passes signals on: one that is ended before it does so ends with this signal, and its program with it.
+    """
     (tmp_path / "program.py").write_text(text, encoding="utf-8")
     client = subprocess.Popen([*CLIENT, "-m", "program"], cwd=tmp_path)
     file = tmp_path / "begun"
     eventually(lambda: file.exists() and file.read_text())
     process = int(file.read_text())
     assert process != client.pid, "a fork"
+    eventually(lambda: handles(client.pid, signal.SIGTERM))
     return client, process
+
+
+def handles(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal (proc_pid_status(5))."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def is_running(process: int) -> bool:
