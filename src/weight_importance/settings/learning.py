@@ -168,8 +168,14 @@ class LaterTasks(Duration):
 
     def without_penalty(self) -> Self:
         """Return a copy in which the settings that only a penalty uses have neutral values."""
-        penalty = {"clamp_negative": False, "accumulation": "sum", "decay": 1.0, "penalty": "plain"}
-        return self.model_copy(update=penalty | {"task_weights": "as_computed"})
+        neutral = {
+            "clamp_negative": False,
+            "accumulation": "sum",
+            "decay": 1.0,
+            "task_weights": "as_computed",
+            "penalty": "plain",
+        }
+        return self.model_copy(update=neutral)
 
     @check
     def stabilised_penalty(self) -> Iterator[Problem]:
