@@ -47,6 +47,7 @@ def module(name: str, tests: str, *faults: tuple[str, ...]) -> Module:
 
 CATALOGUE, ENGINE, LEARNING = "estimators/catalogue/", "estimators/engine/", "learning/"
 FORMS, MOMENTS, PATH = f"{ENGINE}forms.py", f"{ENGINE}moments.py", "estimators/path.py"
+USES = f"{ENGINE}uses.py"
 BATCHES, LOOP, FIRST, IMPORTANCE = (f"{LEARNING}{name}.py" for name in ("batches", "loop", "first_task", "importance"))
 RETENTION, GRID, PENALTY = (f"{LEARNING}{name}.py" for name in ("retention", "grid", "penalty"))
 STATISTICS, RECOVERY, ATLAS = "findings/statistics.py", "findings/ablations.py", "findings/atlas.py"
@@ -81,6 +82,16 @@ MODULES = (
         (f"{CATALOGUE}si_bias.py", "path_integral - independent_path_integral", "path_integral + independent_path_integral"),
         (f"{CATALOGUE}ggn.py", "(own * after / before).sqrt()", "(own * after).sqrt()"),
         (f"{CATALOGUE}sos.py", "squared_gradient.sqrt()", "squared_gradient"),
+    ),
+    module(
+        "estimators: uses of parameters", "library/test_uses",
+        (USES, " and found[0][0] not in reordered", ""),
+        (USES, "values.sum_to_size(len(values), *shape)", "values.sum_to_size(len(values), *shape).abs()"),
+        (USES, "        if self.padding >= 0:\n", "        if self.padding > 99:\n"),
+        (f"{ENGINE}products.py", "_parts(use.samples, use.elements(gradient), gradient)", "_parts(use.samples, 1, gradient)"),
+        (f"{ENGINE}probe.py", "use.samples > 1}", "use.samples > 0}"),
+        (f"{ENGINE}probe.py", "if len(earlier.samples) > 1:", "if True:"),
+        (f"{ENGINE}probe.py", "plan.vectorised += sorted(others)", "pass"),
     ),
     module(
         "estimators: engine", "state_and_path moments curvature passes",

@@ -27,6 +27,7 @@ from weight_importance.estimators.engine.products import (
     output_factor,
 )
 from weight_importance.estimators.engine.sums import COUNT
+from weight_importance.estimators.engine.uses import Use
 from weight_importance.estimators.kinds import MomentEstimator, unchanged
 from weight_importance.estimators.loading import load
 from weight_importance.runtime.errors import UserError
@@ -98,14 +99,16 @@ class ProductSums(FactoredSums):
         super().__init__(forward, wanted, generator, ignored)
         self._products: set[str] = set()
 
-    def _closed(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
+    def _closed(
+        self, calls: list[Call], uses: list[Use], logits: Tensor, pull_backs: list[PullBack], keep: bool
+    ) -> None:
         paired = [call for call in calls if _is_paired(call)]
         others = [call for call in calls if not _is_paired(call)]
-        self._add_outputs(paired, logits, pull_backs, keep or bool(others))
+        self._add_outputs(paired, logits, pull_backs, keep or bool(others or uses))
         if not keep:  # last cotangent
             for call in paired:
                 self._add_inputs(call, pull_backs[0].terms[0])
-        super()._closed(others, logits, pull_backs, keep)
+        super()._closed(others, uses, logits, pull_backs, keep)
 
     def _add_outputs(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
         outputs = [call.output for call in calls]

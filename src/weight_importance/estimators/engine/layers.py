@@ -1,12 +1,13 @@
 """Watching a forward pass: the layers called, their inputs and outputs, and the memory used."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.samples import Samples, batch, tensors
@@ -22,6 +23,10 @@ GPU_FACTOR = 16
 
 PROBE = 4
 """Number of samples, drawn from all, on which memory is measured and every way of computing is checked."""
+
+
+Place = Tensor | GradientEdge
+"""A place in the graph of a forward pass."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,23 @@ class ForwardPass:
         samples: N samples.
         logits: ``(N, ..., K)``.
         calls: calls of modules that own parameters, in the order of execution.
+        leaves: parameters that the graph reaches, by name.
     """
 
     samples: Samples
     logits: Tensor
     calls: list[Call]
+    leaves: dict[str, Tensor]
 
 
-def pulled_back(logits: Tensor, targets: Sequence[Tensor], cotangent: Tensor, keep: bool = False) -> tuple:
+def pulled_back(logits: Tensor, targets: Sequence[Place], cotangent: Tensor, keep: bool = False) -> tuple:
     """Return the gradients of Σ logits · cotangent, ``None`` for tensors that do not affect the logits.
 
     The sum is explicit because ``autograd.grad`` with a cotangent imports sympy (half a second).
     """
     with torch.enable_grad():
         total = (logits * cotangent).sum()
-    return torch.autograd.grad(total, targets, retain_graph=keep, allow_unused=True)
+    return torch.autograd.grad(total, cast(Sequence[Tensor], targets), retain_graph=keep, allow_unused=True)
 
 
 @contextmanager
@@ -78,40 +85,47 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def watch(forward: Forward, samples: Samples) -> ForwardPass:
+def watch(forward: Forward, samples: Samples, reached: Iterable[str] = ()) -> ForwardPass:
     """Run the network and record each call of a module that owns parameters.
 
-    The graph (if gradients are enabled) ends at the layers' outputs and reaches no parameter, so that ``autograd.grad``
-    to the outputs computes no weight gradient. If the network changes an output in place, as some activations do, the
-    pass is repeated with copies of the outputs, and so are all later passes. A pass that fails with channels last is
-    repeated in the usual memory format.
+    The graph (if gradients are enabled) ends at the layers' outputs and reaches only the parameters named, so that
+    ``autograd.grad`` to the outputs computes no weight gradient. If the network changes an output in place, as some
+    activations do, the pass is repeated with copies of the outputs, and so are all later passes. A pass that fails with
+    channels last is repeated in the usual memory format.
 
     Args:
         forward: the network, in evaluation mode.
         samples: N samples.
+        reached: names of parameters that the graph reaches.
 
     Returns:
         the pass, with logits and calls.
     """
+    leaves = {name: forward.parameters[name].detach().requires_grad_(torch.is_grad_enabled()) for name in reached}
+
+    def run(copied: bool) -> tuple[ForwardPass, bool]:
+        logits, calls, changed = _watched(forward, samples, forward.tensors(leaves), copied)
+        return ForwardPass(samples, logits, calls, leaves), changed
+
     if not forward.changes_outputs:
         try:
-            logits, calls, changed = _watched(forward, samples, None, copied=False)
+            forward_pass, changed = run(copied=False)
             if not changed:
-                return ForwardPass(samples, logits, calls)
+                return forward_pass
         except RuntimeError:  # an output at which the graph starts cannot be overwritten
             pass
         forward.changes_outputs = True
     try:
-        return ForwardPass(samples, *_watched(forward, samples, None, copied=True)[:2])
+        return run(copied=True)[0]
     except RuntimeError:  # a view of an image whose size the probe has not seen
         if not forward.any_order:
             raise
         forward.use_contiguous()
-        return ForwardPass(samples, *_watched(forward, samples, None, copied=True)[:2])
+        return run(copied=True)[0]
 
 
 def _watched(
-    forward: Forward, samples: Samples, tensors: dict[str, Tensor] | None, copied: bool
+    forward: Forward, samples: Samples, tensors: dict[str, Tensor], copied: bool
 ) -> tuple[Tensor, list[Call], bool]:
     """Run a pass of :func:`watch`; also return whether the network changes outputs, or their copies, in place."""
     calls: list[Call] = []

@@ -5,7 +5,8 @@ power q is the mean over samples of Σ_c w_nc |s_nc|^q, per parameter. For a lin
 back-propagated gradient g, the per-sample gradient is the outer product g aᵀ, hence
 Σ_n w |g aᵀ|^q = (w|g|^q)ᵀ(|a|^q): one exact matrix product, without a tensor of size samples × parameters. Layers that
 use a weight at several positions form per-sample gradients for a few samples at a time (see
-:mod:`weight_importance.estimators.engine.forms`). All other parameters use ``torch.func``, or one sample at a time.
+:mod:`weight_importance.estimators.engine.forms`), and so do some parameters outside layers
+(:mod:`weight_importance.estimators.engine.uses`). All other parameters use ``torch.func``, or one sample at a time.
 
 Memory beyond inputs and network is bounded for any number of samples or classes: ``PASS_BYTES`` (forward pass and
 gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form; a convolution may also copy its
@@ -25,10 +26,11 @@ from weight_importance.estimators.engine.closed_forms import single_calls
 from weight_importance.estimators.engine.cotangents import Moment, needed_bytes, steps, targets
 from weight_importance.estimators.engine.forward import Forward
 from weight_importance.estimators.engine.layers import Call, ForwardPass
-from weight_importance.estimators.engine.probe import Plan, checked_per_sample, go_alone
+from weight_importance.estimators.engine.probe import Plan, checked_per_sample, found_again, go_alone
 from weight_importance.estimators.engine.products import PullBack, Term, power_sums
 from weight_importance.estimators.engine.samples import Samples
 from weight_importance.estimators.engine.sums import COUNT, Sums
+from weight_importance.estimators.engine.uses import Use
 from weight_importance.estimators.engine.vectorised import parts
 
 
@@ -57,7 +59,7 @@ class MomentSums(Sums):
         super().__init__(forward, list(wanted))
         self._wanted, self._ignored = wanted, ignored
         self.draws = {key: None if generator is None else generator.clone_state() for key in wanted}
-        self._verified: set[tuple[int, int]] = set()
+        self._verified: set[tuple[int, int, tuple[str, ...]]] = set()
 
     def size(self, plan: Plan) -> int:
         probed = targets(plan.logits, plan.samples.labels, self._ignored)
@@ -71,6 +73,7 @@ class MomentSums(Sums):
             others = [name for name in self.forward.parameters if name in plan.covered(self.forward)]
             plan.layers, closed = [], []
             go_alone(plan, others, ": its layers are called differently from batch to batch")
+        uses = [] if one_by_one else found_again(plan, logits, forward_pass.leaves, len(samples))
         vectorised, looped = list(plan.vectorised), list(plan.looped)
         if one_by_one:
             vectorised, looped = [], list(self.forward.parameters)
@@ -79,17 +82,19 @@ class MomentSums(Sums):
         previous: list[PullBack] = []
         for pull_backs in steps(self._wanted, self.draws, logits.detach(), target):
             if previous:
-                self._closed(closed, logits, previous, True)
+                self._closed(closed, uses, logits, previous, True)
             previous = pull_backs
             if looped:
                 self._alone(samples, pull_backs, looped)
             if vectorised:
                 self._vectorised(samples, pull_backs, plan, vectorised)
-        self._closed(closed, logits, previous, False)
+        self._closed(closed, uses, logits, previous, False)
 
-    def _closed(self, calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool) -> None:
-        """Add the sums for layers with a closed form."""
-        for key, name, part in power_sums(calls, logits, pull_backs, keep):
+    def _closed(
+        self, calls: list[Call], uses: list[Use], logits: Tensor, pull_backs: list[PullBack], keep: bool
+    ) -> None:
+        """Add the sums for layers and uses with a closed form."""
+        for key, name, part in power_sums(calls, uses, logits, pull_backs, keep):
             if name in self.forward.parameters:
                 self._put(key, name, part)
 
@@ -105,7 +110,7 @@ class MomentSums(Sums):
         tensors, recorded = len(pull_backs) + len(moments), plan.size * len(pull_backs)
         for part in parts(self.forward, names, samples, tensors, recorded):
             some, at_logits = samples.take(part), cotangents[part]
-            size = (len(some), len(pull_backs))
+            size = (len(some), len(pull_backs), tuple(names))
             results, wrong = checked_per_sample(self.forward, plan, names, some, at_logits, size in self._verified)
             self._verified.add(size)
             rest = [_of_samples(each, part) for each in pull_backs]
@@ -116,7 +121,7 @@ class MomentSums(Sums):
                 if name in wrong:
                     continue
                 for index, each in enumerate(rest):
-                    values = gradients[:, index].flatten(1)
+                    values = gradients[:, index].reshape(len(gradients), -1)
                     for term in each.terms:
                         self._put(term.key, name, term.weight.to(values.dtype) @ values.abs().pow(term.power))
 

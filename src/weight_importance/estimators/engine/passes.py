@@ -31,10 +31,11 @@ def add_all(
     order = max(each.derivatives for each in sums)
     if chunk is None:
         chunk = samples_per_pass(max(each.size(plan) for each in sums), plan.logits.device)
+    reached = plan.uses if any(each.needs_gradients for each in sums) else ()
     # the math kernel is the only attention kernel that can be differentiated twice
     with sdpa_kernel(SDPBackend.MATH) if order > 1 else nullcontext(), torch.set_grad_enabled(order > 0):
         for start in range(0, len(samples), chunk):
-            forward_pass = watch(forward, samples.take(slice(start, start + chunk)))
+            forward_pass = watch(forward, samples.take(slice(start, start + chunk)), reached)
             if rows is not None:
                 _refuse_other_size(forward_pass, plan, rows - start)
             for each in sums:

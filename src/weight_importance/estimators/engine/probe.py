@@ -5,6 +5,7 @@ and the gradients of ``torch.func``. Layers that disagree or fail are computed o
 """
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from weight_importance.estimators.engine import refusals
 from weight_importance.estimators.engine.alone import Gradients, pull_back
 from weight_importance.estimators.engine.closed_forms import Truth, candidates, disagreeing, parameter_names
+from weight_importance.estimators.engine.forms import FORMS
 from weight_importance.estimators.engine.forward import Forward
-from weight_importance.estimators.engine.layers import PROBE, Call, measured, pulled_back
+from weight_importance.estimators.engine.layers import PROBE, Call, Place, measured, pulled_back
 from weight_importance.estimators.engine.samples import HALVES, Samples, tensors
+from weight_importance.estimators.engine.uses import AXES, Use, bytes_per_sample, find, of_sample
 from weight_importance.estimators.engine.vectorised import parts, per_sample
 from weight_importance.runtime.errors import UserError
 
@@ -38,6 +41,7 @@ class Plan:
         samples: the probe's samples.
         logits: logits of each sample passed alone, ``(n, ..., K)``.
         layers: layers with a closed form, in the order of execution.
+        uses: other parameters with a closed form → axis of the samples where they are used.
         vectorised: parameters with gradients by ``torch.func``.
         looped: parameters computed one sample at a time.
         size: bytes that a pass records per sample.
@@ -47,6 +51,7 @@ class Plan:
     samples: Samples
     logits: Tensor
     layers: list[str]
+    uses: dict[str, int]
     vectorised: list[str]
     looped: list[str]
     size: int
@@ -56,12 +61,19 @@ class Plan:
         """Return the parameters of layers with a closed form."""
         return {name for layer in self.layers for name in parameter_names(layer, forward.network)}
 
+    def others(self, forward: Forward) -> list[str]:
+        """Return the parameters without a closed form."""
+        closed = self.covered(forward) | self.uses.keys()
+        return [name for name in forward.parameters if name not in closed]
+
     def restrict(self, earlier: "Plan", forward: Forward) -> None:
         """Keep only the ways of computing that also held on an earlier probe."""
         self.layers = [layer for layer in self.layers if layer in earlier.layers]
-        looped, others = {*self.looped, *earlier.looped}, forward.parameters.keys() - self.covered(forward)
-        self.looped = [name for name in forward.parameters if name in others and name in looped]
-        self.vectorised = [name for name in forward.parameters if name in others and name not in looped]
+        if len(earlier.samples) > 1:  # one sample shows no uses
+            self.uses = {name: axis for name, axis in self.uses.items() if earlier.uses.get(name) == axis}
+        looped, others = {*self.looped, *earlier.looped}, self.others(forward)
+        self.looped = [name for name in others if name in looped]
+        self.vectorised = [name for name in others if name not in looped]
 
 
 def examine(forward: Forward, samples: Samples, gradients: bool = True) -> Plan:
@@ -88,16 +100,20 @@ def examine(forward: Forward, samples: Samples, gradients: bool = True) -> Plan:
 
 def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
     refusals.refuse_batch_statistics(forward.network)
-    logits, calls, size = _first_pass(forward, samples)
+    logits, calls, leaves, size = _first_pass(forward, samples)
     halves = logits.dtype in HALVES or any(call.output.dtype in HALVES for call in calls)
     tolerance = REDUCED_TOLERANCE if halves else TOLERANCE
     refusals.refuse_random_output(forward, samples, logits.detach(), tolerance / 100)
     cotangent = _random(logits)
     tried = candidates(forward, calls, len(samples))
-    pulled = _pulled(logits, tried, cotangent)
+    uses = find(logits, leaves, len(samples), dict.fromkeys(leaves, AXES))
+    pulled = _pulled(logits, [*(call.output for call in tried), *(use.edge for use in uses)], cotangent)
     if pulled is None:
-        tried, pulled = [], []
+        tried, uses, pulled = [], [], []
+    at_uses = pulled[len(tried) :]
+    size += bytes_per_sample(uses, at_uses)
     wrong: set[str] = set()
+    wrong_uses: set[tuple[str, int]] = set()
     alone, connected = [], False
     for row in range(len(samples)):
         one, at_logits = samples.take(slice(row, row + 1)), [cotangent[row : row + 1]]
@@ -105,7 +121,13 @@ def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
         def compare(_: int, truth: Gradients, row: int = row) -> None:
             nonlocal connected
             connected = connected or bool(truth)
-            wrong.update(disagreeing(tried, pulled, row, Truth(truth), tolerance))
+            known = Truth(truth)
+            wrong.update(disagreeing(tried, pulled[: len(tried)], row, known, tolerance))
+            wrong_uses.update(
+                (use.name, use.axis)
+                for use, gradient in zip(uses, at_uses, strict=True)
+                if not known.agrees(use.name, of_sample(use, gradient, row), tolerance)
+            )
 
         own = pull_back(forward, one, forward.parameters, at_logits, compare)
         alone.append(own)
@@ -115,38 +137,62 @@ def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
             "no parameter has a gradient: the network's output is detached from all of them. Remove torch.no_grad, "
             "torch.inference_mode and .detach() from its forward."
         )
-    if wrong and not halves:
-        wrong -= _closed_in_double(forward, samples)
+    right = _with_one_axis([use for use in uses if (use.name, use.axis) not in wrong_uses])
+    if not halves and (wrong or wrong_uses):
+        layers, more = _closed_in_double(forward, samples)
+        wrong -= layers
+        right |= more
     closed = [call.name for call in tried if call.name not in wrong]
-    plan = Plan(samples, torch.cat(alone), closed, [], [], size, tolerance)
+    plan = Plan(samples, torch.cat(alone), closed, {}, [], [], size, tolerance)
+    covered = plan.covered(forward)
+    plan.uses = {name: axis for name, axis in right.items() if name not in covered}
     if gradients:
-        others = [name for name in forward.parameters if name not in plan.covered(forward)]
-        _choose(forward, plan, others, cotangent)
+        _choose(forward, plan, plan.others(forward), cotangent)
     return plan
 
 
-def _closed_in_double(forward: Forward, samples: Samples) -> set[str]:
-    """Return the layers whose closed form holds in double precision; none if the network cannot run in it."""
+def _closed_in_double(forward: Forward, samples: Samples) -> tuple[set[str], dict[str, int]]:
+    """Return the layers and uses whose closed form holds in double precision; none if the network cannot run in it."""
     double = forward.in_double()
     if double is None:
-        return set()
+        return set(), {}
     try:
-        return set(examine(double, samples.in_double(), gradients=False).layers)
+        plan = examine(double, samples.in_double(), gradients=False)
+        return set(plan.layers), plan.uses
     except Exception:  # the network may fail in any way in another precision
-        return set()
+        return set(), {}
 
 
-def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call], int]:
+def _with_one_axis(uses: Sequence[Use]) -> dict[str, int]:
+    """Return parameter → axis of the samples, for parameters of which one axis is right; one sample decides nothing."""
+    names = [use.name for use in uses]
+    return {use.name: use.axis for use in uses if names.count(use.name) == 1 and use.samples > 1}
+
+
+def _outside_layers(forward: Forward) -> Iterator[str]:
+    """Yield the parameters of modules whose type has no closed form, and of embeddings."""
+    for name in forward.parameters:
+        if type(forward.network.get_submodule(name.rpartition(".")[0])) not in FORMS:
+            yield name
+
+
+def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call], dict[str, Tensor], int]:
     """Run a watched pass on copies, to detect what the network modifies."""
     forward.changes_inputs, forward.changes_weights = False, True
-    copies, replaced = samples.copied(), forward.tensors()
-    try:
-        logits, calls, size = measured(forward, copies, replaced)
-    except UserError:
-        raise
-    except Exception as watched:
+    failure: Exception | None = None
+    for reached in ([*_outside_layers(forward)], []):
+        copies, replaced = samples.copied(), forward.tensors()
+        leaves = {name: replaced[name].requires_grad_() for name in reached}
         try:
-            logits = forward.logits(samples.copied(), forward.tensors())
+            logits, calls, size = measured(forward, copies, replaced)
+            break
+        except UserError:
+            raise
+        except Exception as error:  # some operations refuse parameters with gradients
+            failure = error
+    else:
+        try:
+            logits, calls, size = forward.logits(samples.copied(), forward.tensors()), [], 0
         except UserError:
             raise
         except Exception as error:
@@ -154,16 +200,15 @@ def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call],
                 f"the network cannot be called on these inputs ({refusals.described(samples.inputs)}): "
                 f"{type(error).__name__}: {error}. Check their shape, dtype and device, or say how to call it with "
                 "forward=lambda network, inputs: ..."
-            ) from watched
-        calls, size = [], 0
-    if not logits.requires_grad:
-        calls = []
+            ) from failure
     before = forward.fixed | forward.parameters
     limits = any(isinstance(module, nn.Embedding) and module.max_norm for module in forward.network.modules())
     forward.changes_weights = limits or not all(torch.equal(replaced[name], before[name]) for name in before)
     pairs = zip(tensors(copies.inputs), tensors(samples.inputs), strict=True)
     forward.changes_inputs = not all(torch.equal(after, first) for after, first in pairs)
-    return logits, calls, size
+    if not logits.requires_grad:
+        return logits, [], {}, size
+    return logits, calls, {} if forward.changes_weights else leaves, size
 
 
 def _random(logits: Tensor) -> Tensor:
@@ -171,15 +216,26 @@ def _random(logits: Tensor) -> Tensor:
     return torch.empty_like(logits).normal_(generator=torch.Generator(logits.device).manual_seed(0))
 
 
-def _pulled(logits: Tensor, calls: list[Call], cotangent: Tensor) -> list[Tensor | None] | None:
-    """Return the gradients at the calls' outputs; ``None`` if one backward pass cannot compute them."""
-    outputs = [call.output for call in calls]
-    if not outputs:
+def _pulled(logits: Tensor, places: Sequence[Place], cotangent: Tensor) -> list[Tensor | None] | None:
+    """Return the gradients at places of the graph; ``None`` if one backward pass cannot compute them."""
+    if not places:
         return []
     try:
-        return list(pulled_back(logits, outputs, cotangent))
+        return list(pulled_back(logits, places, cotangent))
     except RuntimeError:  # a layer recomputes, or overwrites a saved tensor
         return None
+
+
+def found_again(plan: Plan, logits: Tensor, leaves: Mapping[str, Tensor], samples: int) -> list[Use]:
+    """Return the plan's uses in the graph of another pass.
+
+    Parameters that these samples use differently are differentiated by ``torch.func`` from now on.
+    """
+    uses = find(logits, leaves, samples, {name: [axis] for name, axis in plan.uses.items()})
+    others = plan.uses.keys() - {use.name for use in uses}
+    plan.vectorised += sorted(others)
+    plan.uses = {name: axis for name, axis in plan.uses.items() if name not in others}
+    return uses
 
 
 def _choose(forward: Forward, plan: Plan, names: list[str], cotangent: Tensor) -> None:

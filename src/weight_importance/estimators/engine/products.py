@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from weight_importance.estimators.engine.forms import FORMS
-from weight_importance.estimators.engine.layers import Call, bound_factor, pulled_back
+from weight_importance.estimators.engine.layers import Call, Place, bound_factor, pulled_back
 from weight_importance.estimators.engine.samples import HALVES
+from weight_importance.estimators.engine.uses import EntrywiseUse, Use
 
 PRODUCT_BYTES = 8 * 2**20
 """Memory bound on one layer's simultaneous per-sample gradients and factors; at least one sample's."""
@@ -56,19 +57,15 @@ def _whole(values: Tensor) -> Tensor:
     return values.float() if values.dtype in HALVES else values
 
 
-def _parts(call: Call, with_gradients: bool) -> Iterator[slice]:
-    """Split the call's samples into parts that fit into :data:`PRODUCT_BYTES`, at least one sample each.
+def _parts(samples: int, elements: int, tensor: Tensor) -> Iterator[slice]:
+    """Split samples into parts that fit into :data:`PRODUCT_BYTES`, at least one sample each.
 
-    The bound counts the input factor; with per-sample gradients, also these and the output factor. Not counted:
-    the copy of a convolution's input whose memory format differs from the one that patches need.
+    Args:
+        samples: number of samples.
+        elements: held per sample, of the type and on the device of ``tensor``. Not counted: the copy of a
+            convolution's input whose memory format differs from the one that patches need.
     """
-    output = output_factor(call, call.output.detach())
-    samples, _, outputs, positions = output.shape
-    weights = call.module.weight.numel()
-    elements = weights // outputs * positions
-    if with_gradients:
-        elements += weights + output[0].numel()
-    step = max(1, PRODUCT_BYTES * bound_factor(output.device) // (elements * output.element_size()))
+    step = max(1, PRODUCT_BYTES * bound_factor(tensor.device) // (elements * tensor.element_size()))
     return (slice(start, start + step) for start in range(0, samples, step))
 
 
@@ -78,17 +75,30 @@ def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
     All are views of one buffer: the next one overwrites it.
     """
     outputs = output_factor(call, gradient)
+    return sample_products(outputs, lambda part: input_factor(call, part), call.module.weight.numel())
+
+
+def sample_products(left: Tensor, right: Callable[[slice], Tensor], weights: int) -> Iterator[Tensor]:
+    """Yield the products ``(n, G, O, I)`` of two factors of each sample, summed over positions, as views of one buffer.
+
+    Args:
+        left: ``(N, G, O, L)``.
+        right: samples → ``(n, G, I, L)``.
+        weights: number of elements of a product.
+    """
+    samples, _, outputs, positions = left.shape
     buffer = None
-    for part in _parts(call, with_gradients=True):
-        left = outputs[part]
-        right = input_factor(call, part)
+    for part in _parts(samples, weights // outputs * positions + weights + left[0].numel(), left):
+        one, other = left[part], right(part)
         if buffer is None:
-            buffer = left.new_empty(len(left), *left.shape[1:3], right.shape[2])
-        product = buffer[: len(left)]
-        if left.shape[2] == right.shape[2] == 1:  # many groups of one weight, as in a normalisation's scale
-            torch.linalg.vecdot(left, right, out=product[..., 0])
+            buffer = one.new_empty(len(one), *one.shape[1:3], other.shape[2])
+        product = buffer[: len(one)]
+        if one.shape[2] == other.shape[2] == 1:  # many groups of one weight, as in a normalisation's scale
+            torch.linalg.vecdot(one, other, out=product[..., 0])
         else:
-            torch.bmm(left.flatten(0, 1), right.flatten(0, 1).transpose(1, 2), out=product.flatten(0, 1))
+            if one.shape[2] == 1:  # of a depthwise convolution: with channels last, bmm would copy row by row
+                one = one.contiguous()
+            torch.bmm(one.flatten(0, 1), other.flatten(0, 1).transpose(1, 2), out=product.flatten(0, 1))
         yield product
 
 
@@ -97,22 +107,23 @@ def summed_inputs(call: Call, function: Callable[[Tensor], Tensor]) -> Tensor:
 
     The sums of one output of every group: ``(G, ...)``, as the inputs are the same for all outputs of a group.
     """
-    sums = (
-        function(input_factor(call, part)).sum((0, 3), dtype=torch.float64)
-        for part in _parts(call, with_gradients=False)
-    )
+    output = output_factor(call, call.output.detach())
+    samples, _, outputs, positions = output.shape
+    parts = _parts(samples, call.module.weight.numel() // outputs * positions, output)
+    sums = (function(input_factor(call, part)).sum((0, 3), dtype=torch.float64) for part in parts)
     return in_weight_order(call, sum(sums, torch.zeros(()))[:, None])
 
 
 def power_sums(
-    calls: list[Call], logits: Tensor, pull_backs: list[PullBack], keep: bool
+    calls: list[Call], uses: list[Use], logits: Tensor, pull_backs: list[PullBack], keep: bool
 ) -> Iterator[tuple[str, str, Tensor]]:
-    """Sum the terms over samples for the parameters of the called layers.
+    """Sum the terms over samples for the parameters of the called layers, and for those with a single use.
 
     Each pull-back takes one backward pass to the layers' outputs.
 
     Args:
         calls: calls of layers with a closed form.
+        uses: uses of other parameters.
         logits: ``(N, ..., K)``, with the graph to the calls' outputs.
         pull_backs: cotangents and terms to sum.
         keep: keep the graph for later passes.
@@ -120,15 +131,18 @@ def power_sums(
     Yields:
         ``(key, parameter name, partial sum)``, with as many elements as the parameter.
     """
-    if not calls:
+    if not calls and not uses:
         return
     # layer name and power → key → output factor
     merged: dict[tuple[str, int], dict[str, Tensor]] = {}
-    outputs = [call.output for call in calls]
+    places: list[Place] = [*(call.output for call in calls), *(use.edge for use in uses)]
     for index, pull_back in enumerate(pull_backs):
         keep_graph = keep or index + 1 < len(pull_backs)
-        pulled = pulled_back(logits, outputs, pull_back.cotangent, keep_graph)
-        for call, gradient in zip(calls, pulled, strict=True):
+        pulled = pulled_back(logits, places, pull_back.cotangent, keep_graph)
+        for use, gradient in zip(uses, pulled[len(calls) :], strict=True):
+            if gradient is not None:
+                yield from _sums_of_use(use, gradient, pull_back.terms)
+        for call, gradient in zip(calls, pulled[: len(calls)], strict=True):
             if gradient is None:
                 continue
             if isinstance(call.module, nn.Embedding):
@@ -171,16 +185,40 @@ def _summed_products(left: Tensor, right: Tensor) -> Tensor:
 def _sums_over_positions(
     call: Call, gradient: Tensor, factor: Tensor, terms: list[Term]
 ) -> Iterator[tuple[str, str, Tensor]]:
-    sums: dict[str, Tensor] = {}
-    done = 0
-    for gradients in sample_gradients(call, gradient):
-        _add_powers(sums, gradients.flatten(1), terms, slice(done, done + len(gradients)))
-        done += len(gradients)
-    for key, total in sums.items():
-        yield key, full_name(call, "weight"), in_weight_order(call, total.view_as(gradients[0]))
+    for key, total in _sums_in_parts(sample_gradients(call, gradient), terms):
+        yield key, full_name(call, "weight"), in_weight_order(call, total)
     if call.module.bias is not None:
         for term, powered in _powers(factor.sum(3).flatten(1), terms, in_place=True):
             yield term.key, full_name(call, "bias"), term.weight.to(powered.dtype) @ powered
+
+
+def _sums_of_use(use: Use, gradient: Tensor, terms: list[Term]) -> Iterator[tuple[str, str, Tensor]]:
+    gradient = _whole(gradient)
+    parts: Iterator[Tensor]
+    if isinstance(use, EntrywiseUse):
+        places = _parts(use.samples, use.elements(gradient), gradient)
+        parts = (use.gradients(gradient, part) for part in places)
+    else:
+        left, right = use.factors(gradient)
+        if left.shape[3] == 1:
+            for term, powered in _powers(left[..., 0], terms):
+                (other,) = absolute_powers(right[..., 0], [term.power])
+                weighted = powered * term.weight.to(powered.dtype)[:, None, None]
+                yield term.key, use.name, _summed_products(weighted, other)
+            return
+        parts = sample_products(left, right.__getitem__, left.shape[2] * right.shape[2])
+    for key, total in _sums_in_parts(parts, terms):
+        yield key, use.name, total
+
+
+def _sums_in_parts(parts: Iterator[Tensor], terms: list[Term]) -> Iterator[tuple[str, Tensor]]:
+    """Sum the terms for per-sample gradients ``(n, ...)`` of parts of the samples, which are overwritten, by key."""
+    sums: dict[str, Tensor] = {}
+    done = 0
+    for gradients in parts:
+        _add_powers(sums, gradients.flatten(1), terms, slice(done, done + len(gradients)))
+        done += len(gradients)
+    return ((key, total.view_as(gradients[0])) for key, total in sums.items())
 
 
 def _add_powers(sums: dict[str, Tensor], gradients: Tensor, terms: list[Term], part: slice) -> None:
