@@ -38,6 +38,8 @@ BENCHMARKS = "benchmarks/README.md"
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 PLACES = {"lambda_ours": "λ", "tasks_learnt": "tasks learnt", "fraction": "sparsity"}
 """Columns that name a comparison with Kutalev and Lapina (2021)."""
+CORRELATIONS = ("correlations", "correlations-cnn")
+"""Folders with the correlations of all estimators in fully connected and in convolutional networks."""
 WIDTH = 135
 STATES = ("retention-new-adam", "retention")
 """Tables of networks that learnt the published tasks, by the state of Adam at the beginning."""
@@ -93,20 +95,25 @@ def answers() -> str:
 
 def _agreement() -> str:
     estimators = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["estimators"]
-    table = pd.read_csv(REFERENCE / "gpu/correlation-by-tensor.csv.gz").query("coefficient == 'pearson'")
-    compared = table["estimator_a"].isin(estimators) & table["estimator_b"].isin(estimators)
-    table = table[compared & table["tensor"].map(is_weight_tensor)]
-    pair = ["study", "estimator_a", "estimator_b"]
-    lowest = table.groupby([*pair, "tensor"])["value"].mean().groupby(pair).min()
-    mlp, cnn = (lowest[f"{name}_published"] for name in ("mlp_permuted_mnist", "cnn_mnist_fashion"))
+    mlp, cnn = (_lowest_correlations(folder, estimators) for folder in CORRELATIONS)
     both = [f"{label(a)} with {label(b)}" for a, b in mlp.index[(mlp >= STRONG) & (cnn >= STRONG)]]
     _require(0 < len(both) < len(mlp) / 2, "few pairs are strong")
     return (
         f"**Few importances are similar in every layer.** Of {len(mlp)} pairs of estimators, {(mlp >= STRONG).sum()} "
         f"have a Pearson correlation of at least {STRONG} in every weight tensor of the fully connected network, and "
-        f"{(cnn >= STRONG).sum()} in every one of the convolutional network ([data]({GPU})). In both "
-        f"networks: {'; '.join(both)}."
+        f"{(cnn >= STRONG).sum()} in every one of the convolutional network "
+        f"({', '.join(f'[data](reference/{folder}/README.md)' for folder in CORRELATIONS)}). In both networks: "
+        f"{'; '.join(both)}."
     )
+
+
+def _lowest_correlations(folder: str, estimators: Sequence[str]) -> pd.Series:
+    """Pair of estimators → the lowest Pearson correlation within a weight tensor, mean over networks."""
+    table = pd.read_csv(REFERENCE / folder / "correlation.csv.gz").query("coefficient == 'pearson'")
+    compared = table["estimator_a"].isin(estimators) & table["estimator_b"].isin(estimators)
+    table = table[compared & table["tensor"].map(is_weight_tensor)]
+    pair = ["estimator_a", "estimator_b"]
+    return table.groupby([*pair, "tensor"])["value"].mean().groupby(pair).min()
 
 
 def _cause() -> str:

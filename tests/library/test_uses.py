@@ -1,4 +1,4 @@
-"""Parameters outside layers: importances from their use in the graph, against automatic differentiation by sample."""
+"""Parameters outside layers: importances from their use in the graph, against per-sample automatic differentiation."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ class Sequence(nn.Module):
 
 
 class OwnLinear(nn.Linear):
-    """A layer that only its author knows."""
+    """A user's subclass of ``nn.Linear``, whose type has no closed form."""
 
 
 def attention(*extra, first=True, **options):
@@ -102,7 +102,7 @@ FOUND = {
         lambda: Sequence(lambda self, h: self.p(h), p=OwnLinear(WIDTH, WIDTH)), {"p.weight": 0, "p.bias": 0}
     ),
 }  # fmt: skip
-"""Network, and its parameters' uses with the axes of the samples."""
+"""Function that builds the network, and parameter → sample axis of its use."""
 
 OTHER = {
     "used twice": (lambda: Sequence(lambda self, h: (h @ self.p) @ self.p, p=(WIDTH, WIDTH)), "p"),
@@ -144,7 +144,7 @@ OTHER = {
     ),
     "nothing": (lambda: Sequence(lambda self, h: torch.cat([h, h[:, :0] @ self.p], 1), p=(WIDTH, WIDTH)), "p"),
 }  # fmt: skip
-"""Network, and its parameters whose use has no closed form."""
+"""Function that builds the network, and names of the parameters whose use has no closed form."""
 
 
 def packed(self, h):
@@ -159,7 +159,7 @@ def masked(self, h):
 
 
 def exchanged(self, h):
-    """One position of every sample is changed, or none of some and several of others."""
+    """Change the positions selected by the input: one per sample, or several in some samples and none in others."""
     mask = h[:, :, 0].detach() > 0
     return h + torch.zeros_like(h).index_put((mask,), h[mask] @ self.p)
 
@@ -181,7 +181,7 @@ def experts(self, h):
 
 
 class Named(torch.autograd.Function):
-    """A function with an attribute called like a method of nodes."""
+    """An autograd function whose attribute ``name`` hides the method ``name()`` of its graph node."""
 
     @staticmethod
     def forward(ctx, h):
@@ -317,7 +317,9 @@ def test_parameters_used_differently_by_a_sample_outside_the_probe():
     odd = next(number for number in range(18, 40) if number not in spread(40, 4))
     x[odd, 0, 0] = 4
     expected = by_loop("fisher_empirical", network, each(x), y)
-    accumulator = Accumulator(["fisher_empirical"], network, chunk=1)  # otherwise the sample influences others
+    accumulator = Accumulator(
+        ["fisher_empirical"], network, chunk=1
+    )  # in a shared batch, this sample changes the others' outputs
     with pytest.warns(SlowWarning, match="torch.func"):
         accumulator.update(x, y)
     assert_close(accumulator.result()["fisher_empirical"], expected, 1e-9)

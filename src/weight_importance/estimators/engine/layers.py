@@ -54,7 +54,7 @@ class ForwardPass:
         samples: N samples.
         logits: ``(N, ..., K)``.
         calls: calls of modules that own parameters, in the order of execution.
-        leaves: parameters that the graph reaches, by name.
+        leaves: parameters at which the graph ends (autograd leaves), by name.
     """
 
     samples: Samples
@@ -64,7 +64,7 @@ class ForwardPass:
 
 
 def pulled_back(logits: Tensor, targets: Sequence[Place], cotangent: Tensor, keep: bool = False) -> tuple:
-    """Return the gradients of Σ logits · cotangent, ``None`` for tensors that do not affect the logits.
+    """Return the gradients of Σ logits · cotangent, ``None`` for targets that do not affect the logits.
 
     The sum is explicit because ``autograd.grad`` with a cotangent imports sympy (half a second).
     """
@@ -99,7 +99,7 @@ def watch(forward: Forward, samples: Samples, reached: Iterable[str] = ()) -> Fo
         reached: names of parameters that the graph reaches.
 
     Returns:
-        the pass, with logits and calls.
+        the pass, with logits, calls and the parameters reached.
     """
     leaves = {name: forward.parameters[name].detach().requires_grad_(torch.is_grad_enabled()) for name in reached}
 

@@ -1,12 +1,12 @@
 """The engine: moments of the per-sample gradient of a scalar function of the network's output.
 
-For cotangents c at the logits of sample n with weights w, the pull-back is s_nc = (∂z_n/∂θ)ᵀ c, and the moment of
-power q is the mean over samples of Σ_c w_nc |s_nc|^q, per parameter. For a linear layer with input a and
-back-propagated gradient g, the per-sample gradient is the outer product g aᵀ, hence
-Σ_n w |g aᵀ|^q = (w|g|^q)ᵀ(|a|^q): one exact matrix product, without a tensor of size samples × parameters. Layers that
-use a weight at several positions form per-sample gradients for a few samples at a time (see
-:mod:`weight_importance.estimators.engine.forms`), and so do some parameters outside layers
-(:mod:`weight_importance.estimators.engine.uses`). All other parameters use ``torch.func``, or one sample at a time.
+For cotangents c at the logits of sample n with weights w, the pull-back is s_nc = (∂z_n/∂θ)ᵀ c, and the moment of power
+q is the mean over samples of Σ_c w_nc |s_nc|^q, per parameter. For a linear layer with input a and back-propagated
+gradient g, the per-sample gradient is the outer product g aᵀ, hence Σ_n w |g aᵀ|^q = (w|g|^q)ᵀ(|a|^q): one exact matrix
+product, without a tensor of size samples × parameters. Per-sample gradients of weights used at several positions are
+formed for a few samples at a time (see :mod:`weight_importance.estimators.engine.forms`), also for some parameters
+outside layers (:mod:`weight_importance.estimators.engine.uses`). All other parameters use ``torch.func``, or one sample
+at a time.
 
 Memory beyond inputs and network is bounded for any number of samples or classes: ``PASS_BYTES`` (forward pass and
 gradients at the layers) + ``PRODUCT_BYTES`` (per-sample gradients in closed form; a convolution may also copy its

@@ -1,6 +1,6 @@
 """The probe of a network on a few samples: refuses unsuitable networks and plans the computation of each parameter.
 
-Plain automatic differentiation, one sample at a time, is the reference for the batch's logits, each layer's closed form
+Plain automatic differentiation, one sample at a time, is the reference for the batch's logits, each closed form
 and the gradients of ``torch.func``. Layers that disagree or fail are computed one sample at a time.
 """
 
@@ -41,7 +41,7 @@ class Plan:
         samples: the probe's samples.
         logits: logits of each sample passed alone, ``(n, ..., K)``.
         layers: layers with a closed form, in the order of execution.
-        uses: other parameters with a closed form → axis of the samples where they are used.
+        uses: parameter outside these layers, with a closed form → sample axis of its use.
         vectorised: parameters with gradients by ``torch.func``.
         looped: parameters computed one sample at a time.
         size: bytes that a pass records per sample.
@@ -69,7 +69,7 @@ class Plan:
     def restrict(self, earlier: "Plan", forward: Forward) -> None:
         """Keep only the ways of computing that also held on an earlier probe."""
         self.layers = [layer for layer in self.layers if layer in earlier.layers]
-        if len(earlier.samples) > 1:  # one sample shows no uses
+        if len(earlier.samples) > 1:  # with one sample, the sample axis is unknown
             self.uses = {name: axis for name, axis in self.uses.items() if earlier.uses.get(name) == axis}
         looped, others = {*self.looped, *earlier.looped}, self.others(forward)
         self.looped = [name for name in others if name in looped]
@@ -110,7 +110,8 @@ def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
     pulled = _pulled(logits, [*(call.output for call in tried), *(use.edge for use in uses)], cotangent)
     if pulled is None:
         tried, uses, pulled = [], [], []
-    at_uses = pulled[len(tried) :]
+    at_uses = [each for each in pulled[len(tried) :] if each is not None]
+    uses = [use for use, each in zip(uses, pulled[len(tried) :], strict=True) if each is not None]
     size += bytes_per_sample(uses, at_uses)
     wrong: set[str] = set()
     wrong_uses: set[tuple[str, int]] = set()
@@ -164,7 +165,7 @@ def _closed_in_double(forward: Forward, samples: Samples) -> tuple[set[str], dic
 
 
 def _with_one_axis(uses: Sequence[Use]) -> dict[str, int]:
-    """Return parameter → axis of the samples, for parameters of which one axis is right; one sample decides nothing."""
+    """Return parameter → sample axis, where exactly one axis gives the right gradients; one sample cannot decide."""
     names = [use.name for use in uses]
     return {use.name: use.axis for use in uses if names.count(use.name) == 1 and use.samples > 1}
 
@@ -188,7 +189,7 @@ def _first_pass(forward: Forward, samples: Samples) -> tuple[Tensor, list[Call],
             break
         except UserError:
             raise
-        except Exception as error:  # some operations refuse parameters with gradients
+        except Exception as error:  # some operations refuse parameters that require gradients
             failure = error
     else:
         try:
@@ -229,7 +230,7 @@ def _pulled(logits: Tensor, places: Sequence[Place], cotangent: Tensor) -> list[
 def found_again(plan: Plan, logits: Tensor, leaves: Mapping[str, Tensor], samples: int) -> list[Use]:
     """Return the plan's uses in the graph of another pass.
 
-    Parameters that these samples use differently are differentiated by ``torch.func`` from now on.
+    Changes the plan: parameters that this pass uses differently are differentiated by ``torch.func`` from now on.
     """
     uses = find(logits, leaves, samples, {name: [axis] for name, axis in plan.uses.items()})
     others = plan.uses.keys() - {use.name for use in uses}

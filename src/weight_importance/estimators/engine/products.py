@@ -1,4 +1,4 @@
-"""Sums over samples of powers of the per-sample gradient, for layers with a closed form, from one backward pass.
+"""Sums over samples of powers of the per-sample gradient, for layers and uses with a closed form, in one pass.
 
 Knows no estimators, only weights, powers, and cotangents at the logits.
 """
@@ -15,7 +15,7 @@ from weight_importance.estimators.engine.samples import HALVES
 from weight_importance.estimators.engine.uses import EntrywiseUse, Use
 
 PRODUCT_BYTES = 8 * 2**20
-"""Memory bound on one layer's simultaneous per-sample gradients and factors; at least one sample's."""
+"""Memory bound on the simultaneous per-sample gradients and factors of one layer or use; at least one sample's."""
 
 LARGE = 2**15
 """Number of weights from which powers of per-sample gradients are summed sample by sample on a CPU."""
@@ -62,8 +62,9 @@ def _parts(samples: int, elements: int, tensor: Tensor) -> Iterator[slice]:
 
     Args:
         samples: number of samples.
-        elements: held per sample, of the type and on the device of ``tensor``. Not counted: the copy of a
-            convolution's input whose memory format differs from the one that patches need.
+        elements: number of elements held per sample, except the copy of a convolution's input whose memory format
+            differs from the one that patches need.
+        tensor: tensor with the data type and device of these elements.
     """
     step = max(1, PRODUCT_BYTES * bound_factor(tensor.device) // (elements * tensor.element_size()))
     return (slice(start, start + step) for start in range(0, samples, step))
@@ -79,12 +80,14 @@ def sample_gradients(call: Call, gradient: Tensor) -> Iterator[Tensor]:
 
 
 def sample_products(left: Tensor, right: Callable[[slice], Tensor], weights: int) -> Iterator[Tensor]:
-    """Yield the products ``(n, G, O, I)`` of two factors of each sample, summed over positions, as views of one buffer.
+    """Yield each sample's product of two factors, summed over positions, ``(n, G, O, I)``, for n samples at a time.
+
+    All are views of one buffer: the next one overwrites it.
 
     Args:
-        left: ``(N, G, O, L)``.
-        right: samples → ``(n, G, I, L)``.
-        weights: number of elements of a product.
+        left: left factor of all samples, ``(N, G, O, L)``.
+        right: function of a slice of n samples that returns their right factor, ``(n, G, I, L)``.
+        weights: number of elements of one sample's product, G · O · I.
     """
     samples, _, outputs, positions = left.shape
     buffer = None
@@ -117,9 +120,9 @@ def summed_inputs(call: Call, function: Callable[[Tensor], Tensor]) -> Tensor:
 def power_sums(
     calls: list[Call], uses: list[Use], logits: Tensor, pull_backs: list[PullBack], keep: bool
 ) -> Iterator[tuple[str, str, Tensor]]:
-    """Sum the terms over samples for the parameters of the called layers, and for those with a single use.
+    """Sum the terms over samples for the parameters of the called layers and of the uses.
 
-    Each pull-back takes one backward pass to the layers' outputs.
+    Each pull-back takes one backward pass, to the outputs of the layers and of the uses.
 
     Args:
         calls: calls of layers with a closed form.
@@ -212,7 +215,7 @@ def _sums_of_use(use: Use, gradient: Tensor, terms: list[Term]) -> Iterator[tupl
 
 
 def _sums_in_parts(parts: Iterator[Tensor], terms: list[Term]) -> Iterator[tuple[str, Tensor]]:
-    """Sum the terms for per-sample gradients ``(n, ...)`` of parts of the samples, which are overwritten, by key."""
+    """Yield key and sum over samples of each term; overwrites the per-sample gradients ``(n, ...)`` of the parts."""
     sums: dict[str, Tensor] = {}
     done = 0
     for gradients in parts:

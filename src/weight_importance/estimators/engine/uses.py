@@ -1,9 +1,9 @@
 """Closed forms for parameters that a network uses outside its layers, found in the autograd graph.
 
-The projections of ``nn.MultiheadAttention`` and a learnt position embedding, for example, belong to no layer with an
-input and an output of its own. If a single operation uses a parameter, and its derivative is known, each sample's
-gradient follows from the gradient at the operation's output. The samples lie on the first or second axis of this
-output; the probe finds out on which.
+The projections of ``nn.MultiheadAttention`` and a learnt position embedding, for example, are not used by a layer that
+is called once on all samples. If a single operation of known derivative uses a parameter, the per-sample gradients
+follow from the gradient at the operation's output. The sample axis is the first or second axis of this output (of a
+matrix product: after its rows are viewed as samples and positions); the probe determines which.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 AXES = (0, 1)
-"""Axes of an operation's output that may hold the samples: batch first, or sequence first."""
+"""Candidate sample axes of an operation's output, or of its viewed rows: batch first, or sequence first."""
 
 TRANSPOSED = ("TBackward0", "TransposeBackward0")
 EMBEDDED = "EmbeddingBackward0"
 PASSED = (*TRANSPOSED, EMBEDDED, "CloneBackward0")
-"""Nodes that may lie between a parameter and its use."""
+"""Kinds of nodes allowed between a parameter and its use."""
 
 PRODUCTS = ("AddmmBackward0", "MmBackward0")
-"""Products of two matrices; the rows of the first one belong to all samples and positions."""
+"""Matrix products, whose first factor has one row per sample and position."""
 
 VIEWS = ("ViewBackward0", "UnsafeViewBackward0")
 
@@ -32,21 +32,21 @@ KNOWN = {
     ("AddmmBackward0", 0), ("AddmmBackward0", 2), ("MmBackward0", 1), ("AddBackward0", 0), ("AddBackward0", 1),
     ("MulBackward0", 0), ("MulBackward0", 1), ("ExpandBackward0", 0),
 }  # fmt: skip
-"""Kinds of nodes whose derivative is known, with the place of the parameter among the arguments."""
+"""Kind of node with a known derivative, and index of the parameter among its tensor arguments."""
 
 REORDERING = ("Index", "MaskedScatter", "MaskedSelect", "Gather", "Scatter", "Sort", "Take")
-"""Beginnings of the kinds of nodes by which the rows of samples may change their order from pass to pass."""
+"""Name prefixes of nodes that may reorder the rows of samples, differently in each pass."""
 
 
 @dataclass(frozen=True)
 class _Use:
-    """The only operation on a parameter.
+    """The only operation that uses a parameter.
 
     Attributes:
         name: the parameter's name.
         edge: the operation's output in the graph.
-        sides: axes of the output; of a product of matrices, the axes into which its rows are viewed.
-        axis: the axis of the samples among the sides.
+        sides: shape of the output; for a matrix product, the shape into which its rows are viewed afterwards.
+        axis: index in ``sides`` of the sample axis, of length N.
     """
 
     name: str
@@ -69,18 +69,18 @@ class MatrixUse(_Use):
     """A product ``rows @ W``.
 
     Attributes:
-        rows: the factor of the weight, ``(rows, in)``.
-        transposed: the parameter is the transpose of W, as in linear layers.
+        rows: the matrix that multiplies W, ``(N · L, in)``.
+        transposed: whether the parameter is Wᵀ, as in linear layers.
     """
 
     rows: Tensor
     transposed: bool
 
     def factors(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return two factors ``(N, 1, rows or columns of the parameter, L)`` of the per-sample gradients.
+        """Return factors ``(N, 1, H, L)`` and ``(N, 1, V, L)`` of the per-sample gradients of a parameter ``(H, V)``.
 
         Args:
-            gradient: at the product, ``(rows, out)``.
+            gradient: gradient at the product, ``(N · L, out)``.
         """
         inputs, outputs = (self.by_sample(values).mT[:, None] for values in (self.rows, gradient))
         return (outputs, inputs) if self.transposed else (inputs, outputs)
@@ -88,12 +88,12 @@ class MatrixUse(_Use):
 
 @dataclass(frozen=True)
 class EntrywiseUse(_Use):
-    """A sum, a product or an expansion, in which the parameter, or rows of it, are the same for all samples.
+    """A sum, elementwise product or expansion that broadcasts the parameter, or rows looked up in it, over the samples.
 
     Attributes:
-        used: shape of what is used: of the parameter, or of its rows.
-        factor: what it is multiplied by, if anything.
-        flat: the output is a matrix with the rows of all samples and positions.
+        used: shape of the operand: the parameter's, or that of the looked-up rows ``(..., width)``.
+        factor: the other factor of a product; ``None`` for a sum or an expansion.
+        flat: whether the output is a matrix with one row per sample and position (the bias of a matrix product).
         looked_up: rows of an embedding; ``None`` if the whole parameter is used.
     """
 
@@ -103,11 +103,16 @@ class EntrywiseUse(_Use):
     looked_up: "Rows | None"
 
     def elements(self, gradient: Tensor) -> int:
-        """Return the number of elements per sample of the gradient at the output and of the parameter's."""
+        """Return the elements per sample of the gradient at the output and of the parameter's gradient, together."""
         return gradient.numel() // self.samples + (prod(self.used) if self.looked_up is None else self.looked_up.size)
 
     def gradients(self, gradient: Tensor, part: slice) -> Tensor:
-        """Return the per-sample gradients ``(n, elements of the parameter)`` of some samples in a new tensor."""
+        """Return the per-sample gradients ``(n, P)`` of a parameter with P elements, in a new tensor.
+
+        Args:
+            gradient: gradient at the operation's output, in the output's shape.
+            part: the n samples.
+        """
 
         def of_part(values: Tensor) -> Tensor:
             return (self.by_sample(values) if self.flat else values.movedim(self.axis, 0))[part]
@@ -162,13 +167,13 @@ def find(logits: Tensor, leaves: Mapping[str, Tensor], samples: int, axes: Mappi
 
     Args:
         logits: ``(N, ..., K)``, with its graph.
-        leaves: the parameters of the pass, with gradients, by name.
+        leaves: the parameters of the pass, which require gradients, by name.
         samples: number N of samples in the pass.
-        axes: parameter → axes that may hold the samples; other parameters are left out.
+        axes: parameter → candidate sample axes; other parameters are left out.
 
     Returns:
-        a use for each parameter and axis of N elements; none for parameters used more than once, or by an unknown
-        operation.
+        a use for each parameter and each candidate axis of length N; none for parameters used more than once, by an
+        unknown operation, or by one whose output is later indexed or reordered.
     """
     if not leaves or not axes or logits.grad_fn is None:
         return []
@@ -194,7 +199,7 @@ def find(logits: Tensor, leaves: Mapping[str, Tensor], samples: int, axes: Mappi
 
 @dataclass(frozen=True)
 class _Path:
-    """The nodes between a leaf and its use: the leaf, the number of transpositions, and an embedding's node, if any."""
+    """The path from a leaf to its use: the leaf, the number of transpositions, and the node of an embedding, if any."""
 
     leaf: Tensor | None
     transposed: int
@@ -216,7 +221,7 @@ def _path(node: Any) -> _Path:
 
 
 def _nodes(first: Sequence[Any]) -> Iterator[Any]:
-    """Yield some nodes of the graph and all nodes that they reach, once."""
+    """Yield the given nodes and all nodes reachable from them, each once."""
     waiting, seen = [*first], {None, *first}
     while waiting:
         node = waiting.pop()
@@ -230,7 +235,7 @@ def _nodes(first: Sequence[Any]) -> Iterator[Any]:
 def _known_use(
     name: str, samples: int, axis: int, node: Any, place: int, path: _Path, parents: Mapping[Any, list[Any]]
 ) -> Use | None:
-    """Return the use by a node of the graph, in one place among its arguments; ``None`` if it is not a known one."""
+    """Return the use of a parameter as argument ``place`` of a node; ``None`` without a closed form for this axis."""
     if path.leaf is None or (_kind(node), place) not in KNOWN:
         return None
     output, flat = node._input_metadata[0], _kind(node) in PRODUCTS
@@ -267,12 +272,12 @@ def _known_use(
 
 
 def _signed(number: int) -> int:
-    """Return a number that the graph holds without its sign in 64 bits."""
+    """Convert an unsigned 64-bit integer, as the graph stores it, to a signed one."""
     return number - 2**64 if number >= 2**63 else number
 
 
 def _viewed(node: Any, parents: Mapping[Any, list[Any]]) -> tuple[int, ...]:
-    """Return the axes into which the rows of a product of matrices are viewed afterwards."""
+    """Return the shape into which the rows of a matrix product are viewed afterwards; ``(rows,)`` without a view."""
     rows = node._input_metadata[0].shape[0]
     if len(parents.get(node, [])) == 1 and _kind(parents[node][0]) in VIEWS:
         shape = tuple(parents[node][0]._input_metadata[0].shape)
@@ -285,27 +290,21 @@ def _viewed(node: Any, parents: Mapping[Any, list[Any]]) -> tuple[int, ...]:
 def _saved(node: Any, name: str) -> Tensor | None:
     """Return a tensor that a node has saved; ``None`` if it is packed (a checkpoint would have to compute it again).
 
-    Plain automatic differentiation, with which the probe compares, reports tensors changed after they were saved.
+    In-place changes after saving are not checked: the probe's reference gradients raise an error for them.
     """
     saved = getattr(getattr(node, f"_raw_saved_{name}"), "data", None)
     return saved.detach() if isinstance(saved, Tensor) else None
 
 
-def of_sample(use: Use, gradient: Tensor | None, row: int) -> Tensor:
-    """Return a sample's gradient of the parameter from the gradient at its use, with the parameter's elements."""
-    if gradient is None:
-        return torch.zeros(())
+def of_sample(use: Use, gradient: Tensor, row: int) -> Tensor:
+    """Return one sample's gradient of the parameter, in any shape, from the gradient at its use."""
     if isinstance(use, EntrywiseUse):
         return use.gradients(gradient, slice(row, row + 1))[0]
     left, right = (factor[row, 0] for factor in use.factors(gradient))
     return left @ right.mT
 
 
-def bytes_per_sample(uses: Sequence[Use], gradients: Sequence[Tensor | None]) -> int:
+def bytes_per_sample(uses: Sequence[Use], gradients: Sequence[Tensor]) -> int:
     """Return the bytes per sample of the gradients at the uses, once for each parameter."""
-    sizes = {
-        use.name: gradient.nbytes // use.samples
-        for use, gradient in zip(uses, gradients, strict=True)
-        if gradient is not None
-    }
+    sizes = {use.name: gradient.nbytes // use.samples for use, gradient in zip(uses, gradients, strict=True)}
     return sum(sizes.values())
