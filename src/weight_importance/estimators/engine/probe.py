@@ -1,7 +1,7 @@
 """The probe of a network on a few samples: refuses unsuitable networks and plans the computation of each parameter.
 
-Plain automatic differentiation, one sample at a time, is the reference for the batch's logits, each closed form
-and the gradients of ``torch.func``. Layers that disagree or fail are computed one sample at a time.
+Plain automatic differentiation, one sample at a time, is the reference for the batch's logits, each closed form and the
+gradients of ``torch.func``. Layers that disagree or fail are computed one sample at a time.
 """
 
 import warnings
@@ -138,8 +138,9 @@ def _examined(forward: Forward, samples: Samples, gradients: bool) -> Plan:
             "no parameter has a gradient: the network's output is detached from all of them. Remove torch.no_grad, "
             "torch.inference_mode and .detach() from its forward."
         )
-    right = _with_one_axis([use for use in uses if (use.name, use.axis) not in wrong_uses])
-    if not halves and (wrong or wrong_uses):
+    left = [use for use in uses if (use.name, use.axis) not in wrong_uses]
+    right = _with_one_axis(left)
+    if not halves and (wrong or {use.name for use in uses} - {use.name for use in left}):
         layers, more = _closed_in_double(forward, samples)
         wrong -= layers
         right |= more
