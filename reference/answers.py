@@ -38,8 +38,8 @@ BENCHMARKS = "benchmarks/README.md"
 NETWORKS = {"mlp": "fully connected", "cnn": "convolutional"}
 PLACES = {"lambda_ours": "λ", "tasks_learnt": "tasks learnt", "fraction": "sparsity"}
 """Columns that name a comparison with Kutalev and Lapina (2021)."""
-CORRELATIONS = ("correlations", "correlations-cnn")
-"""Folders with the correlations of all estimators in fully connected and in convolutional networks."""
+CORRELATIONS = {"fully connected": "correlations", "convolutional": "correlations-cnn"}
+"""Kind of network → folder with the correlations of all estimators."""
 WIDTH = 135
 STATES = ("retention-new-adam", "retention")
 """Tables of networks that learnt the published tasks, by the state of Adam at the beginning."""
@@ -95,15 +95,15 @@ def answers() -> str:
 
 def _agreement() -> str:
     estimators = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["estimators"]
-    mlp, cnn = (_lowest_correlations(folder, estimators) for folder in CORRELATIONS)
+    mlp, cnn = (_lowest_correlations(folder, estimators) for folder in CORRELATIONS.values())
     both = [f"{label(a)} with {label(b)}" for a, b in mlp.index[(mlp >= STRONG) & (cnn >= STRONG)]]
     _require(0 < len(both) < len(mlp) / 2, "few pairs are strong")
     return (
         f"**Few importances are similar in every layer.** Of {len(mlp)} pairs of estimators, {(mlp >= STRONG).sum()} "
         f"have a Pearson correlation of at least {STRONG} in every weight tensor of the fully connected network, and "
-        f"{(cnn >= STRONG).sum()} in every one of the convolutional network "
-        f"({', '.join(f'[data](reference/{folder}/README.md)' for folder in CORRELATIONS)}). In both networks: "
-        f"{'; '.join(both)}."
+        f"{(cnn >= STRONG).sum()} in every one of the convolutional network (data: "
+        f"{', '.join(f'[{kind}](reference/{folder}/README.md)' for kind, folder in CORRELATIONS.items())}). In both "
+        f"networks: {'; '.join(both)}."
     )
 
 
